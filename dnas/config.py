@@ -1,0 +1,244 @@
+"""A run, fully described: frozen dataclasses that round-trip through JSON and become the command line's options.
+
+The defaults are the published protocol of DARTS (Liu, Simonyan and Yang 2019, arXiv:1806.09055; METHODS in their code).
+"""
+
+import dataclasses
+import importlib.util
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dnas.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What happens to a training image, inside the jitted step."""
+
+    pad: int = 4
+    """Random crop after this many pixels of zero padding."""
+    flip: bool = True
+    """Random horizontal flip."""
+    cutout: int = 0
+    """Side of the square that is blanked, in pixels; 0 for none."""
+
+
+@dataclass(frozen=True)
+class WeightConfig:
+    """How network weights are trained: SGD with momentum, coupled weight decay after clipping, cosine schedule."""
+
+    learning_rate: float = 0.025
+    """Learning rate of the first epoch."""
+    learning_rate_end: float = 0.001
+    """Learning rate the cosine falls to."""
+    momentum: float = 0.9
+    """Momentum; the buffer starts at zero."""
+    nesterov: bool = False
+    """Nesterov momentum."""
+    decay: float = 3e-4
+    """L2 coefficient, added to the gradient after clipping."""
+    clip: float = 5.0
+    """Largest global norm of the gradient; 0 for no clipping."""
+
+
+@dataclass(frozen=True)
+class AlphaConfig:
+    """How alphas are trained: Adam with coupled L2."""
+
+    learning_rate: float = 3e-4
+    """Learning rate, constant."""
+    beta1: float = 0.5
+    """Adam's first decay."""
+    beta2: float = 0.999
+    """Adam's second decay."""
+    decay: float = 1e-3
+    """L2 coefficient, added to the gradient."""
+    clip: float = 0.0
+    """Largest global norm of the gradient; 0 for no clipping."""
+    initial_scale: float = 1e-3
+    """Standard deviation of the initial alphas."""
+    warmup_epochs: int = 0
+    """Epochs at the start in which alphas stand still."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """The search itself."""
+
+    epochs: int = 50
+    """Passes over the training half."""
+    batch_size: int = 64
+    """Images per step and level."""
+    cells: int = 8
+    """Cells of the supernet (NAS-Bench-201: cells per stage)."""
+    channels: int = 16
+    """Channels of the first cell."""
+    valid_portion: float = 0.5
+    """Part of the train set that trains the alphas."""
+    order: Literal["alphas_first", "weights_first"] = "alphas_first"
+    """Which level steps first."""
+    weights: WeightConfig = field(default_factory=WeightConfig)
+    alphas: AlphaConfig = field(default_factory=AlphaConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """How a derived network is trained from scratch."""
+
+    epochs: int = 600
+    """Passes over the whole train set."""
+    batch_size: int = 96
+    """Images per step."""
+    cells: int = 20
+    """Cells of the network (NAS-Bench-201: cells per stage)."""
+    channels: int = 36
+    """Channels of the first cell."""
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """Stem: one convolution, or three of stride 2."""
+    auxiliary: float = 0.4
+    """Weight of the auxiliary head's loss; 0 for no such head."""
+    drop_path: float = 0.2
+    """Drop-path probability reached at the end; it rises linearly from 0."""
+    label_smoothing: float = 0.0
+    """Share of the label spread over all classes."""
+    weights: WeightConfig = field(default_factory=lambda: WeightConfig(learning_rate_end=0.0))
+    augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run. Choices are written `name` or `name:key=value,...`; see `dnas list`."""
+
+    space: str = "darts"
+    """What can be built."""
+    method: str = "darts"
+    """How it is searched."""
+    data: str = "digits"
+    """What it is searched on."""
+    seed: int = 0
+    """All randomness follows from it."""
+    seeds: int = 1
+    """Independent searches in one program, seeded seed, seed + 1, ..."""
+    checkpoint_epochs: int = 1
+    """Epochs between checkpoints."""
+    dtype: Literal["float32", "bfloat16", "float64"] = "float32"
+    """Type of activations; alphas, optimisers and statistics stay in float32 or better."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+_AT_LEAST_ONE = {"epochs", "batch_size", "cells", "channels", "seeds", "checkpoint_epochs"}
+_PORTIONS = {"valid_portion", "drop_path", "label_smoothing", "momentum", "beta1", "beta2"}
+_MAY_BE_NEGATIVE = {"seed"}
+
+
+def check(config: Any, path: str = "") -> None:
+    """Raise `UserError` for the first field that cannot be meant."""
+    for item in dataclasses.fields(config):
+        name, value = f"{path}{item.name}", getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            check(value, f"{name}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise UserError(f"{name} must be a finite number, not {value}.")
+            if item.name in _AT_LEAST_ONE and value < 1:
+                raise UserError(f"{name} must be at least 1, not {value}.")
+            if item.name in _PORTIONS and not 0 <= value < 1:
+                raise UserError(f"{name} must be at least 0 and below 1, not {value}.")
+            if value < 0 and item.name not in _MAY_BE_NEGATIVE:
+                raise UserError(f"{name} must not be negative, got {value}.")
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """A JSON-ready dictionary."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any], kind: type = Config, path: str = "") -> Any:
+    """Rebuild a config. Errors: `UserError` for an unknown field (with the nearest names) or a wrong type."""
+    if not isinstance(values, dict):
+        raise UserError(f"{path or 'A config'} must be a JSON object, not {type(values).__name__}.")
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    built = {}
+    for key, value in values.items():
+        if key not in known:
+            raise unknown(f"config field {path}:" if path else "config field", key, known)
+        default = getattr(kind(), key)
+        if dataclasses.is_dataclass(default):
+            built[key] = from_dict(value, type(default), f"{path}{key}.")
+        else:
+            built[key] = _typed(value, default, known[key].type, f"{path}{key}")
+    return kind(**built)
+
+
+def differences(a: Any, b: Any, path: str = "") -> list[str]:
+    """The fields in which two configs differ, as 'name: old -> new'."""
+    found: list[str] = []
+    for item in dataclasses.fields(a):
+        old, new, name = getattr(a, item.name), getattr(b, item.name), f"{path}{item.name}"
+        if dataclasses.is_dataclass(old):
+            found += differences(old, new, f"{name}.")
+        elif old != new:
+            found.append(f"{name}: {old} -> {new}")
+    return found
+
+
+def load(source: str | Path) -> Config:
+    """A config from an experiment file (.py with `config()`), a JSON file or a run folder.
+
+    Errors: `UserError` if the file is missing, cannot be read, fails to import, or holds an unknown field.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"No such config: '{source}'. Expected an experiment file (.py), a .json file or a run folder."
+        )
+    if path.suffix == ".py":
+        return _experiment(path)
+    try:
+        return from_dict(json.loads(path.read_text()))
+    except ValueError as error:  # not JSON, or not even text
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _experiment(path: Path) -> Config:
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        made = module.config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"The experiment file {path} failed: {type(error).__name__}: {error}.") from error
+    if not isinstance(made, Config):
+        raise UserError(f"config() in {path} must return a dnas.config.Config, not {type(made).__name__}.")
+    return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
+
+
+def _typed(value: Any, default: Any, annotation: Any, name: str) -> Any:
+    choices = getattr(annotation, "__args__", None)
+    if choices and value not in choices:
+        raise unknown(f"value for {name}:", str(value), map(str, choices))
+    if isinstance(default, bool):
+        right = isinstance(value, bool)
+    elif isinstance(default, float):
+        right = isinstance(value, (int, float)) and not isinstance(value, bool)
+        value = float(value) if right else value
+    else:
+        right = isinstance(value, type(default)) and not isinstance(value, bool)
+    if not right:
+        raise UserError(f"{name} must be of type {type(default).__name__}, not {value!r}.")
+    return value

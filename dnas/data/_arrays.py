@@ -1,0 +1,102 @@
+"""Array work that data sets share: stratified order, area resize, reading arrays as images or labels."""
+
+import numpy as np
+
+from dnas.errors import UserError
+
+CHUNK = 1024  # images resized at once: bounds the float32 copy
+
+
+def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """A seeded shuffle, as indices [N], every prefix of which has the classes in proportion."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    sorted_labels = labels[by_class]
+    # The k-th image of a class of n stands at (k + 1/2) / n of the whole; the shuffle breaks the ties.
+    place = np.empty(len(labels))
+    place[by_class] = (np.arange(len(labels)) - starts[sorted_labels] + 0.5) / counts[sorted_labels]
+    return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def hold_out(labels: np.ndarray, portion: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (kept, held out): a seeded stratified split, at least one image held out."""
+    order = stratified_order(labels, seed)
+    held_out = max(1, round(portion * len(order)))
+    return order[held_out:], order[:held_out]
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [N, H, W, C] -> [N, size, size, C]: centre crop to a square, then the mean over each area."""
+    height, width = images.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    images = images[:, top : top + side, left : left + side]
+    if side == size:
+        return images
+    count, channels = len(images), images.shape[3]
+    overlap = _area_overlap(side, size)
+    columns = np.kron(overlap, np.eye(channels, dtype=np.float32)).T  # [W C, size C]: one large product
+    out = np.empty((count, size, size, channels), np.uint8)
+    for start in range(0, count, CHUNK):
+        chunk = images[start : start + CHUNK].astype(np.float32).reshape(-1, side * channels)
+        narrow = (chunk @ columns).reshape(-1, side, size * channels)
+        small = np.matmul(overlap, narrow).reshape(-1, size, size, channels)
+        out[start : start + CHUNK] = np.floor(small + 0.5).clip(0, 255)
+    return out
+
+
+def as_images(array: object, what: str) -> np.ndarray:
+    """Images as uint8 [N, H, W, C]: grey [N, H, W] gets a channel axis, floats in [0, 1] become 0..255."""
+    images = _as_array(array, what)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4:
+        raise UserError(
+            f"{what} must be images [N, H, W] or [N, H, W, C], not an array of shape {images.shape}."
+        )
+    if np.issubdtype(images.dtype, np.floating):
+        if images.size and not (images.min() >= 0 and images.max() <= 1):  # `not`: catches NaN
+            raise UserError(
+                f"{what} are floats from {images.min():.4g} to {images.max():.4g}: "
+                "give uint8 images (0 to 255) or floats in [0, 1]."
+            )
+        images = np.round(images * 255).astype(np.uint8)
+    if images.dtype != np.uint8:
+        raise UserError(
+            f"{what} are of type {images.dtype}: give uint8 images (0 to 255) or floats in [0, 1]."
+        )
+    return images
+
+
+def as_labels(array: object, what: str) -> np.ndarray:
+    """Labels as int32 [N], none negative."""
+    labels = _as_array(array, what)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"{what} must be whole numbers [N], one class index per image, "
+            f"not an array of shape {labels.shape} and type {labels.dtype}."
+        )
+    if labels.size and not (labels.min() >= 0 and labels.max() < 2**31):
+        raise UserError(f"{what} run from {labels.min()} to {labels.max()}: class indices start at 0.")
+    return labels.astype(np.int32)
+
+
+def _as_array(array: object, what: str) -> np.ndarray:
+    try:
+        return np.asarray(array)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{what} cannot be read as one array: all rows and all images must have the same size."
+        ) from error
+
+
+def _area_overlap(old: int, new: int) -> np.ndarray:
+    """[new, old]: the share of each old pixel in each new pixel; rows sum to 1."""
+    edges = np.arange(new + 1) * (old / new)
+    pixels = np.arange(old)
+    upper = np.minimum(edges[1:, None], pixels[None] + 1)
+    lower = np.maximum(edges[:-1, None], pixels[None])
+    overlap = np.maximum(upper - lower, 0)
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,94 @@
+"""The border between flax modules and pure functions, and many equal modules as one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Functional(NamedTuple):
+    """A network as two pure functions.
+
+    init(key) -> (weights, stats)
+    apply(weights, stats, *args, train) -> (output, moments): in training the network normalises by the batch and
+    `moments` are those of the batch (`layers.absorb` folds them into stats); in evaluation it reads stats.
+    """
+
+    init: Callable[..., Any]
+    apply: Callable[..., Any]
+
+
+def functionalize(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
+    """Turn `build(rngs) -> module` into pure functions. The module may hold nnx.Param and nnx.BatchStat only."""
+    abstract = nnx.eval_shape(lambda: build(nnx.Rngs(params=jax.random.key(0))))
+    training = nnx.split(abstract, nnx.Param, nnx.BatchStat)[0]
+    evaluating = nnx.split(
+        nnx.view(abstract, use_running_average=True, raise_if_not_found=False), nnx.Param, nnx.BatchStat
+    )[0]
+
+    def init(key: jax.Array):
+        _, weights, stats = nnx.split(build(nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        return plain(weights), plain(stats)
+
+    def apply(weights, stats, *args, train: bool, **kwargs):
+        module = nnx.merge(training if train else evaluating, nnx.State(weights), nnx.State(stats))
+        output = module(*args, **kwargs)
+        return output, plain(nnx.state(module, nnx.BatchStat))
+
+    return Functional(init, apply)
+
+
+def plain(state: Any) -> Any:
+    """An nnx state as nested dictionaries of arrays."""
+    return nnx.to_pure_dict(state) if isinstance(state, nnx.State) else state
+
+
+def stack(build: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
+    """`count` copies of one module with their own weights, as one module whose variables have a leading axis."""
+    graphdef, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(params=jax.random.key(0)))))
+
+    def state(key):
+        return nnx.as_pure(nnx.state(build(nnx.Rngs(params=key))))
+
+    return nnx.merge(graphdef, jax.vmap(state)(jax.random.split(rngs.params(), count)))
+
+
+def unstack(module: nnx.Module, index: int) -> nnx.Module:
+    """One of the stacked copies. Its variables are its own: moments it writes are lost, see `over_copies`."""
+    graphdef, state = nnx.split(module)
+    return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], nnx.as_pure(state)))
+
+
+def over_copies(module: nnx.Module, x: jax.Array, *, loop: bool = False) -> jax.Array:
+    """Apply all stacked copies to the same x -> [copies, ...]: vmap makes of them one wide operation."""
+    graphdef, state = nnx.split(module)
+
+    def one(state):
+        copy = nnx.merge(graphdef, state)
+        return copy(x), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
+
+    y, stats = (looped_map if loop else jax.vmap)(one)(nnx.as_pure(state))
+    nnx.update(module, stats)
+    return y
+
+
+def looped_map(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What vmap computes, as a Python loop: the slow twin that tests and operation counts use."""
+
+    def mapped(*trees):
+        count = jax.tree.leaves(trees)[0].shape[0]
+        rows = [function(*jax.tree.map(lambda leaf, i=i: leaf[i], trees)) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+
+    return mapped
+
+
+def looped_scan(body: Callable[..., Any], carry: Any, xs: Any) -> tuple[Any, Any]:
+    """What `lax.scan` computes, as a Python loop."""
+    ys = []
+    for i in range(jax.tree.leaves(xs)[0].shape[0]):
+        carry, y = body(carry, jax.tree.map(lambda leaf, i=i: leaf[i], xs))
+        ys.append(y)
+    return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)

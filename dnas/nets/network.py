@@ -1,0 +1,59 @@
+"""The derived network: the genotype's operations only, in the same stem, stages and head as the supernet."""
+
+import jax
+from flax import nnx
+
+from dnas.nets.layers import Outputs
+from dnas.nets.supernet import cell_output
+from dnas.spaces.genotype import Genotype
+from dnas.spaces.ops import Identity
+from dnas.spaces.topology import Body, Norm, Space
+
+
+class DerivedCell(nnx.Module):
+    """A discrete cell. `drop_path` [E, B] multiplies what an edge carries; a plain identity is spared."""
+
+    def __init__(self, genotype: Genotype, space: Space, kind: str, channels: int, norm: Norm, *, rngs: nnx.Rngs):
+        cell, self.inputs = genotype.cell(kind), space.cells[kind].inputs
+        self.concat = cell.concat
+        self.width = len(cell.concat) if cell.concat is not None else 1
+        self.edges = tuple((edge.node, edge.source) for edge in cell.edges)
+        self.nodes = max([*(edge.node for edge in cell.edges), *(cell.concat or ()), self.inputs]) + 1
+        self.operations = nnx.List(
+            [
+                space.operations[edge.operation](channels, space.cells[kind].stride(edge.source), norm, rngs=rngs)
+                for edge in cell.edges
+            ]
+        )
+
+    def __call__(self, inputs: list[jax.Array], drop_path: jax.Array | None) -> jax.Array:
+        nodes: list = [*inputs] + [None] * (self.nodes - self.inputs)
+        order = sorted(range(len(self.edges)), key=lambda e: self.edges[e][0])
+        for e in order:
+            node, source = self.edges[e]
+            operation = self.operations[e]
+            if operation is None or nodes[source] is None:
+                continue
+            value = operation(nodes[source])
+            if drop_path is not None and not isinstance(operation, Identity):
+                value = value * drop_path[e, :, None, None, None].astype(value.dtype)
+            nodes[node] = value if nodes[node] is None else nodes[node] + value
+        return cell_output(self.concat, nodes, inputs)
+
+
+class Network(nnx.Module):
+    """`network(x)`: x [B, H, W, C] -> Outputs; `drop_path` [cells, E, B] multiplies edges, see `drop_path_factors`."""
+
+    def __init__(self, genotype: Genotype, space: Space, body: Body, *, norm: Norm | None = None, rngs: nnx.Rngs):
+        norm = space.network_norm if norm is None else norm
+
+        def core(kind: str, channels: int, rngs: nnx.Rngs):
+            return DerivedCell(genotype, space, kind, channels, norm, rngs=rngs)
+
+        self.backbone = space.backbone(core, body, norm, rngs=rngs)
+
+    def __call__(self, x: jax.Array, drop_path: jax.Array | None = None) -> Outputs:
+        def argument(kind: str, cells: range):
+            return None if drop_path is None else drop_path[cells.start : cells.stop]
+
+        return self.backbone(x, argument)

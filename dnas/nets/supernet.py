@@ -1,0 +1,88 @@
+"""The supernet: every candidate operation on every edge, mixed by continuous weights that are an argument.
+
+    node_j = sum over edges (i, j), operations o of mix[(i, j), o] * o(node_i)        (DARTS, equation 2)
+
+All edges that leave one node with the same operation run as one vmapped operation; an operation without weights
+(pooling, identity) gives the same on all of them and runs once.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dnas.nets.functional import over_copies, stack
+from dnas.spaces.topology import Body, Cell, Space
+
+
+class Candidate(nnx.Module):
+    """One operation for all edges that leave one node: `edges` index the rows of the mix, `columns` its operations."""
+
+    def __init__(self, build, edges: list[int], columns: list[int], loop: bool, *, rngs: nnx.Rngs):
+        self.edges, self.columns, self.loop = tuple(edges), tuple(columns), loop
+        one = nnx.eval_shape(lambda: build(nnx.Rngs(params=jax.random.key(0))))
+        self.shared = not jax.tree.leaves(nnx.state(one, nnx.Param))
+        self.operation = build(rngs) if self.shared else stack(build, len(edges), rngs)
+
+    def __call__(self, x: jax.Array, mix: jax.Array) -> jax.Array:
+        """x [B, H, W, C], mix [E, O] -> the weighted values on the edges [edges, B, H', W', C]."""
+        y = self.operation(x)[None] if self.shared else over_copies(self.operation, x, loop=self.loop)
+        return mix[jnp.array(self.edges), jnp.array(self.columns), None, None, None, None].astype(y.dtype) * y
+
+
+class MixedCell(nnx.Module):
+    """A cell in which every edge carries all its candidates."""
+
+    def __init__(self, space: Space, kind: str, channels: int, loop: bool, *, rngs: nnx.Rngs):
+        self.cell = cell = space.cells[kind]
+        self.width = len(cell.concat) if cell.concat is not None else 1
+        self.candidates = nnx.List([])
+        for source in range(cell.inputs + cell.nodes):
+            edges = cell.outgoing(source)
+            for name in dict.fromkeys(name for e in edges for name in cell.operations[e]):
+                users = [e for e in edges if name in cell.operations[e]]
+                columns = [cell.operations[e].index(name) for e in users]
+
+                def build(rngs, name=name, stride=cell.stride(source)):
+                    return space.operations[name](channels, stride, space.search_norm, rngs=rngs)
+
+                if nnx.eval_shape(lambda build=build: build(nnx.Rngs(params=jax.random.key(0)))) is not None:
+                    self.candidates.append(Candidate(build, users, columns, loop, rngs=rngs))
+
+    def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:
+        cell: Cell = self.cell
+        nodes: list = [*inputs] + [None] * cell.nodes
+        for source in range(cell.inputs + cell.nodes):
+            totals: dict[tuple[int, ...], jax.Array] = {}
+            for candidate in self.candidates:
+                if cell.edges[candidate.edges[0]][1] == source and nodes[source] is not None:
+                    value, edges = candidate(nodes[source], mix), candidate.edges
+                    totals[edges] = totals[edges] + value if edges in totals else value
+            for edges, total in totals.items():
+                for e, value in zip(edges, jax.lax.split(total, [1] * len(edges)), strict=True):
+                    node = cell.edges[e][0]
+                    nodes[node] = value[0] if nodes[node] is None else nodes[node] + value[0]
+        return cell_output(cell.concat, nodes, inputs)
+
+
+def cell_output(concat: tuple[int, ...] | None, nodes: list, inputs: list[jax.Array]) -> jax.Array:
+    """Concatenated nodes, or the last one; a node that nothing reached is zero."""
+    reached = [nodes[n] for n in (concat if concat is not None else (len(nodes) - 1,))]
+    like = next((n for n in reached if n is not None), None)
+    zero = jnp.zeros_like(inputs[-1] if like is None else like)
+    return jnp.concatenate([zero if n is None else n for n in reached], -1)
+
+
+class Supernet(nnx.Module):
+    """`supernet(x, mix)`: x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes]."""
+
+    def __init__(self, space: Space, body: Body, *, rngs: nnx.Rngs):
+        def core(kind: str, channels: int, rngs: nnx.Rngs):
+            return MixedCell(space, kind, channels, body.loop, rngs=rngs)
+
+        self.backbone = space.backbone(core, body, space.search_norm, rngs=rngs)
+
+    def __call__(self, x: jax.Array, mix) -> jax.Array:
+        def argument(kind: str, cells: range):
+            return jnp.broadcast_to(mix[kind], (len(cells), *mix[kind].shape))
+
+        return self.backbone(x, argument).logits

@@ -1,0 +1,99 @@
+"""NAS-Bench-201: one cell of 4 nodes, 6 edges and 5 operations; three stages of N cells, halved in between.
+
+Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020,
+arXiv:2001.00326; the body follows D-X-Y/AutoDL-Projects `TinyNetwork`. A genotype keeps every edge, and an edge may
+be `none`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+from flax import nnx
+
+from dnas.errors import UserError, unknown
+from dnas.nets.functional import looped_scan, stack
+from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm, global_avg_pool
+from dnas.spaces.ops import OPERATIONS
+from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
+
+PRIMITIVES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
+    """The space with cells of `nodes` nodes (the input counts) and the candidates `a+b+c` on every edge."""
+    names = tuple(operations.split("+"))
+    for name in names:
+        if name not in OPERATIONS:
+            raise unknown("operation", name, OPERATIONS)
+    if nodes < 2:
+        raise UserError(f"The space 'nasbench201' needs at least 2 nodes, not {nodes}.")
+    edges = all_edges(1, nodes - 1)
+    return Space(
+        name="nasbench201",
+        cells={"cell": Cell(inputs=1, nodes=nodes - 1, edges=edges, operations=(names,) * len(edges))},
+        operations=OPERATIONS,
+        backbone=Backbone,
+        search_norm=Norm(affine=False, pools=False),
+        network_norm=Norm(affine=True, pools=False),
+    )
+
+
+class Residual(nnx.Module):
+    """Basic residual block of stride 2; the shortcut averages 2x2 pixels, then a 1x1 convolution. No ReLU after."""
+
+    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
+        self.first = ReluConvNorm(c_in, c_out, 3, stride=2, rngs=rngs)
+        self.second = ReluConvNorm(c_out, c_out, 3, rngs=rngs)
+        self.shortcut = Conv(c_in, c_out, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        b, h, w, c = x.shape
+        if h % 2 or w % 2:  # as the stride-2 convolution, round up: repeat the border
+            x_even = jax.numpy.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        else:
+            x_even = x
+        halved = x_even.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).mean((2, 4))
+        return self.second(self.first(x)) + self.shortcut(halved)
+
+
+class Backbone(nnx.Module):
+    """Stem, three stages of `body.cells` equal cells with residual blocks between, norm, ReLU, head."""
+
+    def __init__(self, core: Callable, body: Body, norm: Norm, *, rngs: nnx.Rngs):
+        if body.stem != "cifar":
+            raise UserError(f"The space 'nasbench201' has the stem 'cifar' only, not '{body.stem}'.")
+        channels = body.channels
+        self.cells, self.loop = body.cells, body.loop
+        self.stem = Chain(
+            Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
+        )
+        self.stages, self.reductions = nnx.List([]), nnx.List([])
+        for stage in range(3):
+            if stage:
+                self.reductions.append(Residual(channels, 2 * channels, rngs=rngs))
+                channels *= 2
+            self.stages.append(stack(partial(core, "cell", channels), body.cells, rngs))
+        self.last_norm = BatchNorm(channels, affine=True, rngs=rngs)
+        self.classifier = Linear(channels, body.classes, rngs=rngs)
+
+    def __call__(self, x: jax.Array, argument: Callable) -> Outputs:
+        x = self.stem(x)
+        for index, stage in enumerate(self.stages):
+            if index:
+                x = self.reductions[index - 1](x)
+            x = self._run(stage, x, argument("cell", range(index * self.cells, (index + 1) * self.cells)))
+        return Outputs(self.classifier(global_avg_pool(jax.nn.relu(self.last_norm(x)))))
+
+    def _run(self, stage: nnx.Module, x: jax.Array, argument) -> jax.Array:
+        graphdef, state = nnx.split(stage)
+
+        def body(x, row):
+            state, extra = row
+            cell = nnx.merge(graphdef, state)
+            return cell([x], extra), nnx.as_pure(nnx.state(cell, nnx.BatchStat))
+
+        scan = looped_scan if self.loop else jax.lax.scan
+        x, moments = scan(body, x, (nnx.as_pure(state), argument))
+        nnx.update(stage, moments)
+        return x

@@ -1,0 +1,142 @@
+"""Candidate operations, each written for one edge: (channels, stride, norm, *, rngs) -> module, x [B, H, W, C].
+
+Order inside follows quark0/darts `cnn/operations.py` and xautodl `cell_operations.py`. An operation through which
+nothing flows is None. The supernet batches an operation over all edges that leave one node; write the simple thing.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+from flax import nnx
+
+from dnas.nets import layers
+from dnas.nets.layers import BatchNorm, Conv, Depthwise, FactorizedReduce, ReluConvNorm
+from dnas.spaces.topology import Norm
+
+
+class Identity(nnx.Module):
+    """x itself. Drop-path spares it."""
+
+    def __call__(self, x):
+        return x
+
+
+class Pool(nnx.Module):
+    """3x3 pooling, followed by a non-affine norm where the space wants one."""
+
+    def __init__(self, pool: Callable, channels: int, stride: int, norm: Norm, *, rngs: nnx.Rngs):
+        self.pool, self.stride = pool, stride
+        self.norm = BatchNorm(channels, affine=False, rngs=rngs) if norm.pools else None
+
+    def __call__(self, x):
+        y = self.pool(x, self.stride)
+        return y if self.norm is None else self.norm(y)
+
+
+class DepthwisePointwise(nnx.Module):
+    """ReLU, depthwise, pointwise, norm."""
+
+    def __init__(self, channels, size, stride, dilation, norm: Norm, *, rngs: nnx.Rngs):
+        self.depthwise = Depthwise(channels, size, stride=stride, dilation=dilation, rngs=rngs)
+        self.pointwise = Conv(channels, channels, 1, rngs=rngs)
+        self.norm = BatchNorm(channels, affine=norm.affine, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.pointwise(self.depthwise(jax.nn.relu(x))))
+
+
+class SeparableConv(nnx.Module):
+    """Depthwise separable convolution applied twice; the first one strides."""
+
+    def __init__(self, size, channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+        self.first = DepthwisePointwise(channels, size, stride, 1, norm, rngs=rngs)
+        self.second = DepthwisePointwise(channels, size, 1, 1, norm, rngs=rngs)
+
+    def __call__(self, x):
+        return self.second(self.first(x))
+
+
+class FactorisedConv(nnx.Module):
+    """ReLU, 1xk convolution, kx1 convolution, norm (of NASNet and AmoebaNet)."""
+
+    def __init__(self, size, channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+        self.row = Conv(channels, channels, (1, size), stride=(1, stride), rngs=rngs)
+        self.column = Conv(channels, channels, (size, 1), stride=(stride, 1), rngs=rngs)
+        self.norm = BatchNorm(channels, affine=norm.affine, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.column(self.row(jax.nn.relu(x))))
+
+
+def none(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """Nothing flows: the value is zero, but the operation takes its share of the mix."""
+    return None
+
+
+def skip_connect(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """Identity; a factorised reduction at stride 2."""
+    if stride == 1:
+        return Identity()
+    return FactorizedReduce(channels, channels, affine=norm.affine, rngs=rngs)
+
+
+def max_pool_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """3x3 max pooling."""
+    return Pool(layers.max_pool_3x3, channels, stride, norm, rngs=rngs)
+
+
+def avg_pool_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """3x3 average pooling; padding does not count."""
+    return Pool(layers.avg_pool_3x3, channels, stride, norm, rngs=rngs)
+
+
+def sep_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """3x3 depthwise separable convolution, twice."""
+    return SeparableConv(3, channels, stride, norm, rngs=rngs)
+
+
+def sep_conv_5x5(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """5x5 depthwise separable convolution, twice."""
+    return SeparableConv(5, channels, stride, norm, rngs=rngs)
+
+
+def sep_conv_7x7(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """7x7 depthwise separable convolution, twice."""
+    return SeparableConv(7, channels, stride, norm, rngs=rngs)
+
+
+def dil_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """3x3 depthwise separable convolution of dilation 2."""
+    return DepthwisePointwise(channels, 3, stride, 2, norm, rngs=rngs)
+
+
+def dil_conv_5x5(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """5x5 depthwise separable convolution of dilation 2."""
+    return DepthwisePointwise(channels, 5, stride, 2, norm, rngs=rngs)
+
+
+def conv_7x1_1x7(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """1x7 then 7x1 convolution."""
+    return FactorisedConv(7, channels, stride, norm, rngs=rngs)
+
+
+def conv_3x1_1x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """1x3 then 3x1 convolution."""
+    return FactorisedConv(3, channels, stride, norm, rngs=rngs)
+
+
+def nor_conv_1x1(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """ReLU, 1x1 convolution, norm (NAS-Bench-201: biased where the norm is not affine)."""
+    return ReluConvNorm(channels, channels, 1, stride=stride, affine=norm.affine, bias=not norm.affine, rngs=rngs)
+
+
+def nor_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """ReLU, 3x3 convolution, norm (NAS-Bench-201: biased where the norm is not affine)."""
+    return ReluConvNorm(channels, channels, 3, stride=stride, affine=norm.affine, bias=not norm.affine, rngs=rngs)
+
+
+OPERATIONS = {
+    name: value for name, value in vars().items() if callable(value) and getattr(value, "__module__", "") == __name__
+    and name[0].islower() and name != "partial"
+}  # every function above is an operation

@@ -1,0 +1,98 @@
+"""Cells as data: inputs, edges, candidate operations, which edges reduce, the output rule, what a genotype keeps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Norm:
+    """How operations normalise: with an affine transform or not, and whether a pooling is followed by a norm."""
+
+    affine: bool
+    pools: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A directed acyclic graph. Nodes are numbered with the inputs first; `edges` are (node, input) pairs.
+
+    operations: the candidates of every edge [E][O], in the order of the columns of its mix.
+    reduction: edges that leave a cell input have stride 2.
+    concat: the nodes whose channels are concatenated as output; None: the last node is the output.
+    kept: how many incoming edges of each node a genotype keeps; None: all of them, `none` included.
+    """
+
+    inputs: int
+    nodes: int
+    edges: tuple[tuple[int, int], ...]
+    operations: tuple[tuple[str, ...], ...]
+    reduction: bool = False
+    concat: tuple[int, ...] | None = None
+    kept: int | None = None
+
+    @property
+    def computed(self) -> range:
+        """The nodes that are computed (the inputs are not)."""
+        return range(self.inputs, self.inputs + self.nodes)
+
+    @property
+    def mix_shape(self) -> tuple[int, int]:
+        """[E, O] of this cell's mixing weights."""
+        return len(self.edges), len(self.operations[0])
+
+    def stride(self, source: int) -> int:
+        """Stride of the operations that leave node `source`."""
+        return 2 if self.reduction and source < self.inputs else 1
+
+    def incoming(self, node: int) -> list[int]:
+        """Indices of the edges that enter a node, in order."""
+        return [e for e, (target, _) in enumerate(self.edges) if target == node]
+
+    def outgoing(self, source: int) -> list[int]:
+        """Indices of the edges that leave a node, in order."""
+        return [e for e, (_, origin) in enumerate(self.edges) if origin == source]
+
+
+@dataclass(frozen=True)
+class Body:
+    """The size of a network around its cells. `cells` counts all cells (NAS-Bench-201: those of one stage).
+
+    loop: Python loops instead of scan and vmap: the slow twin for tests and for counting operations.
+    """
+
+    cells: int
+    channels: int
+    classes: int
+    image_channels: int = 3
+    stem: str = "cifar"
+    auxiliary: bool = False
+    loop: bool = False
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space: its cells by kind, its operations by name, and the network body around the cells.
+
+    operations: name -> (channels, stride, norm, *, rngs) -> nnx module, or None where nothing flows.
+    backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)` builds
+    what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`, which
+    gives what the cores of these cells take beside their inputs, stacked over the cells.
+    """
+
+    name: str
+    cells: Mapping[str, Cell]
+    operations: Mapping[str, Callable[..., Any]]
+    backbone: Callable[..., Any]
+    search_norm: Norm
+    network_norm: Norm
+
+    @property
+    def mix_shapes(self) -> dict[str, tuple[int, int]]:
+        """[E, O] of every kind of cell."""
+        return {kind: cell.mix_shape for kind, cell in self.cells.items()}
+
+
+def all_edges(inputs: int, nodes: int) -> tuple[tuple[int, int], ...]:
+    """Every earlier node feeds every computed node, in the reference order of both DARTS and NAS-Bench-201."""
+    return tuple((node, source) for node in range(inputs, inputs + nodes) for source in range(node))

@@ -1,0 +1,83 @@
+"""What holds for every data set: it enumerates what exists, so a new file is tested without an edit here."""
+
+import inspect
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnas.data import Dataset, Location, load
+from dnas.find import available, summary
+
+DATA_SETS = available("data set")
+NEED_A_PATH = [name for name, factory in DATA_SETS.items() if "path" in inspect.signature(factory).parameters]
+
+
+def locate(name: str) -> Location:
+    return sys.modules[DATA_SETS[name].__module__].locate()
+
+
+def test_the_data_sets_are_found():
+    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(
+        DATA_SETS
+    )
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_has_a_summary_and_simple_keyword_settings(name):
+    assert summary(DATA_SETS[name]).endswith(".")
+    parameters = inspect.signature(DATA_SETS[name]).parameters.values()
+    assert all(
+        p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters
+    )
+    assert {"size", "limit"} <= {p.name for p in parameters}
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_locate_says_where_and_how_to_get_it(name):
+    location = locate(name)
+    assert location.how_to_get[0].isupper() and location.how_to_get.endswith(".")
+    assert location.found in (None, "embedded") or location.found in location.searched
+    assert all(isinstance(path, Path) for path in location.searched)
+    assert location.searched or location.found == "embedded" or name in NEED_A_PATH
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_loads_or_says_what_to_do(name, refused):
+    location = locate(name)
+    how = location.how_to_get.split(" ", 1)[1]
+    if location.found is None:
+        with refused(name, how, *location.searched):
+            load(name)
+        return
+    data = load(f"{name}:limit=50,size=8")
+    assert isinstance(data, Dataset)
+    assert data.name == name
+    assert data.train_x.shape[:3] == (50, 8, 8) and data.test_x.shape[:3] == (10, 8, 8)
+    assert data.train_x.dtype == np.uint8 and data.train_y.dtype == np.int32
+    assert len(np.unique(data.train_y)) == min(len(data.classes), 50)
+    assert "only 50 of" in data.note
+    again = load(f"{name}:limit=50,size=8")
+    np.testing.assert_array_equal(data.train_x, again.train_x)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, refused):
+    if name == "fashion_mnist":
+        monkeypatch.setattr("dnas.data.fashion_mnist.DEBIAN", data_folder / "debian")
+    location = locate(name)
+    if location.found == "embedded":
+        pytest.skip("comes with a package")
+    assert location.found is None
+    with refused(name, location.how_to_get.split(" ", 1)[1], *location.searched):
+        load(name)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("setting", ["limit", "size"])
+def test_negative_settings_are_refused(name, setting, refused, tmp_path):
+    path = ",path=somewhere" if name in NEED_A_PATH else ""
+    words = [setting, "-1"] if locate(name).found else []
+    with refused(*words):
+        load(f"{name}:{setting}=-1{path}")

@@ -1,0 +1,109 @@
+"""The zoo: the published cells as their repositories wrote them, under readable names."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dnas.errors import UserError
+from dnas.spaces import genotype as genotypes
+from dnas.spaces import zoo
+from dnas.spaces.topology import Cell, Norm, Space, all_edges
+
+SHARED = Path(os.environ.get("DNAS_SHARED", Path(__file__).parents[2] / ".." / "shared"))
+PUBLISHED = SHARED / "data" / "genotypes" / "published.json"
+COUNTS = SHARED / "oracles" / "darts_genotype_params" / "table.json"
+needs = {
+    path: pytest.mark.skipif(not path.exists(), reason=f"needs {path.name} of DNAS_SHARED")
+    for path in (PUBLISHED, COUNTS)
+}
+
+
+def entries():
+    return {zoo.entry(name).source: zoo.entry(name) for name in zoo.names()}
+
+
+@needs[PUBLISHED]
+def test_every_published_cell_is_in_the_zoo():
+    published = json.loads(PUBLISHED.read_text())
+    known = entries()
+    assert sorted(known) == sorted(published)
+    for key, record in published.items():
+        cells = known[key].genotype.cells
+        for kind, cell in cells:
+            written = record["genotype"][kind]
+            assert [edge.operation for edge in cell.edges] == [entry[0] for entry in written]
+            assert [edge.source for edge in cell.edges] == [entry[-1] for entry in written]
+            assert (
+                list(cell.concat) == record["genotype"]["concat" if kind == "recurrent" else f"{kind}_concat"]
+            )
+        if record["params_macs_c36_l20"]:
+            assert [known[key].parameters, known[key].multiply_adds] == record["params_macs_c36_l20"]
+
+
+@needs[COUNTS]
+def test_sizes_agree_with_the_reference_networks():
+    sizes = {name: row["cifar10"] for row in json.loads(COUNTS.read_text()) for name in row["names"]}
+    counted = [entry for source, entry in entries().items() if source in sizes]
+    assert len(counted) > 30
+    for entry in counted:
+        size = sizes[entry.source]
+        assert (entry.parameters, entry.multiply_adds) == (size["params"], size["macs_eval"]), entry.name
+
+
+def test_names_are_unique_without_regard_to_case():
+    assert max(Counter(name.lower() for name in zoo.names()).values()) == 1
+    assert zoo.entry("darts_v2") == zoo.entry("DARTS_V2")
+    assert zoo.entry("pc_darts_CIFAR").name == "PC_DARTS_cifar"
+    assert zoo.entry("DARTS_V2_rnn").genotype.space == "darts_rnn"
+
+
+def test_an_unknown_name_gets_the_nearest_ones():
+    with pytest.raises(UserError, match="Unknown published cell 'fairdart'. Did you mean .*fairdarts_a"):
+        zoo.entry("fairdart")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_entry_is_sound_and_reads_back(name):
+    genotype = zoo.entry(name).genotype
+    assert genotypes.parse(genotypes.to_text(genotype)) == genotype
+    assert genotypes.from_json(genotypes.to_json(genotype)) == genotype
+    assert genotypes.parse(name.upper()) == genotype
+    genotypes.check(genotype, searched(genotype))
+
+
+def searched(genotype):
+    """A space with all operations of the zoo and cells as in the paper: 4 nodes, or 8 recurrent ones."""
+    names = {
+        edge.operation
+        for name in zoo.names()
+        for _, cell in zoo.entry(name).genotype.cells
+        for edge in cell.edges
+    }
+    inputs, nodes = (1, 8) if genotype.space == "darts_rnn" else (2, 4)
+    edges = all_edges(inputs, nodes)
+    cell = Cell(
+        inputs, nodes, edges, (tuple(names),) * len(edges), concat=tuple(range(inputs, inputs + nodes))
+    )
+    norm = Norm(affine=False, pools=True)
+    return Space(
+        genotype.space, {kind: cell for kind, _ in genotype.cells}, dict.fromkeys(names), print, norm, norm
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["FairDARTS_a", "SNAS_mild_edge_all", "DARTS_V1", "SDARTS_c10_s4_pcdarts", "ENAS_rnn"]
+)
+def test_unusual_layouts(name):
+    """What each layout means, checked on one known edge of each."""
+    known = {
+        "FairDARTS_a": ("normal", 2, (4, 0, "max_pool_3x3")),
+        "SNAS_mild_edge_all": ("normal", 7, (4, 3, "none")),
+        "DARTS_V1": ("normal", 7, (5, 2, "skip_connect")),
+        "SDARTS_c10_s4_pcdarts": ("reduce", 0, (2, 0, "sep_conv_3x3")),
+        "ENAS_rnn": ("recurrent", 10, (11, 8, "relu")),
+    }
+    kind, place, edge = known[name]
+    assert zoo.entry(name).genotype.cell(kind).edges[place] == edge

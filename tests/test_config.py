@@ -1,0 +1,170 @@
+"""A config round-trips, and a mistake in one is named."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dnas.config import (
+    AlphaConfig,
+    AugmentConfig,
+    Config,
+    RetrainConfig,
+    SearchConfig,
+    WeightConfig,
+    differences,
+    from_dict,
+    load,
+    to_dict,
+)
+from dnas.errors import UserError
+
+OTHER = Config(
+    space="nasbench201",
+    method="gdas:temperature=3",
+    seed=-5,
+    seeds=3,
+    dtype="bfloat16",
+    search=SearchConfig(epochs=1, weights=WeightConfig(clip=0.0), alphas=AlphaConfig(beta1=0.0)),
+    retrain=RetrainConfig(stem="imagenet", augment=AugmentConfig(cutout=0, flip=False)),
+)
+
+
+@pytest.mark.parametrize("config", [Config(), OTHER], ids=["defaults", "other"])
+def test_a_config_survives_json(config, tmp_path):
+    text = json.dumps(to_dict(config))
+    assert from_dict(json.loads(text)) == config
+    (tmp_path / "config.json").write_text(text)
+    assert load(tmp_path) == load(tmp_path / "config.json") == load(str(tmp_path)) == config
+    assert hash(config) == hash(from_dict(json.loads(text)))
+
+
+def test_missing_fields_take_their_defaults():
+    assert from_dict({"search": {"epochs": 3}}) == Config(search=SearchConfig(epochs=3))
+    assert from_dict({}).retrain.weights.learning_rate_end == 0.0, (
+        "the default of retrain, not of WeightConfig"
+    )
+    assert from_dict({"retrain": {"weights": {"clip": 1.0}}}).retrain.weights == WeightConfig(clip=1.0)
+
+
+def test_a_whole_number_is_a_fine_float():
+    config = from_dict({"search": {"weights": {"clip": 5}}})
+    assert isinstance(config.search.weights.clip, float)
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"sapce": "darts"}, "Unknown config field 'sapce'. Did you mean space"),
+        ({"search": {"epoch": 3}}, "field search.: 'epoch'. Did you mean epochs"),
+        ({"search": {"alphas": {"lr": 3}}}, "search.alphas.: 'lr'. Known: .*learning_rate"),
+        ({"search": 3}, "search.* must be a JSON object, not int"),
+        ([], "A config must be a JSON object, not list"),
+        ({"search": {"epochs": "3"}}, "search.epochs must be of type int, not '3'"),
+        ({"search": {"epochs": 2.5}}, "search.epochs must be of type int, not 2.5"),
+        ({"search": {"epochs": True}}, "search.epochs must be of type int, not True"),
+        ({"search": {"augment": {"flip": 1}}}, "search.augment.flip must be of type bool, not 1"),
+        ({"search": {"weights": {"clip": "5"}}}, "search.weights.clip must be of type float, not '5'"),
+        ({"search": {"weights": {"clip": True}}}, "clip must be of type float"),
+        ({"seed": None}, "seed must be of type int, not None"),
+        ({"method": ["darts"]}, "method must be of type str"),
+        ({"dtype": "float16"}, "value for dtype: 'float16'. Did you mean bfloat16 or float"),
+        ({"search": {"order": "both"}}, "value for search.order: 'both'"),
+    ],
+)
+def test_wrong_fields_and_types_are_named(values, says):
+    with pytest.raises(UserError, match=says):
+        from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"seeds": 0}, "seeds must be at least 1, not 0"),
+        ({"checkpoint_epochs": 0}, "checkpoint_epochs must be at least 1"),
+        ({"search": {"epochs": 0}}, "search.epochs must be at least 1, not 0"),
+        ({"search": {"batch_size": -4}}, "search.batch_size must be at least 1, not -4"),
+        ({"search": {"valid_portion": 1.0}}, "search.valid_portion must be at least 0 and below 1"),
+        ({"search": {"weights": {"momentum": -0.1}}}, "search.weights.momentum must be at least 0"),
+        (
+            {"search": {"weights": {"learning_rate": -1.0}}},
+            "search.weights.learning_rate must not be negative",
+        ),
+        ({"retrain": {"augment": {"pad": -1}}}, "retrain.augment.pad must not be negative, got -1"),
+        (
+            {"search": {"alphas": {"decay": float("nan")}}},
+            "search.alphas.decay must be a finite number, not nan",
+        ),
+        (
+            {"search": {"alphas": {"decay": float("inf")}}},
+            "search.alphas.decay must be a finite number, not inf",
+        ),
+    ],
+)
+def test_values_that_cannot_be_meant_are_named(values, says):
+    with pytest.raises(UserError, match=says):
+        from_dict(values)
+
+
+def test_a_config_made_in_python_is_checked_too():
+    with pytest.raises(UserError, match="search.epochs must be at least 1"):
+        Config(search=SearchConfig(epochs=0))
+    with pytest.raises(UserError, match="seeds must be at least 1"):
+        dataclasses.replace(Config(), seeds=0)
+
+
+def test_differences_name_the_fields():
+    assert differences(OTHER, OTHER) == []
+    changed = dataclasses.replace(Config(), seed=1, search=SearchConfig(alphas=AlphaConfig(decay=0.0)))
+    assert differences(Config(), changed) == ["seed: 0 -> 1", "search.alphas.decay: 0.001 -> 0.0"]
+
+
+def experiment(tmp_path, text):
+    path = tmp_path / "table1.py"
+    path.write_text(text)
+    return path
+
+
+def test_an_experiment_file_returns_a_config(tmp_path):
+    path = experiment(
+        tmp_path, "from dnas.config import Config\n\ndef config():\n    return Config(seed=9)\n"
+    )
+    assert load(path) == Config(seed=9)
+
+
+IMPORTS = "from dnas.config import Config, SearchConfig\n\n"
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("import no_such_module", "table1.py failed: ModuleNotFoundError: .*no_such_module"),
+        ("def config(:", "table1.py failed: SyntaxError"),
+        ("x = 1", "table1.py failed: AttributeError: .*config"),
+        ("def config():\n    return {}", "must return a dnas.config.Config, not dict"),
+        ("def config():\n    return 1 / 0", "failed: ZeroDivisionError"),
+        (IMPORTS + "def config():\n    return Config(seeds=0)", "^seeds must be at least 1"),
+        (IMPORTS + "def config():\n    return Config(seed='1')", "^seed must be of type int, not '1'"),
+        (IMPORTS + "def config():\n    return Config(dtype='float16')", "value for dtype: 'float16'"),
+        (
+            IMPORTS + "def config():\n    return Config(search=SearchConfig(epochs=2.5))",
+            "search.epochs must be of",
+        ),
+    ],
+)
+def test_a_broken_experiment_file_is_named(tmp_path, text, says):
+    with pytest.raises(UserError, match=says):
+        load(experiment(tmp_path, text))
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(UserError, match="No such config: 'nowhere.json'. Expected an experiment file"):
+        load("nowhere.json")
+    with pytest.raises(UserError, match="No such config"):
+        load(tmp_path)  # a folder that is not a run
+    (tmp_path / "broken.json").write_text('{"seed": ')
+    with pytest.raises(UserError, match="broken.json is not valid JSON"):
+        load(tmp_path / "broken.json")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe\x00")
+    with pytest.raises(UserError, match="picture.png is not valid JSON"):
+        load(tmp_path / "picture.png")
