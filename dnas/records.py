@@ -146,11 +146,8 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Flush and close what is open. The folder stays as it is."""
-        events, self._events = self._events, None
-        if events is not None:
-            with suppress(OSError):  # every event was flushed when it was written, and an error raised then
-                events.close()
+        """Close what is open. The folder stays as it is."""
+        self._close_events()
         self._close_manager()
 
     def log(self, row: dict[str, Any]) -> None:
@@ -243,7 +240,7 @@ class Run:
         Errors: `UserError` if the checkpoint has another structure, or if none of them is readable.
         """
         damaged: list[int] = []
-        with _quiet():
+        with _storage(self.folder), _quiet():
             steps = sorted(self._open_manager().all_steps(), reverse=True)
         for step in steps:
             try:
@@ -267,11 +264,17 @@ class Run:
 
     def best(self, target: Tree) -> tuple[Tree, dict[str, Any]] | None:
         """State and extra of the checkpoint with the largest metric, or None; the folder stays as it is."""
-        with _quiet():
+        with _storage(self.folder), _quiet():
             self._open_manager()
         if not self._metrics:
             return None
-        state, about = self._read(max(self._metrics, key=lambda step: (self._metrics[step], step)), target)
+        step = max(self._metrics, key=lambda step: (self._metrics[step], step))
+        try:
+            state, about = self._read(step, target)
+        except UserError:
+            raise
+        except Exception as error:  # as in `restore`
+            raise UserError(f"The best checkpoint in {self.folder}, of step {step}, is damaged.") from error
         return state, about["extra"]
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
@@ -289,8 +292,12 @@ class Run:
 
         with _storage(self.folder):
             self._events = self._events or self._open_events()
-            self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
-            self._events.flush()
+            try:
+                self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+                self._events.flush()
+            except OSError:
+                self._close_events()  # nothing after half an event can be read: the next gets a new file
+                raise
 
     def _open_events(self) -> Any:
         # EventsWriter, not SummaryWriter: that one writes in a thread, which a full disk kills, and the next
@@ -304,7 +311,14 @@ class Run:
         if self._purge_step is not None:  # TensorBoard then forgets this step and later ones of older files
             log = SessionLog(status=SessionLog.START)
             events.write_event(Event(wall_time=time.time(), step=self._purge_step, session_log=log))
+            self._purge_step = None
         return events
+
+    def _close_events(self) -> None:
+        events, self._events = self._events, None
+        if events is not None:
+            with suppress(OSError):  # every event was flushed when it was written, and an error raised then
+                events.close()
 
     def _open_manager(self) -> Any:
         """The checkpoint manager; the caller is inside `_quiet`."""
@@ -347,10 +361,11 @@ class Run:
         """Move damaged checkpoints out of the way of the ones to come; they are not ours to delete."""
         self._close_manager()
         aside = self.folder / "damaged_checkpoints"
-        aside.mkdir(exist_ok=True)
-        for step in steps:
-            place = next(p for n in range(10**6) if not (p := aside / f"{step}_{n}").exists())
-            os.replace(self.folder / "checkpoints" / str(step), place)
+        with _storage(self.folder):
+            aside.mkdir(exist_ok=True)
+            for step in steps:
+                place = aside / f"{step}_{len(list(aside.iterdir()))}"
+                os.replace(self.folder / "checkpoints" / str(step), place)
 
     def _cut_back(self, row_bytes: dict[str, int], genotype_epoch: int | None, purge_step: int) -> None:
         """Drop what was written after a checkpoint: rows, genotypes, events."""
@@ -365,6 +380,7 @@ class Run:
             else:
                 latest = self.folder / "genotypes" / _genotype_name(genotype_epoch)
                 atomic_write(self.folder / "genotype.json", latest.read_text(encoding="utf-8"))
+        self._close_events()
         self._purge_step = purge_step
 
     def _genotype_epochs(self) -> list[int]:

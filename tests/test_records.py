@@ -315,6 +315,32 @@ def test_the_mix_is_recorded_by_edge_and_operation(folder):
     assert scalars(folder)["mix/cell/2<-1/skip_connect/seed_5"] == [(7, pytest.approx(1.6))]
 
 
+def test_tensorboard_is_told_only_once_to_forget(folder):
+    with records.create(folder, Config()) as run:
+        run.log({"step": 1, "train_loss": 1.0})
+        run.restore(TARGET)
+        run.log({"step": 1, "train_loss": 2.0})
+        run.close()
+        run.log({"step": 2, "train_loss": 3.0})
+    order = [
+        f"forget from {event.step}" if event.HasField("session_log") else event.summary.value[0].simple_value
+        for event in events(folder)
+        if event.HasField("session_log") or event.summary.value
+    ]
+    assert order == [1.0, "forget from 0", 2.0, 3.0]
+
+
+def test_a_damaged_best_checkpoint_is_an_error(folder):
+    with records.create(folder, Config()) as run:
+        for step, metric in enumerate([0.9, 0.1, 0.1], 1):
+            run.checkpoint(step, make(step), {}, metric)
+    largest_file(folder / "checkpoints" / "1" / "state").unlink()
+    with records.resume(folder) as run:
+        with pytest.raises(UserError, match="best checkpoint .* of step 1, is damaged"):
+            run.best(TARGET)
+        assert same(run.restore(TARGET)[0], make(3))
+
+
 def test_genotypes_one_object_for_one_seed_a_list_for_several(folder):
     with records.create(folder, Config()) as run:
         run.genotype(3, [{"a": 1}])

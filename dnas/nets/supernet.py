@@ -19,14 +19,15 @@ class Candidate(nnx.Module):
 
     def __init__(self, build, edges: list[int], columns: list[int], loop: bool, *, rngs: nnx.Rngs):
         self.edges, self.columns, self.loop = tuple(edges), tuple(columns), loop
-        one = nnx.eval_shape(lambda: build(nnx.Rngs(params=jax.random.key(0))))
+        one = build(rngs)
         self.shared = not jax.tree.leaves(nnx.state(one, nnx.Param))
-        self.operation = build(rngs) if self.shared else stack(build, len(edges), rngs)
+        self.operation = one if self.shared else stack(build, len(edges), rngs)
 
     def __call__(self, x: jax.Array, mix: jax.Array) -> jax.Array:
         """x [B, H, W, C], mix [E, O] -> the weighted values on the edges [edges, B, H', W', C]."""
         y = self.operation(x)[None] if self.shared else over_copies(self.operation, x, loop=self.loop)
-        return mix[jnp.array(self.edges), jnp.array(self.columns), None, None, None, None].astype(y.dtype) * y
+        weights = jnp.stack([mix[e, o] for e, o in zip(self.edges, self.columns, strict=True)]).astype(y.dtype)
+        return weights[:, None, None, None, None] * y
 
 
 class MixedCell(nnx.Module):
@@ -45,7 +46,7 @@ class MixedCell(nnx.Module):
                 def build(rngs, name=name, stride=cell.stride(source)):
                     return space.operations[name](channels, stride, space.search_norm, rngs=rngs)
 
-                if nnx.eval_shape(lambda build=build: build(nnx.Rngs(params=jax.random.key(0)))) is not None:
+                if build(rngs) is not None:
                     self.candidates.append(Candidate(build, users, columns, loop, rngs=rngs))
 
     def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 from flax import nnx
 
 from dnas.nets import layers
-from dnas.nets.layers import BatchNorm, Conv, Depthwise, FactorizedReduce, ReluConvNorm
+from dnas.nets.layers import BatchNorm, Conv, FactorizedReduce, ReluConvNorm, SeparableConv
 from dnas.spaces.topology import Norm
 
 
@@ -34,24 +34,23 @@ class Pool(nnx.Module):
         return y if self.norm is None else self.norm(y)
 
 
-class DepthwisePointwise(nnx.Module):
-    """ReLU, depthwise, pointwise, norm."""
+class ReluSeparableNorm(nnx.Module):
+    """ReLU, depthwise and pointwise convolution, norm."""
 
     def __init__(self, channels, size, stride, dilation, norm: Norm, *, rngs: nnx.Rngs):
-        self.depthwise = Depthwise(channels, size, stride=stride, dilation=dilation, rngs=rngs)
-        self.pointwise = Conv(channels, channels, 1, rngs=rngs)
+        self.conv = SeparableConv(channels, channels, size, stride=stride, dilation=dilation, rngs=rngs)
         self.norm = BatchNorm(channels, affine=norm.affine, rngs=rngs)
 
     def __call__(self, x):
-        return self.norm(self.pointwise(self.depthwise(jax.nn.relu(x))))
+        return self.norm(self.conv(jax.nn.relu(x)))
 
 
-class SeparableConv(nnx.Module):
-    """Depthwise separable convolution applied twice; the first one strides."""
+class Twice(nnx.Module):
+    """The separable convolution of NASNet and DARTS is applied twice; the first one strides."""
 
     def __init__(self, size, channels, stride, norm: Norm, *, rngs: nnx.Rngs):
-        self.first = DepthwisePointwise(channels, size, stride, 1, norm, rngs=rngs)
-        self.second = DepthwisePointwise(channels, size, 1, 1, norm, rngs=rngs)
+        self.first = ReluSeparableNorm(channels, size, stride, 1, norm, rngs=rngs)
+        self.second = ReluSeparableNorm(channels, size, 1, 1, norm, rngs=rngs)
 
     def __call__(self, x):
         return self.second(self.first(x))
@@ -93,27 +92,27 @@ def avg_pool_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
 
 def sep_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """3x3 depthwise separable convolution, twice."""
-    return SeparableConv(3, channels, stride, norm, rngs=rngs)
+    return Twice(3, channels, stride, norm, rngs=rngs)
 
 
 def sep_conv_5x5(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """5x5 depthwise separable convolution, twice."""
-    return SeparableConv(5, channels, stride, norm, rngs=rngs)
+    return Twice(5, channels, stride, norm, rngs=rngs)
 
 
 def sep_conv_7x7(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """7x7 depthwise separable convolution, twice."""
-    return SeparableConv(7, channels, stride, norm, rngs=rngs)
+    return Twice(7, channels, stride, norm, rngs=rngs)
 
 
 def dil_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """3x3 depthwise separable convolution of dilation 2."""
-    return DepthwisePointwise(channels, 3, stride, 2, norm, rngs=rngs)
+    return ReluSeparableNorm(channels, 3, stride, 2, norm, rngs=rngs)
 
 
 def dil_conv_5x5(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """5x5 depthwise separable convolution of dilation 2."""
-    return DepthwisePointwise(channels, 5, stride, 2, norm, rngs=rngs)
+    return ReluSeparableNorm(channels, 5, stride, 2, norm, rngs=rngs)
 
 
 def conv_7x1_1x7(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
