@@ -233,6 +233,11 @@ class Run:
                     shutil.rmtree(part, ignore_errors=True)  # it takes up the space that is missing
                 raise
 
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint."""
+        with _storage(self.folder), _quiet():
+            return max(self._open_manager().all_steps(), default=None)
+
     def restore(self, target: Tree) -> tuple[Tree, dict[str, Any]] | None:
         """State and extra of the newest readable checkpoint, or None; the folder is cut back to it.
 

@@ -3,9 +3,11 @@
 import jax
 from flax import nnx
 
+from dnas import find
+from dnas.nets.functional import Deferred, functionalize
 from dnas.nets.layers import Outputs
 from dnas.nets.supernet import cell_output
-from dnas.spaces.genotype import Genotype
+from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space
 
@@ -57,3 +59,26 @@ class Network(nnx.Module):
             return None if drop_path is None else drop_path[cells.start : cells.stop]
 
         return self.backbone(x, argument)
+
+
+def drop_path_factors(key: jax.Array, probability: jax.Array | float, shape: tuple[int, ...]) -> jax.Array:
+    """What drop-path multiplies edges by, [cells, E, B]: 0 with this probability, else 1 / (1 - probability).
+
+    Larsson, Maire and Shakhnarovich 2017, arXiv:1605.07648, as in quark0/darts: one draw per image and edge.
+    """
+    return jax.random.bernoulli(key, 1 - probability, shape) / (1 - probability)
+
+
+def build(
+    genotype: Genotype, *, classes: int, cells: int = 20, channels: int = 36, image_channels: int = 3, seed: int = 0, **body
+) -> Network:
+    """An initialised network to call: `network(x).logits`. The space is the one the genotype names."""
+    space = find.resolve("space", genotype.space)
+    check(genotype, space)
+    shape = Body(cells=cells, channels=channels, classes=classes, image_channels=image_channels, **body)
+
+    def make(rngs: nnx.Rngs) -> Network:
+        return Network(genotype, space, shape, rngs=rngs)
+
+    weights, stats = jax.jit(functionalize(make).init)(jax.random.key(seed))
+    return nnx.merge(nnx.graphdef(make(Deferred(params=jax.random.key(0)))), nnx.State(weights), nnx.State(stats))

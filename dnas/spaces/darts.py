@@ -58,6 +58,7 @@ def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
         backbone=Backbone,
         search_norm=Norm(affine=False, pools=True),
         network_norm=Norm(affine=True, pools=False),
+        has_auxiliary=True,
     )
 
 

@@ -18,6 +18,7 @@ from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
 PRIMITIVES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+STAGES = 3
 
 
 def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
@@ -36,6 +37,7 @@ def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
         backbone=Backbone,
         search_norm=Norm(affine=False, pools=False),
         network_norm=Norm(affine=True, pools=False),
+        stages=STAGES,
     )
 
 
@@ -69,7 +71,7 @@ class Backbone(nnx.Module):
             Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
         )
         self.stages, self.reductions = nnx.List([]), nnx.List([])
-        for stage in range(3):
+        for stage in range(STAGES):
             if stage:
                 self.reductions.append(Residual(channels, 2 * channels, rngs=rngs))
                 channels *= 2

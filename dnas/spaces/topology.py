@@ -78,6 +78,7 @@ class Space:
     backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)` builds
     what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`, which
     gives what the cores of these cells take beside their inputs, stacked over the cells.
+    has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
     """
 
     name: str
@@ -86,6 +87,12 @@ class Space:
     backbone: Callable[..., Any]
     search_norm: Norm
     network_norm: Norm
+    has_auxiliary: bool = False
+    stages: int = 1
+
+    def cell_count(self, cells: int) -> int:
+        """All cells of a body: `Body.cells` counts those of one stage."""
+        return self.stages * cells
 
     @property
     def mix_shapes(self) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,197 @@
+"""The loop of a run on the host: chunks of jitted steps, a progress bar, checkpoints, and an orderly end.
+
+Used by search and retraining alike. What changes is one tree, `Progress`: the state and the sums of the epoch so far,
+so that a run interrupted in the middle of an epoch ends bit-identical to one that was not.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from dnas.errors import UserError
+from dnas.records import Run
+from dnas.types import Tree
+
+CHUNK_SECONDS = 0.5  # how often the host looks up: for the bar, a signal, a loss that is not a number
+
+console = Console(stderr=True)
+
+
+class Interrupted(Exception):
+    """The run was told to stop, and has written a checkpoint; the text says how to go on."""
+
+
+class Progress(NamedTuple):
+    """state: what is trained; every leaf has the seeds S as first axis. sums: of the epoch's step metrics [S].
+    bad_step: the first step with a loss that is not finite, or -1 [S]."""
+
+    state: Any
+    sums: Tree
+    bad_step: jax.Array
+
+
+Advance = Callable[[Progress, jax.Array], Progress]  # (progress, number of steps) -> progress
+Finish = Callable[[int, Progress], float | None]  # after epoch (counted from 1): log; the metric to keep the best by
+
+
+def start(state: Any, sums: Tree) -> Progress:
+    """The progress of a run that has not begun; `state.step` is [S]."""
+    return Progress(state, sums, jnp.full(state.step.shape, -1, jnp.int32))
+
+
+def accumulate(progress: Progress, state: Any, metrics: Any, losses: list[jax.Array]) -> Progress:
+    """The progress of one seed after one more step."""
+    finite = jnp.all(jnp.isfinite(jnp.stack(losses)))
+    bad = jnp.where((progress.bad_step < 0) & ~finite, state.step - 1, progress.bad_step)
+    return Progress(state, jax.tree.map(jnp.add, progress.sums, metrics), bad)
+
+
+def over_seeds(function: Callable[..., Any], seeds: int) -> Callable[..., Any]:
+    """Lift a function of one seed's tree to trees with the seeds as first axis, in one program.
+
+    vmap on an accelerator; on the CPU one after the other, because there vmap over kernels is slower than a loop.
+    """
+
+    def lifted(trees, *shared):
+        if seeds == 1:
+            one = function(jax.tree.map(lambda leaf: leaf[0], trees), *shared)
+            return jax.tree.map(lambda leaf: leaf[None], one)
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(lambda tree: function(tree, *shared), trees)
+        return jax.vmap(lambda tree: function(tree, *shared))(trees)
+
+    return lifted
+
+
+def drive(
+    run: Run,
+    progress: Progress,
+    advance: Advance,
+    finish: Finish,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    title: str,
+    quiet: bool = False,
+) -> Progress:
+    """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
+
+    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
+    """
+    total, every = epochs * steps_per_epoch, run.config.checkpoint_epochs
+    step, count = int(progress.state.step.max()), 1
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+    with _stop_signals() as stopped, bar:
+        task = bar.add_task(title, total=total, completed=step, note="compiling")
+        while step < total:
+            in_epoch = steps_per_epoch - step % steps_per_epoch
+            began = time.perf_counter()
+            taken = min(count, in_epoch)
+            progress = advance(progress, jnp.int32(taken))
+            bad = int(progress.bad_step.max())  # waits for the device
+            if bad >= 0:
+                raise _not_finite(run, bad, steps_per_epoch)
+            seconds = (time.perf_counter() - began) / taken
+            count = 2 if step == 0 else max(1, min(round(CHUNK_SECONDS / seconds), 4 * count))
+            step += taken
+            bar.update(task, completed=step, note=f"epoch {1 + (step - 1) // steps_per_epoch}/{epochs}")
+            if step % steps_per_epoch == 0:
+                epoch = step // steps_per_epoch
+                metric = finish(epoch, progress)
+                progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
+                if epoch % every == 0 or epoch == epochs:
+                    run.checkpoint(step, progress, {"step": step, "epoch": epoch}, metric)
+            if stopped() and step < total:
+                run.checkpoint(step, progress, {"step": step, "epoch": step // steps_per_epoch}, None)
+                raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder)}")
+    return progress
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to continue a run."""
+    verb = "retrain" if "retrain" in sys.argv[1:2] else "search"
+    return f"dnas {verb} --out {folder} --resume"
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Print above the progress bar."""
+    if not quiet:
+        console.print(text, highlight=False)
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, so that the second start is quick."""
+    from dnas.data import data_dir  # the same cache folder
+
+    folder = data_dir().parent / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def epoch_order(key: jax.Array, count: int, needed: int) -> jax.Array:
+    """A random order of `count` images, repeated from its start until it is `needed` long."""
+    return jax.random.permutation(key, count)[jnp.arange(needed) % count]
+
+
+def padded_batches(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whole batches [N, B, ...] of all images; the last is filled with repeats that the mask [N, B] leaves out."""
+    batches = -(-len(x) // size)
+    index = np.arange(batches * size)
+    rows = (index % len(x)).reshape(batches, size)
+    return x[rows], y[rows], (index < len(x)).reshape(batches, size)
+
+
+def _not_finite(run: Run, step: int, steps_per_epoch: int) -> UserError:
+    saved = run.newest_step()
+    kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
+    return UserError(
+        f"The loss became NaN or infinite at step {step} (epoch {1 + step // steps_per_epoch}). {kept} "
+        "Try a smaller learning rate or a tighter clip."
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a question; a second one ends the program as usual."""
+    seen: list[int] = []
+    previous = {}
+
+    def note(number, frame):
+        if seen:
+            signal.signal(number, previous[number])
+            signal.raise_signal(number)
+        seen.append(number)
+        say("Stopping after this chunk of steps and writing a checkpoint ...")
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:  # not in the main thread: signals are somebody else's
+        previous = {}
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

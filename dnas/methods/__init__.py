@@ -1,0 +1,1 @@
+"""Search methods: one published method per file, `def method(**settings) -> Method`."""

@@ -1,0 +1,23 @@
+"""DARTS: softmax over operations, alphas by the validation gradient, first or second order.
+
+Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv:1806.09055. Reference code:
+quark0/darts. `order`: "first"; "second", the exact derivative through one inner step; "finite_difference", the second
+order as published, with `radius` / |v| as the step (their code: 0.01). Updates, optimisers and schedules follow the
+code: alphas first, on a fresh validation batch, then weights with the new alphas.
+"""
+
+from dnas.errors import unknown
+from dnas.search import hypergrad
+from dnas.search.bilevel import Method
+
+
+def method(*, order: str = "first", radius: float = 0.01) -> Method:
+    """DARTS of the given order."""
+    orders = {
+        "first": hypergrad.first_order,
+        "second": hypergrad.unrolled,
+        "finite_difference": hypergrad.finite_difference(radius),
+    }
+    if order not in orders:
+        raise unknown("order of method 'darts':", order, orders)
+    return Method(hypergrad=orders[order])

@@ -1,0 +1,249 @@
+"""Train a derived network from scratch, by default as the DARTS paper does (METHODS: their `cnn/train.py`).
+
+Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule; test
+accuracy after every epoch. Several seeds are several trainings in one program.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dnas import data as datasets
+from dnas import find, loop, records, report
+from dnas.config import Config
+from dnas.data.augment import augment, normalise
+from dnas.errors import UserError
+from dnas.nets.functional import functionalize
+from dnas.nets.layers import absorb
+from dnas.nets.network import Network, drop_path_factors
+from dnas.search.bilevel import clip, correct, learning_rate, weight_optimiser
+from dnas.search.run import EVALUATION_BATCH
+from dnas.spaces import diagram
+from dnas.spaces.genotype import Genotype, check, to_json
+from dnas.spaces.topology import Body
+from dnas.types import Tree
+
+
+class TrainState(NamedTuple):
+    """All that changes in a training."""
+
+    step: jax.Array
+    key: jax.Array
+    weights: Tree
+    stats: Tree
+    opt: Tree
+
+
+class Sums(NamedTuple):
+    """Loss and number of correct images of a step."""
+
+    loss: jax.Array
+    correct: jax.Array
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training leaves: per seed, the test accuracy after the last epoch."""
+
+    folder: Path | None
+    genotype: Genotype
+    accuracies: tuple[float, ...]
+    parameters: int
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.accuracies))
+
+
+def run(
+    config: Config,
+    genotype: Genotype,
+    out: str | Path,
+    *,
+    data: Any = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Result:
+    """Train the genotype's network on the whole train set, in the folder `out`.
+
+    Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
+    """
+    space = find.resolve("space", config.space)
+    check(genotype, space)
+    dataset = datasets.load(config.data if data is None else data)
+    splits = datasets.split(dataset, 0.0, config.seed)
+    if len(splits.train_x) < config.retrain.batch_size:
+        raise UserError(
+            f"retrain.batch_size is {config.retrain.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
+            f"train images: choose a batch of at most {len(splits.train_x)}."
+        )
+    if config.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    loop.use_compilation_cache()
+    folder = Path(out)
+    opened = records.resume(folder, config) if resume else records.create(folder, config)
+    with opened as record:
+        if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
+            raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
+        record.data({"name": splits.name, "note": splits.note, "train": len(splits.train_x), "test": len(splits.test_x)})
+        record.genotype(0, [to_json(genotype)])
+        return _Job(config, space, genotype, splits, record, quiet).go(resume)
+
+
+def _kept_genotype(folder: Path) -> Any:
+    try:
+        return records.read_genotypes(folder)[0]
+    except UserError:
+        return None
+
+
+class _Job:
+    """The pieces of one training, put together once."""
+
+    def __init__(self, config: Config, space, genotype: Genotype, splits: datasets.Splits, record, quiet: bool):
+        self.config, self.genotype, self.splits, self.record, self.quiet = config, genotype, splits, record, quiet
+        plan = config.retrain
+        self.steps = -(-len(splits.train_x) // plan.batch_size)
+        auxiliary = plan.auxiliary > 0 and space.has_auxiliary
+        classes = len(splits.classes)
+        body = Body(plan.cells, plan.channels, classes, splits.train_x.shape[-1], plan.stem, auxiliary)
+        self.drop_path_shape = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
+        self.network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+        rate = learning_rate(plan.weights, plan.epochs, self.steps)
+        self.tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
+        self.rate, self.dtype = rate, jnp.dtype(config.dtype)
+        self.arrays = jax.device_put((splits.train_x, splits.train_y))
+        self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+        test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
+        self.test_batches = jax.device_put(test)
+        self.accuracies: list[float] = []
+
+        @partial(jax.jit, donate_argnums=0)
+        def advance(progress, count, arrays):
+            return loop.over_seeds(self._advance, config.seeds)(progress, count, arrays)
+
+        @jax.jit
+        def evaluate(state, batches):
+            return loop.over_seeds(self._evaluate, config.seeds)((state.weights, state.stats), batches)
+
+        self.advance, self.evaluate = advance, evaluate
+
+    def go(self, resume: bool) -> Result:
+        config = self.config
+        found = self.record.restore(jax.eval_shape(self._init)) if resume else None
+        progress = jax.jit(self._init)() if found is None else found[0]
+        layers = jax.eval_shape(self.network.init, jax.random.key(0))[0]
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(layers))
+        loop.say(
+            f"Training {parameters:,} parameters on {self.splits.name} ({len(self.splits.train_x)} images) "
+            f"-> {self.record.folder}",
+            self.quiet,
+        )
+        progress = loop.drive(
+            self.record,
+            progress,
+            lambda p, count: self.advance(p, count, self.arrays),
+            self._finish_epoch,
+            epochs=config.retrain.epochs,
+            steps_per_epoch=self.steps,
+            title="retrain",
+            quiet=self.quiet,
+        )
+        if not self.accuracies:  # resumed after the last epoch
+            self.accuracies = [float(a) for a in self.evaluate(progress.state, self.test_batches)[0]]
+        diagram.draw(self.genotype, self.record.folder / "cells.png")
+        report.draw(self.record.folder)
+        report.page(self.record.folder)
+        return Result(self.record.folder, self.genotype, tuple(self.accuracies), parameters)
+
+    def _init(self) -> loop.Progress:
+        def one(key):
+            run_key, weight_key = jax.random.split(key)
+            weights, stats = self.network.init(weight_key)
+            return TrainState(jnp.zeros((), jnp.int32), run_key, weights, stats, self.tx.init(weights))
+
+        keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
+        zero = jnp.zeros(self.config.seeds)
+        return loop.start(loop.over_seeds(one, self.config.seeds)(keys), Sums(zero, zero))
+
+    def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
+        """`count` steps of one seed, all in one epoch."""
+        x, y = arrays
+        plan = self.config.retrain
+        epoch = progress.state.step // self.steps
+        order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
+        order = loop.epoch_order(order_key, len(x), self.steps * plan.batch_size)
+        probability = plan.drop_path * epoch / plan.epochs
+        options = dict(pad=plan.augment.pad, flip=plan.augment.flip, cutout=plan.augment.cutout, dtype=self.dtype)
+
+        def one(_, progress):
+            state = progress.state
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
+            rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
+            images, labels = augment(keys[0], x[rows], *self.moments, **options), y[rows]
+            factors = None
+            if plan.drop_path:
+                factors = drop_path_factors(keys[1], probability, (*self.drop_path_shape, plan.batch_size))
+
+            def loss(weights):
+                outputs, moments = self.network.apply(weights, state.stats, images, factors, train=True)
+                total = smoothed_cross_entropy(outputs.logits, labels, plan.label_smoothing)
+                if outputs.auxiliary is not None:
+                    total += plan.auxiliary * smoothed_cross_entropy(outputs.auxiliary, labels, plan.label_smoothing)
+                return total, (moments, outputs.logits)
+
+            (value, (moments, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(state.weights)
+            updates, opt = self.tx.update(gradient, state.opt, state.weights)
+            weights = optax.apply_updates(state.weights, updates)
+            state = TrainState(state.step + 1, state.key, weights, absorb(state.stats, moments), opt)
+            sums = Sums(value.astype(jnp.float32), correct(logits, labels).astype(jnp.float32))
+            return loop.accumulate(progress, state, sums, [value])
+
+        return jax.lax.fori_loop(0, count, one, progress)
+
+    def _evaluate(self, network, batches):
+        """Accuracy and mean loss on the test split; one seed."""
+
+        def one(carry, batch):
+            x, y, mask = batch
+            x = normalise(x, *self.moments, dtype=self.dtype)
+            outputs, _ = self.network.apply(*network, x, train=False)
+            losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
+            hits, loss = carry
+            hits += ((outputs.logits.argmax(-1) == y) & mask).sum()
+            return (hits, loss + (losses * mask).sum().astype(loss.dtype)), None
+
+        (hits, loss), _ = jax.lax.scan(one, (jnp.int32(0), jnp.float32(0)), batches)
+        return hits / batches[2].sum(), loss / batches[2].sum()
+
+    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
+        accuracies, losses = self.evaluate(progress.state, self.test_batches)
+        self.accuracies = [float(a) for a in accuracies]
+        step, sums = epoch * self.steps, jax.tree.map(np.asarray, progress.sums)
+        for i in range(self.config.seeds):
+            self.record.log(
+                {
+                    "step": step,
+                    "epoch": epoch,
+                    "seed": self.config.seed + i,
+                    "train_loss": sums.loss[i] / self.steps,
+                    "train_accuracy": sums.correct[i] / (self.steps * self.config.retrain.batch_size),
+                    "test_loss": float(losses[i]),
+                    "test_accuracy": self.accuracies[i],
+                    "learning_rate": float(self.rate(step - 1)),
+                }
+            )
+        return float(np.mean(self.accuracies))
+
+
+def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
+    """Mean cross-entropy with this share of each label spread over all classes."""
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), smoothing)
+    return optax.softmax_cross_entropy(logits, targets).mean()

@@ -1,0 +1,5 @@
+"""How a space is searched: one axis of a method per file, put together by `bilevel`, run by `run`."""
+
+from dnas.search.run import Result, run
+
+__all__ = ["Result", "run"]

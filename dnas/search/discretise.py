@@ -1,0 +1,35 @@
+"""Discretisation: from a mix to a genotype. (space, mix, evaluate) -> genotype."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dnas.spaces.genotype import CellGenotype, Edge, Genotype
+from dnas.spaces.topology import Cell, Space
+from dnas.types import Mix
+
+
+def strongest(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = None) -> Genotype:
+    """The strongest operation of the strongest edges (DARTS, section 2.4).
+
+    Where a cell keeps k edges per node: the k edges whose best operation other than `none` weighs most, in descending
+    order, ties to the lower edge and the lower operation. Where it keeps all: the best operation of every edge.
+    """
+    return Genotype(
+        space.name, tuple((kind, _cell(cell, np.asarray(mix[kind]))) for kind, cell in space.cells.items())
+    )
+
+
+def _cell(cell: Cell, mix: np.ndarray) -> CellGenotype:
+    chosen: list[Edge] = []
+    for node in cell.computed:
+        best = []
+        for e in cell.incoming(node):
+            names = cell.operations[e]
+            allowed = [o for o, name in enumerate(names) if cell.kept is None or name != "none"]
+            o = max(allowed, key=lambda o, e=e: mix[e, o])  # max keeps the first of equals, sorted is stable
+            best.append((mix[e, o], Edge(node, cell.edges[e][1], names[o])))
+        if cell.kept is not None:
+            best = sorted(best, key=lambda pair: -pair[0])[: cell.kept]
+        chosen += [edge for _, edge in best]
+    return CellGenotype(tuple(chosen), cell.concat)

@@ -1,0 +1,1 @@
+"""Search spaces: one named space per file, what they are made of, and what comes out."""
