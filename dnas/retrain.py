@@ -159,7 +159,6 @@ class _Job:
         if not self.accuracies:  # resumed after the last epoch
             self.accuracies = [float(a) for a in self.evaluate(progress.state, self.test_batches)[0]]
         diagram.draw(self.genotype, self.record.folder / "cells.png")
-        report.draw(self.record.folder)
         report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.accuracies), parameters)
 

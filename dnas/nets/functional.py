@@ -34,7 +34,7 @@ def functionalize(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     def init(key: jax.Array):
         others, uniform = jax.random.split(key)
         _, weights, stats = nnx.split(build(Deferred(params=others)), nnx.Param, nnx.BatchStat)
-        return plain(fill(weights, uniform)), plain(stats)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), (plain(fill(weights, uniform)), plain(stats)))
 
     def apply(weights, stats, *args, train: bool, **kwargs):
         module = nnx.merge(training if train else evaluating, nnx.State(weights), nnx.State(stats))

@@ -254,8 +254,8 @@ class BatchNorm(nnx.Module):
         else:
             y, mean, variance = normalise(x)
             count = x.size // x.shape[-1]
-            self.mean[...] = mean
-            self.var[...] = variance * (count / max(count - 1, 1))
+            self.mean.set_value(mean)
+            self.var.set_value(variance * (count / max(count - 1, 1)))
         if self.scale is not None and self.bias is not None:
             y = y * self.scale[...].astype(x.dtype) + self.bias[...].astype(x.dtype)
         return y

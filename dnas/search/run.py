@@ -248,7 +248,6 @@ class _Job:
         for i, genotype in enumerate(self.genotypes):
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(genotype, self.record.folder / name)
-        report.draw(self.record.folder)
         report.page(self.record.folder)
 
 

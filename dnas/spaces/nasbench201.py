@@ -91,11 +91,12 @@ class Backbone(nnx.Module):
         graphdef, state = nnx.split(stage)
 
         def body(x, row):
-            state, extra = row
+            state, extra, _ = row
             cell = nnx.merge(graphdef, state)
             return cell([x], extra), nnx.as_pure(nnx.state(cell, nnx.BatchStat))
 
         scan = looped_scan if self.loop else jax.lax.scan
-        x, moments = scan(body, x, (nnx.as_pure(state), argument))
+        count = jax.numpy.arange(self.cells)  # a cell of pools and skips has nothing else to scan over
+        x, moments = scan(body, x, (nnx.as_pure(state), argument, count))
         nnx.update(stage, moments)
         return x

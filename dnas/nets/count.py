@@ -1,0 +1,125 @@
+"""Parameters and multiply-adds of a derived network, as papers report them, without running it.
+
+Multiply-adds are those of all convolutions and linear layers for one image in evaluation, a separable convolution
+counted as its two parts; no norms, pools, additions or auxiliary head. They are read off the traced network. A cell
+traces slowly and its cost depends on its kind, channels and inputs only, so the network is traced with `_Meter`s in
+the place of its cells, and every different cell once.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from dnas.nets.functional import Deferred
+from dnas.nets.network import DerivedCell
+from dnas.spaces.genotype import Genotype, check
+from dnas.spaces.topology import Body, Space
+
+
+class Counts(NamedTuple):
+    """What a network costs. Papers' "FLOPs" are multiply-adds; their parameters are without the auxiliary head."""
+
+    parameters: int
+    parameters_with_auxiliary: int
+    multiply_adds: int
+
+
+class Cost(NamedTuple):
+    """What a module costs for inputs of one shape, and the shape of its output."""
+
+    parameters: int
+    multiply_adds: int
+    output: tuple[int, ...]
+
+
+def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Counts:
+    """Count the derived network of `body` for one image of image_size x image_size pixels.
+
+    `parameters_with_auxiliary` equals `parameters` where the space has no auxiliary head.
+    Errors: `UserError` if the genotype is not one of this space.
+    """
+    check(genotype, space)
+    known: dict[tuple, Cost] = {}
+    seen: list[Cost] = []
+
+    def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
+        key = kind, channels, shapes
+        if key not in known:
+            known[key] = _cost(
+                lambda rngs: DerivedCell(genotype, space, kind, channels, space.network_norm, rngs=rngs),
+                lambda cell, inputs: cell(inputs, None),
+                [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+            )
+        seen.append(known[key])
+        return known[key]
+
+    def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
+        return _Meter(genotype, kind, channels, cost_of)
+
+    def around(auxiliary: bool) -> Callable[[nnx.Rngs], nnx.Module]:
+        sizes = Body(body.cells, body.channels, body.classes, body.image_channels, body.stem, auxiliary, loop=True)
+        return lambda rngs: space.backbone(core, sizes, space.network_norm, rngs=rngs)
+
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, body.image_channels), jnp.float32)
+    rest = _cost(around(False), lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
+    parameters = rest.parameters + sum(cell.parameters for cell in seen)
+    head = _parameters(around(True)(_rngs())) - rest.parameters
+    return Counts(parameters, parameters + head, rest.multiply_adds + sum(cell.multiply_adds for cell in seen))
+
+
+class _Meter(nnx.Module):
+    """Stands where a cell stands and reports it: inputs of these shapes -> zeros of the shape that the cell gives."""
+
+    def __init__(self, genotype: Genotype, kind: str, channels: int, cost_of: Callable[..., Cost]):
+        concat = genotype.cell(kind).concat
+        self.width = len(concat) if concat is not None else 1
+        self.kind, self.channels, self.cost_of = kind, channels, cost_of
+
+    def __call__(self, inputs: list[jax.Array], _) -> jax.Array:
+        return jnp.zeros(self.cost_of(self.kind, self.channels, tuple(x.shape for x in inputs)).output)
+
+
+def _cost(build: Callable[[nnx.Rngs], nnx.Module], call: Callable[..., Any], inputs: Any) -> Cost:
+    """Trace `call(build(rngs), inputs)` in evaluation."""
+    graphdef, state = nnx.split(nnx.view(build(_rngs()), use_running_average=True, raise_if_not_found=False))
+
+    def run(state, inputs):
+        return call(nnx.merge(graphdef, state), inputs)
+
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.as_pure(state))
+    jaxpr = jax.make_jaxpr(run)(abstract, inputs)
+    return Cost(_parameters(nnx.merge(graphdef, state)), multiply_adds(jaxpr.jaxpr), jaxpr.out_avals[0].shape)
+
+
+def _parameters(module: nnx.Module) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(module, nnx.Param))))
+
+
+def _rngs() -> nnx.Rngs:
+    return Deferred(params=jax.random.key(0))
+
+
+def multiply_adds(jaxpr: Any) -> int:
+    """Multiply-adds of the convolutions and matrix products of a jaxpr, those of its inner jaxprs included."""
+    total = 0
+    for equation in jaxpr.eqns:
+        name, settings = equation.primitive.name, equation.params
+        if name == "dnas_conv":
+            total += math.prod(equation.outvars[0].aval.shape[:-1]) * settings["multiply_adds"]
+        elif name == "dot_general":
+            (axes, _), _ = settings["dimension_numbers"]
+            contracted = math.prod(equation.invars[0].aval.shape[axis] for axis in axes)
+            total += equation.outvars[0].aval.size * contracted
+        else:
+            inner = sum(multiply_adds(getattr(p, "jaxpr", p)) for p in settings.values() if _is_jaxpr(p))
+            total += inner * (settings["length"] if name == "scan" else 1)
+    return total
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return isinstance(value, Jaxpr | ClosedJaxpr)
