@@ -8,10 +8,16 @@ class UserError(Exception):
     """A mistake in the input. The command line prints its sentence and exits with code 2."""
 
 
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that look like this one, or contain it; the most alike first."""
+    known = sorted(known)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return near + [k for k in known if k not in near and len(name) > 2 and name.lower() in k.lower()]
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: names the nearest ones, or all if none is near."""
     known = sorted(known)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    near += [k for k in known if k not in near and len(name) > 2 and name.lower() in k.lower()]
+    near = nearest(name, known)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
     return UserError(f"Unknown {what} '{name}'. {hint}")

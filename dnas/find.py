@@ -6,10 +6,12 @@ factory (`space`, `method` or `dataset`), so `darts:order=second` calls `dnas.me
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from dnas.errors import UserError, unknown
 
@@ -17,12 +19,41 @@ PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.
 FACTORIES = {"space": "space", "method": "method", "data set": "dataset"}
 
 
+class Summary(NamedTuple):
+    """What a module says of itself: the first line of its docstring, and its settings as `name=default`."""
+
+    line: str
+    settings: str
+
+
+def described(what: str) -> dict[str, Summary]:
+    """Every factory of one sort by name, read from the sources: importing all of them takes seconds."""
+    found = {}
+    for name, tree in _modules(what):
+        factory = _definition(tree, FACTORIES[what])
+        if factory is not None:
+            found[name] = Summary(_first_line(tree), _settings(factory))
+    return found
+
+
 def available(what: str) -> dict[str, Callable[..., Any]]:
     """Every factory of one sort ("space", "method", "data set") by name, in alphabetical order."""
-    package = importlib.import_module(PACKAGES[what])
-    modules = {m.name: f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__)}
-    loaded = {name: importlib.import_module(path) for name, path in sorted(modules.items())}
-    return {name: getattr(m, FACTORIES[what]) for name, m in loaded.items() if FACTORIES[what] in vars(m)}
+    return {name: _factory(what, name) for name in described(what)}
+
+
+def functions(module: str) -> dict[str, str]:
+    """The public functions of a module in their order, with the first lines of their docstrings, not importing it."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    public = (f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
+    return {function.name: _first_line(function) for function in public}
+
+
+def experiments(folder: Path) -> dict[Path, str]:
+    """The experiment files of a folder, with the first lines of their docstrings, not importing them."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
+    return {path: _first_line(tree) for path, tree in trees.items() if _definition(tree, "config")}
 
 
 def summary(factory: Callable[..., Any]) -> str:
@@ -34,11 +65,13 @@ def summary(factory: Callable[..., Any]) -> str:
 def parse_choice(text: str) -> tuple[str, dict[str, Any]]:
     """`"darts:nodes=2"` -> `("darts", {"nodes": 2})`. Values are Python literals; anything else is a string."""
     name, _, rest = text.partition(":")
-    settings = {}
+    settings: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
             raise UserError(f"Cannot read '{item}' in '{text}': expected key=value, as in 'darts:order=second'.")
+        if key.strip() in settings:
+            raise UserError(f"The setting '{key.strip()}' is given twice in '{text}'.")
         settings[key.strip()] = _literal(value.strip())
     return name.strip(), settings
 
@@ -49,20 +82,62 @@ def resolve(what: str, text: str) -> Any:
     Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type.
     """
     name, settings = parse_choice(text)
-    factories = available(what)
-    if name not in factories:
-        raise unknown(what, name, factories)
-    factory = factories[name]
+    known = described(what)
+    if name not in known:
+        raise unknown(what, name, known)
+    factory = _factory(what, name)
     parameters = inspect.signature(factory).parameters
     for key, value in settings.items():
         if key not in parameters:
             raise unknown(f"setting of {what} {name}:", key, parameters)
-        default = parameters[key].default
-        if isinstance(default, (int, float)) and not isinstance(value, (int, float)):
-            raise UserError(f"The setting '{key}' of {what} '{name}' is a number, not '{value}'.")
-        if isinstance(default, (bool, int)) and isinstance(value, float):
-            raise UserError(f"The setting '{key}' of {what} '{name}' is a whole number, not {value}.")
+        settings[key] = _typed(value, parameters[key].default, f"The setting '{key}' of {what} '{name}'")
     return factory(**settings)
+
+
+def _factory(what: str, name: str) -> Callable[..., Any]:
+    return getattr(importlib.import_module(f"{PACKAGES[what]}.{name}"), FACTORIES[what])
+
+
+def _modules(what: str) -> Iterator[tuple[str, ast.Module]]:
+    """The modules of a package, by name and parsed, in alphabetical order."""
+    package = importlib.import_module(PACKAGES[what])
+    for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+        spec = importlib.util.find_spec(f"{package.__name__}.{name}")
+        if spec is not None and spec.origin is not None:
+            yield name, ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _definition(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    return next(functions, None)
+
+
+def _first_line(node: ast.Module | ast.FunctionDef) -> str:
+    return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def _settings(factory: ast.FunctionDef) -> str:
+    """`order=first,radius=0.01`; `...` for a default that is computed or empty."""
+    pairs = zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
+    shown = [
+        f"{argument.arg}={(isinstance(default, ast.Constant) and str(default.value)) or '...'}"
+        for argument, default in pairs
+    ]
+    return ",".join(shown)
+
+
+def _typed(value: Any, default: Any, where: str) -> Any:
+    if isinstance(default, str):
+        return str(value)  # a name like 2024 was read as a number
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise UserError(f"{where} is true or false, not '{value}'.")
+    elif isinstance(default, (int, float)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise UserError(f"{where} is a number, not '{value}'.")
+        if isinstance(default, int) and isinstance(value, float):
+            raise UserError(f"{where} is a whole number, not {value}.")
+    return value
 
 
 def _literal(text: str) -> Any:

@@ -4,6 +4,8 @@ Used by search and retraining alike. What changes is one tree, `Progress`: the s
 so that a run interrupted in the middle of an epoch ends bit-identical to one that was not.
 """
 
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -83,6 +85,7 @@ def drive(
     epochs: int,
     steps_per_epoch: int,
     title: str,
+    command: str = "search",
     quiet: bool = False,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
@@ -125,14 +128,33 @@ def drive(
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch}, metric)
             if stopped() and step < total:
                 run.checkpoint(step, progress, {"step": step, "epoch": step // steps_per_epoch}, None)
-                raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder)}")
+                raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}")
     return progress
 
 
-def resume_command(folder: Path) -> str:
-    """What to type to continue a run."""
-    verb = "retrain" if "retrain" in sys.argv[1:2] else "search"
-    return f"dnas {verb} --out {folder} --resume"
+def resume_command(folder: Path, command: str = "search") -> str:
+    """What to type to go on with a search or a retraining."""
+    return f"{program()} {command} --out {quoted(folder)} --resume"
+
+
+def program() -> str:
+    """How this installation's command line is called: `dnas` where the shell finds it."""
+    found = shutil.which("dnas")
+    if found and Path(found).parent == Path(sys.executable).parent:
+        return "dnas"
+    beside = Path(sys.executable).with_name("dnas")
+    return quoted(beside) if beside.exists() else f"{quoted(Path(sys.executable))} -m dnas"
+
+
+def quoted(path: Path) -> str:
+    """A path as one types it in a shell: relative to the working folder if it lies below, quoted if need be."""
+    path = path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
+    return shlex.quote(str(path))
+
+
+def typed_command() -> str:
+    """The command that started this program, for the record."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def say(text: str, quiet: bool = False) -> None:

@@ -4,6 +4,7 @@ Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wan
 accuracy after every epoch. Several seeds are several trainings in one program.
 """
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,7 @@ class Sums(NamedTuple):
 class Result:
     """What a training leaves: per seed, the test accuracy after the last epoch."""
 
-    folder: Path | None
+    folder: Path
     genotype: Genotype
     accuracies: tuple[float, ...]
     parameters: int
@@ -65,20 +66,21 @@ class Result:
 def run(
     config: Config,
     genotype: Genotype,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     data: Any = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> Result:
-    """Train the genotype's network on the whole train set, in the folder `out`.
+    """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
 
+    data: a `Dataset` or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     space = find.resolve("space", config.space)
     check(genotype, space)
     dataset = datasets.load(config.data if data is None else data)
-    splits = datasets.split(dataset, 0.0, config.seed)
+    splits = datasets.split(dataset, 0.0, config.seed % 2**32)
     if len(splits.train_x) < config.retrain.batch_size:
         raise UserError(
             f"retrain.batch_size is {config.retrain.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
@@ -87,14 +89,21 @@ def run(
     if config.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     loop.use_compilation_cache()
-    folder = Path(out)
-    opened = records.resume(folder, config) if resume else records.create(folder, config)
+    job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
+    folder = Path(out) if out is not None else default_folder(config)
+    opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
     with opened as record:
         if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
             raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
         record.data({"name": splits.name, "note": splits.note, "train": len(splits.train_x), "test": len(splits.test_x)})
         record.genotype(0, [to_json(genotype)])
-        return _Job(config, space, genotype, splits, record, quiet).go(resume)
+        return job.go(record, resume)
+
+
+def default_folder(config: Config) -> Path:
+    """runs/retrain-darts-digits-0-20260131-120000, say."""
+    parts = ["retrain", config.space, config.data, str(config.seed), time.strftime("%Y%m%d-%H%M%S")]
+    return Path("runs") / "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
 
 
 def _kept_genotype(folder: Path) -> Any:
@@ -107,8 +116,8 @@ def _kept_genotype(folder: Path) -> Any:
 class _Job:
     """The pieces of one training, put together once."""
 
-    def __init__(self, config: Config, space, genotype: Genotype, splits: datasets.Splits, record, quiet: bool):
-        self.config, self.genotype, self.splits, self.record, self.quiet = config, genotype, splits, record, quiet
+    def __init__(self, config: Config, space, genotype: Genotype, splits: datasets.Splits, quiet: bool):
+        self.config, self.genotype, self.splits, self.quiet = config, genotype, splits, quiet
         plan = config.retrain
         self.steps = -(-len(splits.train_x) // plan.batch_size)
         auxiliary = plan.auxiliary > 0 and space.has_auxiliary
@@ -135,14 +144,14 @@ class _Job:
 
         self.advance, self.evaluate = advance, evaluate
 
-    def go(self, resume: bool) -> Result:
-        config = self.config
+    def go(self, record: records.Run, resume: bool) -> Result:
+        config, self.record = self.config, record
         found = self.record.restore(jax.eval_shape(self._init)) if resume else None
         progress = jax.jit(self._init)() if found is None else found[0]
         layers = jax.eval_shape(self.network.init, jax.random.key(0))[0]
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(layers))
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(layers))
         loop.say(
-            f"Training {parameters:,} parameters on {self.splits.name} ({len(self.splits.train_x)} images) "
+            f"Training {self.parameters:,} parameters on {self.splits.name} ({len(self.splits.train_x)} images) "
             f"-> {self.record.folder}",
             self.quiet,
         )
@@ -154,13 +163,14 @@ class _Job:
             epochs=config.retrain.epochs,
             steps_per_epoch=self.steps,
             title="retrain",
+            command="retrain",
             quiet=self.quiet,
         )
         if not self.accuracies:  # resumed after the last epoch
             self.accuracies = [float(a) for a in self.evaluate(progress.state, self.test_batches)[0]]
         diagram.draw(self.genotype, self.record.folder / "cells.png")
         report.page(self.record.folder)
-        return Result(self.record.folder, self.genotype, tuple(self.accuracies), parameters)
+        return Result(self.record.folder, self.genotype, tuple(self.accuracies), self.parameters)
 
     def _init(self) -> loop.Progress:
         def one(key):
@@ -237,6 +247,7 @@ class _Job:
                     "test_loss": float(losses[i]),
                     "test_accuracy": self.accuracies[i],
                     "learning_rate": float(self.rate(step - 1)),
+                    "parameters": self.parameters,
                 }
             )
         return float(np.mean(self.accuracies))

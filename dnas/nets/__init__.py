@@ -3,6 +3,11 @@
 import importlib
 from typing import Any
 
+from flax import nnx
+
+nnx.set_graph_mode(False)  # modules are trees: a shared variable fails loudly
+nnx.set_graph_updates(False)
+
 
 def __getattr__(name: str) -> Any:
     if name in ("count", "functional", "layers", "network", "supernet"):

@@ -6,7 +6,7 @@ from flax import nnx
 from dnas import find
 from dnas.nets.functional import Deferred, functionalize
 from dnas.nets.layers import Outputs
-from dnas.nets.supernet import cell_output
+from dnas.nets.supernet import cell_output, zero_node
 from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space
@@ -17,6 +17,7 @@ class DerivedCell(nnx.Module):
 
     def __init__(self, genotype: Genotype, space: Space, kind: str, channels: int, norm: Norm, *, rngs: nnx.Rngs):
         cell, self.inputs = genotype.cell(kind), space.cells[kind].inputs
+        self.stride = space.cells[kind].stride(0)
         self.concat = cell.concat
         self.width = len(cell.concat) if cell.concat is not None else 1
         self.edges = tuple((edge.node, edge.source) for edge in cell.edges)
@@ -30,17 +31,18 @@ class DerivedCell(nnx.Module):
 
     def __call__(self, inputs: list[jax.Array], drop_path: jax.Array | None) -> jax.Array:
         nodes: list = [*inputs] + [None] * (self.nodes - self.inputs)
+        zero = zero_node(inputs, self.stride)
         order = sorted(range(len(self.edges)), key=lambda e: self.edges[e][0])
         for e in order:
             node, source = self.edges[e]
             operation = self.operations[e]
-            if operation is None or nodes[source] is None:
+            if operation is None:
                 continue
-            value = operation(nodes[source])
+            value = operation(zero if nodes[source] is None else nodes[source])
             if drop_path is not None and not isinstance(operation, Identity):
                 value = value * drop_path[e, :, None, None, None].astype(value.dtype)
             nodes[node] = value if nodes[node] is None else nodes[node] + value
-        return cell_output(self.concat, nodes, inputs)
+        return cell_output(self.concat, nodes, zero)
 
 
 class Network(nnx.Module):

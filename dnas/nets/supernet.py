@@ -52,24 +52,29 @@ class MixedCell(nnx.Module):
     def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:
         cell: Cell = self.cell
         nodes: list = [*inputs] + [None] * cell.nodes
+        zero = zero_node(inputs, cell.stride(0))
         for source in range(cell.inputs + cell.nodes):
             totals: dict[tuple[int, ...], jax.Array] = {}
             for candidate in self.candidates:
-                if cell.edges[candidate.edges[0]][1] == source and nodes[source] is not None:
-                    value, edges = candidate(nodes[source], mix), candidate.edges
+                if cell.edges[candidate.edges[0]][1] == source:
+                    x = zero if nodes[source] is None else nodes[source]
+                    value, edges = candidate(x, mix), candidate.edges
                     totals[edges] = totals[edges] + value if edges in totals else value
             for edges, total in totals.items():
                 for e, value in zip(edges, jax.lax.split(total, [1] * len(edges)), strict=True):
                     node = cell.edges[e][0]
                     nodes[node] = value[0] if nodes[node] is None else nodes[node] + value[0]
-        return cell_output(cell.concat, nodes, inputs)
+        return cell_output(cell.concat, nodes, zero)
 
 
-def cell_output(concat: tuple[int, ...] | None, nodes: list, inputs: list[jax.Array]) -> jax.Array:
-    """Concatenated nodes, or the last one; a node that nothing reached is zero."""
+def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:
+    """The value of a node that nothing reaches; operations on it are computed, for a norm makes something of it."""
+    return jnp.zeros_like(inputs[-1][:, ::stride, ::stride])
+
+
+def cell_output(concat: tuple[int, ...] | None, nodes: list, zero: jax.Array) -> jax.Array:
+    """Concatenated nodes, or the last one."""
     reached = [nodes[n] for n in (concat if concat is not None else (len(nodes) - 1,))]
-    like = next((n for n in reached if n is not None), None)
-    zero = jnp.zeros_like(inputs[-1] if like is None else like)
     return jnp.concatenate([zero if n is None else n for n in reached], -1)
 
 

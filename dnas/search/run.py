@@ -51,16 +51,17 @@ def run(
     """
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     dataset = datasets.load(config.data if data is None else data)
-    splits = datasets.split(dataset, config.search.valid_portion, config.seed)
+    splits = datasets.split(dataset, config.search.valid_portion, config.seed % 2**32)
     check_sizes(config, splits)
     if config.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     loop.use_compilation_cache()
+    job = _Job(config, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
     folder = Path(out) if out is not None else default_folder(config)
-    opened = records.resume(folder, config) if resume else records.create(folder, config)
+    opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
     with opened as record:
         record.data({"name": splits.name, "note": splits.note, "train": len(splits.train_x), "valid": len(splits.valid_x)})
-        return _Job(config, space, method, splits, record, quiet).go(resume)
+        return job.go(record, resume)
 
 
 def check_sizes(config: Config, splits: datasets.Splits) -> None:
@@ -83,9 +84,8 @@ def default_folder(config: Config) -> Path:
 class _Job:
     """The pieces of one search, put together once."""
 
-    def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, record, quiet: bool):
-        self.config, self.space, self.method, self.splits = config, space, method, splits
-        self.record, self.quiet = record, quiet
+    def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
+        self.config, self.space, self.method, self.splits, self.quiet = config, space, method, splits, quiet
         search = config.search
         self.steps = -(-len(splits.train_x) // search.batch_size)
         body = Body(search.cells, search.channels, len(splits.classes), splits.train_x.shape[-1])
@@ -113,8 +113,8 @@ class _Job:
         self.valid_batches = jax.device_put(valid)
         self.advance, self.evaluate, self.mixes = advance, evaluate, mixes
 
-    def go(self, resume: bool) -> Result:
-        config = self.config
+    def go(self, record: records.Run, resume: bool) -> Result:
+        config, self.record = self.config, record
         progress = self._restored(resume)
         loop.say(self._headline(), self.quiet)
         progress = loop.drive(
@@ -125,6 +125,7 @@ class _Job:
             epochs=config.search.epochs,
             steps_per_epoch=self.steps,
             title=f"search {config.method}",
+            command="search",
             quiet=self.quiet,
         )
         if not self.genotypes:  # resumed after the last epoch

@@ -160,7 +160,7 @@ class Backbone(nnx.Module):
         reduced = imagenet  # whether s0 has twice the resolution of s1
         self.plan = plan(body.cells)
         self.stages = nnx.List([])
-        self.auxiliary, self.auxiliary_after = None, -1
+        auxiliary, self.auxiliary_after = None, -1
         for kind, cells in self.plan:
             if kind == "reduce":
                 channels *= 2
@@ -176,8 +176,9 @@ class Backbone(nnx.Module):
             older, newer = (newer if len(cells) == 1 else stage.width), stage.width
             reduced = kind == "reduce"
             if body.auxiliary and 2 * body.cells // 3 in cells:
-                self.auxiliary = AuxiliaryHead(stage.width, body.classes, second_norm=not imagenet, rngs=rngs)
+                auxiliary = AuxiliaryHead(stage.width, body.classes, second_norm=not imagenet, rngs=rngs)
                 self.auxiliary_after = len(self.stages) - 1
+        self.auxiliary = auxiliary  # once: flax decides at the first assignment whether it is a module
         self.classifier = Linear(newer, body.classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, argument: Callable) -> Outputs:

@@ -1,0 +1,454 @@
+"""The command line: `dnas search | retrain | show | report | data | list`.
+
+Options are typed from the dataclasses of config.py by tyro. What is slow to import (jax: a second) is imported where a
+command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when interrupted.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from dnas import config as configs
+from dnas import find
+from dnas.config import Config, RetrainConfig, SearchConfig
+from dnas.errors import UserError, nearest, unknown
+
+if TYPE_CHECKING:
+    from dnas.spaces.genotype import Genotype
+
+Command = TypeVar("Command")
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+Hidden = tyro.conf.Suppress[tyro.conf.Fixed[Command]]
+
+MAIN_HELP = """usage: dnas COMMAND [OPTIONS]
+
+Differentiable neural architecture search in JAX.
+
+commands:
+{commands}
+
+examples:
+  dnas search experiments/small_digits.py --out runs/first
+  dnas retrain runs/first
+  dnas show DARTS_V2 --png cells.png
+
+Every command explains itself: dnas COMMAND --help. Choices of a space, a method or a data set are written
+name or name:key=value,key=value, as in --method darts:order=second; dnas list shows all of them.
+"""
+
+
+def _optional(metavar: str, name: str | None = None) -> Any:
+    """An option that is absent by default, which help need not say."""
+    return tyro.conf.arg(metavar=metavar, name=name, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search for a cell, and leave a run folder.
+
+    The defaults are those of EXPERIMENT (a Python file with `config()`, a JSON file or a run folder), else those of the
+    DARTS paper; any field can be overridden. With --out and --resume alone, an interrupted run goes on with its config.
+
+    Examples:
+      dnas search experiments/small_digits.py --out runs/first
+      dnas search --space nasbench201 --method darts:order=second --data fashion_mnist:limit=5000 --search.cells 1
+      dnas search --out runs/first --resume
+    """
+
+    experiment: Annotated[tyro.conf.Positional[str | None], _optional("[EXPERIMENT]")] = None
+    """Where the defaults come from."""
+    out: Annotated[str | None, _optional("DIR")] = None
+    """The run folder, a new one; by default in runs/, named after the config and the time."""
+    resume: Flag = False
+    """Go on with the run in --out."""
+    quiet: Flag = False
+    """No progress bar, no headline."""
+    config: Annotated[Config, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=Config)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Config):
+    """What of a config matters to a training."""
+
+    method: Hidden[str] = "darts"
+    search: Hidden[SearchConfig] = field(default_factory=SearchConfig)
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """Train the network of a genotype from scratch, on the whole train set, and test it.
+
+    CELL is a run folder (its config, and the genotype of its best seed) or a genotype: a published cell (`DARTS_V2`), a
+    NAS-Bench-201 string, a DARTS `Genotype(...)` or a .json file. The defaults are the run's, else those of --config,
+    else those of the DARTS paper.
+
+    Examples:
+      dnas retrain runs/first --retrain.epochs 100 --seeds 3
+      dnas retrain DARTS_V2 --data cifar10
+      dnas retrain --out runs/first/retrain --resume
+    """
+
+    cell: Annotated[tyro.conf.Positional[str | None], _optional("[CELL]")] = None
+    """A run folder or a genotype."""
+    out: Annotated[str | None, _optional("DIR")] = None
+    """The run folder, a new one; by default `retrain` in the run folder of CELL, else in runs/."""
+    base: Annotated[str | None, _optional("FILE", name="config")] = None
+    """An experiment file, a JSON file or a run folder that gives the defaults."""
+    resume: Flag = False
+    """Go on with the training in --out."""
+    quiet: Flag = False
+    """No progress bar, no headline."""
+    config: Annotated[TrainingConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show a cell: its graph, and the parameters and multiply-adds of its network.
+
+    CELL is a published cell (`DARTS_V2`), a NAS-Bench-201 string, a DARTS `Genotype(...)`, a .json file or a run folder.
+
+    Examples:
+      dnas show DARTS_V2 --png cells.png
+      dnas show PC_DARTS_image --stem imagenet
+      dnas show '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
+    """
+
+    cell: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL")]
+    """A genotype or a run folder."""
+    png: Annotated[str | None, _optional("FILE")] = None
+    """Draw the cells into this file."""
+    channels: int = 0
+    """Channels of the first cell; 0: as in the paper (DARTS 36, on ImageNet 48; NAS-Bench-201 16)."""
+    cells: Annotated[int, tyro.conf.arg(aliases=["--layers"])] = 0
+    """Cells of the network; 0: as in the paper (DARTS 20, on ImageNet 14; NAS-Bench-201 5 per stage)."""
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """Stem, and with it the images: 32x32 pixels and 10 classes, or 224x224 and 1,000."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Compare run folders in a table, and write the page of each: report.html.
+
+    Examples:
+      dnas report runs/*
+    """
+
+    folders: Annotated[tyro.conf.Positional[tuple[str, ...]], _optional("RUN [RUN ...]")]
+    """Run folders."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """List the data sets: what they are, where their files are looked for, and how to get them.
+
+    Files are looked for in $DNAS_DATA_DIR, by default in the user's cache folder.
+    """
+
+
+@dataclass(frozen=True)
+class List:
+    """List operations, spaces, methods, data sets and experiments with one line each."""
+
+
+def search(options: Search) -> None:
+    """`dnas search`."""
+    from dnas import loop
+    from dnas.search.run import run
+    from dnas.spaces import diagram
+    from dnas.spaces.genotype import to_text
+
+    if options.resume and options.out is None:
+        raise UserError("--resume needs --out DIR, the run folder to go on with.")
+    result = run(options.config, options.out, resume=options.resume, quiet=options.quiet)
+    several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
+    print(diagram.text(result.genotype))
+    print(f"\n{to_text(result.genotype)}")
+    print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
+    print(f"Open {result.folder / 'report.html'}, or train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
+
+
+def retrain(options: Retrain) -> None:
+    """`dnas retrain`."""
+    from dnas.retrain import run
+
+    if options.resume and options.out is None:
+        raise UserError("--resume needs --out DIR, the run folder to go on with.")
+    source = options.out if options.resume and options.cell is None else options.cell
+    if source is None:
+        raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
+    config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
+    out = options.out or (Path(source) / "retrain" if Path(source).is_dir() else None)
+    result = run(config, genotype_of(source), out, resume=options.resume, quiet=options.quiet)
+    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
+    seeds = f" (mean of the seeds: {each})" if len(result.accuracies) > 1 else ""
+    print(f"Test accuracy: {100 * result.accuracy:.2f} %{seeds}, {result.parameters:,} parameters.")
+    print(f"Open {result.folder / 'report.html'}")
+
+
+def show(options: Show) -> None:
+    """`dnas show`."""
+    from dnas.spaces import diagram, zoo
+    from dnas.spaces.genotype import to_text
+
+    png = Path(options.png or "cells.png")
+    if png.suffix.lower() != ".png" or not png.parent.is_dir():
+        raise UserError(f"--png needs a file name that ends in .png, in a folder that exists, not '{png}'.")
+    configs.check(RetrainConfig(channels=options.channels or 1, cells=options.cells or 1))
+    genotype = genotype_of(options.cell)
+    if options.cell in zoo.names():
+        entry = zoo.entry(options.cell)
+        print(f"{entry.name}, published in {entry.source}\n")
+    print(diagram.text(genotype))
+    with contextlib.suppress(UserError):  # some cells have no text form
+        print(f"\n{to_text(genotype)}")
+    print(f"\n{_size(genotype, options)}")
+    if options.png is not None:
+        diagram.draw(genotype, png)
+        print(f"Wrote {png}")
+
+
+def report(options: Report) -> None:
+    """`dnas report`."""
+    from rich.console import Console
+
+    from dnas import report as reports
+
+    if not options.folders:
+        raise UserError("dnas report needs at least one run folder.")
+    pages = [reports.page(folder) for folder in options.folders]
+    Console().print(reports.table(options.folders))
+    for page in pages:
+        print(f"Open {page}")
+
+
+def data(_: Data) -> None:
+    """`dnas data`."""
+    from dnas.data import data_dir
+
+    print(f"Data folder: {data_dir()} ({'from' if os.environ.get('DNAS_DATA_DIR') else 'set'} $DNAS_DATA_DIR)")
+    for name, about in find.described("data set").items():
+        location = importlib.import_module(f"{find.PACKAGES['data set']}.{name}").locate()
+        print(f"\n{name}\n  {about.line}")
+        if location.found is not None:
+            print(f"  here: {'in an installed package' if location.found == 'embedded' else location.found}")
+            continue
+        if location.searched:
+            print(f"  not found at {', '.join(map(str, location.searched))}")
+        print(f"  {location.how_to_get}")
+
+
+def list_all(_: List) -> None:
+    """`dnas list`."""
+    _section("Operations", find.functions("dnas.spaces.ops"))
+    for title, what in (("Spaces", "space"), ("Methods", "method"), ("Data sets", "data set")):
+        found = find.described(what).items()
+        _section(title, {f"{name}:{settings}".rstrip(":"): line for name, (line, settings) in found})
+    folder = Path("experiments")
+    if not folder.is_dir():
+        folder = Path(__file__).parent.parent / "experiments"
+    _section("Experiments", {str(path): line for path, line in find.experiments(folder).items()})
+
+
+COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {
+    "search": (Search, search),
+    "retrain": (Retrain, retrain),
+    "show": (Show, show),
+    "report": (Report, report),
+    "data": (Data, data),
+    "list": (List, list_all),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _run(arguments)
+    except UserError as error:
+        print(f"dnas: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dnas: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as exit:  # tyro, after --help
+        return int(exit.code or 0)
+    except Exception as error:
+        if type(error).__name__ != "Interrupted":  # of dnas.loop, which imports jax
+            raise
+        print(f"dnas: {error}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def genotype_of(source: str) -> "Genotype":
+    """The genotype that a text, a file or a run folder (its best seed) gives."""
+    from dnas.spaces import genotype
+
+    if not Path(source).is_dir():
+        return genotype.parse(source)
+    from dnas import records
+
+    found = records.read_genotypes(source)
+    last: dict[int, float] = {}
+    for row in records.read_metrics(source):
+        if row.get("valid_accuracy") is not None:
+            last[row["seed"]] = row["valid_accuracy"]
+    best = max(range(len(found)), key=lambda i: last.get(sorted(last)[i], 0.0)) if len(last) == len(found) else 0
+    return genotype.from_json(found[best])
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:<{width}}  {_first_sentence(kind)}" for name, (kind, _) in COMMANDS.items()]
+        print(MAIN_HELP.format(commands="\n".join(lines)), end="")
+        return
+    if arguments[0] == "--version":
+        from dnas import __version__
+
+        print(f"dnas {__version__}")
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
+    kind, act = COMMANDS[name]
+    options = _parse(kind, name, rest)
+    if isinstance(options, (Search, Retrain)):
+        base = _base(options)
+        if base is not None:  # what was typed overrides what the base says
+            options = _parse(kind, name, rest, base)
+    act(options)
+
+
+def _base(options: Search | Retrain) -> Config | None:
+    """The config whose fields are the defaults."""
+    if isinstance(options, Search):
+        source = options.experiment
+    else:
+        source = options.base or (options.cell if options.cell and Path(options.cell).is_dir() else None)
+    if source is not None:
+        return configs.load(source)
+    if options.resume and options.out is not None:
+        if not (Path(options.out) / "config.json").exists():
+            raise UserError(f"{options.out} holds no run to go on with: check --out, or leave out --resume.")
+        return configs.load(options.out)
+    if isinstance(options, Retrain) and options.cell is not None:
+        return Config(space=genotype_of(options.cell).space)
+    return None
+
+
+def _parse(kind: type[Command], name: str, arguments: list[str], base: Config | None = None) -> Command:
+    """Let tyro read the options. Errors: `UserError`, where tyro draws a box."""
+    default: Any = dataclasses.MISSING
+    if base is not None and kind is Search:
+        default = Search(config=base)
+    elif base is not None:
+        fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(Config)}
+        default = Retrain(config=TrainingConfig(**fields))
+    known = set(_option_names(kind))
+    for argument in arguments:
+        option = argument.partition("=")[0][2:].replace("-", "_")
+        if argument.startswith("--") and option and option not in known | {"help"}:
+            near = [f"--{k}" for k in nearest(option, known)[:4]]
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"See dnas {name} --help."
+            raise UserError(f"Unknown option '{argument.partition('=')[0]}' of dnas {name}. {hint}")
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            settings: Any = {} if default is dataclasses.MISSING else {"default": default}
+            return tyro.cli(
+                kind,
+                args=arguments,
+                prog=f"dnas {name}",
+                description=inspect.getdoc(kind),
+                use_underscores=True,
+                **settings,
+            )
+    except SystemExit as exit:
+        if not exit.code:
+            raise
+        raise UserError(_sentence(box.getvalue(), name)) from None
+
+
+def _option_names(kind: type, path: str = "") -> Iterator[str]:
+    """The options of a dataclass, nested ones with dots."""
+    hidden = {"method", "search"} if kind is TrainingConfig else set()
+    aliases = {"base": "config", "cells": "layers"} if kind in (Retrain, Show) else {}
+    for item in dataclasses.fields(kind):
+        if item.name in hidden:
+            continue
+        nested = item.default_factory if dataclasses.is_dataclass(item.default_factory) else None
+        if item.default_factory is not dataclasses.MISSING:
+            nested = type(item.default_factory())
+        if nested is not None:
+            yield from _option_names(nested, "" if item.name == "config" else f"{path}{item.name}.")
+        else:
+            yield f"{path}{item.name}"
+            if item.name in aliases:
+                yield aliases[item.name]
+
+
+SENTENCES = (  # what tyro says, and what we say
+    (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1 must be a whole number, not \2."),
+    (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1 must be a number, not \2."),
+    (r"invalid choice (.*) for argument '(\S+)'\. Expected one of \((.*)\)\.", r"\2 must be one of \3, not \1."),
+    (r"Missing value for argument '(\S+)'\..*", r"\1 needs a value."),
+    (r"Unrecognized options: (.*)", r"Unexpected argument: \1."),
+    (r"Missing from (.*): (\S+) .*", r"\1 needs a \2."),
+)
+
+
+def _sentence(box: str, name: str) -> str:
+    """The message in tyro's box, as one line."""
+    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    rule = next((i for i, line in enumerate(lines) if line.startswith("───")), len(lines))
+    text = re.sub(r" +([.,])", r"\1", " ".join(lines[:rule]))
+    for found, said in SENTENCES:
+        if re.fullmatch(found, text):
+            return f"{re.sub(found, said, text)} See dnas {name} --help."
+    return text
+
+
+def _size(genotype: "Genotype", options: Show) -> str:
+    """One line on the network: parameters and multiply-adds."""
+    if genotype.space not in find.described("space"):
+        return f"The space '{genotype.space}' is not built here, so its network is not counted."
+    from dnas.nets.count import count
+    from dnas.spaces.topology import Body
+
+    imagenet = options.stem == "imagenet"
+    space = find.resolve("space", genotype.space)
+    paper = (16, 5) if space.stages > 1 else (48, 14) if imagenet else (36, 20)
+    channels, cells = options.channels or paper[0], options.cells or paper[1]
+    size, classes = (224, 1000) if imagenet else (32, 10)
+    counts = count(genotype, space, Body(cells, channels, classes, 3, options.stem), size)
+    head = f" ({counts.parameters_with_auxiliary:,} with auxiliary head)" if space.has_auxiliary else ""
+    number = f"{cells} cells" if space.stages == 1 else f"{space.stages} stages of {cells} cells"
+    return (
+        f"Network of {number}, {channels} channels, {size}x{size} images, {classes:,} classes:\n"
+        f"  {counts.parameters:,} parameters{head}\n  {counts.multiply_adds:,} multiply-adds"
+    )
+
+
+def _section(title: str, lines: dict[str, str]) -> None:
+    if lines:
+        width = max(map(len, lines))
+        print(f"{title}")
+        print("\n".join(f"  {name:<{width}}  {line}" for name, line in lines.items()) + "\n")
+
+
+def _first_sentence(kind: type) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]

@@ -1,0 +1,171 @@
+"""One bilevel step: order, optimisers, schedules, the shared gradient program, seeds."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dnas import loop
+from dnas.config import AlphaConfig, SearchConfig, WeightConfig
+from dnas.nets.functional import functionalize
+from dnas.nets.supernet import Supernet
+from dnas.search import hypergrad
+from dnas.search.bilevel import Levels, Method, adam_with_l2, clip, learning_rate, make_search, weight_optimiser
+from dnas.spaces import nasbench201
+from dnas.spaces.topology import Body
+from dnas.types import Batch
+
+SPACE = nasbench201.space(nodes=2)
+NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
+CONFIG = SearchConfig(epochs=2, alphas=AlphaConfig(learning_rate=0.03))
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def batches(count):
+    rng = np.random.default_rng(0)
+
+    def batch():
+        return Batch(jnp.asarray(rng.normal(size=(6, 4, 4, 3))), jnp.asarray(rng.integers(0, 3, 6)))
+
+    return [Levels(batch(), batch()) for _ in range(count)]
+
+
+def trained(method=Method(), config=CONFIG, steps=3, seed=0):
+    search = make_search(NETWORK, SPACE.mix_shapes, method, config, 2)
+    state, step, rows = search.init(jax.random.key(seed)), jax.jit(search.step), []
+    for levels in batches(steps):
+        state, metrics = step(state, levels)
+        rows.append(jax.tree.map(float, metrics))
+    return state, rows
+
+
+def assert_close(a, b, tolerance=1e-10):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=1e-14), a, b)
+
+
+def separate_programs(inner, outer, weights, alphas, update):
+    """First order, but not by identity: takes the general path."""
+    return hypergrad.first_order(inner, outer, weights, alphas, update)
+
+
+@pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
+def test_one_gradient_program_is_two(order):
+    config = replace(CONFIG, order=order)
+    shared, rows = trained(Method(), config)
+    apart, expected = trained(Method(hypergrad=separate_programs), config)
+    assert_close(shared._replace(key=0), apart._replace(key=0))
+    assert_close(rows, expected)
+
+
+def test_the_order_of_the_levels_matters():
+    a, _ = trained(config=CONFIG, steps=2)
+    b, _ = trained(config=replace(CONFIG, order="weights_first"), steps=2)
+    assert np.abs(a.alphas["cell"] - b.alphas["cell"]).max() > 1e-6
+
+
+GOLDEN = {
+    "train_loss": [1.214899905002163, 1.1922011052065629, 1.2623961864631719],
+    "valid_loss": [1.1296950927138818, 0.839585792716891, 1.0425775742990768],
+}
+
+
+def test_golden_metrics_after_three_steps():
+    _, rows = trained(Method(hypergrad=hypergrad.unrolled))
+    found = {name: [getattr(row, name) for row in rows] for name in GOLDEN}
+    for name, values in GOLDEN.items():
+        np.testing.assert_allclose(
+            found[name],
+            values,
+            rtol=1e-6,
+            err_msg=f"A change moved the numbers of a search. If it was meant to, set GOLDEN = {found} and say why in "
+            "CHANGELOG.md; if not, it is a bug.",
+        )
+
+
+def test_alphas_stand_still_in_the_warm_up():
+    config = replace(CONFIG, alphas=replace(CONFIG.alphas, warmup_epochs=1))
+    start = make_search(NETWORK, SPACE.mix_shapes, Method(), config, 2).init(jax.random.key(0))
+    after_two, _ = trained(config=config, steps=2)  # one epoch is two steps
+    after_three, _ = trained(config=config, steps=3)
+    assert_close(after_two.alphas, start.alphas)
+    assert np.abs(after_three.alphas["cell"] - start.alphas["cell"]).max() > 1e-3
+    assert np.abs(flat(after_two.weights) - flat(start.weights)).max() > 1e-4
+
+
+def test_four_seeds_are_four_runs():
+    search = make_search(NETWORK, SPACE.mix_shapes, Method(), CONFIG, 2)
+    levels = batches(1)[0]
+    keys = jnp.stack([jax.random.key(i) for i in range(4)])
+
+    def one(key):
+        return search.step(search.init(key), levels)[0]._replace(key=0)
+
+    singles = [jax.jit(one)(key) for key in keys]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
+    assert_close(jax.jit(loop.over_seeds(one, 4))(keys), stacked)
+    assert_close(jax.jit(jax.vmap(one))(keys), stacked)
+
+
+def test_jit_is_no_jit():
+    search = make_search(NETWORK, SPACE.mix_shapes, Method(), CONFIG, 2)
+    state, levels = search.init(jax.random.key(0)), batches(1)[0]
+    plain, jitted = search.step(state, levels), jax.jit(search.step)(state, levels)
+    assert_close(plain[0]._replace(key=0), jitted[0]._replace(key=0))
+    assert_close(plain[1], jitted[1])
+
+
+def test_weights_follow_pytorch_sgd():
+    """d = g + wd w; buffer = mu buffer + d; w -= lr buffer."""
+    config = WeightConfig(learning_rate=0.1, momentum=0.9, decay=0.01)
+    tx = weight_optimiser(config, lambda step: 0.1)
+    w, buffer = jnp.array([1.0, -2.0]), 0.0
+    state, ours = tx.init(w), w
+    for g in (jnp.array([0.3, 0.1]), jnp.array([-0.2, 0.5]), jnp.array([0.0, 1.0])):
+        updates, state = tx.update(g, state, ours)
+        ours = optax.apply_updates(ours, updates)
+        buffer = 0.9 * buffer + g + 0.01 * w
+        w = w - 0.1 * buffer
+    np.testing.assert_allclose(ours, w, rtol=1e-12)
+
+
+def test_alphas_follow_pytorch_adam():
+    """L2 in the gradient, eps outside the bias-corrected root."""
+    config = AlphaConfig(learning_rate=0.03, decay=0.1)
+    tx = adam_with_l2(config)
+    a = ours = jnp.array([0.5, -1.0])
+    state, m, v = tx.init(a), 0.0, 0.0
+    for t, g in enumerate((jnp.array([0.3, 1e-9]), jnp.array([-0.2, 0.5])), 1):
+        updates, state = tx.update(g, state, ours)
+        ours = optax.apply_updates(ours, updates)
+        d = g + 0.1 * a
+        m, v = 0.5 * m + 0.5 * d, 0.999 * v + 0.001 * d**2
+        a = a - 0.03 * (m / (1 - 0.5**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    np.testing.assert_allclose(ours, a, rtol=1e-12)
+
+
+def test_clipping_has_pytorchs_epsilon():
+    g = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    clipped, _ = clip(1.0).update(g, clip(1.0).init(g))
+    np.testing.assert_allclose(clipped["a"], 3.0 / (5.0 + 1e-6), rtol=1e-14)
+    untouched, _ = clip(6.0).update(g, clip(6.0).init(g))
+    np.testing.assert_array_equal(untouched["b"], g["b"])
+
+
+def test_the_learning_rate_is_constant_within_an_epoch_and_ends_at_the_floor():
+    rate = learning_rate(WeightConfig(learning_rate=0.025, learning_rate_end=0.001), 50, 10)
+    values = np.array([rate(step) for step in range(500)]).reshape(50, 10)
+    assert (values == values[:, :1]).all()
+    epochs = np.arange(50)
+    np.testing.assert_allclose(values[:, 0], 0.001 + 0.024 * (1 + np.cos(np.pi * epochs / 50)) / 2, rtol=1e-6)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])

@@ -1,0 +1,40 @@
+"""Discretisation on hand-made mixes."""
+
+import numpy as np
+
+from dnas.search.discretise import strongest
+from dnas.spaces import darts, nasbench201
+from dnas.spaces.genotype import Edge, as_mix, random
+
+
+def test_none_never_wins_in_darts_but_may_in_nasbench201():
+    for space, allowed in ((darts.space(nodes=1), False), (nasbench201.space(nodes=2), True)):
+        mix = {kind: np.zeros(shape) for kind, shape in space.mix_shapes.items()}
+        for table in mix.values():
+            table[:, 0] = 1.0
+        names = {edge.operation for _, cell in strongest(space, mix).cells for edge in cell.edges}
+        assert names == ({"none"} if allowed else {"max_pool_3x3"})
+
+
+def test_two_strongest_edges_in_descending_order():
+    space = darts.space(nodes=2)
+    mix = {kind: np.full(shape, 0.01) for kind, shape in space.mix_shapes.items()}
+    mix["normal"][2:5, 4] = [0.2, 0.1, 0.3]  # the edges 0, 1, 2 -> 3
+    cell = strongest(space, mix).cell("normal")
+    assert cell.edges[2:] == (Edge(3, 2, "sep_conv_3x3"), Edge(3, 0, "sep_conv_3x3"))
+
+
+def test_ties_go_to_the_lower_edge_and_operation():
+    space = darts.space()
+    genotype = strongest(space, {kind: np.ones(shape) for kind, shape in space.mix_shapes.items()})
+    for _, cell in genotype.cells:
+        assert [edge.source for edge in cell.edges] == [0, 1] * 4
+        assert {edge.operation for edge in cell.edges} == {"max_pool_3x3"}
+
+
+def test_a_one_hot_mix_gives_its_genotype_back():
+    for space in (darts.space(), nasbench201.space()):
+        for seed in range(5):
+            genotype = random(space, seed)
+            found = strongest(space, as_mix(genotype, space))
+            assert [sorted(c.edges) for _, c in found.cells] == [sorted(c.edges) for _, c in genotype.cells]

@@ -1,0 +1,156 @@
+"""Whole searches on tiny settings: the run folder, interruption and resumption, seeds, bad input."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import dnas.search
+from dnas import loop, records
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig, to_dict
+from dnas.errors import UserError
+from dnas.spaces.genotype import check
+from dnas.spaces.nasbench201 import space
+
+SMALL = AugmentConfig(pad=1, flip=False)
+CONFIG = Config(
+    space="nasbench201:nodes=2",
+    data="digits:limit=200",
+    search=SearchConfig(epochs=3, cells=1, channels=2, batch_size=32, augment=SMALL),
+    retrain=RetrainConfig(epochs=2, cells=1, channels=2, batch_size=32, auxiliary=0, augment=SMALL),
+)
+
+
+def changed(config, **search):
+    return dataclasses.replace(config, search=dataclasses.replace(config.search, **search))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    return dnas.search.run(CONFIG, folder, quiet=True)
+
+
+def test_the_run_folder_is_complete(finished):
+    check(finished.genotype, space(nodes=2))
+    names = {path.name for path in finished.folder.iterdir()}
+    assert {"config.json", "environment.json", "metrics.jsonl", "genotype.json", "genotypes"} <= names
+    assert {"checkpoints", "events", "cells.png", "mix.png", "curves.png", "report.html"} <= names
+    rows = records.read_metrics(finished.folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert json.loads((finished.folder / "config.json").read_text()) == to_dict(CONFIG)
+    assert len(list((finished.folder / "genotypes").iterdir())) == 3
+    for name in ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "learning_rate", "entropy_cell"):
+        assert all(np.isfinite(row[name]) for row in rows), name
+
+
+def test_the_same_config_gives_the_same_run(finished, tmp_path):
+    again = dnas.search.run(CONFIG, tmp_path / "again", quiet=True)
+    assert records.read_metrics(again.folder) == records.read_metrics(finished.folder)
+
+
+CHILD = """
+import sys, dnas.search
+from dnas import config, loop
+try:
+    dnas.search.run(config.load(sys.argv[1]), sys.argv[2], resume=len(sys.argv) > 3)
+except loop.Interrupted as stop:
+    print(stop)
+    sys.exit(130)
+"""
+
+
+def start_child(tmp_path, config, folder, *resume):
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(config)))
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "config.json"), str(folder), *resume]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(condition, child, seconds=240):
+    end = time.monotonic() + seconds
+    while not condition() and child.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition(), child.communicate(timeout=5)[0] if child.poll() is not None else "timed out"
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_resumed_is_bit_identical_to_uninterrupted(tmp_path, blow):
+    config = changed(CONFIG, epochs=40)
+    whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
+    folder = tmp_path / "killed"
+    child = start_child(tmp_path, config, folder)
+    wait_for(lambda: len(records.read_metrics(folder)) >= 3 and any((folder / "checkpoints").glob("[0-9]*")), child)
+    os.kill(child.pid, blow)
+    output = child.communicate(timeout=60)[0]
+    if blow == signal.SIGTERM:
+        assert child.returncode == 130 and "--resume" in output, output
+    assert len(records.read_metrics(folder)) < 40
+    resumed = dnas.search.run(config, folder, resume=True, quiet=True)
+    assert records.read_metrics(folder) == records.read_metrics(whole.folder)
+    assert records.read_mix(folder) == records.read_mix(whole.folder)
+    assert resumed.genotypes == whole.genotypes
+    states = []
+    for path in (whole.folder, folder):
+        with records.resume(path) as run:
+            about = run.newest_step()
+            blob = next((path / "checkpoints" / str(about)).rglob("about*"), None)
+        states.append((about, json.loads((blob / "metadata").read_text())["crc32"] if blob and blob.is_dir() else None))
+    assert states[0] == states[1] and states[0][1] is not None
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path, finished):
+    before = records.read_metrics(finished.folder)
+    again = dnas.search.run(CONFIG, finished.folder, resume=True, quiet=True)
+    assert again.genotypes == finished.genotypes and again.accuracies == pytest.approx(finished.accuracies)
+    assert records.read_metrics(finished.folder) == before
+
+
+def test_seeds_are_separate_runs(tmp_path):
+    config = dataclasses.replace(changed(CONFIG, epochs=1), seeds=2)
+    both = dnas.search.run(config, tmp_path / "both", quiet=True)
+    rows = records.read_metrics(both.folder)
+    assert [row["seed"] for row in rows] == [0, 1] and len(both.genotypes) == 2
+    # the split of the data follows the first seed, so only that one has a twin of its own
+    single = dnas.search.run(dataclasses.replace(config, seeds=1), tmp_path / "single", quiet=True)
+    (row,) = records.read_metrics(single.folder)
+    for name in ("train_loss", "search_loss", "valid_loss"):
+        np.testing.assert_allclose(row[name], rows[0][name], rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(tmp_path):
+    hot = changed(CONFIG, weights=WeightConfig(learning_rate=1e20, clip=0))
+    with pytest.raises(UserError, match=r"NaN or infinite at step \d+ \(epoch 1\)"):
+        dnas.search.run(hot, tmp_path / "hot", quiet=True)
+
+
+def test_bad_input_is_one_sentence(tmp_path, finished):
+    with pytest.raises(UserError, match="already exists"):
+        dnas.search.run(CONFIG, finished.folder, quiet=True)
+    with pytest.raises(UserError, match="search.epochs: 3 -> 9"):
+        dnas.search.run(changed(CONFIG, epochs=9), finished.folder, resume=True, quiet=True)
+    with pytest.raises(UserError, match="at most 100"):
+        dnas.search.run(changed(CONFIG, batch_size=150), tmp_path / "big", quiet=True)
+    assert not (tmp_path / "big").exists()
+    with pytest.raises(UserError, match="Did you mean darts"):
+        dnas.search.run(dataclasses.replace(CONFIG, method="dartz"), tmp_path / "unknown", quiet=True)
+
+
+def test_arrays_serve_as_data(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 255, (80, 8, 8, 1), dtype=np.uint8), np.arange(80) % 2
+    config = changed(CONFIG, epochs=1, batch_size=30)  # the last batch is not full
+    result = dnas.search.run(config, tmp_path / "arrays", data=(x, y), quiet=True)
+    assert len(records.read_metrics(result.folder)) == 1
+
+
+def test_over_seeds_on_an_accelerator_is_a_vmap(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    seen = jax.make_jaxpr(loop.over_seeds(lambda x: x * 2, 3))(np.ones((3, 2)))
+    assert "scan" not in str(seen) and "while" not in str(seen)
