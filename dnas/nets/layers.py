@@ -42,22 +42,22 @@ def _conv_shape(x, kernel, **settings):
     return jax.core.ShapedArray(out.shape, out.dtype)
 
 
-def _gradient_to_x(g, x, kernel, *, stride, padding, dilation, multiply_adds):
+def _gradient_to_x(g, x_shape, kernel, *, stride, padding, dilation, multiply_adds):
     """The gradient spread by the stride, convolved with the kernel turned by 180 degrees."""
     pads = []
     for axis in (0, 1):
         reach = (kernel.shape[axis] - 1) * dilation
         low = reach - padding[axis]
-        pads.append((low, x.aval.shape[1 + axis] + reach - (g.shape[1 + axis] - 1) * stride[axis] - 1 - low))
+        pads.append((low, x_shape[1 + axis] + reach - (g.shape[1 + axis] - 1) * stride[axis] - 1 - low))
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     return _canonical(g, turned, (1, 1), pads, x_dilation=stride, dilation=(dilation, dilation))
 
 
-def _gradient_to_kernel(g, x, kernel, *, stride, padding, dilation, multiply_adds):
+def _gradient_to_kernel(g, x, kernel_shape, *, stride, padding, dilation, multiply_adds):
     """x convolved with the gradient as a kernel; batch and channels change places."""
     pads = []
     for axis in (0, 1):
-        reach = (kernel.aval.shape[axis] - 1) * dilation + (g.shape[1 + axis] - 1) * stride[axis] + 1
+        reach = (kernel_shape[axis] - 1) * dilation + (g.shape[1 + axis] - 1) * stride[axis] + 1
         pads.append((padding[axis], reach - x.shape[1 + axis] - padding[axis]))
     x, g = x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)
     return _canonical(x, g, (dilation, dilation), pads, dilation=stride).transpose(1, 2, 0, 3)
@@ -74,14 +74,40 @@ def _batched_conv(args, axes, **settings):
         y = conv_p.bind(x, kernel.reshape(*kernel.shape[:3], -1), **settings)
         return y.reshape(*y.shape[:3], *kernel.shape[3:]), 3
     x, kernel = jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0)
-    return jnp.stack([conv_p.bind(*pair, **settings) for pair in zip(x, kernel, strict=True)]), 0
+    return _conv_each(tuple(settings.items()), x, kernel), 0
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv_each(settings, x, kernel):
+    """Convolutions of x [M, B, H, W, C] with kernel [M, kh, kw, C, D], one after the other in one loop."""
+    return jax.lax.map(lambda pair: _conv(*pair, **dict(settings)), (x, kernel))
+
+
+def _conv_each_forward(settings, x, kernel):
+    return _conv_each(settings, x, kernel), (x, kernel)
+
+
+def _conv_each_backward(settings, saved, g):
+    def one(row):
+        x, kernel, g = row
+        to_x = _gradient_to_x(g, x.shape, kernel, **dict(settings))
+        return to_x, _gradient_to_kernel(g, x, kernel.shape, **dict(settings))
+
+    return jax.lax.map(one, (*saved, g))
+
+
+_conv_each.defvjp(_conv_each_forward, _conv_each_backward)
 
 
 conv_p = Primitive("dnas_conv")
 conv_p.def_impl(jax.jit(_conv, static_argnames=("stride", "padding", "dilation", "multiply_adds")))
 conv_p.def_abstract_eval(_conv_shape)
 mlir.register_lowering(conv_p, mlir.lower_fun(_conv, multiple_results=False))
-ad.defbilinear(conv_p, _gradient_to_x, _gradient_to_kernel)
+ad.defbilinear(
+    conv_p,
+    lambda g, x, kernel, **settings: _gradient_to_x(g, x.aval.shape, kernel, **settings),
+    lambda g, x, kernel, **settings: _gradient_to_kernel(g, x, kernel.aval.shape, **settings),
+)
 batching.primitive_batchers[conv_p] = _batched_conv
 
 

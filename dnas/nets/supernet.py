@@ -6,8 +6,11 @@ All edges that leave one node with the same operation run as one vmapped operati
 (pooling, identity) gives the same on all of them and runs once.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from dnas.nets.functional import over_copies, stack
@@ -23,11 +26,19 @@ class Candidate(nnx.Module):
         self.shared = not jax.tree.leaves(nnx.state(one, nnx.Param))
         self.operation = one if self.shared else stack(build, len(edges), rngs)
 
-    def __call__(self, x: jax.Array, mix: jax.Array) -> jax.Array:
-        """x [B, H, W, C], mix [E, O] -> the weighted values on the edges [edges, B, H', W', C]."""
-        y = self.operation(x)[None] if self.shared else over_copies(self.operation, x, loop=self.loop)
-        weights = jnp.stack([mix[e, o] for e, o in zip(self.edges, self.columns, strict=True)]).astype(y.dtype)
-        return weights[:, None, None, None, None] * y
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> values [edges, B, H', W', C], or [B, H', W', C] if they are the same on all edges."""
+        return self.operation(x) if self.shared else over_copies(self.operation, x, loop=self.loop)
+
+    def weights(self, mix: jax.Array) -> jax.Array:
+        """mix [E, O] -> what multiplies this operation on each of its edges [edges], picked by products with constants.
+
+        Their derivative is a product too; that of indexing is a scatter for every scalar.
+        """
+        rows, columns = np.zeros((len(self.edges), mix.shape[0])), np.zeros((len(self.edges), mix.shape[1]))
+        rows[range(len(self.edges)), self.edges] = 1
+        columns[range(len(self.edges)), self.columns] = 1
+        return ((rows.astype(mix.dtype) @ mix) * columns.astype(mix.dtype)).sum(-1)
 
 
 class MixedCell(nnx.Module):
@@ -52,24 +63,50 @@ class MixedCell(nnx.Module):
     def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:
         cell: Cell = self.cell
         nodes: list = [*inputs] + [None] * cell.nodes
-        zero = zero_node(inputs, cell.stride(0))
         for source in range(cell.inputs + cell.nodes):
-            totals: dict[tuple[int, ...], jax.Array] = {}
-            for candidate in self.candidates:
-                if cell.edges[candidate.edges[0]][1] == source:
-                    x = zero if nodes[source] is None else nodes[source]
-                    value, edges = candidate(x, mix), candidate.edges
-                    totals[edges] = totals[edges] + value if edges in totals else value
-            for edges, total in totals.items():
-                for e, value in zip(edges, jax.lax.split(total, [1] * len(edges)), strict=True):
+            if nodes[source] is None:
+                continue
+            groups: dict[tuple, list[tuple[jax.Array, jax.Array]]] = {}
+            readers = [c for c in self.candidates if cell.edges[c.edges[0]][1] == source]
+            for candidate, x in zip(readers, fan_out(nodes[source], len(readers)), strict=True):
+                group = groups.setdefault((candidate.edges, candidate.shared), [])
+                group.append((candidate.weights(mix), candidate(x)))
+            for (edges, shared), group in groups.items():
+                for e, value in zip(edges, weighted_sums(group, shared), strict=True):
                     node = cell.edges[e][0]
-                    nodes[node] = value[0] if nodes[node] is None else nodes[node] + value[0]
-        return cell_output(cell.concat, nodes, zero)
+                    nodes[node] = value if nodes[node] is None else nodes[node] + value
+        return cell_output(cell.concat, nodes, inputs)
 
 
-def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:
-    """The value of a node that nothing reaches; operations on it are computed, for a norm makes something of it."""
-    return jnp.zeros_like(inputs[-1][:, ::stride, ::stride])
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def fan_out(x: jax.Array, count: int) -> tuple[jax.Array, ...]:
+    """x for `count` readers. Their gradients are added as a matrix product, for the reason of `weighted_sums`."""
+    return (x,) * count
+
+
+def _fan_out_backward(count, _, gradients):
+    stacked = jnp.stack(gradients).reshape(count, -1)
+    return ((jnp.ones((1, count), stacked.dtype) @ stacked).reshape(gradients[0].shape),)
+
+
+fan_out.defvjp(lambda x, count: (fan_out(x, count), None), _fan_out_backward)
+
+
+def weighted_sums(group: list[tuple[jax.Array, jax.Array]], shared: bool) -> list[jax.Array]:
+    """For each edge the sum over operations of weight [edges] times value ([edges, ...], or [...] if shared).
+
+    As a matrix product: XLA would copy a sum of products into everything that reads the node, forward and backward,
+    where it is computed again, while a product is computed once.
+    """
+    weights = jnp.stack([w for w, _ in group], 1).astype(group[0][1].dtype)  # [edges, O]
+    values = jnp.stack([v for _, v in group], 0 if shared else 1)  # [O, ...] or [edges, O, ...]
+    shape = values.shape[1 if shared else 2 :]
+    if shared:
+        total = weights @ values.reshape(len(group), -1)
+    else:
+        flat = values.reshape(len(weights), len(group), -1)
+        total = jax.lax.dot_general(weights, flat, (((1,), (1,)), ((0,), (0,))))
+    return [part.reshape(shape) for part in jax.lax.split(total, [1] * len(weights), axis=0)]
 
 
 def cell_output(concat: tuple[int, ...] | None, nodes: list, zero: jax.Array) -> jax.Array:
