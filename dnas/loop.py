@@ -160,7 +160,7 @@ def typed_command() -> str:
 def say(text: str, quiet: bool = False) -> None:
     """Print above the progress bar."""
     if not quiet:
-        console.print(text, highlight=False)
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def use_compilation_cache() -> None:

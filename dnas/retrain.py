@@ -218,22 +218,23 @@ class _Job:
         return jax.lax.fori_loop(0, count, one, progress)
 
     def _evaluate(self, network, batches):
-        """Accuracy and mean loss on the test split; one seed."""
+        """Accuracy, top-5 accuracy and mean loss on the test split; one seed."""
 
-        def one(carry, batch):
+        def one(sums, batch):
             x, y, mask = batch
             x = normalise(x, *self.moments, dtype=self.dtype)
             outputs, _ = self.network.apply(*network, x, train=False)
             losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
-            hits, loss = carry
-            hits += ((outputs.logits.argmax(-1) == y) & mask).sum()
-            return (hits, loss + (losses * mask).sum().astype(loss.dtype)), None
+            own = jnp.take_along_axis(outputs.logits, y[:, None], -1)
+            rank = (outputs.logits > own).sum(-1)
+            rows = jnp.stack([outputs.logits.argmax(-1) == y, rank < 5, losses])
+            return sums + (rows * mask).sum(-1), None
 
-        (hits, loss), _ = jax.lax.scan(one, (jnp.int32(0), jnp.float32(0)), batches)
-        return hits / batches[2].sum(), loss / batches[2].sum()
+        sums, _ = jax.lax.scan(one, jnp.zeros(3), batches)
+        return tuple(sums / batches[2].sum())
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
-        accuracies, losses = self.evaluate(progress.state, self.test_batches)
+        accuracies, top5, losses = self.evaluate(progress.state, self.test_batches)
         self.accuracies = [float(a) for a in accuracies]
         step, sums = epoch * self.steps, jax.tree.map(np.asarray, progress.sums)
         for i in range(self.config.seeds):

@@ -63,19 +63,19 @@ class MixedCell(nnx.Module):
     def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:
         cell: Cell = self.cell
         nodes: list = [*inputs] + [None] * cell.nodes
+        zero = zero_node(inputs, cell.stride(0))
         for source in range(cell.inputs + cell.nodes):
-            if nodes[source] is None:
-                continue
+            here = zero if nodes[source] is None else nodes[source]
             groups: dict[tuple, list[tuple[jax.Array, jax.Array]]] = {}
             readers = [c for c in self.candidates if cell.edges[c.edges[0]][1] == source]
-            for candidate, x in zip(readers, fan_out(nodes[source], len(readers)), strict=True):
+            for candidate, x in zip(readers, fan_out(here, len(readers)), strict=True):
                 group = groups.setdefault((candidate.edges, candidate.shared), [])
                 group.append((candidate.weights(mix), candidate(x)))
             for (edges, shared), group in groups.items():
                 for e, value in zip(edges, weighted_sums(group, shared), strict=True):
                     node = cell.edges[e][0]
                     nodes[node] = value if nodes[node] is None else nodes[node] + value
-        return cell_output(cell.concat, nodes, inputs)
+        return cell_output(cell.concat, nodes, zero)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -107,6 +107,11 @@ def weighted_sums(group: list[tuple[jax.Array, jax.Array]], shared: bool) -> lis
         flat = values.reshape(len(weights), len(group), -1)
         total = jax.lax.dot_general(weights, flat, (((1,), (1,)), ((0,), (0,))))
     return [part.reshape(shape) for part in jax.lax.split(total, [1] * len(weights), axis=0)]
+
+
+def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:
+    """The value of a node that nothing reaches; operations on it are computed, for a norm makes something of it."""
+    return jnp.zeros_like(inputs[-1][:, ::stride, ::stride])
 
 
 def cell_output(concat: tuple[int, ...] | None, nodes: list, zero: jax.Array) -> jax.Array:

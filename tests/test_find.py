@@ -1,0 +1,99 @@
+"""Names to things."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from dnas import find
+from dnas.errors import UserError, nearest, unknown
+from dnas.spaces import ops
+from dnas.spaces.topology import Space
+
+
+def test_a_choice_is_a_name_and_settings():
+    assert find.parse_choice("darts") == ("darts", {})
+    assert find.parse_choice("darts:nodes=2,operations=a+b, x = 0.5,y=true") == (
+        "darts",
+        {"nodes": 2, "operations": "a+b", "x": 0.5, "y": True},
+    )
+    assert find.parse_choice("npz:path=/a/b.npz") == ("npz", {"path": "/a/b.npz"})
+
+
+@pytest.mark.parametrize(
+    "what, text, words",
+    [
+        ("space", "dart", ["Unknown space 'dart'", "Did you mean darts?"]),
+        ("method", "neuman", ["Unknown method 'neuman'", "neumann"]),
+        ("data set", "zzz", ["Unknown data set 'zzz'", "Known:", "digits", "fashion_mnist"]),
+        ("data set", "mnist", ["fashion_mnist"]),
+        ("space", "", ["Unknown space ''", "darts"]),
+        ("space", "darts:node=2", ["setting of space darts", "'node'", "nodes"]),
+        ("space", "darts:nodes=two", ["'nodes' of space 'darts' is a number, not 'two'"]),
+        ("space", "darts:nodes=2.5", ["whole number, not 2.5"]),
+        ("space", "darts:nodes=True", ["is a number, not 'True'"]),
+        ("space", "darts:nodes", ["Cannot read 'nodes' in 'darts:nodes'", "key=value"]),
+        ("space", "darts:nodes=2,nodes=3", ["'nodes' is given twice"]),
+        ("space", "darts:nodes=0", ["at least 1 node"]),
+        ("space", "darts:operations=sep_conv_3x4", ["Unknown operation 'sep_conv_3x4'", "sep_conv_3x3"]),
+        ("method", "darts:order=3", ["order of method 'darts'", "'3'", "first"]),
+    ],
+)
+def test_mistakes_are_named(what, text, words):
+    with pytest.raises(UserError) as error:
+        find.resolve(what, text)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_resolve_calls_the_factory_with_the_settings():
+    space = find.resolve("space", "darts:nodes=2")
+    assert isinstance(space, Space)
+    assert space.cells["normal"].nodes == 2
+
+
+@pytest.mark.parametrize("what", find.PACKAGES)
+def test_what_is_described_is_what_can_be_called(what):
+    described, available = find.described(what), find.available(what)
+    assert list(described) == list(available) == sorted(available)
+    for name, factory in available.items():
+        assert callable(factory)
+        assert described[name].line == find.summary(factory)
+        assert described[name].line.endswith((".", ";", ","))
+
+
+def test_operations_are_described():
+    described = find.functions("dnas.spaces.ops")
+    assert list(described) == list(ops.OPERATIONS)
+    assert all(line.endswith(".") for line in described.values())
+
+
+def test_a_new_file_is_found_without_an_edit(tmp_path, monkeypatch):
+    import dnas.methods
+
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(
+            '''
+            """Mine: a method of my own."""
+
+            def method(*, speed: float = 2.0):
+                return speed
+            '''
+        )
+    )
+    monkeypatch.setattr(dnas.methods, "__path__", [*dnas.methods.__path__, str(tmp_path)])
+    assert find.described("method")["mine"] == ("Mine: a method of my own.", "speed=2.0")
+    assert find.resolve("method", "mine:speed=3") == 3
+    sys.modules.pop("dnas.methods.mine")
+
+
+def test_describing_imports_no_jax():
+    code = "from dnas import find, cli; import sys; [find.described(w) for w in find.PACKAGES]; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_nearest_names_come_first():
+    assert nearest("epochs", ["search.epochs", "search.cells"]) == ["search.epochs"]
+    assert nearest("zzz", ["a", "b"]) == []
+    assert str(unknown("thing", "zzz", ["b", "a"])) == "Unknown thing 'zzz'. Known: a, b."

@@ -1,0 +1,114 @@
+"""Imports run downwards only: the order of the rooms, lowest first. A module imports from rooms above it in this list,
+or from its own. Where a lower room needs a higher one by name (`dnas.find`), it goes through importlib.
+"""
+
+import ast
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import dnas
+
+ROOMS = (
+    "dnas",
+    "dnas.types",
+    "dnas.errors",
+    "dnas.config",
+    "dnas.find",
+    "dnas.nets",
+    "dnas.nets.functional",
+    "dnas.nets.layers",
+    "dnas.spaces",
+    "dnas.spaces.topology",
+    "dnas.spaces.ops",
+    "dnas.spaces.genotype dnas.spaces.zoo",  # published cells are written as texts, and read by their name
+    "dnas.spaces.diagram",
+    "dnas.spaces.*",  # the named spaces
+    "dnas.nets.supernet",
+    "dnas.nets.network",
+    "dnas.nets.count",
+    "dnas.data dnas.data.*",
+    "dnas.search.relax",
+    "dnas.search.perturb",
+    "dnas.search.penalty",
+    "dnas.search.hypergrad",
+    "dnas.search.discretise",
+    "dnas.search.bilevel",
+    "dnas.methods dnas.methods.*",
+    "dnas.records",
+    "dnas.report",
+    "dnas.loop",
+    "dnas.search.run",
+    "dnas.search",
+    "dnas.retrain",
+    "dnas.interop",
+    "dnas.cli",
+    "dnas.__main__",
+)
+FOLDER = Path(dnas.__file__).parent
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(FOLDER.rglob("*.py")):
+        parts = path.relative_to(FOLDER.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room(module: str) -> int:
+    """The first room that names the module, else the first whose pattern fits."""
+    for number, names in enumerate(ROOMS):
+        if module in names.split():
+            return number
+    for number, names in enumerate(ROOMS):
+        if any(fnmatch(module, name) for name in names.split()):
+            return number
+    raise AssertionError(f"{module} is in no room: give it a place in ROOMS, and say why in CONTRIBUTING.md")
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of ours that a file imports anywhere, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by full name"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in MODULES else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name is not None and name.partition(".")[0] == "dnas"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_downwards(module):
+    for other in imported(MODULES[module]) - {module}:
+        assert other in MODULES, f"{module} imports {other}, which does not exist"
+        assert room(other) <= room(module), f"{module} imports {other}, which lies above it"
+
+
+def test_the_test_sees_imports():
+    assert "dnas.spaces.zoo" in imported(MODULES["dnas.spaces.genotype"])  # inside a function
+    assert {"dnas.records", "dnas.data"} <= imported(MODULES["dnas.loop"])
+    assert room("dnas.spaces.a_new_space") > room("dnas.spaces.ops")
+    assert room("dnas.retrain") < room("dnas.cli")
+    with pytest.raises(AssertionError, match="no room"):
+        room("dnas.a_new_room")
+
+
+def test_the_contract_imports_nothing_of_ours():
+    assert imported(MODULES["dnas.types"]) == set()
+    assert imported(MODULES["dnas.spaces.topology"]) == set()
+
+
+def test_a_method_knows_no_network_and_a_network_no_method():
+    for module, path in MODULES.items():
+        if module.startswith("dnas.methods."):
+            assert not {m for m in imported(path) if m.startswith(("dnas.nets", "dnas.data", "dnas.spaces"))}, module
+        if module.startswith(("dnas.nets", "dnas.spaces")):
+            assert not {m for m in imported(path) if m.startswith(("dnas.search", "dnas.methods"))}, module
