@@ -413,9 +413,10 @@ SENTENCES = (  # what tyro says, and what we say
 
 def _sentence(box: str, name: str) -> str:
     """The message in tyro's box, as one line."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    rule = next((i for i, line in enumerate(lines) if line.startswith("───")), len(lines))
-    text = re.sub(r" +([.,])", r"\1", " ".join(lines[:rule]))
+    lines = [line.strip("│| ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    parts = re.split(r"\n[─-]{5,}\n", "\n".join(lines))
+    title_is_a_part = not box.startswith("╭")  # in ASCII it stands above a rule
+    text = re.sub(r" +([.,])", r"\1", " ".join(parts[title_is_a_part].split()))
     for found, said in SENTENCES:
         if re.fullmatch(found, text):
             return f"{re.sub(found, said, text)} See dnas {name} --help."

@@ -72,10 +72,13 @@ def mix_histories(rows: Rows) -> dict[int, dict[str, MixHistory]]:
 def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "") -> None:
     """Mixing weights over epochs: a panel per edge, with the name of its strongest operation."""
     colours = _colours(history)
-    top = max(float(np.nanmax(h.weights)) for h in history.values()) * 1.06
+    top = max(float(np.nanmax(h.weights)) for h in history.values())
+    low = min(float(np.nanmin(h.weights)) for h in history.values())
+    low = 0.0 if low < top / 2 else low  # a mix that has hardly moved is worth a closer look
+    margin = 0.06 * (top - low) or 0.01
     columns = max(min(7, -(-len(h.edges) // 2)) for h in history.values())
     rows = [-(-len(h.edges) // columns) for h in history.values()]
-    figure = _figure(1.75 * columns + 0.3, 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
+    figure = _figure(max(1.75 * columns + 0.3, 5.6), 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
     figure.suptitle(title, fontsize=12)
     parts = figure.subfigures(len(history), 1, height_ratios=rows, squeeze=False)[:, 0]
     for part, (kind, h), count in zip(parts, history.items(), rows, strict=True):
@@ -84,12 +87,12 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
         for index, axis in enumerate(axes):
             if index < len(h.edges):
                 _edge_panel(axis, h, index, colours)
-                axis.set_ylim(0, top)
+                axis.set_ylim(low - margin * (low > 0), top + margin)
                 axis.tick_params(labelbottom=index + columns >= len(h.edges))
             axis.set_visible(index < len(h.edges))
     handles = [_line(colour, name) for name, colour in colours.items()]
     style = {"frameon": False, "fontsize": 8.5, "handlelength": 1.2, "columnspacing": 1.2}
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, 2 * columns), **style)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, max(2 * columns, 5)), **style)
     _save(figure, path)
 
 
@@ -122,6 +125,7 @@ def plot_curves(rows: Rows, path: str | Path, title: str = "") -> None:
             _curve(axis, by_seed, scale, colour, split if split in SPLITS else name.replace("_", " "))
         axis.set_title(label, fontsize=10, loc="left")
         axis.set_xlabel("epoch", fontsize=9)
+        axis.ticklabel_format(axis="y", useOffset=False)
         if len(curves) > 1 or next(iter(curves)).partition("_")[0] in SPLITS:
             axis.legend(frameon=False, fontsize=9)
     _save(figure, path)

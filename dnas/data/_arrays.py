@@ -9,7 +9,7 @@ CHUNK = 1024  # images resized at once: bounds the float32 copy
 
 def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
     """A seeded shuffle, as indices [N], every prefix of which has the classes in proportion."""
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.random.default_rng(seed % 2**32).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     counts = np.bincount(labels)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])

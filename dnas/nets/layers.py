@@ -77,14 +77,9 @@ def _batched_conv(args, axes, **settings):
     return _conv_each(tuple(settings.items()), x, kernel), 0
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _conv_each(settings, x, kernel):
+def _each(settings, x, kernel):
     """Convolutions of x [M, B, H, W, C] with kernel [M, kh, kw, C, D], one after the other in one loop."""
     return jax.lax.map(lambda pair: _conv(*pair, **dict(settings)), (x, kernel))
-
-
-def _conv_each_forward(settings, x, kernel):
-    return _conv_each(settings, x, kernel), (x, kernel)
 
 
 def _conv_each_backward(settings, saved, g):
@@ -96,7 +91,9 @@ def _conv_each_backward(settings, saved, g):
     return jax.lax.map(one, (*saved, g))
 
 
-_conv_each.defvjp(_conv_each_forward, _conv_each_backward)
+_conv_each = jax.custom_vjp(_each, nondiff_argnums=(0,))
+# the forward rule does without the custom rule, so that a second derivative can pass through it
+_conv_each.defvjp(lambda settings, x, kernel: (_each(settings, x, kernel), (x, kernel)), _conv_each_backward)
 
 
 conv_p = Primitive("dnas_conv")

@@ -89,7 +89,7 @@ def _fan_out_backward(count, _, gradients):
     return ((jnp.ones((1, count), stacked.dtype) @ stacked).reshape(gradients[0].shape),)
 
 
-fan_out.defvjp(lambda x, count: (fan_out(x, count), None), _fan_out_backward)
+fan_out.defvjp(lambda x, count: ((x,) * count, None), _fan_out_backward)
 
 
 def weighted_sums(group: list[tuple[jax.Array, jax.Array]], shared: bool) -> list[jax.Array]:

@@ -1,0 +1,347 @@
+"""The command line as a user calls it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnas import cli, find, records
+from dnas.config import load
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = [
+    "--space=nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1",
+    "--data=digits:limit=80",
+    *("--search.epochs=2", "--search.cells=1", "--search.channels=2", "--search.batch_size=16"),
+    *("--search.augment.pad=1", "--search.augment.flip=False"),
+    *("--retrain.epochs=2", "--retrain.cells=1", "--retrain.channels=2", "--retrain.batch_size=32"),
+]
+
+
+@pytest.fixture
+def dnas(capsys):
+    """`code, out, err = dnas("show", "DARTS_V2")`."""
+
+    def run(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(dnas):
+    """The command ends with code 2 and one line on stderr that has all these words."""
+
+    def check(arguments, *words):
+        code, out, err = dnas(*arguments)
+        assert code == 2, (out, err)
+        assert err.startswith("dnas: ") and err.endswith("\n") and err.count("\n") == 1, err
+        assert "Traceback" not in err
+        for word in words:
+            assert str(word) in err, f"'{word}' is not in: {err}"
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert cli.main(["search", *TINY, "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def shell(*arguments, **settings):
+    command = [sys.executable, "-m", "dnas", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
+def test_help_names_every_command(dnas, arguments):
+    code, out, _ = dnas(*arguments)
+    assert code == 0
+    for command in cli.COMMANDS:
+        assert re.search(rf"^  {command} +\w.*\.$", out, re.MULTILINE)
+    assert out.count("dnas search experiments/") == 1
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_explains_itself(dnas, command):
+    code, out, err = dnas(command, "--help")
+    assert (code, err) == (0, "")
+    assert f"dnas {command}" in out
+    if command not in ("data", "list"):
+        assert re.search(rf"^Examples:\n  dnas {command}", out, re.MULTILINE)
+
+
+def test_every_field_of_the_config_is_an_option_with_its_docstring(dnas):
+    _, out, _ = dnas("search", "--help")
+    for name in set(cli._option_names(cli.Search)) - {"experiment"}:
+        assert f"--{name}" in out
+    assert "Adam's first decay. (default: 0.5)" in out
+    _, out, _ = dnas("retrain", "--help")
+    assert "--retrain.drop_path" in out
+    assert "--search." not in out
+
+
+def test_python_m_dnas_is_the_same_and_starts_without_jax():
+    help_text = shell("--help")
+    assert help_text.returncode == 0
+    assert "usage: dnas" in help_text.stdout
+    code = "from dnas import cli; import sys; cli.main(sys.argv[1:]); sys.exit('jax' in sys.modules)"
+    for arguments in (["--help"], ["search", "--help"], ["list"], ["data"], ["search", "--search.epoch", "1"]):
+        assert subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True).returncode == 0, arguments
+
+
+def test_show_counts_as_the_paper(dnas, tmp_path):
+    picture = tmp_path / "cells.png"
+    code, out, _ = dnas("show", "DARTS_V2", "--png", picture)
+    assert code == 0
+    assert "3,349,342 parameters" in out
+    assert "528,359,040 multiply-adds" in out
+    assert "20 cells, 36 channels" in out
+    assert "reduction cell" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_reads_texts_and_sizes(dnas):
+    text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+    code, out, _ = dnas("show", text)
+    assert code == 0
+    assert text in out
+    assert "3 stages of 5 cells, 16 channels" in out
+    _, small, _ = dnas("show", text, "--channels", 4, "--layers", 1)
+    assert "3 stages of 1 cells, 4 channels" in small
+    code, out, _ = dnas("show", "DARTS_V2_rnn")
+    assert code == 0
+    assert "not counted" in out
+
+
+def test_show_reads_a_run_folder_and_its_json(dnas, searched):
+    _, out, _ = dnas("show", searched, "--channels", 2, "--cells", 1)
+    assert "2 channels" in out
+    assert dnas("show", searched / "genotype.json", "--channels", 2, "--cells", 1)[1] == out
+
+
+def test_data_says_where_and_how(dnas, monkeypatch, tmp_path):
+    monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path))
+    code, out, _ = dnas("data")
+    assert code == 0
+    for name in find.described("data set"):
+        assert f"\n{name}\n" in out
+    assert "in an installed package" in out
+    assert str(tmp_path / "cifar-10-python.tar.gz") in out
+
+
+def test_list_has_one_line_for_each(dnas):
+    code, out, _ = dnas("list")
+    assert code == 0
+    for name in [*find.functions("dnas.spaces.ops"), *find.described("space"), *find.described("method")]:
+        assert len(re.findall(rf"^  {name}\b\S* +\S.*$", out, re.MULTILINE)) >= 1, name
+    assert "darts:order=first,radius=0.01" in out
+    assert re.search(r"experiments/small_digits.py +\S", out)
+
+
+def test_a_search_leaves_a_run_folder(searched):
+    config = load(searched)
+    assert config.search.epochs == 2
+    assert config.search.augment.flip is False
+    assert "search" not in json.loads((searched / "environment.json").read_text())["commit"]
+    assert {"report.html", "cells.png", "genotype.json"} <= {path.name for path in searched.iterdir()}
+
+
+def test_retrain_takes_config_and_genotype_of_a_run(dnas, searched):
+    code, out, _ = dnas("retrain", searched, "--retrain.epochs", 1, "--quiet")
+    assert code == 0
+    assert re.search(r"Test accuracy: [\d.]+ %, [\d,]+ parameters", out)
+    config = load(searched / "retrain")
+    assert config.retrain.epochs == 1
+    assert config.search == load(searched).search
+    assert records.read_genotypes(searched / "retrain") == records.read_genotypes(searched)
+    code, out, _ = dnas("retrain", "--out", searched / "retrain", "--resume", "--quiet")
+    assert code == 0
+    assert "Test accuracy" in out
+    code, out, _ = dnas("report", searched, searched / "retrain")
+    assert code == 0
+    assert "digits" in out
+
+
+def test_the_best_seed_is_retrained(tmp_path):
+    kinds = [{"space": "darts", "cells": {}} for _ in range(3)]
+    for number, kind in enumerate(kinds):
+        kind["cells"] = {"normal": {"edges": [[2, 0, f"op{number}"]], "concat": [2]}}
+    (tmp_path / "genotype.json").write_text(json.dumps(kinds))
+    rows = [{"step": s, "seed": 5 + i, "valid_accuracy": a} for s, i, a in
+            [(1, 0, 0.9), (1, 1, 0.1), (1, 2, 0.1), (2, 0, 0.5), (2, 1, 0.7), (2, 2, 0.6)]]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
+
+
+def test_an_interrupted_search_says_how_to_go_on_and_that_works(tmp_path):
+    folder = tmp_path / "my run"
+    arguments = [*TINY, "--search.epochs=4000", "--checkpoint_epochs=500", "--out", folder]
+    command = [sys.executable, "-m", "dnas", "search", *map(str, arguments)]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    deadline = time.monotonic() + 240
+    while not (folder / "metrics.jsonl").exists():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 130, err
+    assert "Traceback" not in err
+    said = re.search(r"Go on with: (.*)$", err, re.MULTILINE)
+    assert said and said[1].endswith("search --out 'my run' --resume"), err
+    again = subprocess.Popen(
+        ["bash", "-c", f"exec {said[1]}"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    rows = len(records.read_metrics(folder))
+    while "Resuming at step" not in (line := again.stderr.readline()):
+        assert line, "ended without resuming"
+    while len(records.read_metrics(folder)) <= rows:
+        assert again.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(timeout=120) == 130
+
+
+def test_an_experiment_gives_the_defaults_and_options_override(dnas, tmp_path, refused):
+    file = tmp_path / "mine.py"
+    file.write_text("from dnas.config import *\ndef config():\n    return Config(data='digits:limit=7', seed=4)\n")
+    refused(["search", file], "search.batch_size is 64", "has 3 images")
+    refused(["search", file, "--search.batch_size", 5], "search.batch_size is 5", "has 3 images")
+    (tmp_path / "config.json").write_text('{"space": "dart"}')
+    refused(["search", tmp_path / "config.json"], "Unknown space 'dart'", "darts")
+    refused(["search", tmp_path], "Unknown space 'dart'")
+    refused(["search", tmp_path, "--space", "nasbench"], "Unknown space 'nasbench'", "nasbench201")
+
+
+MISTAKES = {
+    "command": (["serch"], "Unknown command 'serch'. Did you mean search?"),
+    "space": (["search", "--space", "dart"], "Unknown space 'dart'. Did you mean darts?"),
+    "method": (["search", "--method", "drts"], "Unknown method 'drts'. Did you mean darts?"),
+    "data": (["search", "--data", "digit"], "Unknown data set 'digit'. Did you mean digits"),
+    "operation": (["search", "--space", "darts:operations=sep_conv"], "Unknown operation 'sep_conv'", "sep_conv_3x3"),
+    "setting": (["search", "--method", "darts:oder=second"], "setting of method darts: 'oder'", "order"),
+    "setting's value": (["search", "--method", "darts:order=third"], "'third'", "first"),
+    "setting's form": (["search", "--method", "darts:second"], "Cannot read 'second'", "key=value"),
+    "option": (["search", "--search.epoch", "3"], "'--search.epoch'", "--search.epochs"),
+    "option, short": (["search", "--epochs", "3"], "'--epochs'", "--search.epochs", "--retrain.epochs"),
+    "option of another command": (["retrain", "DARTS_V2", "--search.epochs", "3"], "'--search.epochs'"),
+    "option, far": (["show", "DARTS_V2", "--zzz"], "'--zzz' of dnas show", "dnas show --help"),
+    "whole number": (["search", "--search.epochs", "x"], "--search.epochs must be a whole number, not 'x'"),
+    "number": (["search", "--search.weights.decay=x"], "--search.weights.decay must be a number, not 'x'"),
+    "choice": (["search", "--dtype", "float16"], "--dtype must be one of 'float32'", "not 'float16'"),
+    "truth": (["search", "--search.augment.flip", "maybe"], "--search.augment.flip must be one of 'True', 'False'"),
+    "value": (["search", "--search.epochs"], "--search.epochs needs a value"),
+    "argument": (["search", "a.py", "b.py"], "Unexpected argument: b.py"),
+    "no cell": (["show"], "dnas show needs a CELL"),
+    "no cell to train": (["retrain"], "dnas retrain needs a cell"),
+    "no run to report": (["report"], "at least one run folder"),
+    "not a run": (["report", "/nowhere"], "No such config: '/nowhere'"),
+    "epochs": (["search", "--search.epochs", "0"], "search.epochs must be at least 1, not 0"),
+    "cells": (["search", "--search.cells", "-1"], "search.cells must be at least 1, not -1"),
+    "batch": (["search", "--search.batch_size", "0"], "search.batch_size must be at least 1"),
+    "seeds": (["search", "--seeds", "0"], "seeds must be at least 1"),
+    "nan": (["search", "--search.weights.learning_rate", "nan"], "finite number"),
+    "portion": (["search", "--search.valid_portion", "1"], "search.valid_portion must be at least 0 and below 1"),
+    "no validation": (["search", "--search.valid_portion", "0"], "search.batch_size is 64", "0 images"),
+    "large batch": (["search", "--search.batch_size", "5000"], "search.batch_size is 5000", "at most 719"),
+    "large batch to train": (["retrain", "DARTS_V2", "--retrain.batch_size", "5000"], "retrain.batch_size is 5000"),
+    "no config": (["search", "nowhere.py"], "No such config: 'nowhere.py'"),
+    "resume nothing": (["search", "--resume"], "--resume needs --out"),
+    "resume nowhere": (["search", "--out", "/nowhere", "--resume"], "/nowhere holds no run"),
+    "retrain nowhere": (["retrain", "--out", "/nowhere", "--resume"], "/nowhere holds no run"),
+    "published": (["show", "DARTS_V3"], "Unknown published cell 'DARTS_V3'", "darts_v2"),
+    "malformed": (["show", "Genotype(normal=["], "Cannot read the genotype"),
+    "malformed string": (["show", "|nor_conv_3x3~1|"], "NAS-Bench-201 string"),
+    "no such file": (["show", "nowhere.json"], "Cannot read the genotype file 'nowhere.json'"),
+    "misfit": (["retrain", "DARTS_V2", "--space", "nasbench201"], "cells normal, reduce", "nasbench201"),
+    "unknown operation": (["show", "|conv~0|"], "Unknown operation", "'conv'"),
+    "stem": (["show", "|nor_conv_3x3~0|", "--stem", "imagenet"], "stem 'cifar' only"),
+    "picture": (["show", "DARTS_V2", "--png", "cells.jpg"], "ends in .png", "'cells.jpg'"),
+    "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1, not -4"),
+    "odd channels": (["show", "DARTS_V2", "--stem", "imagenet", "--channels", "3"], "3", "even"),
+    "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "0 or more"),
+    "no path": (["search", "--data", "npz"], "needs the path of a file"),
+    "no file": (["search", "--data", "npz:path=/nowhere.npz"], "Cannot read /nowhere.npz"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_sentence(name, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, *words = MISTAKES[name]
+    refused(arguments, *words)
+    assert not (tmp_path / "runs").exists(), "a refused command leaves nothing"
+
+
+def test_missing_truncated_and_hostile_data(refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path))
+    refused(["search", "--data", "cifar10"], "cifar10", "cifar-10-python.tar.gz", tmp_path)
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"\x1f\x8b\x08 cut")
+    refused(["search", "--data", "cifar10"], "truncated or corrupt")
+    hostile = tmp_path / "hostile.npz"
+    np.savez(hostile, x=np.array([{"a": 1}], dtype=object), y=np.zeros(1, int))
+    refused(["search", "--data", f"npz:path={hostile}"], "hostile.npz", "corrupt")
+
+
+def test_broken_experiments(refused, tmp_path):
+    file = tmp_path / "mine.py"
+    for text, words in {
+        "import nothing_of_this_name\n": ["failed", "ModuleNotFoundError", "nothing_of_this_name"],
+        "def config(:\n": ["SyntaxError"],
+        "x = 1\n": ["failed", "config"],
+        "def config():\n    return 3\n": ["must return", "int"],
+        "from dnas.config import Config\ndef config():\n    return Config(sed=3)\n": ["sed"],
+        "from dnas.config import Config\ndef config():\n    return Config(seed='a')\n": ["seed must be of type int"],
+    }.items():
+        file.write_text(text)
+        refused(["search", file], "mine.py" if "type int" not in words[0] else "seed", *words)
+    file = tmp_path / "mine.json"
+    file.write_text('{"search": {"epoch": 3}}')
+    refused(["search", file], "Unknown config field search.: 'epoch'", "epochs")
+    file.write_text("{")
+    refused(["search", file], "not valid JSON")
+
+
+def test_a_run_folder_is_never_overwritten(refused, searched):
+    before = {path: path.stat().st_mtime_ns for path in searched.rglob("*") if path.is_file()}
+    refused(["search", *TINY, "--out", searched], "already exists", "--resume", "--out")
+    refused(["search", "--out", searched, "--resume", "--search.epochs", 9], "search.epochs: 2 -> 9")
+    refused(["search", "--data", "digits", "--out", searched], "already exists")
+    after = {path: path.stat().st_mtime_ns for path in searched.rglob("*") if path.is_file()}
+    assert before == after
+
+
+def test_a_loss_that_is_not_finite_names_the_step(refused, tmp_path):
+    refused(
+        ["search", *TINY, "--search.weights.learning_rate=1e30", "--search.weights.clip=0", "--quiet", f"--out={tmp_path}/a"],
+        "NaN or infinite at step",
+        "smaller learning rate",
+    )
+
+
+def test_a_crash_is_a_crash(monkeypatch):
+    def broken(_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["list"])
+
+
+def test_a_closed_pipe_is_no_error():
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m dnas list | head -1"], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")

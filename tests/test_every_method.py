@@ -1,0 +1,85 @@
+"""What holds for every method: it enumerates what exists, so a new file is tested without an edit here."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas import find
+from dnas.config import AlphaConfig, SearchConfig
+from dnas.nets.functional import functionalize
+from dnas.nets.supernet import Supernet
+from dnas.search.bilevel import Levels, Method, make_search
+from dnas.spaces.genotype import check
+from dnas.spaces.topology import Body
+from dnas.types import Batch
+
+METHODS = find.available("method")
+CHOICES = [*METHODS, "darts:order=second", "darts:order=finite_difference"]
+SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
+NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
+STEPS = 3
+
+
+def levels(seed):
+    def batch(key):
+        image_key, label_key = jax.random.split(key)
+        return Batch(jax.random.normal(image_key, (4, 4, 4, 3)), jax.random.randint(label_key, (4,), 0, 3))
+
+    train_key, valid_key = jax.random.split(jax.random.key(seed))
+    return Levels(batch(train_key), batch(valid_key))
+
+
+def searched(choice, jit=True, steps=STEPS):
+    config = SearchConfig(epochs=1, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
+    search = make_search(NETWORK, SPACE.mix_shapes, find.resolve("method", choice), config, STEPS)
+    state = jax.jit(search.init)(jax.random.key(0))
+    step, seen = jax.jit(search.step) if jit else search.step, []
+    for number in range(steps):
+        state, metrics = step(state, levels(number))
+        seen.append(metrics)
+    return search, state, seen
+
+
+def test_the_methods_are_found():
+    assert {"darts", "neumann"} <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_is_a_value_with_simple_keyword_settings_and_a_source(name):
+    assert isinstance(METHODS[name](), Method)
+    parameters = inspect.signature(METHODS[name]).parameters.values()
+    assert all(p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters)
+    doc = inspect.getmodule(METHODS[name]).__doc__
+    assert "arXiv:" in doc, "say which paper"
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_three_steps(choice):
+    search, state, seen = searched(choice)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.weights, state.stats, state.alphas, seen)))
+    assert int(state.step) == STEPS
+    start = jax.jit(search.init)(jax.random.key(0))
+    assert all(np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.alphas, start.alphas)), strict=True))
+    moved = [np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.weights, start.weights)), strict=True)]
+    assert np.mean(moved) > 0.9
+
+    mix = search.mix(state.alphas, state.key, state.step)
+    assert {kind: m.shape for kind, m in mix.items()} == SPACE.mix_shapes
+    evaluated = []
+    genotype = find.resolve("method", choice).discretise(
+        SPACE, jax.tree.map(np.asarray, mix), lambda m: evaluated.append(m) or 0.5
+    )
+    check(genotype, SPACE)
+    assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
+
+
+@pytest.mark.parametrize("choice", ["darts"])
+def test_jit_changes_nothing(choice):
+    _, jitted, _ = searched(choice, steps=1)
+    _, plain, _ = searched(choice, jit=False, steps=1)
+    plain, jitted = (jax.tree.leaves(s._replace(key=jnp.zeros(()))) for s in (plain, jitted))
+    for a, b in zip(plain, jitted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,100 @@
+"""What holds for every space: it enumerates what exists, so a new file is tested without an edit here.
+
+That the derived network equals the supernet fed the genotype's mix is tested in tests/nets.
+"""
+
+import inspect
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas import find
+from dnas.nets.functional import functionalize
+from dnas.nets.network import Network
+from dnas.nets.supernet import Supernet
+from dnas.search.discretise import strongest
+from dnas.spaces import diagram
+from dnas.spaces.genotype import as_mix, check, from_json, random, to_json
+from dnas.spaces.topology import Body
+
+SPACES = find.available("space")
+CLASSES, CELLS, CHANNELS = 3, 3, 4
+
+
+def tiny(name):
+    """The space with two nodes, if it can be had."""
+    parameters = inspect.signature(SPACES[name]).parameters
+    return SPACES[name](**({"nodes": 2} if "nodes" in parameters else {}))
+
+
+def images():
+    return jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
+
+
+def test_the_spaces_are_found():
+    assert {"darts", "nasbench201"} <= set(SPACES)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_cells_are_sound(name):
+    space = SPACES[name]()
+    assert space.name == name
+    assert all(p.kind is p.KEYWORD_ONLY for p in inspect.signature(SPACES[name]).parameters.values())
+    for cell in space.cells.values():
+        assert len(cell.operations) == len(cell.edges) == len(set(cell.edges))
+        assert len({len(names) for names in cell.operations}) == 1
+        assert all(set(names) <= set(space.operations) for names in cell.operations)
+        assert all(0 <= source < node for node, source in cell.edges)
+        assert {node for node, _ in cell.edges} == set(cell.computed)
+        assert set(cell.concat or cell.computed) <= set(cell.computed)
+        assert sorted(e for n in cell.computed for e in cell.incoming(n)) == list(range(len(cell.edges)))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_random_genotypes_fit_and_are_written_and_read(name):
+    space = SPACES[name]()
+    found = {random(space, seed) for seed in range(20)}
+    assert len(found) > 15
+    assert random(space, 3) == random(space, 3)
+    for genotype in found:
+        check(genotype, space)
+        assert from_json(json.loads(json.dumps(to_json(genotype)))) == genotype
+        assert all(cell.mix_shape == as_mix(genotype, space)[kind].shape for kind, cell in space.cells.items())
+        assert all(kind in diagram.text(genotype) or "reduction" in diagram.text(genotype) for kind in space.cells)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_genotype_is_the_strongest_of_its_own_mix(name):
+    space = SPACES[name]()
+    for seed in range(5):
+        genotype = random(space, seed)
+        again = strongest(space, as_mix(genotype, space))
+        assert [(k, set(c.edges), c.concat) for k, c in again.cells] == [
+            (k, set(c.edges), c.concat) for k, c in genotype.cells
+        ]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_supernet_and_derived_network_run(name):
+    space, body = tiny(name), Body(CELLS if name != "nasbench201" else 1, CHANNELS, CLASSES)
+    genotype = random(space, 0)
+    supernet = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
+    weights, stats = supernet.init(jax.random.key(0))
+    run = jax.jit(lambda mix: supernet.apply(weights, stats, images(), mix, train=True))
+    uniform = {kind: np.full(shape, 1 / shape[1], np.float32) for kind, shape in space.mix_shapes.items()}
+    logits, moments = run(uniform)
+    assert logits.shape == (2, CLASSES)
+    assert np.isfinite(logits).all()
+    assert jax.tree.map(jnp.shape, moments) == jax.tree.map(jnp.shape, stats)
+    chosen, _ = run(as_mix(genotype, space))
+    assert np.isfinite(chosen).all()
+    assert np.abs(chosen - logits).max() > 1e-4
+
+    network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+    weights, stats = network.init(jax.random.key(0))
+    outputs, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True))(images())
+    assert outputs.logits.shape == (2, CLASSES)
+    assert np.isfinite(outputs.logits).all()
