@@ -198,7 +198,7 @@ def _not_finite(run: Run, step: int, steps_per_epoch: int) -> UserError:
 def _stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a question; a second one ends the program as usual."""
     seen: list[int] = []
-    previous = {}
+    previous: dict[int, Any] = {}
 
     def note(number, frame):
         if seen:
@@ -215,5 +215,5 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(seen)
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for caught, handler in previous.items():
+            signal.signal(caught, handler)

@@ -4,6 +4,7 @@ Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wan
 accuracy after every epoch. Several seeds are several trainings in one program.
 """
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -95,7 +96,8 @@ def run(
     with opened as record:
         if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
             raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
-        record.data({"name": splits.name, "note": splits.note, "train": len(splits.train_x), "test": len(splits.test_x)})
+        sizes = {"train": len(splits.train_x), "test": len(splits.test_x)}
+        record.data({"name": splits.name, "note": splits.note} | sizes)
         record.genotype(0, [to_json(genotype)])
         return job.go(record, resume)
 
@@ -190,7 +192,7 @@ class _Job:
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
         order = loop.epoch_order(order_key, len(x), self.steps * plan.batch_size)
         probability = plan.drop_path * epoch / plan.epochs
-        options = dict(pad=plan.augment.pad, flip=plan.augment.flip, cutout=plan.augment.cutout, dtype=self.dtype)
+        options: dict[str, Any] = {**dataclasses.asdict(plan.augment), "dtype": self.dtype}
 
         def one(_, progress):
             state = progress.state

@@ -33,7 +33,8 @@ def functionalize(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
 
     def init(key: jax.Array):
         others, uniform = jax.random.split(key)
-        _, weights, stats = nnx.split(build(Deferred(params=others)), nnx.Param, nnx.BatchStat)
+        module = build(Deferred(params=others))
+        weights, stats = nnx.state(module, nnx.Param), nnx.state(module, nnx.BatchStat)
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), (plain(fill(weights, uniform)), plain(stats)))
 
     def apply(weights, stats, *args, train: bool, **kwargs):
@@ -65,7 +66,7 @@ def plain(state: Any) -> Any:
     return nnx.to_pure_dict(state) if isinstance(state, nnx.State) else state
 
 
-def stack(build: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
+def stack(build: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> Any:
     """`count` copies of one module with their own weights, as one module whose variables have a leading axis."""
     graphs, states = zip(*(nnx.split(build(rngs)) for _ in range(count)), strict=True)
 

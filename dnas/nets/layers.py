@@ -5,8 +5,8 @@ Padding is that of PyTorch: symmetric, `dilation * (k - 1) / 2` for odd k.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,9 @@ EPSILON = 1e-5
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls this 0.1
 
 
-# Convolution, as a primitive of its own for two reasons, both XLA's on the CPU. Inside a loop only convolutions laid out
-# NHWC x HWIO -> NHWC are fast (others take 20 to 200 times longer), so both gradients are written in that layout. And a
-# grouped convolution is 30 times slower than its parts, so vmap over images and kernels together makes several.
+# Convolution, as a primitive of its own for two reasons, both XLA's on the CPU. Inside a loop only convolutions laid
+# out NHWC x HWIO -> NHWC are fast (others take 20 to 200 times longer), so both gradients are written in that layout.
+# And a grouped convolution is 30 times slower than its parts, so vmap over images and kernels together makes several.
 
 
 def _canonical(x, kernel, stride, pads, x_dilation=(1, 1), dilation=(1, 1)):
@@ -195,7 +195,7 @@ max_pool_3x3.defvjp(_max_pool_forward, _max_pool_backward)
 def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     """Mean of each 3x3 window over the pixels inside the image (padding does not count)."""
     windows = _windows(x, stride, 0.0)
-    total = sum(w for row in windows for w in row)
+    total = reduce(jnp.add, [w for row in windows for w in row])
     return total / _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
 
 
@@ -261,8 +261,8 @@ class BatchNorm(nnx.Module):
         zeros, ones = np.zeros(channels, np.float32), np.ones(channels, np.float32)
         self.scale = nnx.Param(ones) if affine else None
         self.bias = nnx.Param(zeros) if affine else None
-        self.mean = nnx.BatchStat(zeros)
-        self.var = nnx.BatchStat(ones)
+        self.mean: nnx.BatchStat[Any] = nnx.BatchStat(zeros)
+        self.var: nnx.BatchStat[Any] = nnx.BatchStat(ones)
         self.use_running_average = False
 
     def set_view(self, use_running_average: bool | None = None) -> None:

@@ -72,12 +72,20 @@ def drop_path_factors(key: jax.Array, probability: jax.Array | float, shape: tup
 
 
 def build(
-    genotype: Genotype, *, classes: int, cells: int = 20, channels: int = 36, image_channels: int = 3, seed: int = 0, **body
+    genotype: Genotype,
+    *,
+    classes: int,
+    cells: int = 20,
+    channels: int = 36,
+    image_channels: int = 3,
+    stem: str = "cifar",
+    auxiliary: bool = False,
+    seed: int = 0,
 ) -> Network:
     """An initialised network to call: `network(x).logits`. The space is the one the genotype names."""
     space = find.resolve("space", genotype.space)
     check(genotype, space)
-    shape = Body(cells=cells, channels=channels, classes=classes, image_channels=image_channels, **body)
+    shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
 
     def make(rngs: nnx.Rngs) -> Network:
         return Network(genotype, space, shape, rngs=rngs)

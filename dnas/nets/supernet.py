@@ -47,15 +47,15 @@ class MixedCell(nnx.Module):
     def __init__(self, space: Space, kind: str, channels: int, loop: bool, *, rngs: nnx.Rngs):
         self.cell = cell = space.cells[kind]
         self.width = len(cell.concat) if cell.concat is not None else 1
-        self.candidates = nnx.List([])
+        self.candidates: nnx.List = nnx.List([])
         for source in range(cell.inputs + cell.nodes):
             edges = cell.outgoing(source)
             for name in dict.fromkeys(name for e in edges for name in cell.operations[e]):
                 users = [e for e in edges if name in cell.operations[e]]
                 columns = [cell.operations[e].index(name) for e in users]
 
-                def build(rngs, name=name, stride=cell.stride(source)):
-                    return space.operations[name](channels, stride, space.search_norm, rngs=rngs)
+                def build(rngs, name=name, source=source):
+                    return space.operations[name](channels, cell.stride(source), space.search_norm, rngs=rngs)
 
                 if build(rngs) is not None:
                     self.candidates.append(Candidate(build, users, columns, loop, rngs=rngs))

@@ -27,7 +27,7 @@ def _cell(cell: Cell, mix: np.ndarray) -> CellGenotype:
         for e in cell.incoming(node):
             names = cell.operations[e]
             allowed = [o for o, name in enumerate(names) if cell.kept is None or name != "none"]
-            o = max(allowed, key=lambda o, e=e: mix[e, o])  # max keeps the first of equals, sorted is stable
+            o = max(allowed, key=mix[e].__getitem__)  # max keeps the first of equals, sorted is stable
             best.append((mix[e, o], Edge(node, cell.edges[e][1], names[o])))
         if cell.kept is not None:
             best = sorted(best, key=lambda pair: -pair[0])[: cell.kept]

@@ -110,4 +110,4 @@ def _add(a: Tree, b: Tree, scale: jax.Array | float = 1.0) -> Tree:
 
 
 def _inner(a: Tree, b: Tree) -> jax.Array:
-    return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, a, b))

@@ -1,5 +1,6 @@
 """One search from a config to a run folder: data, space, supernet, method, bilevel steps, genotypes, pictures."""
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +61,8 @@ def run(
     folder = Path(out) if out is not None else default_folder(config)
     opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
     with opened as record:
-        record.data({"name": splits.name, "note": splits.note, "train": len(splits.train_x), "valid": len(splits.valid_x)})
+        sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x)}
+        record.data({"name": splits.name, "note": splits.note} | sizes)
         return job.go(record, resume)
 
 
@@ -159,7 +161,7 @@ class _Job:
 
         def batch(x, y, order, step, key):
             rows = jax.lax.dynamic_slice_in_dim(order, (step % self.steps) * size, size)
-            options = dict(pad=augmenting.pad, flip=augmenting.flip, cutout=augmenting.cutout, dtype=self.dtype)
+            options: dict[str, Any] = {**dataclasses.asdict(augmenting), "dtype": self.dtype}
             return Batch(augment(key, x[rows], *self.moments, **options), y[rows])
 
         def one(_, progress):
@@ -215,7 +217,8 @@ class _Job:
                 }
                 | entropy
             )
-        self.record.log_mix(step, mixes if self.config.seeds > 1 else {k: m[0] for k, m in mixes.items()}, self.space, epoch)
+        shown = mixes if self.config.seeds > 1 else {kind: m[0] for kind, m in mixes.items()}
+        self.record.log_mix(step, shown, self.space, epoch)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
         self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
         return float(np.mean(self.accuracies))

@@ -7,6 +7,7 @@ the cell's channels; cells at 1/3 and 2/3 of the depth halve the image and doubl
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +74,7 @@ class Stage(nnx.Module):
     def __init__(self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, rngs):
         self.count, self.affine = count, affine
         self.entry = nnx.List(entry)  # first cell: projections of s0 and s1; second cell: of s0
-        self.core = stack(core, count, rngs)
+        self.core: Any = stack(core, count, rngs)
         self.width = self.core.width * channels
 
         def projection(rngs: nnx.Rngs) -> nnx.Module:
@@ -129,7 +130,7 @@ class Stage(nnx.Module):
         return carry
 
     def _looped(self, first0, first1, second0, s1, argument):
-        modules = (self.core, self.older, self.newer)
+        modules: tuple[Any, ...] = (self.core, self.older, self.newer)
         seen: list[list] = [[], [], []]
 
         def run(which: int, index: int, *args):
@@ -159,7 +160,7 @@ class Backbone(nnx.Module):
         older = newer = channels if imagenet else 3 * channels
         reduced = imagenet  # whether s0 has twice the resolution of s1
         self.plan = plan(body.cells)
-        self.stages = nnx.List([])
+        self.stages: nnx.List = nnx.List([])
         auxiliary, self.auxiliary_after = None, -1
         for kind, cells in self.plan:
             if kind == "reduce":

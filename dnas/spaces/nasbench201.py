@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from dnas.errors import UserError, unknown
@@ -51,11 +52,8 @@ class Residual(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         b, h, w, c = x.shape
-        if h % 2 or w % 2:  # as the stride-2 convolution, round up: repeat the border
-            x_even = jax.numpy.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-        else:
-            x_even = x
-        halved = x_even.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).mean((2, 4))
+        even = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")  # odd sizes round up
+        halved = even.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).mean((2, 4))
         return self.second(self.first(x)) + self.shortcut(halved)
 
 
@@ -70,7 +68,8 @@ class Backbone(nnx.Module):
         self.stem = Chain(
             Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
         )
-        self.stages, self.reductions = nnx.List([]), nnx.List([])
+        self.stages: nnx.List = nnx.List([])
+        self.reductions: nnx.List = nnx.List([])
         for stage in range(STAGES):
             if stage:
                 self.reductions.append(Residual(channels, 2 * channels, rngs=rngs))

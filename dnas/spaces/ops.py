@@ -5,7 +5,6 @@ nothing flows is None. The supernet batches an operation over all edges that lea
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 from flax import nnx
@@ -137,5 +136,5 @@ def nor_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
 
 OPERATIONS = {
     name: value for name, value in vars().items() if callable(value) and getattr(value, "__module__", "") == __name__
-    and name[0].islower() and name != "partial"
+    and name[0].islower()
 }  # every function above is an operation

@@ -75,9 +75,9 @@ class Space:
     """A search space: its cells by kind, its operations by name, and the network body around the cells.
 
     operations: name -> (channels, stride, norm, *, rngs) -> nnx module, or None where nothing flows.
-    backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)` builds
-    what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`, which
-    gives what the cores of these cells take beside their inputs, stacked over the cells.
+    backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)`
+    builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
+    which gives what the cores of these cells take beside their inputs, stacked over the cells.
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
     """
 
