@@ -2,7 +2,7 @@
 
 config = dnas.config.load("experiments/small_digits.py")
 run = dnas.search.run(config)
-network = dnas.nets.network.build(run.genotype, classes=10, cells=1, channels=8, image_channels=1)
+network = dnas.nets.network.build(run.genotype, classes=10, cells=3, channels=8, image_channels=1)
 trained = dnas.retrain.run(config, run.genotype)
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 ROOMS = (
-    "config data errors find interop loop methods nets records report retrain search spaces types".split()
+    *("config", "data", "errors", "find", "interop", "loop", "methods", "nets"),
+    *("records", "report", "retrain", "search", "spaces", "types"),
 )
 
 

@@ -109,14 +109,17 @@ class Retrain:
     """Go on with the training in --out."""
     quiet: Flag = False
     """No progress bar, no headline."""
-    config: Annotated[TrainingConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=TrainingConfig)
+    config: Annotated[TrainingConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(
+        default_factory=TrainingConfig
+    )
 
 
 @dataclass(frozen=True)
 class Show:
     """Show a cell: its graph, and the parameters and multiply-adds of its network.
 
-    CELL is a published cell (`DARTS_V2`), a NAS-Bench-201 string, a DARTS `Genotype(...)`, a .json file or a run folder.
+    CELL is a published cell (`DARTS_V2`), a NAS-Bench-201 string, a DARTS `Genotype(...)`, a .json file, or the
+    folder of a run.
 
     Examples:
       dnas show DARTS_V2 --png cells.png
@@ -175,7 +178,8 @@ def search(options: Search) -> None:
     print(diagram.text(result.genotype))
     print(f"\n{to_text(result.genotype)}")
     print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
-    print(f"Open {result.folder / 'report.html'}, or train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
+    print(f"Open {result.folder / 'report.html'}")
+    print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
 
 
 def retrain(options: Retrain) -> None:
@@ -325,7 +329,7 @@ def _run(arguments: list[str]) -> None:
     if name not in COMMANDS:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
     kind, act = COMMANDS[name]
-    options = _parse(kind, name, rest)
+    options: Any = _parse(kind, name, rest)
     if isinstance(options, (Search, Retrain)):
         base = _base(options)
         if base is not None:  # what was typed overrides what the base says

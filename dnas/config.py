@@ -152,6 +152,8 @@ def check(config: Any, path: str = "") -> None:
                 raise UserError(f"{name} must be at least 1, not {value}.")
             if item.name in _PORTIONS and not 0 <= value < 1:
                 raise UserError(f"{name} must be at least 0 and below 1, not {value}.")
+            if item.name in _MAY_BE_NEGATIVE and not -(2**31) <= value < 2**31:
+                raise UserError(f"{name} must fit into 32 bits, {value} does not.")
             if value < 0 and item.name not in _MAY_BE_NEGATIVE:
                 raise UserError(f"{name} must not be negative, got {value}.")
 

@@ -71,15 +71,14 @@ class Pair(NamedTuple):
     """An array of the reference and its place in our trees.
 
     name, shape: in the reference. weight: whether it stands in the weights, else in the statistics.
-    path: of our leaf. index: into the leaf's leading axes (cells, edges). ours: shape of that part of the leaf.
-    leaf: shape of the leaf.
+    path: of our leaf. at: index into the leaf's leading axes (cells, edges). ours, leaf: shapes there and of the leaf.
     """
 
     name: str
     shape: tuple[int, ...]
     weight: bool
     path: tuple[str | int, ...]
-    index: tuple[int, ...]
+    at: tuple[int, ...]
     ours: tuple[int, ...]
     leaf: tuple[int, ...]
 
@@ -90,8 +89,9 @@ def layout(build: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Pair, ...]:
     An array of ours may stand in several pairs: what equal edges share, the reference repeats.
     Errors: `UserError` for a layer that the reference codes do not have.
     """
-    backbone = build(Deferred(params=jax.random.key(0))).backbone
-    walk = {darts.Backbone: _darts, nasbench201.Backbone: _nasbench201}
+    network: Any = build(Deferred(params=jax.random.key(0)))
+    backbone = network.backbone
+    walk: dict[type, Callable] = {darts.Backbone: _darts, nasbench201.Backbone: _nasbench201}
     if type(backbone) not in walk:
         raise UserError(f"Weights of '{type(backbone).__module__}' networks cannot be exchanged with PyTorch.")
     return tuple(walk[type(backbone)](backbone))
@@ -101,7 +101,7 @@ def from_torch(arrays: dict[str, np.ndarray], pairs: tuple[Pair, ...]) -> tuple[
     """The reference's arrays as (weights, stats) for `functionalize(build).apply`; float64 needs `jax_enable_x64`.
 
     Arrays without any running statistics get those of a new network.
-    Errors: `UserError` for missing, unknown or wrongly shaped arrays, and for statistics that differ where ours are one.
+    Errors: `UserError` for missing, unknown or wrongly shaped arrays, and where statistics differ that are one here.
     """
     arrays = {name: a for name, a in arrays.items() if not name.endswith("num_batches_tracked")}
     if not any(name.endswith(("running_mean", "running_var")) for name in arrays):
@@ -115,13 +115,13 @@ def from_torch(arrays: dict[str, np.ndarray], pairs: tuple[Pair, ...]) -> tuple[
         if array.shape != pair.shape:
             raise UserError(f"The array '{pair.name}' has the shape {array.shape}, expected {pair.shape}.")
         value = array.transpose(np.argsort(AXES[len(pair.shape)])).reshape(pair.ours)
-        origin = first.setdefault((place, pair.index), pair)
-        if origin is not pair and not np.allclose(leaves[place][pair.index], value, rtol=1e-4, atol=1e-6):
+        origin = first.setdefault((place, pair.at), pair)
+        if origin is not pair and not np.allclose(leaves[place][pair.at], value, rtol=1e-4, atol=1e-6):
             raise UserError(
                 f"The arrays '{origin.name}' and '{pair.name}' differ, but here equal operations on one node are one."
             )
         if origin is pair:
-            leaves[place][pair.index] = value
+            leaves[place][pair.at] = value
     weights = {path: jnp.asarray(leaf) for (weight, path), leaf in leaves.items() if weight}
     stats = {path: jnp.asarray(leaf) for (weight, path), leaf in leaves.items() if not weight}
     return unflatten_dict(weights), unflatten_dict(stats)
@@ -133,7 +133,7 @@ def to_torch(weights: Weights, stats: Tree, pairs: tuple[Pair, ...]) -> dict[str
     arrays = {}
     for pair in pairs:
         order = AXES[len(pair.shape)]
-        part = np.asarray(leaves[pair.weight][pair.path])[pair.index]
+        part = np.asarray(leaves[pair.weight][pair.path])[pair.at]
         wide = part.reshape([pair.shape[axis] for axis in np.argsort(order)])
         arrays[pair.name] = np.ascontiguousarray(wide.transpose(order))
     return arrays
@@ -234,7 +234,7 @@ def _pairs(node: Any, name: str, path: tuple, index: tuple[int, ...] = ()) -> It
         raise UserError(f"The layer '{type(node).__name__}' has no counterpart in the PyTorch reference codes.")
 
 
-def _chain(chain: layers.Chain, name: str, path: tuple) -> Iterator[Pair]:
+def _chain(chain: Any, name: str, path: tuple) -> Iterator[Pair]:
     for i, layer in enumerate(chain.layers):
         if isinstance(layer, nnx.Module):
             yield from _pairs(layer, f"{name}.{i}", (*path, "layers", i))

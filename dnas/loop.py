@@ -128,7 +128,9 @@ def drive(
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch}, metric)
             if stopped() and step < total:
                 run.checkpoint(step, progress, {"step": step, "epoch": step // steps_per_epoch}, None)
-                raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}")
+                raise Interrupted(
+                    f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}"
+                )
     return progress
 
 

@@ -19,7 +19,5 @@ def config() -> Config:
         search=SearchConfig(
             epochs=5, cells=3, channels=4, alphas=AlphaConfig(learning_rate=0.01), augment=AugmentConfig(pad=2)
         ),
-        retrain=RetrainConfig(
-            epochs=5, batch_size=64, cells=5, channels=8, augment=AugmentConfig(pad=2, cutout=8)
-        ),
+        retrain=RetrainConfig(epochs=5, batch_size=64, cells=5, channels=8, augment=AugmentConfig(pad=2, cutout=8)),
     )

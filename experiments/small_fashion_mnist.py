@@ -17,9 +17,7 @@ def config() -> Config:
         space="nasbench201",
         method="darts",
         data="fashion_mnist:limit=5000,size=16",
-        search=SearchConfig(
-            epochs=6, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=augment
-        ),
+        search=SearchConfig(epochs=6, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=augment),
         retrain=RetrainConfig(
             epochs=6, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=augment
         ),

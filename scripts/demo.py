@@ -14,7 +14,8 @@ from rich.table import Table
 
 from dnas import config as configs
 from dnas import find, loop, report, retrain, search
-from dnas.spaces.genotype import Genotype, random, to_text
+from dnas.spaces import diagram
+from dnas.spaces.genotype import random
 
 RANDOM_CELLS, SEEDS = 8, 2
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_digits.py"
@@ -27,7 +28,7 @@ def main() -> int:
     folder = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     try:
         found = search.run(config, folder / "search").genotype
-        console.print(f"Found: {to_text(found)}", highlight=False)
+        console.print("Found:", diagram.text(found), sep="\n\n", end="\n\n", highlight=False, markup=False)
         space = find.resolve("space", config.space)
         cells = {"found": found} | {f"random_{seed}": random(space, seed) for seed in range(RANDOM_CELLS)}
         results = {}
@@ -38,17 +39,17 @@ def main() -> int:
     except loop.Interrupted as stopped:
         console.print(str(stopped))
         return 130
-    show(console, cells, results)
+    show(console, results)
     accuracies = {name: 100 * result.accuracy for name, result in results.items()}
     others = [accuracy for name, accuracy in accuracies.items() if name != "found"]
-    title = f"{config.method} on {config.data}: {config.space}, {config.retrain.epochs} epochs, {SEEDS} seeds each"
+    title = f"{config.data}: each cell's network trained for {config.retrain.epochs} epochs, mean of {SEEDS} seeds"
     report.plot_ranking(accuracies["found"], others, folder / "ranking.png", title=title)
     rank = 1 + sum(other > accuracies["found"] for other in others)
     better = sum(other < accuracies["found"] for other in others)
     console.print(
         f"\nThe found cell has rank {rank} of {len(cells)}: it is better than {better} of {len(others)} random cells, "
         f"{accuracies['found']:.2f} % against {sum(others) / len(others):.2f} % on average "
-        f"(one test image is {100 / 359:.2f} %).\n"
+        "(one test image is 0.28 %).\n"
         f"Run folder: {folder}  ({time.perf_counter() - began:.0f} s)\n"
         f"Open {folder / 'search' / 'report.html'} for the search, {folder / 'ranking.png'} for the comparison.",
         highlight=False,
@@ -56,14 +57,14 @@ def main() -> int:
     return 0
 
 
-def show(console: Console, cells: dict[str, Genotype], results: dict[str, retrain.Result]) -> None:
+def show(console: Console, results: dict[str, retrain.Result]) -> None:
     """The ranking, best first."""
-    table = Table("rank", "cell", "test accuracy [%]", "each seed", "parameters", "genotype", box=None, pad_edge=False)
+    table = Table("rank", "cell", "test accuracy [%]", "each seed", "parameters", box=None, pad_edge=False)
     ranked = sorted(results, key=lambda name: -results[name].accuracy)
     for rank, name in enumerate(ranked, 1):
         result = results[name]
         seeds = " ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
-        row = [str(rank), name, f"{100 * result.accuracy:.2f}", seeds, f"{result.parameters:,}", to_text(cells[name])]
+        row = [str(rank), name, f"{100 * result.accuracy:.2f}", seeds, f"{result.parameters:,}"]
         table.add_row(*row, style="bold" if name == "found" else "")
     console.print("", table, sep="\n")
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,17 +131,35 @@ def group(key: str) -> str:
 # The oracles.
 
 
-def supernet(space: Space, meta: dict, cells: int, loop: bool = False) -> tuple[Functional, tuple[interop.Pair, ...]]:
-    """The supernet of an oracle and the names of its weights."""
-    body = Body(cells, meta["C"], meta["num_classes"], loop=loop)
-    build = lambda rngs: Supernet(space, body, rngs=rngs)  # noqa: E731
+def prepared(module: Callable[..., Any], *settings: Any) -> tuple[Functional, tuple[interop.Pair, ...]]:
+    """A network and the names of its weights."""
+
+    def build(rngs):
+        return module(*settings, rngs=rngs)
+
     return functionalize(build), interop.layout(build)
 
 
-def darts_cnn_search(oracle: Oracle, second_order: bool = True) -> Iterator[Comparison]:
-    network, pairs = supernet(darts.space(), oracle.meta, oracle.meta["layers"])
+def supernet(space: Space, meta: dict, cells: int, loop: bool = False) -> tuple[Functional, tuple[interop.Pair, ...]]:
+    """The supernet of an oracle."""
+    return prepared(Supernet, space, Body(cells, meta["C"], meta["num_classes"], loop=loop))
+
+
+@cache
+def darts_supernet(channels: int, cells: int, classes: int) -> tuple[Functional, tuple[interop.Pair, ...]]:
+    """The supernet of the two DARTS search oracles. Its jitted `apply` is differentiated in several ways, each of which
+    compiles once for all that follows."""
+    network, pairs = supernet(darts.space(), {"C": channels, "num_classes": classes}, cells)
+    return network._replace(apply=jax.jit(network.apply, static_argnames="train")), pairs
+
+
+def darts_cnn_search(
+    oracle: Oracle, momenta: tuple[str, ...] = ("no_momentum", "with_momentum"), differences: bool = True
+) -> Iterator[Comparison]:
+    """momenta: which second-order gradients; differences: also those by finite differences."""
+    network, pairs = darts_supernet(oracle.meta["C"], oracle.meta["layers"], oracle.meta["num_classes"])
     weights, stats = oracle.weights(pairs, "param/")
-    alphas = oracle.under("alphas/")
+    alphas = jax.tree.map(jnp.asarray, oracle.under("alphas/"))
     train, valid = oracle.batch("train/"), oracle.batch("valid/")
 
     def objective(batch, weights, alphas):
@@ -149,7 +167,7 @@ def darts_cnn_search(oracle: Oracle, second_order: bool = True) -> Iterator[Comp
         logits, moments = network.apply(weights, stats, batch.x, mix, train=True)
         return cross_entropy(logits, batch.y), Evaluated(moments, logits)
 
-    gradients = jax.jit(jax.value_and_grad(objective, (1, 2), has_aux=True))
+    gradients = jax.value_and_grad(objective, (1, 2), has_aux=True)
     (loss, seen), (to_weights, to_alphas) = gradients(train, weights, alphas)
     yield from oracle.compare("train/loss", loss, 1e-8)
     yield from oracle.compare("train/logits", seen.logits, 1e-8)
@@ -163,57 +181,43 @@ def darts_cnn_search(oracle: Oracle, second_order: bool = True) -> Iterator[Comp
 
     running = absorb(stats, seen.moments)
     yield from oracle.compare("bn_after_train_forward", interop.to_torch(weights, running, pairs), 1e-8)
-    evaluate = jax.jit(partial(network.apply, train=False))
-    logits, _ = evaluate(weights, running, valid.x, jax.tree.map(jax.nn.softmax, alphas))
+    logits, _ = network.apply(weights, running, valid.x, jax.tree.map(jax.nn.softmax, alphas), train=False)
     yield from oracle.compare("valid/logits_eval_mode_after_one_train_forward", logits, 1e-8)
-    if second_order:
-        yield from _second_order(oracle, pairs, objective, gradients, weights, alphas)
 
-
-def _second_order(oracle, pairs, objective, gradients, weights, alphas) -> Iterator[Comparison]:
-    train, valid = oracle.batch("train/"), oracle.batch("valid/")
+    # second order
     rate, momentum, decay = 0.025, 0.9, 3e-4
     optimiser = weight_optimiser(WeightConfig(rate, rate, momentum, decay=decay), lambda step: rate)
-
-    def stepped(buffer, gradient):
+    levels = partial(objective, train), partial(objective, valid)
+    for name in momenta:
+        prefix, buffer = f"second_order/{name}", jax.tree.map(jnp.zeros_like, weights)
+        if name == "with_momentum":
+            buffer, _ = interop.from_torch(oracle.under("momentum_buffer/"), pairs)
         state = optax.tree_utils.tree_set(optimiser.init(weights), trace=buffer)
-        return optax.apply_updates(weights, optimiser.update(gradient, state, weights)[0])
 
-    def estimate(hypergradient, buffer):
-        levels = partial(objective, train), partial(objective, valid)
-        return hypergradient(*levels, weights, alphas, partial(stepped, buffer)).gradient
+        def update(gradient, state=state):
+            return optax.apply_updates(weights, optimiser.update(gradient, state, weights)[0])
 
-    exact = jax.jit(partial(estimate, hypergrad.unrolled))
-    difference = jax.jit(lambda buffer, radius: estimate(hypergrad.finite_difference(radius), buffer))
-    buffers = {
-        "no_momentum": jax.tree.map(jnp.zeros_like, weights),
-        "with_momentum": interop.from_torch(oracle.under("momentum_buffer/"), pairs)[0],
-    }
-    _, (gradient, _) = gradients(train, weights, alphas)
-    for name, buffer in buffers.items():
-        prefix = f"second_order/{name}"
-        new = stepped(buffer, gradient)
-        (loss, _), (to_weights, direct) = gradients(valid, new, alphas)
+        new = update(to_weights)
+        (loss, _), (to_new, direct) = gradients(valid, new, alphas)
         yield from oracle.compare(f"{prefix}/unrolled_valid_loss", loss, 1e-8)
-        yield from oracle.compare(f"{prefix}/unrolled_valid_grad_param_norm", optax.global_norm(to_weights), 1e-8)
-        yield from oracle.compare(f"{prefix}/unrolled_param", interop.to_torch(new, *_no_stats(pairs)), 1e-8)
+        yield from oracle.compare(f"{prefix}/unrolled_valid_grad_param_norm", optax.global_norm(to_new), 1e-8)
+        yield from oracle.compare(f"{prefix}/unrolled_param", interop.to_torch(new, stats, pairs), 1e-8)
         yield from oracle.compare(f"{prefix}/direct/grad_alphas", direct, 1e-8)
-        yield from oracle.compare(f"{prefix}/exact/grad_alphas", exact(buffer), 1e-8)
-        published = difference(buffer, 0.01)
-        mixed = jax.tree.map(lambda a, b: (a - b) / rate, direct, published)
-        yield from oracle.compare(f"{prefix}/fd/grad_alphas", published, 1e-6)
-        yield from oracle.compare(f"{prefix}/fd/mixed_hvp", mixed, 1e-6)
-        close = difference(buffer, oracle[f"{prefix}/fd_small_r/r"])
-        yield from oracle.compare(f"{prefix}/fd_small_r/grad_alphas", close, 1e-5)
+        exact = hypergrad.unrolled(*levels, weights, alphas, update).gradient
+        yield from oracle.compare(f"{prefix}/exact/grad_alphas", exact, 1e-8)
+        if differences:
+            published = hypergrad.finite_difference(0.01)(*levels, weights, alphas, update).gradient
+            yield from oracle.compare(f"{prefix}/fd/grad_alphas", published, 1e-6)
+            mixed = jax.tree.map(lambda a, b: (a - b) / rate, direct, published)
+            yield from oracle.compare(f"{prefix}/fd/mixed_hvp", mixed, 1e-6)
+            close = hypergrad.finite_difference(oracle[f"{prefix}/fd_small_r/r"])(*levels, weights, alphas, update)
+            yield from oracle.compare(f"{prefix}/fd_small_r/grad_alphas", close.gradient, 1e-5)
 
 
-def _no_stats(pairs: tuple[interop.Pair, ...]) -> tuple[Tree, tuple[interop.Pair, ...]]:
-    return {}, tuple(pair for pair in pairs if pair.weight)
-
-
-def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None) -> Iterator[Comparison]:
+def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None, steps: int = 5) -> Iterator[Comparison]:
+    """variants: which of the traces; steps: how many of their steps."""
     meta, space = oracle.meta, darts.space()
-    network, pairs = supernet(space, meta, meta["layers"])
+    network, pairs = darts_supernet(meta["C"], meta["layers"], meta["num_classes"])
     weights, stats = oracle.weights(pairs, "init/param/")
     alphas = jax.tree.map(jnp.asarray, oracle.under("init/alphas/"))
     orders = {
@@ -221,10 +225,11 @@ def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None) -> 
         "second_fd": hypergrad.finite_difference(),
         "second_exact": hypergrad.unrolled,
     }
+    levels = [Levels(oracle.batch(f"batch/{i}/train/"), oracle.batch(f"batch/{i}/valid/")) for i in range(steps)]
 
-    @partial(jax.jit, static_argnums=(0, 1))
-    def step(order, clip, alpha_rate, state, levels):
-        return search(order, clip, alpha_rate).step(state, levels)
+    @partial(jax.jit, static_argnums=0)
+    def first_order_step(clip, alpha_rate, state, level):
+        return search("first", clip, alpha_rate).step(state, level)
 
     def search(order, clip, alpha_rate):
         rate, adam = meta["eta"], meta["adam"]
@@ -234,67 +239,81 @@ def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None) -> 
         )
         return make_search(network, space.mix_shapes, Method(hypergrad=orders[order]), config, steps=1000)
 
-    evaluate = jax.jit(partial(network.apply, train=False))
-    levels = [Levels(oracle.batch(f"batch/{i}/train/"), oracle.batch(f"batch/{i}/valid/")) for i in range(meta["steps"])]
     for tag, variant in meta["variants"].items():
         if variants is not None and tag not in variants:
             continue
         order, clip, alpha_rate = variant["order"], float(variant["clip"]), variant["arch_lr"]
-        empty = jax.eval_shape(search(order, clip, alpha_rate).init, jax.random.key(0))
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), empty._replace(key=empty.step))
+        built = search(order, clip, alpha_rate)
+        step = partial(first_order_step, clip, alpha_rate) if order == "first" else built.step
+        like = jax.eval_shape(built.init, jax.random.key(0))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, _wide(leaf.dtype)), like._replace(key=like.step))
         state = zeros._replace(key=jax.random.key(0), weights=weights, stats=stats, alphas=alphas)
-        state = jax.tree.map(_widened, state)
         states, metrics = [state], []
         for level in levels:
-            state, seen = step(order, clip, alpha_rate, state, level)
+            state, seen = step(state, level)
             states.append(state)
             metrics.append(seen)
-        logits, _ = evaluate(state.weights, state.stats, levels[-1].valid.x, jax.tree.map(jax.nn.softmax, state.alphas))
         tolerance = 1e-5 if order == "second_fd" else 1e-7
-        yield from _trace(oracle, tag, pairs, states, logits, tolerance)
-        yield from oracle.compare(f"{tag}/train_loss", jnp.stack([m.train_loss for m in metrics]), tolerance)
-        yield from oracle.compare(f"{tag}/valid_loss", jnp.stack([m.valid_loss for m in metrics]), tolerance)
-        genotype = strongest(space, jax.tree.map(jax.nn.softmax, state.alphas))
-        yield Comparison(f"{tag}/genotype", to_text(genotype), to_text(darts_genotype_of(variant["genotype"])), 0)
+        yield from _steps(oracle, tag, pairs, states, metrics, tolerance)
+        if steps == meta["steps"]:
+            mix = jax.tree.map(jax.nn.softmax, state.alphas)
+            logits, _ = network.apply(state.weights, state.stats, levels[-1].valid.x, mix, train=False)
+            yield from _end(oracle, tag, pairs, state, logits, tolerance)
 
 
-def _widened(leaf: jax.Array) -> jax.Array:
-    return leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf
+def _wide(dtype: Any) -> Any:
+    return jnp.float64 if dtype == jnp.float32 else dtype
 
 
-def _trace(oracle: Oracle, tag: str, pairs, states: list[SearchState], logits, tolerance: float) -> Iterator[Comparison]:
+def _steps(
+    oracle: Oracle, tag: str, pairs, states: list[SearchState], metrics, tolerance: float
+) -> Iterator[Comparison]:
     """Compare what the states before and after every step show."""
-    meta, variant = oracle.meta, oracle.meta["variants"][tag]
-    adam, alpha_rate = meta["adam"], variant["arch_lr"]
-    named = [interop.to_torch(s.weights, s.stats, pairs) for s in states]
+    adam, variant = oracle.meta["adam"], oracle.meta["variants"][tag]
+    theirs = {key: values[: len(metrics)] for key, values in oracle.under(f"{tag}/").items()}
+
+    def compare(key: str, ours: Any, tolerance: float = tolerance) -> Comparison:
+        return Comparison(f"{tag}/{key}", np.asarray(ours), theirs[key], tolerance)
+
+    yield compare("train_loss", jnp.stack([m.train_loss for m in metrics]))
+    yield compare("valid_loss", jnp.stack([m.valid_loss for m in metrics]))
     for kind in states[0].alphas:
         alphas = np.stack([s.alphas[kind] for s in states])
-        yield from oracle.compare(f"{tag}/alphas/{kind}", alphas[1:], max(tolerance, 1e-8 * alpha_rate / 3e-4))
+        yield compare(f"alphas/{kind}", alphas[1:], max(tolerance, 1e-8 * variant["arch_lr"] / 3e-4))
         mean = np.stack([optax.tree_utils.tree_get(s.alpha_opt, "mu")[kind] for s in states])
         gradient = (mean[1:] - adam["betas"][0] * mean[:-1]) / (1 - adam["betas"][0])
-        gradient -= adam["weight_decay"] * alphas[:-1]  # Adam averages the gradient with its L2 term
-        yield from oracle.compare(f"{tag}/grad_alphas/{kind}", gradient, tolerance)
-    for name, theirs in oracle.under(f"{tag}/param/").items():
-        yield Comparison(f"{tag}/param/{name}", np.stack([n[name] for n in named[1:]]), theirs, tolerance)
-    norms = np.array([np.linalg.norm(named[-1][name].ravel()) for name in meta["param_order"]])
+        # Adam averages the gradient with its L2 term
+        yield compare(f"grad_alphas/{kind}", gradient - adam["weight_decay"] * alphas[:-1])
+    named = [interop.to_torch(s.weights, s.stats, pairs) for s in states]
+    for key in theirs:
+        if key.startswith("param/"):
+            yield compare(key, np.stack([arrays[key.removeprefix("param/")] for arrays in named[1:]]))
+
+    def clipped_norm(before: SearchState, after: SearchState) -> jax.Array:
+        """Of the gradient that entered the momentum buffer."""
+        old, new = (optax.tree_utils.tree_get(s.weight_opt, "trace") for s in (before, after))
+        momentum, decay = oracle.meta["momentum"], oracle.meta["weight_decay"]
+        return optax.global_norm(jax.tree.map(lambda n, o, w: n - momentum * o - decay * w, new, old, before.weights))
+
+    norms = jnp.stack([clipped_norm(*pair) for pair in zip(states, states[1:], strict=False)])
+    norm = theirs["grad_norm_before_clip"]
+    theirs["grad_norm_before_clip"] = norm * np.minimum(variant["clip"] / (norm + 1e-6), 1)
+    yield compare("grad_norm_before_clip", norms)
+
+
+def _end(oracle: Oracle, tag: str, pairs, state: SearchState, logits, tolerance: float) -> Iterator[Comparison]:
+    """Compare the last state."""
+    named = interop.to_torch(state.weights, state.stats, pairs)
+    norms = np.array([np.linalg.norm(named[name].ravel()) for name in oracle.meta["param_order"]])
     yield from oracle.compare(f"{tag}/final_param_l2", norms, tolerance)
-    chosen = np.concatenate([states[-1].alphas[kind].argmax(-1) for kind in ("normal", "reduce")])
+    chosen = np.concatenate([state.alphas[kind].argmax(-1) for kind in ("normal", "reduce")])
     yield from oracle.compare(f"{tag}/final_genotype_argmax", chosen, 0)
-    if variant["order"] != "second_exact":
-        yield from oracle.compare(f"{tag}/final_bn", named[-1], tolerance)
+    ours = to_text(strongest(darts.space(), jax.tree.map(jax.nn.softmax, state.alphas)))
+    theirs = to_text(darts_genotype_of(oracle.meta["variants"][tag]["genotype"]))
+    yield Comparison(f"{tag}/genotype", ours, theirs, 0)
+    if f"{tag}/final_eval_logits" in oracle.arrays:
+        yield from oracle.compare(f"{tag}/final_bn", named, tolerance)
         yield from oracle.compare(f"{tag}/final_eval_logits", logits, tolerance)
-
-    def momentum(state: SearchState) -> Tree:
-        return optax.tree_utils.tree_get(state.weight_opt, "trace")
-
-    steps = []
-    for before, after in zip(states, states[1:], strict=False):
-        buffer = jax.tree.map(lambda new, old: new - meta["momentum"] * old, momentum(after), momentum(before))
-        clipped = jax.tree.map(lambda b, w: b - meta["weight_decay"] * w, buffer, before.weights)
-        steps.append(optax.global_norm(clipped))
-    norm = oracle[f"{tag}/grad_norm_before_clip"]
-    theirs = norm * np.minimum(variant["clip"] / (norm + 1e-6), 1)
-    yield Comparison(f"{tag}/grad_norm_before_clip, clipped", jnp.stack(steps), theirs, tolerance)
 
 
 def darts_genotype(oracle: Oracle) -> Iterator[Comparison]:
@@ -322,8 +341,7 @@ def darts_cnn_eval(oracle: Oracle, stem: str = "cifar") -> Iterator[Comparison]:
     meta = oracle.meta
     body = Body(meta["layers"], meta["C"], meta["num_classes"], stem=stem, auxiliary=True)
     genotype = darts_genotype_of(meta["genotype"])
-    build = lambda rngs: Network(genotype, darts.space(), body, rngs=rngs)  # noqa: E731
-    network, pairs = functionalize(build), interop.layout(build)
+    network, pairs = prepared(Network, genotype, darts.space(), body)
     weights, stats = oracle.weights(pairs, "param/", "buffer/")
     batch = oracle.batch()
     logits = jax.jit(lambda w: network.apply(w, stats, batch.x, train=False)[0].logits)(weights)
@@ -367,13 +385,12 @@ def darts_genotype_params(oracle: Oracle, rows: slice = slice(None)) -> Iterator
 def nb201(oracle: Oracle) -> Iterator[Comparison]:
     space, meta, batch = nasbench201.space(), oracle.meta, oracle.batch()
     table = oracle.table("archs.json")
-    body = Body(meta["N"], meta["C"], meta["num_classes"], loop=True)  # eagerly, what few small networks share compiles once
+    body = Body(meta["N"], meta["C"], meta["num_classes"], loop=True)  # run op by op: equal operations compile once
     for name, record in table["archs"].items():
         if f"infer/{name}/eval/logits" not in oracle.arrays:  # other facts stand in the same table
             continue
         genotype = parse(record["arch"])
-        build = lambda rngs, genotype=genotype: Network(genotype, space, body, rngs=rngs)
-        network, pairs = functionalize(build), interop.layout(build)
+        network, pairs = prepared(Network, genotype, space, body)
         weights, stats = oracle.weights(pairs, f"infer/{name}/param/", f"infer/{name}/buffer/")
         outputs, _ = network.apply(weights, stats, batch.x, train=False)
         yield from oracle.compare(f"infer/{name}/eval/logits", outputs.logits, 1e-9)
@@ -440,7 +457,9 @@ ORACLES: dict[str, Callable[..., Iterator[Comparison]]] = {
 
 def show(name: str, checks: list[Check], rest: Counter[str], seconds: float) -> None:
     """One table: the largest error of every group, and what was left out."""
-    table = Table("arrays", "compared", "largest error", "allowed", title=f"{name} ({seconds:.0f} s)", title_justify="left")
+    table = Table(
+        "arrays", "compared", "largest error", "allowed", title=f"{name} ({seconds:.0f} s)", title_justify="left"
+    )
     groups: dict[str, list[Check]] = {}
     for check in checks:
         groups.setdefault(group(check.key), []).append(check)
@@ -451,7 +470,7 @@ def show(name: str, checks: list[Check], rest: Counter[str], seconds: float) -> 
         table.add_row(*row, style="red" if wrong else None)
     for key, number in rest.items():
         table.add_row(key, "", f"{number} not compared", "", style="dim")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def main() -> int:

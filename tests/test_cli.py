@@ -178,8 +178,10 @@ def test_the_best_seed_is_retrained(tmp_path):
     for number, kind in enumerate(kinds):
         kind["cells"] = {"normal": {"edges": [[2, 0, f"op{number}"]], "concat": [2]}}
     (tmp_path / "genotype.json").write_text(json.dumps(kinds))
-    rows = [{"step": s, "seed": 5 + i, "valid_accuracy": a} for s, i, a in
-            [(1, 0, 0.9), (1, 1, 0.1), (1, 2, 0.1), (2, 0, 0.5), (2, 1, 0.7), (2, 2, 0.6)]]
+    rows = [
+        {"step": s, "seed": 5 + i, "valid_accuracy": a}
+        for s, i, a in [(1, 0, 0.9), (1, 1, 0.1), (1, 2, 0.1), (2, 0, 0.5), (2, 1, 0.7), (2, 2, 0.6)]
+    ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert cli.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
 
@@ -201,7 +203,11 @@ def test_an_interrupted_search_says_how_to_go_on_and_that_works(tmp_path):
     said = re.search(r"Go on with: (.*)$", err, re.MULTILINE)
     assert said and said[1].endswith("search --out 'my run' --resume"), err
     again = subprocess.Popen(
-        ["bash", "-c", f"exec {said[1]}"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ["bash", "-c", f"exec {said[1]}"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     rows = len(records.read_metrics(folder))
@@ -325,7 +331,14 @@ def test_a_run_folder_is_never_overwritten(refused, searched):
 
 def test_a_loss_that_is_not_finite_names_the_step(refused, tmp_path):
     refused(
-        ["search", *TINY, "--search.weights.learning_rate=1e30", "--search.weights.clip=0", "--quiet", f"--out={tmp_path}/a"],
+        [
+            "search",
+            *TINY,
+            "--search.weights.learning_rate=1e30",
+            "--search.weights.clip=0",
+            "--quiet",
+            f"--out={tmp_path}/a",
+        ],
         "NaN or infinite at step",
         "smaller learning rate",
     )

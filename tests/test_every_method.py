@@ -62,8 +62,12 @@ def test_three_steps(choice):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.weights, state.stats, state.alphas, seen)))
     assert int(state.step) == STEPS
     start = jax.jit(search.init)(jax.random.key(0))
-    assert all(np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.alphas, start.alphas)), strict=True))
-    moved = [np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.weights, start.weights)), strict=True)]
+    assert all(
+        np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.alphas, start.alphas)), strict=True)
+    )
+    moved = [
+        np.abs(a - b).max() > 0 for a, b in zip(*map(jax.tree.leaves, (state.weights, start.weights)), strict=True)
+    ]
     assert np.mean(moved) > 0.9
 
     mix = search.mix(state.alphas, state.key, state.step)

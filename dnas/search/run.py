@@ -245,7 +245,9 @@ class _Job:
         return (
             f"Searching '{self.config.space}' with '{self.config.method}' on {splits.name}: "
             f"{len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas, "
-            f"supernet of {count:,} parameters" + (f", {seeds} seeds" if seeds > 1 else "") + f" -> {self.record.folder}"
+            f"supernet of {count:,} parameters"
+            + (f", {seeds} seeds" if seeds > 1 else "")
+            + f" -> {self.record.folder}"
         )
 
     def _draw(self) -> None:
