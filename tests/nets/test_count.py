@@ -1,0 +1,76 @@
+"""Parameters and multiply-adds: published numbers, and a count of the whole network without the cells' shortcut."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from dnas.errors import UserError
+from dnas.nets.count import Counts, count, multiply_adds
+from dnas.nets.functional import functionalize
+from dnas.nets.layers import dense_conv, separable_conv
+from dnas.nets.network import Network
+from dnas.spaces import darts, nasbench201, zoo
+from dnas.spaces.genotype import parse, random
+from dnas.spaces.topology import Body
+
+CIFAR, IMAGENET = Body(20, 36, 10), Body(14, 48, 1000, stem="imagenet")
+
+
+def test_darts_v2_costs_what_its_authors_say():
+    """3.3M parameters, 528M and 574M: exact numbers by quark0/darts, run under PyTorch."""
+    genotype, space = parse("DARTS_V2"), darts.space()
+    assert count(genotype, space, CIFAR, 32) == Counts(3_349_342, 3_825_768, 528_359_040)
+    assert count(genotype, space, IMAGENET, 224) == Counts(4_718_752, 5_979_528, 529_911_552)
+
+
+@pytest.mark.parametrize("name", zoo.names()[::9])
+def test_published_cells_cost_what_the_zoo_says(name):
+    entry = zoo.entry(name)
+    if entry.parameters is None or entry.genotype.space != "darts":
+        pytest.skip("its cost is not known exactly")
+    counts = count(entry.genotype, darts.space(), CIFAR, 32)
+    assert (counts.parameters, counts.multiply_adds) == (entry.parameters, entry.multiply_adds)
+
+
+@pytest.mark.parametrize(
+    "text, parameters",
+    [  # D-X-Y/AutoDL-Projects, 16 channels and 5 cells a stage
+        ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|", 1_288_506),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", 73_306),
+    ],
+)
+def test_nasbench201(text, parameters):
+    counts = count(parse(text), nasbench201.space(), Body(5, 16, 10), 32)
+    assert counts.parameters == counts.parameters_with_auxiliary == parameters
+
+
+@pytest.mark.parametrize("space, cells", [(darts.space(), 7), (nasbench201.space(), 2)], ids=["darts", "nasbench201"])
+def test_cells_traced_once_are_all_cells(space, cells):
+    genotype, body = random(space, 1), Body(cells, 4, 10, loop=True)
+    network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+    weights, stats = jax.eval_shape(network.init, jax.random.key(0))
+    jaxpr = jax.make_jaxpr(partial(network.apply, train=False))(weights, stats, jnp.zeros((1, 15, 15, 3)))
+    counts = count(genotype, space, body, 15)
+    assert counts.multiply_adds == multiply_adds(jaxpr.jaxpr) > 0
+    assert counts.parameters == sum(leaf.size for leaf in jax.tree.leaves(weights))
+
+
+def test_multiply_adds_by_hand():
+    x = jnp.zeros((1, 8, 8, 3))
+
+    def counted(function, *args):
+        return multiply_adds(jax.make_jaxpr(function)(*args).jaxpr)
+
+    assert counted(lambda k: dense_conv(x, k, (2, 2), (1, 1)), jnp.zeros((3, 3, 3, 5))) == 4 * 4 * 3 * 3 * 3 * 5
+    assert counted(separable_conv, x, jnp.zeros((3, 3, 3)), jnp.zeros((3, 5))) == 8 * 8 * (3 * 3 * 3 + 3 * 5)
+    assert counted(jnp.matmul, jnp.zeros((2, 7)), jnp.zeros((7, 5))) == 2 * 7 * 5
+    inner = jax.jit(lambda a, b: a @ b)
+    scanned = lambda a: jax.lax.scan(lambda c, _: (inner(c, a), None), a, None, length=3)[0]  # noqa: E731
+    assert counted(scanned, jnp.zeros((4, 4))) == 3 * 4**3
+
+
+def test_a_genotype_of_another_space_is_refused():
+    with pytest.raises(UserError, match="cells"):
+        count(parse("DARTS_V2"), nasbench201.space(), Body(1, 4, 10), 32)
