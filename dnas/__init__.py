@@ -2,7 +2,7 @@
 
 config = dnas.config.load("experiments/small_digits.py")
 run = dnas.search.run(config)
-network = dnas.nets.network.build(run.genotype, classes=10, cells=3, channels=8, image_channels=1)
+network = dnas.nets.network.build(run.genotype, classes=10, cells=3, channels=4, image_channels=1)
 trained = dnas.retrain.run(config, run.genotype)
 """
 

@@ -201,9 +201,7 @@ def load(source: str | Path) -> Config:
     if path.is_dir():
         path = path / "config.json"
     if not path.exists():
-        raise UserError(
-            f"No such config: '{source}'. Expected an experiment file (.py), a .json file or a run folder."
-        )
+        raise UserError(f"No such config: '{source}'. Expected an experiment file (.py), a .json file or a run folder.")
     if path.suffix == ".py":
         return _experiment(path)
     try:

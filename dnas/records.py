@@ -58,9 +58,7 @@ def create(folder: str | Path, config: Config, command: str = "") -> "Run":
         )
     with _storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(
-            folder / "config.json", _json(to_dict(config))
-        )  # first: a folder with a config can be resumed
+        atomic_write(folder / "config.json", _json(to_dict(config)))  # first: a folder with a config can be resumed
         atomic_write(folder / "environment.json", _json(_environment(command) | {"resumed": []}))
     return Run(folder, config)
 
@@ -72,9 +70,7 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
     """
     folder = Path(folder)
     if not (folder / "config.json").exists():
-        raise UserError(
-            f"{folder} holds no run (there is no config.json in it): check --out, or leave out --resume."
-        )
+        raise UserError(f"{folder} holds no run (there is no config.json in it): check --out, or leave out --resume.")
     saved = load(folder)
     changed = differences(saved, config) if config is not None else []
     if changed:
@@ -221,9 +217,7 @@ class Run:
                 return
             if metric is not None:
                 self._metrics[step] = metric
-            arguments = ocp.args.Composite(
-                state=ocp.args.StandardSave({"bytes": data}), about=ocp.args.JsonSave(about)
-            )
+            arguments = ocp.args.Composite(state=ocp.args.StandardSave({"bytes": data}), about=ocp.args.JsonSave(about))
             try:
                 manager.save(step, args=arguments, force=True)
             except Exception:
@@ -502,8 +496,7 @@ def _storage(folder: Path) -> Iterator[None]:
     except Exception as error:
         if _disk_full(error):
             raise UserError(
-                f"The disk that holds {folder} is full; what was saved is intact: "
-                "free some space, then use --resume."
+                f"The disk that holds {folder} is full; what was saved is intact: free some space, then use --resume."
             ) from error
         if isinstance(error, OSError):
             raise UserError(f"Cannot write to {folder}: {error.strerror or error}.") from error
@@ -586,9 +579,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         try:
             rows.append(json.loads(line))
         except ValueError as error:
-            raise UserError(
-                f"Line {number} of {path} is not JSON: remove it, or restore the file."
-            ) from error
+            raise UserError(f"Line {number} of {path} is not JSON: remove it, or restore the file.") from error
     return rows
 
 

@@ -159,9 +159,7 @@ def plot_ranking(
         color="#5c6b7d",
     )
     axis.plot([rank], [found], "D", color="#d62728", markersize=9, label=found_label, zorder=3)
-    left = (
-        rank <= (len(values) + 1) / 2
-    )  # the others fall to the right: above on the left side, below on the right
+    left = rank <= (len(values) + 1) / 2  # the others fall to the right: above on the left side, below on the right
     axis.annotate(
         f"{found_label}: {found:.2f}\nrank {rank} of {len(values) + 1}",
         (rank, found),
@@ -200,9 +198,7 @@ def page(folder: str | Path) -> Path:
     folder = Path(folder)
     config, rows = configs.load(folder), read_metrics(folder)
     draw(folder)
-    pictures = sorted(
-        folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name)
-    )
+    pictures = sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
     environment = _json_or_none(folder / "environment.json") or {}
     figures = [_inline(p, "half" if p.stem.startswith("mix_seed") else "whole") for p in pictures]
     sections = [
@@ -398,9 +394,7 @@ def _json_or_none(path: Path) -> Any:
 
 def _inline(path: Path, width: str) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
-    return (
-        f"<figure class='{width}'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></figure>"
-    )
+    return f"<figure class='{width}'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></figure>"
 
 
 STYLE = """

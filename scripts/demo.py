@@ -17,7 +17,7 @@ from dnas import find, loop, report, retrain, search
 from dnas.spaces import diagram
 from dnas.spaces.genotype import random
 
-RANDOM_CELLS, SEEDS = 8, 2
+RANDOM_CELLS, SEEDS = 8, 3
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_digits.py"
 
 

@@ -41,9 +41,7 @@ def test_a_config_survives_json(config, tmp_path):
 
 def test_missing_fields_take_their_defaults():
     assert from_dict({"search": {"epochs": 3}}) == Config(search=SearchConfig(epochs=3))
-    assert from_dict({}).retrain.weights.learning_rate_end == 0.0, (
-        "the default of retrain, not of WeightConfig"
-    )
+    assert from_dict({}).retrain.weights.learning_rate_end == 0.0, "the default of retrain, not of WeightConfig"
     assert from_dict({"retrain": {"weights": {"clip": 1.0}}}).retrain.weights == WeightConfig(clip=1.0)
 
 
@@ -126,9 +124,7 @@ def experiment(tmp_path, text):
 
 
 def test_an_experiment_file_returns_a_config(tmp_path):
-    path = experiment(
-        tmp_path, "from dnas.config import Config\n\ndef config():\n    return Config(seed=9)\n"
-    )
+    path = experiment(tmp_path, "from dnas.config import Config\n\ndef config():\n    return Config(seed=9)\n")
     assert load(path) == Config(seed=9)
 
 

@@ -89,7 +89,9 @@ def test_a_new_file_is_found_without_an_edit(tmp_path, monkeypatch):
 
 
 def test_describing_imports_no_jax():
-    code = "import sys; from dnas import find; [find.described(w) for w in find.PACKAGES]; sys.exit('jax' in sys.modules)"
+    code = (
+        "import sys; from dnas import find; [find.described(w) for w in find.PACKAGES]; sys.exit('jax' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

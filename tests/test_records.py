@@ -107,9 +107,7 @@ def test_a_restored_state_may_be_donated(folder):
     with records.create(folder, Config()) as run:
         run.checkpoint(1, make(1), {}, None)
         first, _ = run.restore(TARGET)
-        step = jax.jit(
-            lambda s: s._replace(weights=jax.tree.map(lambda w: w + 1, s.weights)), donate_argnums=0
-        )
+        step = jax.jit(lambda s: s._replace(weights=jax.tree.map(lambda w: w + 1, s.weights)), donate_argnums=0)
         step(step(first))
         assert same(run.restore(TARGET)[0], make(1))
 
@@ -381,9 +379,7 @@ def test_a_full_disk_while_checkpointing_keeps_the_earlier_checkpoints(folder, m
             with pytest.raises(UserError, match="is full"):
                 epoch(run, 2, 0.6)
         assert checkpoints(folder) == [1]
-        assert not list((folder / "checkpoints").glob("*tmp*")), (
-            "the unfinished checkpoint gives its space back"
-        )
+        assert not list((folder / "checkpoints").glob("*tmp*")), "the unfinished checkpoint gives its space back"
         state, extra = run.restore(TARGET)
         assert same(state, make(1)) and extra == {"epoch": 1}
         epoch(run, 2, 0.6)
@@ -444,9 +440,7 @@ while True:
 
 def test_a_run_killed_again_and_again_continues_where_it_was(folder):
     for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True
-        ) as child:
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True) as child:
             reached = [int(child.stdout.readline()) for _ in range(4)]
             child.send_signal(signal.SIGKILL)
         assert reached[-1] - reached[0] == 3

@@ -39,9 +39,7 @@ def folder(tmp_path):
             for seed in (2, 3):
                 accuracy = 0.5 + epoch / 10 + seed / 100
                 row = {"step": 10 * epoch, "epoch": epoch, "seed": seed, "train_loss": 1 / epoch}
-                run.log(
-                    row | {"valid_accuracy": accuracy, "learning_rate": 0.1, "entropy": 1.0, "broken": None}
-                )
+                run.log(row | {"valid_accuracy": accuracy, "learning_rate": 0.1, "entropy": 1.0, "broken": None})
                 records._append(
                     run.folder / "mix.jsonl",
                     json.dumps(
@@ -107,9 +105,7 @@ def test_a_mix_history_is_read_back_by_edge_and_operation():
 def test_plot_curves_draws_only_what_there_is(tmp_path):
     rows = [{"step": s, "epoch": s, "seed": 0, "train_loss": 1 / s, "valid_loss": None} for s in (1, 2, 3)]
     report.plot_curves(rows, tmp_path / "one.png")
-    report.plot_curves(
-        [row | {"valid_accuracy": 0.5, "entropy": 1.0} for row in rows], tmp_path / "three.png"
-    )
+    report.plot_curves([row | {"valid_accuracy": 0.5, "entropy": 1.0} for row in rows], tmp_path / "three.png")
     assert size(tmp_path / "three.png")[1] > size(tmp_path / "one.png")[1]
     with pytest.raises(UserError, match="no curves to draw"):
         report.plot_curves([{"step": 1, "epoch": 1}], tmp_path / "none.png")

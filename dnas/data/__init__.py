@@ -34,19 +34,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
-            raise UserError(
-                f"The data set '{self.name}' has {len(self.classes)} class(es): at least 2 are needed."
-            )
+            raise UserError(f"The data set '{self.name}' has {len(self.classes)} class(es): at least 2 are needed.")
         for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
             what = f"The {part} images of data set '{self.name}'"
             if x.ndim != 4 or x.dtype != np.uint8 or 0 in x.shape:
-                raise UserError(
-                    f"{what} must be uint8 [N, H, W, C], none empty, not {x.dtype} {list(x.shape)}."
-                )
+                raise UserError(f"{what} must be uint8 [N, H, W, C], none empty, not {x.dtype} {list(x.shape)}.")
             if y.dtype != np.int32 or y.shape != x.shape[:1]:
-                raise UserError(
-                    f"{what} are {len(x)}, but their labels are {y.dtype} {list(y.shape)}, not int32."
-                )
+                raise UserError(f"{what} are {len(x)}, but their labels are {y.dtype} {list(y.shape)}, not int32.")
             if y.min() < 0 or y.max() >= len(self.classes):
                 raise UserError(
                     f"{what} have labels from {y.min()} to {y.max()}, "
@@ -87,9 +81,7 @@ def load(choice: str | Dataset | tuple) -> Dataset:
         return resolve("data set", choice)
     if isinstance(choice, (tuple, list)) and len(choice) in (2, 4):
         return from_arrays("arrays", *choice)
-    raise UserError(
-        "Data is a name, as in 'fashion_mnist:limit=5000', or arrays (x, y) or (x, y, test_x, test_y)."
-    )
+    raise UserError("Data is a name, as in 'fashion_mnist:limit=5000', or arrays (x, y) or (x, y, test_x, test_y).")
 
 
 def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = True) -> Splits:
@@ -99,9 +91,7 @@ def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = Tru
     Errors: `UserError` for a portion outside [0, 1) or one that leaves a split empty.
     """
     if not 0 <= valid_portion < 1:
-        raise UserError(
-            f"The portion of the train set for validation must be in [0, 1), not {valid_portion}."
-        )
+        raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion}.")
     count = len(dataset.train_x)
     valid_count = math.ceil(valid_portion * count - 1e-6)  # as DARTS: the train part is rounded down
     train_count = count - valid_count
@@ -141,9 +131,7 @@ def from_arrays(
     if len(images) != len(labels):
         raise UserError(f"'{name}' has {len(images)} images, but {len(labels)} labels.")
     if (test_x is None) != (test_y is None):
-        raise UserError(
-            f"'{name}' has test {'labels' if test_x is None else 'images'} only: give both or neither."
-        )
+        raise UserError(f"'{name}' has test {'labels' if test_x is None else 'images'} only: give both or neither.")
     _check_numbering(name, labels)
     if test_x is None:
         if len(images) < 2:
@@ -180,9 +168,7 @@ def tailored(dataset: Dataset, *, size: int = 0, limit: int = 0) -> Dataset:
     height, width = dataset.train_x.shape[1:3]
     if size and (height, width) != (size, size):
         size_note = f"resized from {height}x{width} to {size}x{size}"
-        dataset = replace(
-            dataset, train_x=resized(dataset.train_x, size), test_x=resized(dataset.test_x, size)
-        )
+        dataset = replace(dataset, train_x=resized(dataset.train_x, size), test_x=resized(dataset.test_x, size))
     return replace(dataset, note=joined_notes(dataset.note, limit_note, size_note))
 
 

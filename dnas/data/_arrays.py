@@ -53,9 +53,7 @@ def as_images(array: object, what: str) -> np.ndarray:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
-        raise UserError(
-            f"{what} must be images [N, H, W] or [N, H, W, C], not an array of shape {images.shape}."
-        )
+        raise UserError(f"{what} must be images [N, H, W] or [N, H, W, C], not an array of shape {images.shape}.")
     if np.issubdtype(images.dtype, np.floating):
         if images.size and not (images.min() >= 0 and images.max() <= 1):  # `not`: catches NaN
             raise UserError(
@@ -64,9 +62,7 @@ def as_images(array: object, what: str) -> np.ndarray:
             )
         images = np.round(images * 255).astype(np.uint8)
     if images.dtype != np.uint8:
-        raise UserError(
-            f"{what} are of type {images.dtype}: give uint8 images (0 to 255) or floats in [0, 1]."
-        )
+        raise UserError(f"{what} are of type {images.dtype}: give uint8 images (0 to 255) or floats in [0, 1].")
     return images
 
 

@@ -58,9 +58,7 @@ def reading(what: Path | str, remedy: str) -> Iterator[None]:
         raise _corrupt(what, error, remedy) from error
 
 
-def read_npz(
-    path: Path, names: Sequence[str], optional: Sequence[str] = (), remedy: str = ""
-) -> dict[str, np.ndarray]:
+def read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = (), remedy: str = "") -> dict[str, np.ndarray]:
     """The named arrays of an .npz, read without pickle. Errors: `UserError`: a missing array, a bad file."""
     remedy = remedy or "give an .npz written by numpy.savez"
     with reading(path, remedy):

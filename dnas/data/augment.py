@@ -33,9 +33,7 @@ def augment(
     dtype: jnp.dtype = jnp.float32,
 ) -> jax.Array:
     """uint8 x [B, H, W, C] -> augmented, normalised [B, H, W, C]. Cutout: the side of the square, 0: none."""
-    return transform(
-        draw(key, x.shape, pad=pad), x, mean, std, pad=pad, flip=flip, cutout=cutout, dtype=dtype
-    )
+    return transform(draw(key, x.shape, pad=pad), x, mean, std, pad=pad, flip=flip, cutout=cutout, dtype=dtype)
 
 
 def normalise(x: jax.Array, mean: jax.Array, std: jax.Array, dtype: jnp.dtype = jnp.float32) -> jax.Array:

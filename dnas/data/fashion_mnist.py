@@ -31,9 +31,7 @@ def dataset(*, size: int = 0, limit: int = 0) -> Dataset:
         with reading(folder / file, _REMEDY):
             if len(x) != len(y):
                 raise ValueError(f"{len(x)} images, but the labels beside it are {len(y)}")
-    return tailored(
-        Dataset("fashion_mnist", train_x, train_y, test_x, test_y, CLASSES), size=size, limit=limit
-    )
+    return tailored(Dataset("fashion_mnist", train_x, train_y, test_x, test_y, CLASSES), size=size, limit=limit)
 
 
 def locate() -> Location:

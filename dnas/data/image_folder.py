@@ -29,9 +29,7 @@ def dataset(*, path: str = "", size: int = 32, limit: int = 0, seed: int = 0) ->
         raise UserError(f"The data set 'image_folder' needs the path of a folder: {_HOW}")
     check_size_and_limit("image_folder", size, limit)
     if size == 0:
-        raise UserError(
-            "The setting 'size' of data set 'image_folder' must be at least 1: all images get that size."
-        )
+        raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
     root = Path(str(path)).expanduser()  # str: a name like 2024 arrives as a number
     train_root = root / "train" if (root / "train").is_dir() else root
     test_root = next((root / part for part in ("test", "val") if (root / part).is_dir()), None)
@@ -65,9 +63,7 @@ def locate() -> Location:
     return Location((), None, _HOW[0].upper() + _HOW[1:])
 
 
-_HOW = (
-    "write image_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."
-)
+_HOW = "write image_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -104,7 +100,5 @@ def _read(files: list[Path], size: int) -> np.ndarray:
                     raise ValueError(f"mode {image.mode}, more than 8 bits per channel")
                 images[i] = np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BOX))
         except Image.DecompressionBombError as error:
-            raise UserError(
-                f"{file} is too large an image to be safe: replace or remove this image."
-            ) from error
+            raise UserError(f"{file} is too large an image to be safe: replace or remove this image.") from error
     return images

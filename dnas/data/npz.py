@@ -15,9 +15,7 @@ def dataset(*, path: str = "", size: int = 0, limit: int = 0, seed: int = 0) -> 
         raise UserError(f"The data set 'npz' needs the path of a file: {_HOW}")
     file = Path(str(path)).expanduser()  # str: a name like 2024 arrives as a number
     arrays = read_npz(file, ["x", "y"], ["x_test", "y_test"], remedy=_REMEDY)
-    whole = from_arrays(
-        str(file), arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"), seed=seed
-    )
+    whole = from_arrays(str(file), arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"), seed=seed)
     return tailored(replace(whole, name=file.stem), size=size, limit=limit)
 
 

@@ -15,9 +15,7 @@ def strongest(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = 
     Where a cell keeps k edges per node: the k edges whose best operation other than `none` weighs most, in descending
     order, ties to the lower edge and the lower operation. Where it keeps all: the best operation of every edge.
     """
-    return Genotype(
-        space.name, tuple((kind, _cell(cell, np.asarray(mix[kind]))) for kind, cell in space.cells.items())
-    )
+    return Genotype(space.name, tuple((kind, _cell(cell, np.asarray(mix[kind]))) for kind, cell in space.cells.items()))
 
 
 def _cell(cell: Cell, mix: np.ndarray) -> CellGenotype:

@@ -63,9 +63,7 @@ def text(genotype: Genotype) -> str:
                 last = i == len(incoming) - 1
                 branch = ("──" if last else "┬─") if i == 0 else ("└─" if last else "├─")
                 operation = f"{label(edge.operation)} ".ljust(longest + 2, "─")
-                lines.append(
-                    f"{'' if i else names[node]:>{column}} {branch} {operation}── {names[edge.source]}"
-                )
+                lines.append(f"{'' if i else names[node]:>{column}} {branch} {operation}── {names[edge.source]}")
         if cell.concat is not None:
             rule = "mean of" if kind == "recurrent" else "concat of"
             lines.append(f"{output:>{column}} ══ {rule} {', '.join(names[node] for node in cell.concat)}")
@@ -156,9 +154,7 @@ def _layout(kind: str, cell: CellGenotype) -> _Layout:
     for ends in zip(*links, strict=True):
         for vertex in nodes:
             vertex.arrows = max(vertex.arrows, ends.count(vertex))
-    columns: Columns = [
-        [v for v in vertices if v.column == c] for c in range(1 + max(v.column for v in nodes))
-    ]
+    columns: Columns = [[v for v in vertices if v.column == c] for c in range(1 + max(v.column for v in nodes))]
     columns = _ordered([column for column in columns if column], links)
     _place_vertically(columns, links)
     bottom, top = min(v.y - v.height / 2 for v in vertices), max(v.y + v.height / 2 for v in vertices)

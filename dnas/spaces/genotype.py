@@ -68,9 +68,7 @@ def parse(text: str) -> Genotype:
     elif re.fullmatch(r"[\w-]+", text):
         genotype = zoo.entry(text).genotype
     else:
-        expected = (
-            "a published cell's name, Genotype(normal=[...], ...), |...|+|...| or the path of a .json file"
-        )
+        expected = "a published cell's name, Genotype(normal=[...], ...), |...|+|...| or the path of a .json file"
         raise _unreadable("the genotype", text, expected)
     _check_graph(genotype)
     return genotype
@@ -91,9 +89,7 @@ def to_text(genotype: Genotype) -> str:
     pairs = all(_targets(kind, cell) == [edge.node for edge in cell.edges] for kind, cell in cells.items())
     expressible = list(cells) == ["normal", "reduce"] or (list(cells) == ["recurrent"] and pairs)
     if not expressible or not all(cell.concat for cell in cells.values()):
-        raise UserError(
-            f"The cells {list(cells)} of a '{genotype.space}' genotype have no text form; use JSON."
-        )
+        raise UserError(f"The cells {list(cells)} of a '{genotype.space}' genotype have no text form; use JSON.")
     fields = []
     for kind, cell in cells.items():
         entries = [(e.operation, e.source) if pairs else (e.operation, e.node, e.source) for e in cell.edges]
@@ -117,9 +113,7 @@ def from_json(record: Any) -> Genotype:
     match record:
         case {"space": str(space), "cells": dict(cells)}:
             return Genotype(space, tuple((kind, _cell_from_json(kind, cell)) for kind, cell in cells.items()))
-    raise _unreadable(
-        "the genotype", record, "{'space': name, 'cells': {kind: {'edges': [...], 'concat': [...]}}}"
-    )
+    raise _unreadable("the genotype", record, "{'space': name, 'cells': {kind: {'edges': [...], 'concat': [...]}}}")
 
 
 def check(genotype: Genotype, space: Space) -> None:
@@ -176,9 +170,7 @@ def random(space: Space, seed: int) -> Genotype:
     Cells with `kept=None` have every edge, and `none` is an operation as any other.
     """
     generator = np.random.default_rng(seed)
-    cells = [
-        (k, CellGenotype(_random_edges(cell, generator), cell.concat)) for k, cell in space.cells.items()
-    ]
+    cells = [(k, CellGenotype(_random_edges(cell, generator), cell.concat)) for k, cell in space.cells.items()]
     return Genotype(space.name, tuple(cells))
 
 
@@ -199,9 +191,7 @@ def _check_graph(genotype: Genotype) -> None:
     for kind, cell in genotype.cells:
         for node, source, _ in cell.edges:
             if not 0 <= source < node:
-                raise UserError(
-                    f"Node {node} of the {kind} cell reads node {source}, expected an earlier node."
-                )
+                raise UserError(f"Node {node} of the {kind} cell reads node {source}, expected an earlier node.")
         for node in [*(edge.node for edge in cell.edges), *(cell.concat or ())]:
             if not 0 <= node < 1000:
                 raise UserError(f"The {kind} cell has a node {node}, expected a number from 0 to 999.")

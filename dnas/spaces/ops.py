@@ -135,6 +135,7 @@ def nor_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
 
 
 OPERATIONS = {
-    name: value for name, value in vars().items() if callable(value) and getattr(value, "__module__", "") == __name__
-    and name[0].islower()
+    name: value
+    for name, value in vars().items()
+    if callable(value) and getattr(value, "__module__", "") == __name__ and name[0].islower()
 }  # every function above is an operation

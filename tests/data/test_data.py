@@ -147,9 +147,7 @@ def test_resize_by_a_whole_factor_is_the_mean_of_the_block():
 @pytest.mark.parametrize(("side", "size"), [(28, 16), (32, 20), (8, 12), (7, 3), (5, 5)])
 def test_resize_by_any_factor_is_the_mean_over_the_area(side, size):
     x = images(3, side=side)
-    fine = (
-        x.repeat(size, axis=1).repeat(size, axis=2).astype(np.float64)
-    )  # each new pixel is side x side of these
+    fine = x.repeat(size, axis=1).repeat(size, axis=2).astype(np.float64)  # each new pixel is side x side of these
     means = fine.reshape(3, size, side, size, side, 3).mean(axis=(2, 4))
     assert np.abs(resized(x, size) - means).max() <= 0.5 + 1e-3
     assert (resized(np.full_like(x, 200), size) == 200).all()

@@ -19,18 +19,14 @@ def locate(name: str) -> Location:
 
 
 def test_the_data_sets_are_found():
-    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(
-        DATA_SETS
-    )
+    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(DATA_SETS)
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_has_a_summary_and_simple_keyword_settings(name):
     assert summary(DATA_SETS[name]).endswith(".")
     parameters = inspect.signature(DATA_SETS[name]).parameters.values()
-    assert all(
-        p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters
-    )
+    assert all(p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters)
     assert {"size", "limit"} <= {p.name for p in parameters}
 
 

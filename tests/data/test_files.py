@@ -269,9 +269,7 @@ def test_truncated_archives(keep, data_folder, refused):
     write_archive(data_folder / archive, folder, contents)
     whole = (data_folder / archive).read_bytes()
     (data_folder / archive).write_bytes(whole[:keep])
-    if (
-        keep == -4
-    ):  # all members are complete: only the checksum of the archive is cut, which reading never reaches
+    if keep == -4:  # all members are complete: only the checksum of the archive is cut, which reading never reaches
         load("cifar100")
         return
     with refused(data_folder / archive, "download"):

@@ -38,7 +38,10 @@ def batches(count):
     return [Levels(batch(), batch()) for _ in range(count)]
 
 
-def trained(method=Method(), config=CONFIG, steps=3, seed=0):
+FIRST_ORDER = Method()
+
+
+def trained(method=FIRST_ORDER, config=CONFIG, steps=3, seed=0):
     search = make_search(NETWORK, SPACE.mix_shapes, method, config, 2)
     state, step, rows = search.init(jax.random.key(seed)), jax.jit(search.step), []
     for levels in batches(steps):

@@ -42,10 +42,7 @@ def test_labels_are_short_and_coloured_by_family(operation, expected, kind):
 
 def test_every_operation_of_the_zoo_has_its_family():
     names = {
-        edge.operation
-        for name in zoo.names()
-        for _, cell in zoo.entry(name).genotype.cells
-        for edge in cell.edges
+        edge.operation for name in zoo.names() for _, cell in zoo.entry(name).genotype.cells for edge in cell.edges
     }
     assert {name for name in names if family(name) == "other"} == {"noise"}
     assert {family(name) for name in names} == set(FAMILIES)
@@ -72,9 +69,7 @@ def test_nothing_overlaps(name):
         drawn = [arrow for arrow, _ in layout.arrows if arrow]
         assert sorted(drawn) == sorted(cell.edges)
         for a, b in combinations(layout.vertices, 2):
-            apart = (
-                abs(a.x - b.x) > (a.width + b.width) / 2 or abs(a.y - b.y) > (a.height + b.height) / 2 + 0.09
-            )
+            apart = abs(a.x - b.x) > (a.width + b.width) / 2 or abs(a.y - b.y) > (a.height + b.height) / 2 + 0.09
             assert apart, (a, b)
         for edge, way in layout.arrows:
             assert all(a.x < b.x for a, b in zip(way, way[1:], strict=False))
@@ -89,8 +84,7 @@ def test_figure_shows_the_families(tmp_path, name):
     with Image.open(path) as image:
         assert image.width > 800 and image.height > 300
         colours = {
-            f"#{r:02X}{g:02X}{b:02X}"
-            for _, (r, g, b) in image.convert("RGB").getcolors(image.width * image.height)
+            f"#{r:02X}{g:02X}{b:02X}" for _, (r, g, b) in image.convert("RGB").getcolors(image.width * image.height)
         }
     used = {family(edge.operation) for _, cell in genotype.cells for edge in cell.edges} - {"none"}
     shown = {name for name, (colour, _) in FAMILIES.items() if colour in colours}

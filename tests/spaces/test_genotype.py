@@ -42,27 +42,21 @@ def space(name, cells, names):
 DARTS_CELL = cell(2, 4, OPERATIONS, 2, (2, 3, 4, 5))
 SPACES = {
     "darts": space("darts", {"normal": DARTS_CELL, "reduce": DARTS_CELL}, OPERATIONS + RARE),
-    "darts_rnn": space(
-        "darts_rnn", {"recurrent": cell(1, 8, ACTIVATIONS, 1, tuple(range(1, 9)))}, ACTIVATIONS
-    ),
+    "darts_rnn": space("darts_rnn", {"recurrent": cell(1, 8, ACTIVATIONS, 1, tuple(range(1, 9)))}, ACTIVATIONS),
     "nasbench201": space("nasbench201", {"cell": cell(1, 3, NASBENCH201, None, None)}, NASBENCH201),
 }
 
 
 def two(normal, reduce=None, concat=(2, 3, 4, 5)):
     """A genotype of the DARTS space from (node, source, operation) triples."""
-    cells = [
-        CellGenotype(tuple(Edge(*edge) for edge in edges), concat) for edges in (normal, reduce or normal)
-    ]
+    cells = [CellGenotype(tuple(Edge(*edge) for edge in edges), concat) for edges in (normal, reduce or normal)]
     return Genotype("darts", (("normal", cells[0]), ("reduce", cells[1])))
 
 
 def test_pairs_enter_nodes_two_by_two():
     parsed = genotypes.parse(DARTS)
     assert parsed.space == "darts"
-    assert parsed.cell("normal") == CellGenotype(
-        (Edge(2, 1, "sep_conv_3x3"), Edge(2, 0, "skip_connect")), (2,)
-    )
+    assert parsed.cell("normal") == CellGenotype((Edge(2, 1, "sep_conv_3x3"), Edge(2, 0, "skip_connect")), (2,))
     assert [edge[:2] for edge in parsed.cell("reduce").edges] == [(2, 0), (2, 1), (3, 2), (3, 0)]
 
 
@@ -81,9 +75,7 @@ def test_a_list_of_every_edge_enters_nodes_in_order():
 
 
 def test_recurrent_entries_enter_one_node_each():
-    parsed = genotypes.parse(
-        "Genotype(recurrent=[('tanh', 0), ('relu', 1), ('relu', 1)], concat=range(1, 4))"
-    )
+    parsed = genotypes.parse("Genotype(recurrent=[('tanh', 0), ('relu', 1), ('relu', 1)], concat=range(1, 4))")
     assert parsed.space == "darts_rnn"
     assert parsed.cell("recurrent") == CellGenotype(
         (Edge(1, 0, "tanh"), Edge(2, 1, "relu"), Edge(3, 1, "relu")), (1, 2, 3)
@@ -118,9 +110,7 @@ def test_every_form_reads_back_what_it_wrote(name, seed, tmp_path):
     assert hash(genotypes.parse(str(path))) == hash(drawn)
 
 
-@pytest.mark.parametrize(
-    "edges", [[], [(3, 0, "noise")], [(2, 0, "none"), (2, 0, "skip_connect"), (2, 1, "none")]]
-)
+@pytest.mark.parametrize("edges", [[], [(3, 0, "noise")], [(2, 0, "none"), (2, 0, "skip_connect"), (2, 1, "none")]])
 def test_cells_without_a_pair_layout_are_written_as_triples(edges):
     odd = two(edges, [(2, 0, "skip_connect"), (2, 1, "skip_connect")])
     assert genotypes.parse(genotypes.to_text(odd)) == odd

@@ -36,9 +36,7 @@ def test_every_published_cell_is_in_the_zoo():
             written = record["genotype"][kind]
             assert [edge.operation for edge in cell.edges] == [entry[0] for entry in written]
             assert [edge.source for edge in cell.edges] == [entry[-1] for entry in written]
-            assert (
-                list(cell.concat) == record["genotype"]["concat" if kind == "recurrent" else f"{kind}_concat"]
-            )
+            assert list(cell.concat) == record["genotype"]["concat" if kind == "recurrent" else f"{kind}_concat"]
         if record["params_macs_c36_l20"]:
             assert [known[key].parameters, known[key].multiply_adds] == record["params_macs_c36_l20"]
 
@@ -77,25 +75,16 @@ def test_every_entry_is_sound_and_reads_back(name):
 def searched(genotype):
     """A space with all operations of the zoo and cells as in the paper: 4 nodes, or 8 recurrent ones."""
     names = {
-        edge.operation
-        for name in zoo.names()
-        for _, cell in zoo.entry(name).genotype.cells
-        for edge in cell.edges
+        edge.operation for name in zoo.names() for _, cell in zoo.entry(name).genotype.cells for edge in cell.edges
     }
     inputs, nodes = (1, 8) if genotype.space == "darts_rnn" else (2, 4)
     edges = all_edges(inputs, nodes)
-    cell = Cell(
-        inputs, nodes, edges, (tuple(names),) * len(edges), concat=tuple(range(inputs, inputs + nodes))
-    )
+    cell = Cell(inputs, nodes, edges, (tuple(names),) * len(edges), concat=tuple(range(inputs, inputs + nodes)))
     norm = Norm(affine=False, pools=True)
-    return Space(
-        genotype.space, {kind: cell for kind, _ in genotype.cells}, dict.fromkeys(names), print, norm, norm
-    )
+    return Space(genotype.space, {kind: cell for kind, _ in genotype.cells}, dict.fromkeys(names), print, norm, norm)
 
 
-@pytest.mark.parametrize(
-    "name", ["FairDARTS_a", "SNAS_mild_edge_all", "DARTS_V1", "SDARTS_c10_s4_pcdarts", "ENAS_rnn"]
-)
+@pytest.mark.parametrize("name", ["FairDARTS_a", "SNAS_mild_edge_all", "DARTS_V1", "SDARTS_c10_s4_pcdarts", "ENAS_rnn"])
 def test_unusual_layouts(name):
     """What each layout means, checked on one known edge of each."""
     known = {
