@@ -14,11 +14,11 @@ fi
 
 if ! recent .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     python=""
-    for candidate in ${PYTHON:-} python3 python3.12 python3.11 python3.13 python3.14 python; do
+    for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.13 python3.14 python}; do
         if recent "$candidate"; then python=$candidate && break; fi
     done
     if [ -z "$python" ]; then
-        echo "dnas needs Python 3.11 or newer; python3 is $(python3 --version 2>&1 || true)." \
+        echo "dnas needs Python 3.11 or newer: ${PYTHON:-python3} is older or missing." \
             "Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2
         exit 1
     fi
