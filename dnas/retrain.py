@@ -6,6 +6,7 @@ accuracy after every epoch. Several seeds are several trainings in one program.
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,10 @@ import optax
 
 from dnas import data as datasets
 from dnas import find, loop, records, report
-from dnas.config import Config
+from dnas.config import Config, RetrainConfig
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
-from dnas.nets.functional import functionalize
+from dnas.nets.functional import Functional, functionalize
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network, drop_path_factors
 from dnas.search.bilevel import clip, correct, learning_rate, weight_optimiser
@@ -29,7 +30,7 @@ from dnas.search.run import EVALUATION_BATCH
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, check, to_json
 from dnas.spaces.topology import Body
-from dnas.types import Tree
+from dnas.types import Batch, Tree
 
 
 class TrainState(NamedTuple):
@@ -47,6 +48,13 @@ class Sums(NamedTuple):
 
     loss: jax.Array
     correct: jax.Array
+
+
+class Training(NamedTuple):
+    """init(key) -> TrainState;  step(state, batch, key) -> (state, Sums)."""
+
+    init: Callable[[jax.Array], TrainState]
+    step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
 
 
 @dataclass(frozen=True)
@@ -125,11 +133,11 @@ class _Job:
         auxiliary = plan.auxiliary > 0 and space.has_auxiliary
         classes = len(splits.classes)
         body = Body(plan.cells, plan.channels, classes, splits.train_x.shape[-1], plan.stem, auxiliary)
-        self.drop_path_shape = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
+        edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         self.network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
-        rate = learning_rate(plan.weights, plan.epochs, self.steps)
-        self.tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
-        self.rate, self.dtype = rate, jnp.dtype(config.dtype)
+        self.training = make_training(self.network, edges, plan, self.steps)
+        self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
+        self.dtype = jnp.dtype(config.dtype)
         self.arrays = jax.device_put((splits.train_x, splits.train_y))
         self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
         test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
@@ -175,14 +183,9 @@ class _Job:
         return Result(self.record.folder, self.genotype, tuple(self.accuracies), self.parameters)
 
     def _init(self) -> loop.Progress:
-        def one(key):
-            run_key, weight_key = jax.random.split(key)
-            weights, stats = self.network.init(weight_key)
-            return TrainState(jnp.zeros((), jnp.int32), run_key, weights, stats, self.tx.init(weights))
-
         keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
         zero = jnp.zeros(self.config.seeds)
-        return loop.start(loop.over_seeds(one, self.config.seeds)(keys), Sums(zero, zero))
+        return loop.start(loop.over_seeds(self.training.init, self.config.seeds)(keys), Sums(zero, zero))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
@@ -191,31 +194,15 @@ class _Job:
         epoch = progress.state.step // self.steps
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
         order = loop.epoch_order(order_key, len(x), self.steps * plan.batch_size)
-        probability = plan.drop_path * epoch / plan.epochs
         options: dict[str, Any] = {**dataclasses.asdict(plan.augment), "dtype": self.dtype}
 
         def one(_, progress):
             state = progress.state
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
             rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            images, labels = augment(keys[0], x[rows], *self.moments, **options), y[rows]
-            factors = None
-            if plan.drop_path:
-                factors = drop_path_factors(keys[1], probability, (*self.drop_path_shape, plan.batch_size))
-
-            def loss(weights):
-                outputs, moments = self.network.apply(weights, state.stats, images, factors, train=True)
-                total = smoothed_cross_entropy(outputs.logits, labels, plan.label_smoothing)
-                if outputs.auxiliary is not None:
-                    total += plan.auxiliary * smoothed_cross_entropy(outputs.auxiliary, labels, plan.label_smoothing)
-                return total, (moments, outputs.logits)
-
-            (value, (moments, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(state.weights)
-            updates, opt = self.tx.update(gradient, state.opt, state.weights)
-            weights = optax.apply_updates(state.weights, updates)
-            state = TrainState(state.step + 1, state.key, weights, absorb(state.stats, moments), opt)
-            sums = Sums(value.astype(jnp.float32), correct(logits, labels).astype(jnp.float32))
-            return loop.accumulate(progress, state, sums, [value])
+            batch = Batch(augment(keys[0], x[rows], *self.moments, **options), y[rows])
+            state, sums = self.training.step(state, batch, keys[1])
+            return loop.accumulate(progress, state, sums, [sums.loss])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
@@ -254,6 +241,38 @@ class _Job:
                 }
             )
         return float(np.mean(self.accuracies))
+
+
+def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConfig, steps: int) -> Training:
+    """Build the pure functions of a training; `edges`: cells and edges per cell, `steps`: steps per epoch."""
+    rate = learning_rate(plan.weights, plan.epochs, steps)
+    tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
+
+    def init(key: jax.Array) -> TrainState:
+        run_key, weight_key = jax.random.split(key)
+        weights, stats = network.init(weight_key)
+        return TrainState(jnp.zeros((), jnp.int32), run_key, weights, stats, tx.init(weights))
+
+    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Sums]:
+        factors = None
+        if plan.drop_path:
+            probability = plan.drop_path * (state.step // steps) / plan.epochs
+            factors = drop_path_factors(key, probability, (*edges, len(batch.y)))
+
+        def loss(weights):
+            outputs, moments = network.apply(weights, state.stats, batch.x, factors, train=True)
+            total = smoothed_cross_entropy(outputs.logits, batch.y, plan.label_smoothing)
+            if outputs.auxiliary is not None:
+                total += plan.auxiliary * smoothed_cross_entropy(outputs.auxiliary, batch.y, plan.label_smoothing)
+            return total, (moments, outputs.logits)
+
+        (value, (moments, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(state.weights)
+        updates, opt = tx.update(gradient, state.opt, state.weights)
+        weights = optax.apply_updates(state.weights, updates)
+        state = TrainState(state.step + 1, state.key, weights, absorb(state.stats, moments), opt)
+        return state, Sums(value.astype(jnp.float32), correct(logits, batch.y).astype(jnp.float32))
+
+    return Training(init, step)
 
 
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:

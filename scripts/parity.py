@@ -102,11 +102,11 @@ class Oracle:
                 yield Comparison(f"{prefix}/{name}", ours[name], theirs, tolerance)
 
 
-def run(folder: Path, **options: Any) -> tuple[list[Check], Counter[str]]:
+def run(folder: Path) -> tuple[list[Check], Counter[str]]:
     """All checks of one oracle, and how many of its arrays were not compared, by group."""
     with jax.enable_x64(True):
         oracle = Oracle(folder)
-        checks = [Check(c.key, error(c.ours, c.theirs), c.tolerance) for c in ORACLES[folder.name](oracle, **options)]
+        checks = [Check(c.key, error(c.ours, c.theirs), c.tolerance) for c in ORACLES[folder.name](oracle)]
     return checks, Counter(group(key) for key in sorted(oracle.arrays) if key not in oracle.asked)
 
 
@@ -153,10 +153,7 @@ def darts_supernet(channels: int, cells: int, classes: int) -> tuple[Functional,
     return network._replace(apply=jax.jit(network.apply, static_argnames="train")), pairs
 
 
-def darts_cnn_search(
-    oracle: Oracle, momenta: tuple[str, ...] = ("no_momentum", "with_momentum"), differences: bool = True
-) -> Iterator[Comparison]:
-    """momenta: which second-order gradients; differences: also those by finite differences."""
+def darts_cnn_search(oracle: Oracle) -> Iterator[Comparison]:
     network, pairs = darts_supernet(oracle.meta["C"], oracle.meta["layers"], oracle.meta["num_classes"])
     weights, stats = oracle.weights(pairs, "param/")
     alphas = jax.tree.map(jnp.asarray, oracle.under("alphas/"))
@@ -188,7 +185,7 @@ def darts_cnn_search(
     rate, momentum, decay = 0.025, 0.9, 3e-4
     optimiser = weight_optimiser(WeightConfig(rate, rate, momentum, decay=decay), lambda step: rate)
     levels = partial(objective, train), partial(objective, valid)
-    for name in momenta:
+    for name in ("no_momentum", "with_momentum"):
         prefix, buffer = f"second_order/{name}", jax.tree.map(jnp.zeros_like, weights)
         if name == "with_momentum":
             buffer, _ = interop.from_torch(oracle.under("momentum_buffer/"), pairs)
@@ -205,17 +202,15 @@ def darts_cnn_search(
         yield from oracle.compare(f"{prefix}/direct/grad_alphas", direct, 1e-8)
         exact = hypergrad.unrolled(*levels, weights, alphas, update).gradient
         yield from oracle.compare(f"{prefix}/exact/grad_alphas", exact, 1e-8)
-        if differences:
-            published = hypergrad.finite_difference(0.01)(*levels, weights, alphas, update).gradient
-            yield from oracle.compare(f"{prefix}/fd/grad_alphas", published, 1e-6)
-            mixed = jax.tree.map(lambda a, b: (a - b) / rate, direct, published)
-            yield from oracle.compare(f"{prefix}/fd/mixed_hvp", mixed, 1e-6)
-            close = hypergrad.finite_difference(oracle[f"{prefix}/fd_small_r/r"])(*levels, weights, alphas, update)
-            yield from oracle.compare(f"{prefix}/fd_small_r/grad_alphas", close.gradient, 1e-5)
+        published = hypergrad.finite_difference(0.01)(*levels, weights, alphas, update).gradient
+        yield from oracle.compare(f"{prefix}/fd/grad_alphas", published, 1e-6)
+        mixed = jax.tree.map(lambda a, b: (a - b) / rate, direct, published)
+        yield from oracle.compare(f"{prefix}/fd/mixed_hvp", mixed, 1e-6)
+        close = hypergrad.finite_difference(oracle[f"{prefix}/fd_small_r/r"])(*levels, weights, alphas, update)
+        yield from oracle.compare(f"{prefix}/fd_small_r/grad_alphas", close.gradient, 1e-5)
 
 
-def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None, steps: int = 5) -> Iterator[Comparison]:
-    """variants: which of the traces; steps: how many of their steps."""
+def darts_cnn_trace(oracle: Oracle) -> Iterator[Comparison]:
     meta, space = oracle.meta, darts.space()
     network, pairs = darts_supernet(meta["C"], meta["layers"], meta["num_classes"])
     weights, stats = oracle.weights(pairs, "init/param/")
@@ -225,9 +220,11 @@ def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None, ste
         "second_fd": hypergrad.finite_difference(),
         "second_exact": hypergrad.unrolled,
     }
-    levels = [Levels(oracle.batch(f"batch/{i}/train/"), oracle.batch(f"batch/{i}/valid/")) for i in range(steps)]
+    levels = [
+        Levels(oracle.batch(f"batch/{i}/train/"), oracle.batch(f"batch/{i}/valid/")) for i in range(meta["steps"])
+    ]
 
-    @partial(jax.jit, static_argnums=0)
+    @partial(jax.jit, static_argnums=0)  # whole: a scan outside of jit would compile its body at every step
     def first_order_step(clip, alpha_rate, state, level):
         return search("first", clip, alpha_rate).step(state, level)
 
@@ -240,8 +237,6 @@ def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None, ste
         return make_search(network, space.mix_shapes, Method(hypergrad=orders[order]), config, steps=1000)
 
     for tag, variant in meta["variants"].items():
-        if variants is not None and tag not in variants:
-            continue
         order, clip, alpha_rate = variant["order"], float(variant["clip"]), variant["arch_lr"]
         built = search(order, clip, alpha_rate)
         step = partial(first_order_step, clip, alpha_rate) if order == "first" else built.step
@@ -255,10 +250,9 @@ def darts_cnn_trace(oracle: Oracle, variants: tuple[str, ...] | None = None, ste
             metrics.append(seen)
         tolerance = 1e-5 if order == "second_fd" else 1e-7
         yield from _steps(oracle, tag, pairs, states, metrics, tolerance)
-        if steps == meta["steps"]:
-            mix = jax.tree.map(jax.nn.softmax, state.alphas)
-            logits, _ = network.apply(state.weights, state.stats, levels[-1].valid.x, mix, train=False)
-            yield from _end(oracle, tag, pairs, state, logits, tolerance)
+        mix = jax.tree.map(jax.nn.softmax, state.alphas)
+        logits, _ = network.apply(state.weights, state.stats, levels[-1].valid.x, mix, train=False)
+        yield from _end(oracle, tag, pairs, state, logits, tolerance)
 
 
 def _wide(dtype: Any) -> Any:
@@ -270,7 +264,7 @@ def _steps(
 ) -> Iterator[Comparison]:
     """Compare what the states before and after every step show."""
     adam, variant = oracle.meta["adam"], oracle.meta["variants"][tag]
-    theirs = {key: values[: len(metrics)] for key, values in oracle.under(f"{tag}/").items()}
+    theirs = oracle.under(f"{tag}/")
 
     def compare(key: str, ours: Any, tolerance: float = tolerance) -> Comparison:
         return Comparison(f"{tag}/{key}", np.asarray(ours), theirs[key], tolerance)
@@ -370,12 +364,12 @@ def darts_cnn_eval(oracle: Oracle, stem: str = "cifar") -> Iterator[Comparison]:
     yield from oracle.compare("drop_path/logits_aux", outputs.auxiliary, 1e-9)
 
 
-def darts_genotype_params(oracle: Oracle, rows: slice = slice(None)) -> Iterator[Comparison]:
+def darts_genotype_params(oracle: Oracle) -> Iterator[Comparison]:
     bodies = {"cifar10": Body(20, 36, 10), "imagenet": Body(14, 48, 1000, stem="imagenet")}
     sizes = {"cifar10": 32, "imagenet": 224}
     table = oracle.table("table.json")
-    for i in range(len(table))[rows]:
-        genotype = darts_genotype_of(table[i]["genotype"])
+    for i, record in enumerate(table):
+        genotype = darts_genotype_of(record["genotype"])
         for name, body in bodies.items():
             ours = count(genotype, darts.space(), body, sizes[name])
             for key, value in zip(("params", "params_with_aux", "macs"), ours, strict=True):

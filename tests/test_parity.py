@@ -1,7 +1,4 @@
-"""Numbers of the original PyTorch codes, compared by `scripts/parity.py` in float64.
-
-The largest oracles are compared in part here, for the sake of time; `python scripts/parity.py --all` compares all.
-"""
+"""Numbers of the original PyTorch codes, compared by `scripts/parity.py` in float64."""
 
 import importlib.util
 import sys
@@ -15,19 +12,13 @@ assert spec is not None and spec.loader is not None
 parity = sys.modules["parity"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(parity)
 
-PARTS = {
-    "darts_cnn_search": {"momenta": ("with_momentum",), "differences": False},
-    "darts_cnn_trace": {"variants": ("first_alr0.03_clip1",), "steps": 2},
-    "darts_genotype_params": {"rows": slice(None, None, 8)},
-}
-
 
 @pytest.mark.parametrize("name", parity.ORACLES)
 def test_oracle(name):
     folder = parity.SHARED / "oracles" / name
     if not (folder / "oracle.npz").is_file():
         pytest.skip(f"there is no oracle in {folder}: set DNAS_SHARED to the folder that holds oracles/{name}")
-    checks, _ = parity.run(folder, **PARTS.get(name, {}))
+    checks, _ = parity.run(folder)
     assert checks
     over = [f"{c.key}: {c.error:.1e} > {c.tolerance:.0e}" for c in checks if not c.error <= c.tolerance]
     assert not over, over

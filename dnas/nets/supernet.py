@@ -6,14 +6,13 @@ All edges that leave one node with the same operation run as one vmapped operati
 (pooling, identity) gives the same on all of them and runs once.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from dnas.nets.functional import over_copies, stack
+from dnas.nets.mixing import fan_out, weighted_sums
 from dnas.spaces.topology import Body, Cell, Space
 
 
@@ -72,41 +71,11 @@ class MixedCell(nnx.Module):
                 group = groups.setdefault((candidate.edges, candidate.shared), [])
                 group.append((candidate.weights(mix), candidate(x)))
             for (edges, shared), group in groups.items():
-                for e, value in zip(edges, weighted_sums(group, shared), strict=True):
+                weights, values = zip(*group, strict=True)
+                for e, value in zip(edges, weighted_sums(jnp.stack(weights, 1), values, shared), strict=True):
                     node = cell.edges[e][0]
                     nodes[node] = value if nodes[node] is None else nodes[node] + value
         return cell_output(cell.concat, nodes, zero)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def fan_out(x: jax.Array, count: int) -> tuple[jax.Array, ...]:
-    """x for `count` readers. Their gradients are added as a matrix product, for the reason of `weighted_sums`."""
-    return (x,) * count
-
-
-def _fan_out_backward(count, _, gradients):
-    stacked = jnp.stack(gradients).reshape(count, -1)
-    return ((jnp.ones((1, count), stacked.dtype) @ stacked).reshape(gradients[0].shape),)
-
-
-fan_out.defvjp(lambda x, count: ((x,) * count, None), _fan_out_backward)
-
-
-def weighted_sums(group: list[tuple[jax.Array, jax.Array]], shared: bool) -> list[jax.Array]:
-    """For each edge the sum over operations of weight [edges] times value ([edges, ...], or [...] if shared).
-
-    As a matrix product: XLA would copy a sum of products into everything that reads the node, forward and backward,
-    where it is computed again, while a product is computed once.
-    """
-    weights = jnp.stack([w for w, _ in group], 1).astype(group[0][1].dtype)  # [edges, O]
-    values = jnp.stack([v for _, v in group], 0 if shared else 1)  # [O, ...] or [edges, O, ...]
-    shape = values.shape[1 if shared else 2 :]
-    if shared:
-        total = weights @ values.reshape(len(group), -1)
-    else:
-        flat = values.reshape(len(weights), len(group), -1)
-        total = jax.lax.dot_general(weights, flat, (((1,), (1,)), ((0,), (0,))))
-    return [part.reshape(shape) for part in jax.lax.split(total, [1] * len(weights), axis=0)]
 
 
 def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:

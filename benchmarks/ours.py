@@ -1,0 +1,106 @@
+"""Our side of the benchmark: the same works as `torch_baseline`, by the functions that `dnas search` runs."""
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import loop
+from dnas.config import RetrainConfig, SearchConfig
+from dnas.methods import darts as darts_method
+from dnas.nets.functional import functionalize
+from dnas.nets.network import Network
+from dnas.nets.supernet import Supernet
+from dnas.retrain import make_training
+from dnas.search.bilevel import Levels, make_search
+from dnas.spaces import darts, nasbench201
+from dnas.spaces.topology import Body
+from dnas.spaces.zoo import entry
+from dnas.types import Batch
+
+
+class Job(NamedTuple):
+    """A compiled work. step(): one step, waits for its end and returns the loss."""
+
+    step: Callable[[], float]
+    parameters: int
+    trace_seconds: float
+    compile_seconds: float
+    facts: dict
+
+
+def prepare(options: Namespace) -> Job:
+    """Build, trace and compile the work for `options.seeds` seeds, as one program."""
+    if options.cache:
+        loop.use_compilation_cache()
+    init, step = (training if options.work == "derived" else search)(options)
+    keys = jax.random.split(jax.random.key(0), options.seeds)
+    state = jax.jit(loop.over_seeds(init, options.seeds))(keys)
+    levels = jax.tree.map(jnp.asarray, Levels(*batches(options)))
+    losses = jnp.zeros(options.seeds)
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(carry, count, levels):
+        def one(carry, count, levels):
+            return jax.lax.fori_loop(0, count, lambda _, carry: step(carry[0], levels), carry)
+
+        return loop.over_seeds(one, options.seeds)(carry, count, levels)
+
+    began = time.perf_counter()
+    lowered = advance.lower((state, losses), jnp.int32(1), levels)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    ended = time.perf_counter()
+    carry = [(state, losses)]
+
+    def run() -> float:
+        carry[0] = compiled(carry[0], jnp.int32(1), levels)
+        return float(carry[0][1].sum())
+
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights)) // options.seeds
+    memory = compiled.memory_analysis()
+    facts = {"buffers_mb": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1)}
+    return Job(run, parameters, traced - began, ended - traced, facts)
+
+
+def batches(options: Namespace) -> tuple[Batch, Batch]:
+    """Two batches of noise with labels."""
+    rng = np.random.default_rng(0)
+    shape, dtype = (options.batch, 32, 32, 3), jnp.dtype(options.dtype)
+    return tuple(
+        Batch(rng.standard_normal(shape, np.float32).astype(dtype), rng.integers(0, 10, options.batch)) for _ in "ab"
+    )
+
+
+def search(options: Namespace):
+    """(init, step) of a bilevel search."""
+    space = nasbench201.space() if options.work == "nasbench201" else darts.space()
+    body = Body(options.cells, options.channels, 10)
+    method = darts_method.method(order="second" if options.work == "darts-second" else "first")
+    network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
+    built = make_search(network, space.mix_shapes, method, SearchConfig(), steps=1000)
+
+    def step(state, levels):
+        state, metrics = built.step(state, levels)
+        return state, metrics.train_loss.astype(jnp.float32)
+
+    return built.init, step
+
+
+def training(options: Namespace):
+    """(init, step) of training DARTS_V2 with auxiliary head and drop-path."""
+    plan = RetrainConfig(epochs=2)
+    body = Body(options.cells, options.channels, 10, auxiliary=True)
+    network = functionalize(lambda rngs: Network(entry("DARTS_V2").genotype, darts.space(), body, rngs=rngs))
+    built = make_training(network, (options.cells, 8), plan, steps=1000)
+
+    def step(state, levels):
+        state, sums = built.step(state, levels.train, jax.random.fold_in(state.key, state.step))
+        return state, sums.loss
+
+    return built.init, step
