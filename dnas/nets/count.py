@@ -109,10 +109,8 @@ def multiply_adds(jaxpr: Any) -> int:
     total = 0
     for equation in jaxpr.eqns:
         name, settings = equation.primitive.name, equation.params
-        if name == "dnas_conv":
-            total += math.prod(equation.outvars[0].aval.shape[:-1]) * settings["multiply_adds"]
-        elif name == "dnas_depthwise_forward":
-            total += equation.outvars[0].aval.size * settings["size"][2] ** 2
+        if name in ("dnas_conv_forward", "dnas_depthwise_forward"):
+            total += math.prod(equation.outvars[0].aval.shape[:-1]) * settings["settings"].multiply_adds
         elif name == "dot_general":
             (axes, _), _ = settings["dimension_numbers"]
             contracted = math.prod(equation.invars[0].aval.shape[axis] for axis in axes)

@@ -12,119 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 
 from dnas.errors import UserError
 from dnas.nets import native
-from dnas.nets.depthwise import depthwise_conv
+from dnas.nets.conv import dense_conv, depthwise_conv
 from dnas.nets.functional import Deferred
 from dnas.nets.norm import EPSILON, normalise
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls this 0.1
-
-
-# Convolution, as a primitive of its own for two reasons, both XLA's on the CPU. Inside a loop only convolutions laid
-# out NHWC x HWIO -> NHWC are fast (others take 20 to 200 times longer), so both gradients are written in that layout.
-# And a grouped convolution is 30 times slower than its parts, so vmap over images and kernels together makes several.
-
-
-def _canonical(x, kernel, stride, pads, x_dilation=(1, 1), dilation=(1, 1)):
-    return jax.lax.conv_general_dilated(
-        x, kernel, stride, pads, x_dilation, dilation, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-def _conv(x, kernel, *, stride, padding, dilation, multiply_adds):
-    return _canonical(x, kernel, stride, [(p, p) for p in padding], dilation=(dilation, dilation))
-
-
-def _conv_shape(x, kernel, **settings):
-    out = jax.eval_shape(partial(_conv, **settings), x, kernel)
-    return jax.core.ShapedArray(out.shape, out.dtype)
-
-
-def _gradient_to_x(g, x_shape, kernel, *, stride, padding, dilation, multiply_adds):
-    """The gradient spread by the stride, convolved with the kernel turned by 180 degrees."""
-    pads = []
-    for axis in (0, 1):
-        reach = (kernel.shape[axis] - 1) * dilation
-        low = reach - padding[axis]
-        pads.append((low, x_shape[1 + axis] + reach - (g.shape[1 + axis] - 1) * stride[axis] - 1 - low))
-    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return _canonical(g, turned, (1, 1), pads, x_dilation=stride, dilation=(dilation, dilation))
-
-
-def _gradient_to_kernel(g, x, kernel_shape, *, stride, padding, dilation, multiply_adds):
-    """x convolved with the gradient as a kernel; batch and channels change places."""
-    pads = []
-    for axis in (0, 1):
-        reach = (kernel_shape[axis] - 1) * dilation + (g.shape[1 + axis] - 1) * stride[axis] + 1
-        pads.append((padding[axis], reach - x.shape[1 + axis] - padding[axis]))
-    x, g = x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)
-    return _canonical(x, g, (dilation, dilation), pads, dilation=stride).transpose(1, 2, 0, 3)
-
-
-def _batched_conv(args, axes, **settings):
-    (x, kernel), (x_axis, kernel_axis) = args, axes
-    if kernel_axis is None:  # more images
-        x = jnp.moveaxis(x, x_axis, 0)
-        y = conv_p.bind(x.reshape(-1, *x.shape[2:]), kernel, **settings)
-        return y.reshape(*x.shape[:2], *y.shape[1:]), 0
-    if x_axis is None:  # more output channels
-        kernel = jnp.moveaxis(kernel, kernel_axis, 3)
-        y = conv_p.bind(x, kernel.reshape(*kernel.shape[:3], -1), **settings)
-        return y.reshape(*y.shape[:3], *kernel.shape[3:]), 3
-    x, kernel = jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0)
-    return _conv_each(tuple(settings.items()), x, kernel), 0
-
-
-def _each(settings, x, kernel):
-    """Convolutions of x [M, B, H, W, C] with kernel [M, kh, kw, C, D], one after the other in one loop."""
-    return jax.lax.map(lambda pair: _conv(*pair, **dict(settings)), (x, kernel))
-
-
-def _conv_each_backward(settings, saved, g):
-    def one(row):
-        x, kernel, g = row
-        to_x = _gradient_to_x(g, x.shape, kernel, **dict(settings))
-        return to_x, _gradient_to_kernel(g, x, kernel.shape, **dict(settings))
-
-    return jax.lax.map(one, (*saved, g))
-
-
-_conv_each = jax.custom_vjp(_each, nondiff_argnums=(0,))
-# the forward rule does without the custom rule, so that a second derivative can pass through it
-_conv_each.defvjp(lambda settings, x, kernel: (_each(settings, x, kernel), (x, kernel)), _conv_each_backward)
-
-
-conv_p = Primitive("dnas_conv")
-conv_p.def_impl(jax.jit(_conv, static_argnames=("stride", "padding", "dilation", "multiply_adds")))
-conv_p.def_abstract_eval(_conv_shape)
-mlir.register_lowering(conv_p, mlir.lower_fun(_conv, multiple_results=False))
-ad.defbilinear(
-    conv_p,
-    lambda g, x, kernel, **settings: _gradient_to_x(g, x.aval.shape, kernel, **settings),
-    lambda g, x, kernel, **settings: _gradient_to_kernel(g, x, kernel.aval.shape, **settings),
-)
-batching.primitive_batchers[conv_p] = _batched_conv
-
-
-def dense_conv(
-    x: jax.Array, kernel: jax.Array, stride=(1, 1), padding=(0, 0), dilation: int = 1, multiply_adds: int = 0
-) -> jax.Array:
-    """Convolution of x [B, H, W, C_in] with kernel [kh, kw, C_in, C_out] and symmetric padding (pixels).
-
-    multiply_adds: what one output pixel costs when written as published; 0 for a plain dense kernel.
-    """
-    return conv_p.bind(
-        x,
-        kernel,
-        stride=tuple(stride),
-        padding=tuple(padding),
-        dilation=dilation,
-        multiply_adds=multiply_adds or kernel.size,
-    )
 
 
 def separable_conv(x: jax.Array, depthwise: jax.Array, pointwise: jax.Array, stride=1, dilation=1) -> jax.Array:

@@ -48,20 +48,30 @@ template <typename T> T* scratch(int which, int64_t size) {
 }
 
 struct Image {  // one image and where it lies in a padded copy
-  int64_t height, width, channels, low, spread, padded_height, padded_width;
+  int64_t height, width, channels, top, left, spread_h, spread_w, padded_height, padded_width;
 };
 
-// Copy an image into zeros: pixel (i, j) goes to (low + i * spread, low + j * spread), channels up to whole vectors.
+// Copy an image into zeros: pixel (i, j) goes to (top + i * spread_h, left + j * spread_w) if that is inside, channels
+// up to whole vectors.
 template <typename T>
-const T* pad(const T* image, const Image& s) {
+const T* pad(const T* image, const Image& s, int which = 0) {
   int64_t c = whole<T>(s.channels);
-  T* padded = scratch<T>(0, s.padded_height * s.padded_width * c);
+  T* padded = scratch<T>(which, s.padded_height * s.padded_width * c);
   std::memset(padded, 0, sizeof(T) * s.padded_height * s.padded_width * c);
   for (int64_t i = 0; i < s.height; ++i) {
-    T* row = padded + ((s.low + i * s.spread) * s.padded_width + s.low) * c;
+    int64_t to = s.top + i * s.spread_h;
+    if (to < 0 || to >= s.padded_height) continue;
+    T* row = padded + to * s.padded_width * c;
     const T* from = image + i * s.width * s.channels;
-    if (s.spread == 1 && c == s.channels) { std::memcpy(row, from, sizeof(T) * s.width * c); continue; }
-    for (int64_t j = 0; j < s.width; ++j) std::memcpy(row + j * s.spread * c, from + j * s.channels, sizeof(T) * s.channels);
+    if (s.spread_w == 1 && c == s.channels && s.left >= 0 && s.left + s.width <= s.padded_width) {
+      std::memcpy(row + s.left * c, from, sizeof(T) * s.width * c);
+      continue;
+    }
+    for (int64_t j = 0; j < s.width; ++j) {
+      int64_t column = s.left + j * s.spread_w;
+      if (column >= 0 && column < s.padded_width)
+        std::memcpy(row + column * c, from + j * s.channels, sizeof(T) * s.channels);
+    }
   }
   return padded;
 }
@@ -121,7 +131,7 @@ template <typename T>
 void forward(ffi::ThreadPool& pool, const T* x, Dims xs, const T* kernel, Dims ks, T* y, Dims ys, int64_t stride,
              int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
-  Image s{xs[2], xs[3], c, reach / 2, 1, xs[2] + reach, xs[3] + reach};
+  Image s{xs[2], xs[3], c, reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   parallel(pool, X * B, [&](int64_t task) {
     int64_t g = task / B, b = task % B;
     const T* padded = pad(x + task * xs[2] * xs[3] * c, s);
@@ -138,7 +148,7 @@ template <typename T>
 void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, T* x, Dims xs, int64_t stride,
           int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
-  Image s{gs[3], gs[4], c, reach / 2, stride, xs[2] + reach + stride, xs[3] + reach + stride};
+  Image s{gs[3], gs[4], c, reach / 2, reach / 2, stride, stride, xs[2] + reach + stride, xs[3] + reach + stride};
   parallel(pool, X * B, [&](int64_t task) {
     int64_t group = task / B, b = task % B;
     for (int64_t r = 0; r < R; ++r) {
@@ -178,7 +188,7 @@ template <typename T>
 void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, T* kernel, Dims ks, int64_t stride,
                int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1), size = R * k * k * c;
-  Image s{xs[2], xs[3], c, reach / 2, 1, xs[2] + reach, xs[3] + reach};
+  Image s{xs[2], xs[3], c, reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   std::vector<T> parts(X * B * size);
   parallel(pool, X * B, [&](int64_t task) {
     int64_t group = task / B, b = task % B;
@@ -203,6 +213,178 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
         T& total = kernel[group * size + i];
         T part = parts[(group * B + b) * size + i];
         total = b ? total + part : part;
+      }
+}
+
+// Dense convolution: images x [X, B, H, W, C], kernels [X, R, kh, kw, C, D], outputs y [X, R, B, H', W', D].
+
+struct Conv {
+  int64_t X, R, B, H, W, C, D, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation;
+  int64_t x_size() const { return H * W * C; }
+  int64_t y_size() const { return oh * ow * D; }
+  int64_t kernel_size() const { return kh * kw * C * D; }
+};
+
+// Every output pixel of an image times all columns of w [kh, kw, C, columns]; store(pixel, first column, vector).
+template <typename T, int N, int M, typename Store>
+void dense_block(const T* in, int64_t step, int64_t row, int64_t column, int64_t kh, int64_t kw, int64_t C, const T* w,
+                 int64_t columns, int64_t pixel, int64_t first, const Store& store) {
+  constexpr int lanes = Lanes<T>::count;
+  Vec<T> sums[N][M] = {};
+  for (int64_t u = 0; u < kh; ++u)
+    for (int64_t v = 0; v < kw; ++v) {
+      const T *a = in + u * row + v * column, *b = w + (u * kw + v) * C * columns + first;
+      for (int64_t c = 0; c < C; ++c, b += columns) {
+        Vec<T> weights[M];
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) weights[m] = load(b + m * lanes);
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n)
+#pragma GCC unroll 4
+          for (int m = 0; m < M; ++m) sums[n][m] += a[n * step + c] * weights[m];
+      }
+    }
+  for (int n = 0; n < N; ++n)
+    for (int m = 0; m < M; ++m) store(pixel + n, first + m * lanes, sums[n][m]);
+}
+
+template <typename T, typename Store>
+void dense(const T* in, int64_t padded_width, int64_t c, int64_t C, const T* w, int64_t columns, int64_t kh, int64_t kw,
+           int64_t stride_h, int64_t stride_w, int64_t dilation, int64_t oh, int64_t ow, const Store& store) {
+  constexpr int lanes = Lanes<T>::count;
+  int64_t row = dilation * padded_width * c, column = dilation * c, step = stride_w * c;
+  auto pixels = [&](auto number, int64_t i, int64_t j) {
+    constexpr int N = decltype(number)::value;
+    const T* at = in + (i * stride_h * padded_width + j * stride_w) * c;
+    int64_t b = 0;
+    for (; b + 3 * lanes <= columns; b += 3 * lanes)
+      dense_block<T, N, 3>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
+    for (; b + 2 * lanes <= columns; b += 2 * lanes)
+      dense_block<T, N, 2>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
+    for (; b < columns; b += lanes)
+      dense_block<T, N, 1>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
+  };
+  for (int64_t i = 0; i < oh; ++i) {
+    int64_t j = 0;
+    for (; j + 8 <= ow; j += 8) pixels(std::integral_constant<int, 8>(), i, j);
+    for (; j + 4 <= ow; j += 4) pixels(std::integral_constant<int, 4>(), i, j);
+    for (; j < ow; ++j) pixels(std::integral_constant<int, 1>(), i, j);
+  }
+}
+
+template <typename T>
+void put(T* to, const Vec<T>& value, int64_t live, bool add) {
+  if (live >= Lanes<T>::count) { at(to) = add ? load(to) + value : value; return; }
+  for (int64_t l = 0; l < live; ++l) to[l] = add ? to[l] + value[l] : value[l];
+}
+
+template <typename T>
+void conv_forward(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* kernel, T* y) {
+  int64_t d = whole<T>(s.D), columns = s.R * d, rows = s.kh * s.kw * s.C;
+  std::vector<T> wide(s.X * rows * columns);  // [X, kh, kw, C, R * d]: the kernels of one image side by side
+  for (int64_t g = 0; g < s.X; ++g)
+    for (int64_t r = 0; r < s.R; ++r)
+      for (int64_t i = 0; i < rows; ++i)
+        std::memcpy(&wide[(g * rows + i) * columns + r * d], kernel + ((g * s.R + r) * rows + i) * s.D, sizeof(T) * s.D);
+  Image image{s.H, s.W, s.C, s.pad_h, s.pad_w, 1, 1, (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation + 1,
+              (s.ow - 1) * s.stride_w + (s.kw - 1) * s.dilation + 1};
+  parallel(pool, s.X * s.B, [&](int64_t task) {
+    int64_t g = task / s.B, b = task % s.B;
+    const T* padded = pad(x + task * s.x_size(), image);
+    dense(padded, image.padded_width, whole<T>(s.C), s.C, wide.data() + g * rows * columns, columns, s.kh, s.kw,
+          s.stride_h, s.stride_w, s.dilation, s.oh, s.ow, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
+            int64_t r = column / d, first = column % d;
+            put(y + ((g * s.R + r) * s.B + b) * s.y_size() + pixel * s.D + first, value, s.D - first, false);
+          });
+  });
+}
+
+template <typename T>
+void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel, T* x) {
+  int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, window = s.kh * s.kw;
+  std::vector<T> turned(s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
+  for (int64_t g = 0; g < s.X * s.R; ++g)
+    for (int64_t k = 0; k < window; ++k)
+      for (int64_t i = 0; i < s.C; ++i)
+        for (int64_t j = 0; j < s.D; ++j)
+          turned[((g * window + k) * s.D + j) * c + i] = kernel[((g * window + window - 1 - k) * s.C + i) * s.D + j];
+  int64_t reach_h = (s.kh - 1) * s.dilation, reach_w = (s.kw - 1) * s.dilation;
+  Image image{s.oh, s.ow, s.D, reach_h - s.pad_h, reach_w - s.pad_w, s.stride_h, s.stride_w, s.H + reach_h, s.W + reach_w};
+  parallel(pool, s.X * s.B, [&](int64_t task) {
+    int64_t group = task / s.B, b = task % s.B;
+    for (int64_t r = 0; r < s.R; ++r) {
+      const T* padded = pad(g + ((group * s.R + r) * s.B + b) * s.y_size(), image);
+      dense(padded, image.padded_width, whole<T>(s.D), s.D, turned.data() + (group * s.R + r) * rows * c, c, s.kh, s.kw,
+            1, 1, s.dilation, s.H, s.W, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
+              put(x + task * s.x_size() + pixel * s.C + column, value, s.C - column, r > 0);
+            });
+    }
+  });
+}
+
+// out [C, d] += over a row of pixels: a [C] (outer) g [d]
+template <typename T, int N, int M>
+void outer_block(const T* a, int64_t step, const T* g, int64_t d, int64_t pixels, T* out) {
+  constexpr int lanes = Lanes<T>::count;
+  Vec<T> sums[N][M];
+  for (int n = 0; n < N; ++n)
+    for (int m = 0; m < M; ++m) sums[n][m] = load(out + n * d + m * lanes);
+  for (int64_t p = 0; p < pixels; ++p, a += step, g += d) {
+    Vec<T> gradient[M];
+#pragma GCC unroll 4
+    for (int m = 0; m < M; ++m) gradient[m] = load(g + m * lanes);
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n)
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m) sums[n][m] += a[n] * gradient[m];
+  }
+  for (int n = 0; n < N; ++n)
+    for (int m = 0; m < M; ++m) at(out + n * d + m * lanes) = sums[n][m];
+}
+
+template <typename T>
+void conv_to_kernel(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* g, T* kernel) {
+  constexpr int lanes = Lanes<T>::count;
+  int64_t c = whole<T>(s.C), d = whole<T>(s.D), window = s.kh * s.kw, size = s.R * window * s.C * d;
+  int64_t parts = std::min<int64_t>(s.B, 16);  // partial sums, over a fixed set of images each
+  std::vector<T> sums(s.X * parts * size);
+  Image image{s.H, s.W, s.C, s.pad_h, s.pad_w, 1, 1, (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation + 1,
+              (s.ow - 1) * s.stride_w + (s.kw - 1) * s.dilation + 1};
+  Image gradient{s.oh, s.ow, s.D, 0, 0, 1, 1, s.oh, s.ow};
+  parallel(pool, s.X * parts, [&](int64_t task) {
+    int64_t group = task / parts, part = task % parts;
+    for (int64_t b = part; b < s.B; b += parts) {
+      const T* padded = pad(x + (group * s.B + b) * s.x_size(), image);
+      for (int64_t r = 0; r < s.R; ++r) {
+        const T* from = g + ((group * s.R + r) * s.B + b) * s.y_size();
+        const T* rows = d == s.D ? from : pad(from, gradient, 2);
+        for (int64_t i = 0; i < s.oh; ++i)
+          for (int64_t k = 0; k < window; ++k) {
+            int64_t top = i * s.stride_h + k / s.kw * s.dilation, left = k % s.kw * s.dilation;
+            const T* a = padded + (top * image.padded_width + left) * c;
+            T* out = sums.data() + task * size + (r * window + k) * s.C * d;
+            auto block = [&](auto n, auto m, int64_t i0, int64_t j0) {
+              outer_block<T, decltype(n)::value, decltype(m)::value>(a + i0, s.stride_w * c, rows + i * s.ow * d + j0, d,
+                                                                    s.ow, out + i0 * d + j0);
+            };
+            auto columns = [&](auto n, int64_t i0) {
+              int64_t j = 0;
+              for (; j + 2 * lanes <= d; j += 2 * lanes) block(n, std::integral_constant<int, 2>(), i0, j);
+              for (; j < d; j += lanes) block(n, std::integral_constant<int, 1>(), i0, j);
+            };
+            int64_t n = 0;
+            for (; n + 8 <= s.C; n += 8) columns(std::integral_constant<int, 8>(), n);
+            for (; n < s.C; ++n) columns(std::integral_constant<int, 1>(), n);
+          }
+      }
+    }
+  });
+  for (int64_t group = 0; group < s.X; ++group)
+    for (int64_t i = 0; i < size / d; ++i)
+      for (int64_t j = 0; j < s.D; ++j) {
+        T total = 0;
+        for (int64_t part = 0; part < parts; ++part) total += sums[(group * parts + part) * size + i * d + j];
+        kernel[(group * size / d + i) * s.D + j] = total;
       }
 }
 
@@ -402,12 +584,12 @@ ffi::Error dispatch(const ffi::AnyBuffer& a, const Product& product) {
 
 #define HANDLER(name, function)                                                                              \
   ffi::Error name##_call(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> out, \
-                         int64_t stride, int64_t dilation) {                                                  \
+                         Dims stride, Dims, int64_t dilation) {                                               \
     return dispatch(a, [&](auto zero) {                                                                       \
       using T = decltype(zero);                                                                               \
       function<T>(pool, static_cast<const T*>(a.untyped_data()), a.dimensions(),                              \
                   static_cast<const T*>(b.untyped_data()), b.dimensions(),                                    \
-                  static_cast<T*>(out->untyped_data()), out->dimensions(), stride, dilation);                 \
+                  static_cast<T*>(out->untyped_data()), out->dimensions(), stride[0], dilation);                 \
     });                                                                                                       \
   }
 
@@ -424,6 +606,35 @@ template <typename T> std::vector<const T*> data(ffi::RemainingArgs args) {
 }
 using Buffer = ffi::AnyBuffer;
 using Out = ffi::Result<ffi::AnyBuffer>;
+
+Conv conv_of(Dims x, Dims kernel, Dims y, Dims stride, Dims padding, int64_t dilation) {
+  return {x[0], kernel[1], x[1], x[2], x[3], x[4], kernel[5], kernel[2], kernel[3], y[3], y[4],
+          stride[0], stride[1], padding[0], padding[1], dilation};
+}
+
+ffi::Error conv_forward_call(ffi::ThreadPool pool, Buffer x, Buffer kernel, Out y, Dims stride, Dims padding, int64_t dilation) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    Conv s = conv_of(x.dimensions(), kernel.dimensions(), y->dimensions(), stride, padding, dilation);
+    conv_forward<T>(pool, s, data<T>(x), data<T>(kernel), data<T>(y));
+  });
+}
+
+ffi::Error conv_to_x_call(ffi::ThreadPool pool, Buffer g, Buffer kernel, Out x, Dims stride, Dims padding, int64_t dilation) {
+  return dispatch(g, [&](auto zero) {
+    using T = decltype(zero);
+    Conv s = conv_of(x->dimensions(), kernel.dimensions(), g.dimensions(), stride, padding, dilation);
+    conv_to_x<T>(pool, s, data<T>(g), data<T>(kernel), data<T>(x));
+  });
+}
+
+ffi::Error conv_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out kernel, Dims stride, Dims padding, int64_t dilation) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    Conv s = conv_of(x.dimensions(), kernel->dimensions(), g.dimensions(), stride, padding, dilation);
+    conv_to_kernel<T>(pool, s, data<T>(x), data<T>(g), data<T>(kernel));
+  });
+}
 
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
   return dispatch(x, [&](auto zero) {
@@ -468,10 +679,13 @@ ffi::Error mix_to_values_call(ffi::ThreadPool pool, Buffer weights, Buffer g, ff
 }  // namespace
 
 #define BIND ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-#define DEPTHWISE BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride").Attr<int64_t>("dilation")
-XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_forward, forward_call, DEPTHWISE);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_to_x, to_x_call, DEPTHWISE);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_to_kernel, to_kernel_call, DEPTHWISE);
+#define CONV BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<Dims>("stride").Attr<Dims>("padding").Attr<int64_t>("dilation")
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_forward, forward_call, CONV);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_to_x, to_x_call, CONV);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_depthwise_to_kernel, to_kernel_call, CONV);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_forward, conv_forward_call, CONV);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_x, conv_to_x_call, CONV);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_kernel, conv_to_kernel_call, CONV);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());

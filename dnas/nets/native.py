@@ -25,6 +25,7 @@ from jax.interpreters import batching, mlir
 
 SOURCE = Path(__file__).with_name("native.cc")
 SYMBOLS = (
+    *("dnas_conv_forward", "dnas_conv_to_x", "dnas_conv_to_kernel"),
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
     *("dnas_norm_forward", "dnas_norm_backward"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),

@@ -18,76 +18,8 @@ def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
-def lax_conv(x, kernel, stride, padding, dilation):
-    pads = [(p, p) for p in padding]
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, stride, pads, None, (dilation, dilation), numbers)
-
-
 def assert_same(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12), a, b)
-
-
-# size, kernel, stride, padding, dilation: "same" padding for odd and even images, dilated, valid, more pad than needed
-CONVOLUTIONS = [
-    (8, (3, 3), (1, 1), (1, 1), 1),
-    (8, (3, 3), (2, 2), (1, 1), 1),
-    (7, (3, 3), (2, 2), (1, 1), 1),
-    (8, (5, 5), (2, 2), (4, 4), 2),
-    (7, (5, 5), (2, 2), (4, 4), 2),
-    (8, (3, 3), (1, 1), (2, 2), 2),
-    (3, (5, 5), (1, 1), (4, 4), 2),
-    (2, (2, 2), (1, 1), (0, 0), 1),
-    (9, (3, 3), (3, 3), (0, 0), 1),
-    (8, (1, 7), (1, 2), (0, 3), 1),
-    (8, (7, 1), (2, 1), (3, 0), 1),
-]
-
-
-@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation"), CONVOLUTIONS)
-def test_conv_is_laxs_with_both_gradients_and_their_derivatives(size, kernel, stride, padding, dilation):
-    x, w = normal(0, 2, size, size, 3), normal(1, *kernel, 3, 4)
-    settings = (stride, padding, dilation)
-    y = lax_conv(x, w, *settings)
-    g, dx, dw = normal(2, *y.shape), normal(3, *x.shape), normal(4, *w.shape)
-
-    def everything(conv):
-        def gradients(x, w):
-            return jax.vjp(lambda x, w: conv(x, w, *settings), x, w)[1](g)
-
-        return conv(x, w, *settings), gradients(x, w), jax.jvp(gradients, (x, w), (dx, dw))[1]
-
-    assert_same(jax.jit(lambda: everything(layers.dense_conv))(), jax.jit(lambda: everything(lax_conv))())
-
-
-@pytest.mark.parametrize("axes", [(None, 0), (0, None), (0, 0)])
-def test_conv_vmapped_is_a_loop(axes):
-    settings = ((2, 2), (1, 1), 1)
-    x = normal(0, 3, 2, 6, 6, 4) if axes[0] == 0 else normal(0, 2, 6, 6, 4)
-    w = normal(1, 3, 3, 3, 4, 5) if axes[1] == 0 else normal(1, 3, 3, 4, 5)
-
-    def loop(x, w):
-        pick = [lambda a, i: a[i], lambda a, i: a]
-        return jnp.stack(
-            [lax_conv(pick[axes[0] is None](x, i), pick[axes[1] is None](w, i), *settings) for i in range(3)]
-        )
-
-    def vmapped(x, w):
-        return jax.vmap(lambda x, w: layers.dense_conv(x, w, *settings), axes)(x, w)
-
-    g = normal(2, *loop(x, w).shape)
-    tangents = normal(3, *x.shape), normal(4, *w.shape)
-
-    def everything(f):
-        def gradients(x, w):
-            return jax.vjp(f, x, w)[1](g)
-
-        return f(x, w), gradients(x, w), jax.jvp(gradients, (x, w), tangents)[1]
-
-    assert_same(jax.jit(lambda: everything(vmapped))(), jax.jit(lambda: everything(loop))())
-    square = jax.grad(lambda w: sum(jnp.sum(part**2) for part in jax.vjp(vmapped, x, w)[1](g)))  # reverse over reverse
-    expected = jax.grad(lambda w: sum(jnp.sum(part**2) for part in jax.vjp(loop, x, w)[1](g)))
-    assert_same(jax.jit(square)(w), jax.jit(expected)(w))
 
 
 def test_separable_conv_is_depthwise_then_pointwise():
