@@ -13,6 +13,7 @@ import numpy as np
 from dnas import loop
 from dnas.config import RetrainConfig, SearchConfig
 from dnas.methods import darts as darts_method
+from dnas.nets import native
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
@@ -36,6 +37,7 @@ class Job(NamedTuple):
 
 def prepare(options: Namespace) -> Job:
     """Build, trace and compile the work for `options.seeds` seeds, as one program."""
+    native.keep_memory()
     if options.cache:
         loop.use_compilation_cache()
     init, step = (training if options.work == "derived" else search)(options)

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from dnas.errors import UserError
+from dnas.nets import native
 from dnas.records import Run
 from dnas.types import Tree
 
@@ -163,6 +164,12 @@ def say(text: str, quiet: bool = False) -> None:
     """Print above the progress bar."""
     if not quiet:
         console.print(text, highlight=False, soft_wrap=True)
+
+
+def prepare_process() -> None:
+    """Settings of a process that searches or trains; call it before JAX computes anything."""
+    native.keep_memory()
+    use_compilation_cache()
 
 
 def use_compilation_cache() -> None:

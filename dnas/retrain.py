@@ -97,7 +97,7 @@ def run(
         )
     if config.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    loop.use_compilation_cache()
+    loop.prepare_process()
     job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
     folder = Path(out) if out is not None else default_folder(config)
     opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())

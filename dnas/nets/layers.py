@@ -37,6 +37,8 @@ def separable_conv(x: jax.Array, depthwise: jax.Array, pointwise: jax.Array, str
 
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """1x1 convolution of x [..., C_in] with kernel [C_in, C_out]: a matrix product."""
+    if x.ndim == 4 and native.supports(x, kernel):
+        return dense_conv(x, kernel[None, None])
     return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
 

@@ -94,6 +94,22 @@ def supports(*arrays: jax.Array) -> bool:
     return available() and all(a.dtype in (jnp.float32, jnp.float64) for a in arrays)
 
 
+def keep_memory() -> None:
+    """Let this process keep the memory that it frees (glibc only).
+
+    XLA gives all buffers of a step back when the step is done. Without this the system zeroes the same gigabyte anew
+    for every step, a tenth of the time. Call it before JAX starts its threads.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    arena_max, mmap_max, trim_threshold = -8, -4, -1
+    mallopt(arena_max, 1)
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+
+
 def compiler() -> str | None:
     """The C++ compiler of this machine: $CXX, else the usual names."""
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")

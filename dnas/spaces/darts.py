@@ -123,7 +123,9 @@ class Stage(nnx.Module):
             return (s1, out), moments
 
         nothing = jnp.zeros((*first0.shape[:-1], self.width), first0.dtype)
-        carry, moments = jax.lax.scan(body, (nothing, nothing), (jnp.arange(self.count), tuple(xs), argument))
+        rows = jnp.arange(self.count), tuple(xs), argument
+        # two cells per turn: half of what the backward pass needs is then not copied into and out of stacks
+        carry, moments = jax.lax.scan(body, (nothing, nothing), rows, unroll=2)
         for module, seen, k in zip(modules, moments, lacking, strict=True):
             if module is not None:
                 nnx.update(module, jax.tree.map(lambda leaf, k=k: leaf[k:], seen))

@@ -94,7 +94,8 @@ class Backbone(nnx.Module):
             cell = nnx.merge(graphdef, state)
             return cell([x], extra), nnx.as_pure(nnx.state(cell, nnx.BatchStat))
 
-        scan = looped_scan if self.loop else jax.lax.scan
+        # unrolled, what the backward pass needs is not copied into and out of stacks; compiling takes little longer
+        scan = looped_scan if self.loop else partial(jax.lax.scan, unroll=min(self.cells, 5))
         count = jax.numpy.arange(self.cells)  # a cell of pools and skips has nothing else to scan over
         x, moments = scan(body, x, (nnx.as_pure(state), argument, count))
         nnx.update(stage, moments)

@@ -1,0 +1,67 @@
+"""Normalisation by the batch against its formula in float64, native and by XLA, to the second derivative."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dnas.nets import native
+from dnas.nets.norm import EPSILON, normalise
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(params=["native", "xla"], autouse=True)
+def kernels(request, monkeypatch):
+    if request.param == "xla":
+        monkeypatch.setattr(native, "available", lambda: False)
+
+
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def formula(x):
+    mean = x.mean((0, 1, 2))
+    variance = jnp.square(x - mean).mean((0, 1, 2))
+    return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
+
+
+def assert_same(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11), a, b)
+
+
+# parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums
+@pytest.mark.parametrize("shape", [(2, 3, 4, 3), (2, 5, 5, 10), (3, 40, 30, 8)], ids=str)
+def test_values_and_derivatives(shape):
+    x, dx, g = 3 + 2 * normal(0, *shape), normal(1, *shape), normal(2, *shape)
+
+    def everything(f):
+        def gradient(x):
+            return jax.grad(lambda x: jnp.sum(jnp.sin(f(x)[0]) * g))(x)
+
+        def square(x):  # reverse over reverse
+            return jax.grad(lambda x: jnp.sum(gradient(x) ** 2))(x)
+
+        return f(x), gradient(x), jax.jvp(gradient, (x,), (dx,))[1], square(x)
+
+    assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula))())
+
+
+def test_vmapped_is_a_loop():
+    x = normal(0, 3, 2, 4, 4, 5)
+
+    def gradient(x):
+        return jax.grad(lambda x: jnp.sum(jnp.sin(normalise(x)[0])))(x)
+
+    assert_same(jax.vmap(gradient)(x), jnp.stack([gradient(row) for row in x]))
+
+
+def test_large_means_cost_no_digits():
+    x = normal(0, 4, 16, 16, 3).astype(jnp.float32)
+    shifted = normalise(x + 1000)[2]
+    np.testing.assert_allclose(shifted, x.var((0, 1, 2)), rtol=1e-3)
