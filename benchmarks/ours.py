@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import loop
+from dnas import devices, loop
 from dnas.config import RetrainConfig, SearchConfig
 from dnas.methods import darts as darts_method
 from dnas.nets import native
@@ -42,7 +42,8 @@ def prepare(options: Namespace) -> Job:
         loop.use_compilation_cache()
     init, step = (training if options.work == "derived" else search)(options)
     keys = jax.random.split(jax.random.key(0), options.seeds)
-    state = jax.jit(loop.over_seeds(init, options.seeds))(keys)
+    layout = devices.layout(options.seeds, options.batch)
+    state = layout.jit(layout.over_seeds(init))(keys)
     levels = jax.tree.map(jnp.asarray, Levels(*batches(options)))
     losses = jnp.zeros(options.seeds)
 
@@ -51,7 +52,7 @@ def prepare(options: Namespace) -> Job:
         def one(carry, count, levels):
             return jax.lax.fori_loop(0, count, lambda _, carry: step(carry[0], levels), carry)
 
-        return loop.over_seeds(one, options.seeds)(carry, count, levels)
+        return layout.over_seeds(one)(carry, count, levels)
 
     began = time.perf_counter()
     lowered = advance.lower((state, losses), jnp.int32(1), levels)
@@ -82,7 +83,7 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
     space = nasbench201.space() if options.work == "nasbench201" else darts.space()
-    body = Body(options.cells, options.channels, 10)
+    body = Body(options.cells, options.channels, 10, remat=options.remat)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
     built = make_search(network, space.mix_shapes, method, SearchConfig(), steps=1000)

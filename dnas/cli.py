@@ -74,6 +74,8 @@ class Search:
     """Go on with the run in --out."""
     quiet: Flag = False
     """No progress bar, no headline."""
+    profile: Annotated[str | None, _optional("DIR")] = None
+    """Write a trace of a few steps into this folder, for TensorBoard or Perfetto."""
     config: Annotated[Config, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
 
@@ -173,7 +175,7 @@ def search(options: Search) -> None:
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the run folder to go on with.")
-    result = run(options.config, options.out, resume=options.resume, quiet=options.quiet)
+    result = run(options.config, options.out, resume=options.resume, quiet=options.quiet, profile=options.profile)
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     print(f"\n{to_text(result.genotype)}")

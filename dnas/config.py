@@ -78,6 +78,8 @@ class SearchConfig:
     """Channels of the first cell."""
     valid_portion: float = 0.5
     """Part of the train set that trains the alphas."""
+    remat: bool = False
+    """Compute the inside of every cell again in the backward pass: less memory, more time."""
     order: Literal["alphas_first", "weights_first"] = "alphas_first"
     """Which level steps first."""
     weights: WeightConfig = field(default_factory=WeightConfig)
@@ -97,6 +99,8 @@ class RetrainConfig:
     """Cells of the network (NAS-Bench-201: cells per stage)."""
     channels: int = 36
     """Channels of the first cell."""
+    remat: bool = False
+    """Compute the inside of every cell again in the backward pass: less memory, more time."""
     stem: Literal["cifar", "imagenet"] = "cifar"
     """Stem: one convolution, or three of stride 2."""
     auxiliary: float = 0.4

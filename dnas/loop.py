@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from dnas import devices
 from dnas.errors import UserError
 from dnas.nets import native
 from dnas.records import Run
@@ -44,7 +45,7 @@ class Progress(NamedTuple):
     bad_step: jax.Array
 
 
-Advance = Callable[[Progress, jax.Array], Progress]  # (progress, number of steps) -> progress
+Advance = Callable[[Progress, Any], Progress]  # (progress, number of steps) -> progress
 Finish = Callable[[int, Progress], float | None]  # after epoch (counted from 1): log; the metric to keep the best by
 
 
@@ -60,23 +61,6 @@ def accumulate(progress: Progress, state: Any, metrics: Any, losses: list[jax.Ar
     return Progress(state, jax.tree.map(jnp.add, progress.sums, metrics), bad)
 
 
-def over_seeds(function: Callable[..., Any], seeds: int) -> Callable[..., Any]:
-    """Lift a function of one seed's tree to trees with the seeds as first axis, in one program.
-
-    vmap on an accelerator; on the CPU one after the other, because there vmap over kernels is slower than a loop.
-    """
-
-    def lifted(trees, *shared):
-        if seeds == 1:
-            one = function(jax.tree.map(lambda leaf: leaf[0], trees), *shared)
-            return jax.tree.map(lambda leaf: leaf[None], one)
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda tree: function(tree, *shared), trees)
-        return jax.vmap(lambda tree: function(tree, *shared))(trees)
-
-    return lifted
-
-
 def drive(
     run: Run,
     progress: Progress,
@@ -88,13 +72,15 @@ def drive(
     title: str,
     command: str = "search",
     quiet: bool = False,
+    profile: Path | None = None,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
+    profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
     Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
     """
     total, every = epochs * steps_per_epoch, run.config.checkpoint_epochs
-    step, count = int(progress.state.step.max()), 1
+    step, count, chunk = int(devices.fetch(progress.state.step).max()), 1, 0
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -105,7 +91,7 @@ def drive(
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=quiet or not console.is_terminal,
+        disable=quiet or not console.is_terminal or not devices.is_first_host(),
     )
     with _stop_signals() as stopped, bar:
         task = bar.add_task(title, total=total, completed=step, note="compiling")
@@ -113,12 +99,15 @@ def drive(
             in_epoch = steps_per_epoch - step % steps_per_epoch
             began = time.perf_counter()
             taken = min(count, in_epoch)
-            progress = advance(progress, jnp.int32(taken))
-            bad = int(progress.bad_step.max())  # waits for the device
+            with _traced(profile if chunk == 1 else None):
+                progress = advance(progress, np.int32(taken))
+                bad = int(devices.fetch(progress.bad_step).max())  # waits for the device
+            chunk += 1
             if bad >= 0:
                 raise _not_finite(run, bad, steps_per_epoch)
             seconds = (time.perf_counter() - began) / taken
             count = 2 if step == 0 else max(1, min(round(CHUNK_SECONDS / seconds), 4 * count))
+            count, stop = devices.agree(count, stopped())
             step += taken
             bar.update(task, completed=step, note=f"epoch {1 + (step - 1) // steps_per_epoch}/{epochs}")
             if step % steps_per_epoch == 0:
@@ -127,7 +116,7 @@ def drive(
                 progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
                 if epoch % every == 0 or epoch == epochs:
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch}, metric)
-            if stopped() and step < total:
+            if stop and step < total:
                 run.checkpoint(step, progress, {"step": step, "epoch": step // steps_per_epoch}, None)
                 raise Interrupted(
                     f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}"
@@ -162,13 +151,14 @@ def typed_command() -> str:
 
 def say(text: str, quiet: bool = False) -> None:
     """Print above the progress bar."""
-    if not quiet:
+    if not quiet and devices.is_first_host():
         console.print(text, highlight=False, soft_wrap=True)
 
 
 def prepare_process() -> None:
     """Settings of a process that searches or trains; call it before JAX computes anything."""
     native.keep_memory()
+    devices.join_hosts()
     use_compilation_cache()
 
 
@@ -201,6 +191,17 @@ def _not_finite(run: Run, step: int, steps_per_epoch: int) -> UserError:
         f"The loss became NaN or infinite at step {step} (epoch {1 + step // steps_per_epoch}). {kept} "
         "Try a smaller learning rate or a tighter clip."
     )
+
+
+@contextmanager
+def _traced(folder: Path | None) -> Iterator[None]:
+    """Profile what happens inside, if there is a folder for it."""
+    if folder is None:
+        yield
+        return
+    with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+        yield
+    say(f"Profile: tensorboard --logdir {quoted(folder)}, or open the .json.gz file below it in Perfetto.")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import __version__
+from dnas import __version__, devices
 from dnas.config import Config, differences, load, to_dict
 from dnas.errors import UserError
 from dnas.types import Mix, Tree
@@ -52,6 +52,9 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 def create(folder: str | Path, config: Config, command: str = "") -> "Run":
     """A new run folder. Errors: `UserError` if the folder holds something already or cannot be written."""
     folder = Path(folder)
+    if not devices.is_first_host():
+        devices.wait("run folder")
+        return Run(folder, config)
     if folder.exists() and (not folder.is_dir() or any(not f.name.startswith(".") for f in folder.iterdir())):
         raise UserError(
             f"{folder} already exists and is not empty: continue it with --resume, or choose another --out."
@@ -60,6 +63,7 @@ def create(folder: str | Path, config: Config, command: str = "") -> "Run":
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write(folder / "config.json", _json(to_dict(config)))  # first: a folder with a config can be resumed
         atomic_write(folder / "environment.json", _json(_environment(command) | {"resumed": []}))
+    devices.wait("run folder")
     return Run(folder, config)
 
 
@@ -78,12 +82,16 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
             f"{folder} was made with another config ({'; '.join(changed)}): "
             "resume it without these options, or choose another --out."
         )
+    if not devices.is_first_host():
+        devices.wait("run folder")
+        return Run(folder, saved)
     with _storage(folder):
         environment = _read_json(folder / "environment.json") or _environment(command) | {"resumed": []}
         environment["resumed"] = [*environment.get("resumed", []), _environment(command)]
         atomic_write(folder / "environment.json", _json(environment))
         for name in ROW_FILES:
             _cut(folder / name)
+    devices.wait("run folder")
     return Run(folder, saved)
 
 
@@ -125,7 +133,10 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
 
 
 class Run:
-    """An open run folder; made by `create` or `resume`. Use it in a `with` statement, or call `close`."""
+    """An open run folder; made by `create` or `resume`. Use it in a `with` statement, or call `close`.
+
+    Of several hosts the first writes; on the others everything that writes does nothing.
+    """
 
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
@@ -134,6 +145,7 @@ class Run:
         self._events: Any = None
         self._manager: Any = None
         self._metrics: dict[int, float] = {}  # of the checkpoints that exist, by step
+        self._writes = devices.is_first_host()
 
     def __enter__(self) -> "Run":
         return self
@@ -151,6 +163,8 @@ class Run:
 
         `row` has a `step`; numpy and jax scalars are welcome; a number that is not finite becomes null.
         """
+        if not self._writes:
+            return
         plain = _plain(row)
         self._append("metrics.jsonl", plain)
         suffix = f"/seed_{plain['seed']}" if self.config.seeds > 1 and "seed" in plain else ""
@@ -162,6 +176,8 @@ class Run:
 
     def log_mix(self, step: int, mix: Mix, space: Any, epoch: int | None = None) -> None:
         """Record mixing weights {kind: [E, O] or [S, E, O]}; TensorBoard: `mix/normal/2<-0/skip_connect`."""
+        if not self._writes:
+            return
         several = {kind: np.asarray(mix[kind], np.float32) for kind in space.cells}
         several = {kind: values if values.ndim == 3 else values[None] for kind, values in several.items()}
         count = len(next(iter(several.values())))
@@ -180,14 +196,18 @@ class Run:
         """A text for TensorBoard (Markdown)."""
         from tensorboardX import summary
 
-        self._event(step, summary.text(tag, text))
+        if self._writes:
+            self._event(step, summary.text(tag, text))
 
     def data(self, facts: dict[str, Any]) -> None:
         """Describe the data set in data.json: name, sizes, source, licence, whatever a reader should know."""
-        atomic_write(self.folder / "data.json", _json(facts))
+        if self._writes:
+            atomic_write(self.folder / "data.json", _json(facts))
 
     def genotype(self, epoch: int, genotypes: list[dict[str, Any]]) -> None:
         """Write the genotypes (one per seed) of an epoch, and as the latest."""
+        if not self._writes:
+            return
         text = _json(genotypes if len(genotypes) > 1 else genotypes[0])
         with _storage(self.folder):
             (self.folder / "genotypes").mkdir(exist_ok=True)
@@ -202,6 +222,8 @@ class Run:
         """
         step = int(step)
         table, data = _pack(state)
+        if not self._writes:
+            return
         metric = None if metric is None or not math.isfinite(metric) else float(metric)
         about = {
             "extra": _plain(extra),
@@ -251,14 +273,16 @@ class Run:
                 reason = str(error).strip().partition("\n")[0][:120]
                 _warn(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}).")
                 continue
-            if damaged:
+            if damaged and self._writes:
                 self._set_aside(damaged)
                 _warn(f"continuing from step {step} instead.")
-            self._cut_back(about["row_bytes"], about["genotype_epoch"], step + 1)
+            if self._writes:
+                self._cut_back(about["row_bytes"], about["genotype_epoch"], step + 1)
             return state, about["extra"]
         if damaged:
             raise UserError(f"No checkpoint in {self.folder} can be read: start again with another --out.")
-        self._cut_back({}, None, 0)
+        if self._writes:
+            self._cut_back({}, None, 0)
         return None
 
     def best(self, target: Tree) -> tuple[Tree, dict[str, Any]] | None:
@@ -326,8 +350,9 @@ class Run:
 
             options = ocp.CheckpointManagerOptions(
                 enable_async_checkpointing=False,  # a step counts as saved only when it is
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=self._writes,
                 preservation_policy=_LastTwoAndBest(self._metrics),
+                multiprocessing_options=_alone(ocp),
             )
             directory = (self.folder / "checkpoints").absolute()
             self._manager = ocp.CheckpointManager(directory, options=options)
@@ -386,6 +411,16 @@ class Run:
         return [int(path.stem.partition("_")[2]) for path in (self.folder / "genotypes").glob("epoch_*.json")]
 
 
+def _alone(ocp: Any) -> Any:
+    """What keeps orbax from waiting for the other hosts: states are whole on each, and only the first one saves."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    here = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"host{here}"
+    )
+
+
 class _LastTwoAndBest:
     """Which checkpoints orbax keeps (its `PreservationPolicy`)."""
 
@@ -411,7 +446,7 @@ def _pack(state: Tree) -> tuple[list[list[Any]], np.ndarray]:
         ]
         for path, leaf in named
     ]
-    arrays = jax.device_get([jax.random.key_data(leaf) if _is_key(leaf) else leaf for _, leaf in named])
+    arrays = devices.fetch([jax.random.key_data(leaf) if _is_key(leaf) else leaf for _, leaf in named])
     flat = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays]
     return table, np.concatenate(flat) if flat else np.empty(0, np.uint8)
 

@@ -8,7 +8,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 import optax
 
 from dnas import data as datasets
-from dnas import find, loop, records, report
+from dnas import devices, find, loop, records, report
 from dnas.config import Config, RetrainConfig
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
@@ -86,6 +85,7 @@ def run(
     data: a `Dataset` or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
+    loop.prepare_process()
     space = find.resolve("space", config.space)
     check(genotype, space)
     dataset = datasets.load(config.data if data is None else data)
@@ -97,7 +97,6 @@ def run(
         )
     if config.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    loop.prepare_process()
     job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
     folder = Path(out) if out is not None else default_folder(config)
     opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
@@ -132,32 +131,31 @@ class _Job:
         self.steps = -(-len(splits.train_x) // plan.batch_size)
         auxiliary = plan.auxiliary > 0 and space.has_auxiliary
         classes = len(splits.classes)
-        body = Body(plan.cells, plan.channels, classes, splits.train_x.shape[-1], plan.stem, auxiliary)
+        channels = splits.train_x.shape[-1]
+        body = Body(plan.cells, plan.channels, classes, channels, plan.stem, auxiliary, remat=plan.remat)
         edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         self.network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
         self.training = make_training(self.network, edges, plan, self.steps)
         self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
         self.dtype = jnp.dtype(config.dtype)
-        self.arrays = jax.device_put((splits.train_x, splits.train_y))
+        self.layout = layout = devices.layout(config.seeds, plan.batch_size)
+        self.arrays = layout.replicate((splits.train_x, splits.train_y))
         self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
         test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
-        self.test_batches = jax.device_put(test)
+        self.test_batches = layout.replicate(test)
         self.accuracies: list[float] = []
 
-        @partial(jax.jit, donate_argnums=0)
-        def advance(progress, count, arrays):
-            return loop.over_seeds(self._advance, config.seeds)(progress, count, arrays)
-
-        @jax.jit
         def evaluate(state, batches):
-            return loop.over_seeds(self._evaluate, config.seeds)((state.weights, state.stats), batches)
+            return layout.over_seeds(self._evaluate)((state.weights, state.stats), batches)
 
-        self.advance, self.evaluate = advance, evaluate
+        self.init = layout.jit(self._init)
+        self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = layout.jit(evaluate)
 
     def go(self, record: records.Run, resume: bool) -> Result:
         config, self.record = self.config, record
-        found = self.record.restore(jax.eval_shape(self._init)) if resume else None
-        progress = jax.jit(self._init)() if found is None else found[0]
+        found = self.record.restore(self.layout.placed(jax.eval_shape(self._init))) if resume else None
+        progress = self.init() if found is None else found[0]
         layers = jax.eval_shape(self.network.init, jax.random.key(0))[0]
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(layers))
         loop.say(
@@ -177,15 +175,16 @@ class _Job:
             quiet=self.quiet,
         )
         if not self.accuracies:  # resumed after the last epoch
-            self.accuracies = [float(a) for a in self.evaluate(progress.state, self.test_batches)[0]]
-        diagram.draw(self.genotype, self.record.folder / "cells.png")
-        report.page(self.record.folder)
+            self.accuracies = [float(a) for a in devices.fetch(self.evaluate(progress.state, self.test_batches))[0]]
+        if devices.is_first_host():
+            diagram.draw(self.genotype, self.record.folder / "cells.png")
+            report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.accuracies), self.parameters)
 
     def _init(self) -> loop.Progress:
         keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
         zero = jnp.zeros(self.config.seeds)
-        return loop.start(loop.over_seeds(self.training.init, self.config.seeds)(keys), Sums(zero, zero))
+        return loop.start(self.layout.over_seeds(self.training.init)(keys), Sums(zero, zero))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
@@ -200,7 +199,7 @@ class _Job:
             state = progress.state
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
             rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            batch = Batch(augment(keys[0], x[rows], *self.moments, **options), y[rows])
+            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *self.moments, **options), y[rows]))
             state, sums = self.training.step(state, batch, keys[1])
             return loop.accumulate(progress, state, sums, [sums.loss])
 
@@ -223,9 +222,9 @@ class _Job:
         return tuple(sums / batches[2].sum())
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
-        accuracies, top5, losses = self.evaluate(progress.state, self.test_batches)
+        accuracies, top5, losses = devices.fetch(self.evaluate(progress.state, self.test_batches))
         self.accuracies = [float(a) for a in accuracies]
-        step, sums = epoch * self.steps, jax.tree.map(np.asarray, progress.sums)
+        step, sums = epoch * self.steps, devices.fetch(progress.sums)
         for i in range(self.config.seeds):
             self.record.log(
                 {

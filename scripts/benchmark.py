@@ -75,6 +75,7 @@ def main() -> int:
     one.add_argument("--steps", type=int, default=5)
     one.add_argument("--seeds", type=int, default=1, help="searches in one program (ours only)")
     one.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    one.add_argument("--remat", action="store_true", help="rematerialise every cell (ours only)")
     one.add_argument("--variant", choices=VARIANTS, default="channels_last", help="of PyTorch")
     one.add_argument("--cache", action="store_true", help="with the persistent compilation cache (ours only)")
     one.add_argument("--json", action="store_true", help="print one JSON line")
@@ -142,7 +143,7 @@ def alone(options: argparse.Namespace) -> None:
     job, facts = prepare(options)
     seconds = timed(job, options.steps)
     result = {
-        **{name: getattr(options, name) for name in ("work", "cells", "channels", "batch", "seeds", "dtype")},
+        **{name: getattr(options, name) for name in ("work", "cells", "channels", "batch", "seeds", "dtype", "remat")},
         **facts,
         "median_seconds": statistics.median(seconds),
         "seconds": seconds,

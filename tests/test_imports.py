@@ -40,6 +40,7 @@ ROOMS = (
     "dnas.search.discretise",
     "dnas.search.bilevel",
     "dnas.methods dnas.methods.*",
+    "dnas.devices",
     "dnas.records",
     "dnas.report",
     "dnas.loop",

@@ -113,3 +113,8 @@ def looped_scan(body: Callable[..., Any], carry: Any, xs: Any) -> tuple[Any, Any
         carry, y = body(carry, jax.tree.map(lambda leaf, i=i: leaf[i], xs))
         ys.append(y)
     return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)
+
+
+def rematerialised(wanted: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a pure function: its inside is computed again in the backward pass, where that is wanted."""
+    return jax.checkpoint if wanted else lambda function: function

@@ -37,8 +37,8 @@ FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-w", "-ffp-contract=fast")
 @cache
 def available() -> bool:
     """Whether the kernels are there for this process; builds and registers them at the first call."""
-    if os.environ.get("DNAS_NATIVE", "1") == "0" or jax.default_backend() != "cpu":
-        return False
+    if os.environ.get("DNAS_NATIVE", "1") == "0" or jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return False  # XLA knows how to split its own operations over devices, but not these
     try:
         library = ctypes.CDLL(str(_built()))
     except (OSError, subprocess.SubprocessError):

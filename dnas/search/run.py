@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import data as datasets
-from dnas import find, loop, records, report
+from dnas import devices, find, loop, records, report
 from dnas.config import Config
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
@@ -43,27 +42,34 @@ class Result:
 
 
 def run(
-    config: Config, out: str | Path | None = None, *, data: Any = None, resume: bool = False, quiet: bool = False
+    config: Config,
+    out: str | Path | None = None,
+    *,
+    data: Any = None,
+    resume: bool = False,
+    quiet: bool = False,
+    profile: str | Path | None = None,
 ) -> Result:
     """Search as the config says, in the folder `out` (default: runs/ and a name made of the config and the time).
 
     data: a `Dataset` or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
+    profile: a folder for a trace of a few steps.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
+    loop.prepare_process()
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, config.search.valid_portion, config.seed % 2**32)
     check_sizes(config, splits)
     if config.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    loop.prepare_process()
     job = _Job(config, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
     folder = Path(out) if out is not None else default_folder(config)
     opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
     with opened as record:
         sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x)}
         record.data({"name": splits.name, "note": splits.note} | sizes)
-        return job.go(record, resume)
+        return job.go(record, resume, None if profile is None else Path(profile))
 
 
 def check_sizes(config: Config, splits: datasets.Splits) -> None:
@@ -90,32 +96,30 @@ class _Job:
         self.config, self.space, self.method, self.splits, self.quiet = config, space, method, splits, quiet
         search = config.search
         self.steps = -(-len(splits.train_x) // search.batch_size)
-        body = Body(search.cells, search.channels, len(splits.classes), splits.train_x.shape[-1])
+        body = Body(search.cells, search.channels, len(splits.classes), splits.train_x.shape[-1], remat=search.remat)
         self.network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
         self.search: Search = make_search(self.network, space.mix_shapes, method, search, self.steps)
-        self.arrays = jax.device_put((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
+        self.layout = layout = devices.layout(config.seeds, search.batch_size)
+        self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
         self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
         self.dtype = jnp.dtype(config.dtype)
         self.genotypes: list[Genotype] = []
         self.accuracies: list[float] = []
 
-        @partial(jax.jit, donate_argnums=0)
-        def advance(progress, count, arrays):
-            return loop.over_seeds(self._advance, config.seeds)(progress, count, arrays)
-
-        @jax.jit
         def evaluate(state, mix, batches):
-            return loop.over_seeds(self._evaluate, config.seeds)((state.weights, state.stats, mix), batches)
+            return layout.over_seeds(self._evaluate)((state.weights, state.stats, mix), batches)
 
-        @jax.jit
-        def mixes(state):
-            return loop.over_seeds(lambda s: self.search.mix(s.alphas, s.key, s.step), config.seeds)(state)
+        def mix(state):
+            return self.search.mix(state.alphas, state.key, state.step)
 
         valid = loop.padded_batches(splits.valid_x, splits.valid_y, min(EVALUATION_BATCH, len(splits.valid_x)))
-        self.valid_batches = jax.device_put(valid)
-        self.advance, self.evaluate, self.mixes = advance, evaluate, mixes
+        self.valid_batches = layout.replicate(valid)
+        self.init = layout.jit(self._init)
+        self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = layout.jit(evaluate)
+        self.mixes = layout.jit(layout.over_seeds(mix))
 
-    def go(self, record: records.Run, resume: bool) -> Result:
+    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         config, self.record = self.config, record
         progress = self._restored(resume)
         loop.say(self._headline(), self.quiet)
@@ -129,6 +133,7 @@ class _Job:
             title=f"search {config.method}",
             command="search",
             quiet=self.quiet,
+            profile=profile,
         )
         if not self.genotypes:  # resumed after the last epoch
             self._discretise(progress.state)
@@ -137,14 +142,14 @@ class _Job:
 
     def _init(self) -> loop.Progress:
         keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
-        state = loop.over_seeds(self.search.init, self.config.seeds)(keys)
+        state = self.layout.over_seeds(self.search.init)(keys)
         zero = jnp.zeros(self.config.seeds, state.alphas[next(iter(state.alphas))].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
     def _restored(self, resume: bool) -> loop.Progress:
-        found = self.record.restore(jax.eval_shape(self._init)) if resume else None
+        found = self.record.restore(self.layout.placed(jax.eval_shape(self._init))) if resume else None
         if found is None:
-            return jax.jit(self._init)()
+            return self.init()
         progress, extra = found
         loop.say(f"Resuming at step {extra['step']}.", self.quiet)
         return progress
@@ -162,7 +167,7 @@ class _Job:
         def batch(x, y, order, step, key):
             rows = jax.lax.dynamic_slice_in_dim(order, (step % self.steps) * size, size)
             options: dict[str, Any] = {**dataclasses.asdict(augmenting), "dtype": self.dtype}
-            return Batch(augment(key, x[rows], *self.moments, **options), y[rows])
+            return self.layout.split_batch(Batch(augment(key, x[rows], *self.moments, **options), y[rows]))
 
         def one(_, progress):
             state = progress.state
@@ -187,7 +192,8 @@ class _Job:
             logits, _ = self.network.apply(weights, stats, x, mix, train=False)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             hits, loss = carry
-            return (hits + ((logits.argmax(-1) == y) & mask).sum(), loss + (losses * mask).sum()), None
+            right = ((logits.argmax(-1) == y) & mask).sum(dtype=jnp.int32)
+            return (hits + right, loss + (losses * mask).sum()), None
 
         zero = jnp.zeros((), stats_dtype(stats))
         (hits, loss), _ = jax.lax.scan(one, (jnp.int32(0), zero), batches)
@@ -195,7 +201,7 @@ class _Job:
         return hits / count, loss / count
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
-        state, sums = progress.state, jax.tree.map(np.asarray, progress.sums)
+        state, sums = progress.state, devices.fetch(progress.sums)
         mixes, losses = self._discretise(state)
         step = epoch * self.steps
         rate = float(learning_rate(self.config.search.weights, self.config.search.epochs, self.steps)(step - 1))
@@ -225,14 +231,14 @@ class _Job:
 
     def _discretise(self, state) -> tuple[Mix, list[float]]:
         """Set the genotypes and validation accuracies of all seeds; gives the mixes [S, E, O] and the losses."""
-        mixes = jax.tree.map(np.asarray, self.mixes(state))
-        accuracies, losses = self.evaluate(state, mixes, self.valid_batches)
+        mixes = devices.fetch(self.mixes(state))
+        accuracies, losses = devices.fetch(self.evaluate(state, mixes, self.valid_batches))
         self.accuracies = [float(a) for a in accuracies]
 
         def genotype(i: int) -> Genotype:
             def accuracy(mix: Mix) -> float:
-                everywhere = jax.tree.map(lambda m: jnp.broadcast_to(m, (self.config.seeds, *m.shape)), mix)
-                return float(self.evaluate(state, everywhere, self.valid_batches)[0][i])
+                everywhere = jax.tree.map(lambda m: np.broadcast_to(m, (self.config.seeds, *m.shape)), mix)
+                return float(devices.fetch(self.evaluate(state, everywhere, self.valid_batches))[0][i])
 
             return self.method.discretise(self.space, {k: m[i] for k, m in mixes.items()}, accuracy)
 
@@ -251,6 +257,8 @@ class _Job:
         )
 
     def _draw(self) -> None:
+        if not devices.is_first_host():
+            return
         for i, genotype in enumerate(self.genotypes):
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(genotype, self.record.folder / name)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.errors import UserError, unknown
-from dnas.nets.functional import stack, unstack
+from dnas.nets.functional import rematerialised, stack, unstack
 from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm, global_avg_pool
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
@@ -71,8 +71,10 @@ class Stage(nnx.Module):
     traced and compiled once per stage.
     """
 
-    def __init__(self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, rngs):
-        self.count, self.affine = count, affine
+    def __init__(
+        self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, remat: bool, rngs
+    ):
+        self.count, self.affine, self.remat = count, affine, remat
         self.entry = nnx.List(entry)  # first cell: projections of s0 and s1; second cell: of s0
         self.core: Any = stack(core, count, rngs)
         self.width = self.core.width * channels
@@ -94,9 +96,15 @@ class Stage(nnx.Module):
         return self._scanned(first0, first1, second0, argument)
 
     def _single(self, p0, p1, argument):
-        core = unstack(self.core, 0)
-        out = core([p0, p1], jax.tree.map(lambda leaf: leaf[0], argument))
-        nnx.update(self.core, jax.tree.map(lambda leaf: leaf[None], nnx.as_pure(nnx.state(core, nnx.BatchStat))))
+        graph, state = nnx.split(self.core)
+
+        @rematerialised(self.remat)
+        def run(state, inputs, extra):
+            core = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[0], state))
+            return core(list(inputs), extra), nnx.as_pure(nnx.state(core, nnx.BatchStat))
+
+        out, moments = run(nnx.as_pure(state), (p0, p1), jax.tree.map(lambda leaf: leaf[0], argument))
+        nnx.update(self.core, jax.tree.map(lambda leaf: leaf[None], moments))
         return out
 
     def _scanned(self, first0, first1, second0, argument):
@@ -108,6 +116,7 @@ class Stage(nnx.Module):
             for s, k in zip(map(nnx.as_pure, states), lacking, strict=True)
         ]
 
+        @rematerialised(self.remat)
         def body(carry, row):
             s0, s1 = carry
             i, (core, older, newer), extra = row
@@ -125,7 +134,7 @@ class Stage(nnx.Module):
         nothing = jnp.zeros((*first0.shape[:-1], self.width), first0.dtype)
         rows = jnp.arange(self.count), tuple(xs), argument
         # two cells per turn: half of what the backward pass needs is then not copied into and out of stacks
-        carry, moments = jax.lax.scan(body, (nothing, nothing), rows, unroll=2)
+        carry, moments = jax.lax.scan(body, (nothing, nothing), rows, unroll=1 if self.remat else 2)
         for module, seen, k in zip(modules, moments, lacking, strict=True):
             if module is not None:
                 nnx.update(module, jax.tree.map(lambda leaf, k=k: leaf[k:], seen))
@@ -174,7 +183,7 @@ class Backbone(nnx.Module):
                 return ReluConvNorm(c_in, channels, 1, affine=norm.affine, rngs=rngs)
 
             entry = [project(older, reduced), project(newer)] + ([project(newer)] if len(cells) > 1 else [])
-            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, rngs)
+            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, body.remat, rngs)
             self.stages.append(stage)
             older, newer = (newer if len(cells) == 1 else stage.width), stage.width
             reduced = kind == "reduce"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.errors import UserError, unknown
-from dnas.nets.functional import looped_scan, stack
+from dnas.nets.functional import looped_scan, rematerialised, stack
 from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm, global_avg_pool
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
@@ -64,7 +64,7 @@ class Backbone(nnx.Module):
         if body.stem != "cifar":
             raise UserError(f"The space 'nasbench201' has the stem 'cifar' only, not '{body.stem}'.")
         channels = body.channels
-        self.cells, self.loop = body.cells, body.loop
+        self.cells, self.loop, self.remat = body.cells, body.loop, body.remat
         self.stem = Chain(
             Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
         )
@@ -89,13 +89,14 @@ class Backbone(nnx.Module):
     def _run(self, stage: nnx.Module, x: jax.Array, argument) -> jax.Array:
         graphdef, state = nnx.split(stage)
 
+        @rematerialised(self.remat)
         def body(x, row):
             state, extra, _ = row
             cell = nnx.merge(graphdef, state)
             return cell([x], extra), nnx.as_pure(nnx.state(cell, nnx.BatchStat))
 
         # unrolled, what the backward pass needs is not copied into and out of stacks; compiling takes little longer
-        scan = looped_scan if self.loop else partial(jax.lax.scan, unroll=min(self.cells, 5))
+        scan = looped_scan if self.loop else partial(jax.lax.scan, unroll=1 if self.remat else min(self.cells, 5))
         count = jax.numpy.arange(self.cells)  # a cell of pools and skips has nothing else to scan over
         x, moments = scan(body, x, (nnx.as_pure(state), argument, count))
         nnx.update(stage, moments)

@@ -59,6 +59,7 @@ class Body:
     """The size of a network around its cells. `cells` counts all cells (NAS-Bench-201: those of one stage).
 
     loop: Python loops instead of scan and vmap: the slow twin for tests and for counting operations.
+    remat: the backward pass computes the inside of every cell again instead of keeping it: less memory, more time.
     """
 
     cells: int
@@ -68,6 +69,7 @@ class Body:
     stem: str = "cifar"
     auxiliary: bool = False
     loop: bool = False
+    remat: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from dnas import loop
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
+from dnas.devices import Layout
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
@@ -113,7 +113,7 @@ def test_four_seeds_are_four_runs():
 
     singles = [jax.jit(one)(key) for key in keys]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
-    assert_close(jax.jit(loop.over_seeds(one, 4))(keys), stacked)
+    assert_close(jax.jit(Layout(4).over_seeds(one))(keys), stacked)
     assert_close(jax.jit(jax.vmap(one))(keys), stacked)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import loop, records
+from dnas import records
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig, to_dict
+from dnas.devices import Layout
 from dnas.errors import UserError
 from dnas.spaces.genotype import check
 from dnas.spaces.nasbench201 import space
@@ -152,5 +153,5 @@ def test_arrays_serve_as_data(tmp_path):
 
 def test_over_seeds_on_an_accelerator_is_a_vmap(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    seen = jax.make_jaxpr(loop.over_seeds(lambda x: x * 2, 3))(np.ones((3, 2)))
+    seen = jax.make_jaxpr(Layout(3).over_seeds(lambda x: x * 2))(np.ones((3, 2)))
     assert "scan" not in str(seen) and "while" not in str(seen)

@@ -1,0 +1,79 @@
+"""Several devices and several processes compute what one does."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from dnas import devices
+from dnas.errors import UserError
+
+SEARCH = """
+import sys
+import numpy as np
+from dnas import devices, loop
+from dnas.config import Config, SearchConfig
+from dnas import search
+
+drive = loop.drive
+def keep_alphas(*args, **kwargs):
+    progress = drive(*args, **kwargs)
+    alphas = devices.fetch(progress.state.alphas)
+    if devices.is_first_host():
+        np.save(sys.argv[2], alphas["cell"])
+    return progress
+loop.drive = keep_alphas
+
+small = SearchConfig(epochs=2, batch_size=8, cells=1, channels=2)
+seeds = int(sys.argv[3])
+config = Config("nasbench201:nodes=3", "darts", "digits:limit=60", seeds=seeds, dtype="float64", search=small)
+search.run(config, sys.argv[1], resume=len(sys.argv) > 4, quiet=True)
+"""
+
+
+def start(arguments, local_devices, **environment):
+    flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={local_devices}"
+    return subprocess.Popen(
+        [sys.executable, "-c", SEARCH, *map(str, arguments)],
+        env={**os.environ, "XLA_FLAGS": flags, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def together(arguments, processes, local_devices):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = {"DNAS_COORDINATOR": f"localhost:{port}", "DNAS_PROCESSES": str(processes)} if processes > 1 else {}
+    running = [start(arguments, local_devices, **shared, DNAS_PROCESS_ID=str(i)) for i in range(processes)]
+    for process in running:
+        _, errors = process.communicate(timeout=500)
+        assert process.returncode == 0, errors[-3000:]
+
+
+@pytest.mark.parametrize("seeds", [1, 2], ids=["a batch over four devices", "two seeds and halves of batches"])
+def test_two_processes_of_two_devices_find_the_alphas_of_one(tmp_path, seeds):
+    together([tmp_path / "one", tmp_path / "one.npy", seeds], 1, 1)
+    together([tmp_path / "two", tmp_path / "two.npy", seeds], 2, 2)
+    one, two = np.load(tmp_path / "one.npy"), np.load(tmp_path / "two.npy")
+    assert one.shape == (seeds, 3, 5)
+    np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-13)
+    assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 2 * seeds  # one host wrote
+
+
+def test_layout_says_what_does_not_fit(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [object()] * 6)
+    with pytest.raises(UserError, match="6 devices share 2 seed.*3 devices for each batch of 64.*no multiple of 3"):
+        devices.layout(2, 64)
+
+
+def test_a_launcher_that_forgot_something_is_told(monkeypatch):
+    monkeypatch.setenv("DNAS_COORDINATOR", "localhost:1")
+    monkeypatch.delenv("DNAS_PROCESSES", raising=False)
+    with pytest.raises(UserError, match="so must be DNAS_PROCESSES and DNAS_PROCESS_ID"):
+        devices.join_hosts()
