@@ -353,8 +353,10 @@ class Run:
                 cleanup_tmp_directories=self._writes,
                 preservation_policy=_LastTwoAndBest(self._metrics),
                 multiprocessing_options=_alone(ocp),
+                create=False,
             )
             directory = (self.folder / "checkpoints").absolute()
+            directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(directory, options=options)
             self._metrics.clear()
             for step in self._manager.all_steps():

@@ -63,6 +63,8 @@ def test_two_processes_of_two_devices_find_the_alphas_of_one(tmp_path, seeds):
     one, two = np.load(tmp_path / "one.npy"), np.load(tmp_path / "two.npy")
     assert one.shape == (seeds, 3, 5)
     np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-13)
+    together([tmp_path / "two", tmp_path / "again.npy", seeds, "resume"], 1, 1)  # what four devices saved, on one
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), two)
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 2 * seeds  # one host wrote
 
 
