@@ -49,8 +49,10 @@ def available() -> bool:
     return True
 
 
-def kernel(name: str, shapes: Callable[..., Shapes], *, batched: bool) -> Primitive:
-    """A primitive computed by the kernel `name` on the CPU; it returns a list.
+def kernel(
+    name: str, shapes: Callable[..., Shapes], *, batched: bool, by_xla: Callable[..., list] | None = None
+) -> Primitive:
+    """A primitive computed by the kernel `name` on the CPU, or by XLA as `by_xla` says; it returns a list.
 
     shapes: (shapes of the operands, **settings) -> shapes of the results. batched: the kernel takes any number of
     leading axes, so vmap adds one; otherwise vmap runs it once for each.
@@ -84,7 +86,7 @@ def kernel(name: str, shapes: Callable[..., Shapes], *, batched: bool) -> Primit
         return jax.jit(partial(primitive.bind, **settings))(*operands)
 
     primitive.def_abstract_eval(abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=True), platform="cpu")
+    mlir.register_lowering(primitive, mlir.lower_fun(by_xla or compute, multiple_results=True), platform="cpu")
     batching.primitive_batchers[primitive] = over_first_axis
     return primitive
 

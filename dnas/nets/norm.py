@@ -62,16 +62,23 @@ def _per_channel(shape):
 
 
 normalise_p = native.kernel("norm_forward", lambda x, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
+# mostly nobody reads it, so it is one operation, quickly traced and quickly dropped
+moments_p = native.kernel(
+    "moments", lambda y, inverse, dx: (inverse,) * 3, batched=True, by_xla=lambda *args: _change_of_moments(*args)
+)
 whiten_p = native.kernel("norm_backward", lambda y, inverse, g: (y,), batched=True)
+
+
+def _change_of_moments(y, inverse, dx):
+    """How mean, variance and 1 / deviation change with x."""
+    product = (dx * y).mean(AXES)
+    return [dx.mean(AXES), 2 * product / inverse, -jnp.square(inverse) * product]
 
 
 def _normalise_derivative(primals, tangents, epsilon):
     (x,), (dx,) = primals, tangents
     y, mean, variance, inverse = normalise_p.bind(x, epsilon=epsilon)
-    product = (dx * y).mean(AXES)
-    dy = whiten_p.bind(y, inverse, dx)[0]
-    d_moments = dx.mean(AXES), 2 * product / inverse, -jnp.square(inverse) * product
-    return (y, mean, variance, inverse), (dy, *d_moments)
+    return (y, mean, variance, inverse), whiten_p.bind(y, inverse, dx) + moments_p.bind(y, inverse, dx)
 
 
 def _whiten_derivative(primals, tangents):
@@ -85,4 +92,12 @@ def _whiten_derivative(primals, tangents):
 
 ad.primitive_jvps[normalise_p] = _normalise_derivative
 ad.primitive_jvps[whiten_p] = _whiten_derivative
+ad.primitive_jvps[moments_p] = lambda primals, tangents: jax.jvp(
+    _change_of_moments, primals, tuple(map(ad.instantiate_zeros, tangents))
+)
+ad.primitive_transposes[moments_p] = lambda cts, y, inverse, dx: [
+    None,
+    None,
+    *jax.linear_transpose(lambda dx: _change_of_moments(y, inverse, dx), dx.aval)(list(map(ad.instantiate_zeros, cts))),
+]
 ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, whiten_p.bind(y, inverse, ct[0])[0]]
