@@ -33,14 +33,20 @@ def dense_conv(
     """
     size = (x.shape[1], x.shape[2], kernel.shape[0], kernel.shape[1])
     settings = Settings(tuple(stride), tuple(padding), dilation, size, multiply_adds or kernel.size)
-    return DENSE.forward.bind(x[None], kernel[None, None], settings=settings)[0, 0]
+    return _one(DENSE, x, kernel, settings)
 
 
 def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1, dilation: int = 1) -> jax.Array:
     """x [B, H, W, C] and kernel [k, k, C], k odd, padded to "same" -> [B, H', W', C]."""
     pad, size = dilation * (len(kernel) - 1) // 2, (x.shape[1], x.shape[2], len(kernel), len(kernel))
     settings = Settings((stride, stride), (pad, pad), dilation, size, kernel.size)
-    return DEPTHWISE.forward.bind(x[None], kernel[None, None], settings=settings)[0, 0]
+    return _one(DEPTHWISE, x, kernel, settings)
+
+
+def _one(faces: "Faces", x: jax.Array, kernel: jax.Array, settings: "Settings") -> jax.Array:
+    """One group of images with one kernel. In lax's operations: those of jnp take several times longer to trace."""
+    x, kernel = jax.lax.expand_dims(x, (0,)), jax.lax.expand_dims(kernel, (0, 1))
+    return jax.lax.squeeze(faces.forward.bind(x, kernel, settings=settings), (0, 1))
 
 
 class Settings(NamedTuple):
@@ -206,12 +212,13 @@ def _batched(face: Primitive, places: tuple[dict, dict], result: dict, args, axe
             merged.append(arg)
             continue
         at = place[into]
-        arg = jnp.broadcast_to(arg, (count, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0)
-        arg = jnp.moveaxis(arg, 0, at)
-        merged.append(arg.reshape(*arg.shape[:at], -1, *arg.shape[at + 2 :]))
+        if axis is None:
+            axis, arg = 0, jax.lax.broadcast(arg, (count,))
+        arg = arg if axis == at else jnp.moveaxis(arg, axis, at)
+        merged.append(jax.lax.reshape(arg, (*arg.shape[:at], count * arg.shape[at + 1], *arg.shape[at + 2 :])))
     out = face.bind(*merged, settings=settings)
     at = result[into]
-    return out.reshape(*out.shape[:at], count, -1, *out.shape[at + 1 :]), at
+    return jax.lax.reshape(out, (*out.shape[:at], count, out.shape[at] // count, *out.shape[at + 1 :])), at
 
 
 DENSE = _faces("conv", _dense, _dense_to_x, _dense_to_kernel)

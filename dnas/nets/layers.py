@@ -38,7 +38,7 @@ def separable_conv(x: jax.Array, depthwise: jax.Array, pointwise: jax.Array, str
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """1x1 convolution of x [..., C_in] with kernel [C_in, C_out]: a matrix product."""
     if x.ndim == 4 and native.supports(x, kernel):
-        return dense_conv(x, kernel[None, None])
+        return dense_conv(x, jax.lax.expand_dims(kernel, (0, 1)))
     return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
 
@@ -178,7 +178,8 @@ class Conv(nnx.Module):
     def __call__(self, x):
         kernel = self.kernel[...].astype(x.dtype)
         if kernel.shape[:2] == (1, 1):
-            y = pointwise_conv(x[:, :: self.stride[0], :: self.stride[1]], kernel[0, 0])
+            x = x if self.stride == (1, 1) else x[:, :: self.stride[0], :: self.stride[1]]
+            y = pointwise_conv(x, jax.lax.squeeze(kernel, (0, 1)))
         else:
             y = dense_conv(x, kernel, self.stride, self.padding)
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)

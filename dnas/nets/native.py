@@ -72,7 +72,7 @@ def kernel(
     def over_first_axis(operands, axes, **settings):
         count = next(x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None)
         rows = [
-            jnp.broadcast_to(x, (count, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
+            jax.lax.broadcast(x, (count,)) if axis is None else x if axis == 0 else jnp.moveaxis(x, axis, 0)
             for x, axis in zip(operands, axes, strict=True)
         ]
         if batched:

@@ -230,4 +230,4 @@ def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 def choose(condition: jax.Array, yes: Any, no: Any) -> Any:
     """One of two equal trees."""
-    return jax.tree.map(lambda a, b: a if a is b else jnp.where(condition, a, b), yes, no)
+    return jax.tree.map(lambda a, b: a if a is b else jax.lax.select_n(condition, b, a), yes, no)

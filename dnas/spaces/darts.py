@@ -100,11 +100,11 @@ class Stage(nnx.Module):
 
         @rematerialised(self.remat)
         def run(state, inputs, extra):
-            core = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[0], state))
+            core = nnx.merge(graph, jax.tree.map(lambda leaf: jax.lax.squeeze(leaf, (0,)), state))
             return core(list(inputs), extra), nnx.as_pure(nnx.state(core, nnx.BatchStat))
 
         out, moments = run(nnx.as_pure(state), (p0, p1), jax.tree.map(lambda leaf: leaf[0], argument))
-        nnx.update(self.core, jax.tree.map(lambda leaf: leaf[None], moments))
+        nnx.update(self.core, jax.tree.map(lambda leaf: jax.lax.expand_dims(leaf, (0,)), moments))
         return out
 
     def _scanned(self, first0, first1, second0, argument):
