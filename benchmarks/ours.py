@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
 def prepare(options: Namespace) -> Job:
     """Build, trace and compile the work for `options.seeds` seeds, as one program."""
-    native.keep_memory()
+    native.one_heap()
     if options.cache:
         loop.use_compilation_cache()
     init, step = (training if options.work == "derived" else search)(options)
@@ -59,6 +59,7 @@ def prepare(options: Namespace) -> Job:
     traced = time.perf_counter()
     compiled = lowered.compile()
     ended = time.perf_counter()
+    native.keep_memory()
     carry = [(state, losses)]
 
     def run() -> float:

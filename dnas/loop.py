@@ -102,6 +102,8 @@ def drive(
             with _traced(profile if chunk == 1 else None):
                 progress = advance(progress, np.int32(taken))
                 bad = int(devices.fetch(progress.bad_step).max())  # waits for the device
+            if chunk == 0:
+                native.keep_memory()
             chunk += 1
             if bad >= 0:
                 raise _not_finite(run, bad, steps_per_epoch)
@@ -157,7 +159,7 @@ def say(text: str, quiet: bool = False) -> None:
 
 def prepare_process() -> None:
     """Settings of a process that searches or trains; call it before JAX computes anything."""
-    native.keep_memory()
+    native.one_heap()
     devices.join_hosts()
     use_compilation_cache()
 

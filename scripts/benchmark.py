@@ -217,7 +217,7 @@ def compare(options: argparse.Namespace) -> int:
         show(rows)
         if options.out:  # after every line: nothing finished is lost
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            document = {"command": "scripts/benchmark.py " + " ".join(sys.argv[1:]), **machine(options), "rows": rows}
+            document = {"command": typed_command(), **machine(options), "rows": rows}
             options.out.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 
@@ -297,6 +297,12 @@ def show(rows: list[dict]) -> None:
             )
         table.add_section()
     Console(width=120).print(table)
+
+
+def typed_command() -> str:
+    """What was typed, without where this machine keeps its Pythons."""
+    words = iter(["scripts/benchmark.py", *sys.argv[1:]])
+    return " ".join(word for word in words if word != "--torch-python" or not next(words))
 
 
 def machine(options: argparse.Namespace) -> dict:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from dnas.nets import native
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
 from dnas.spaces.genotype import Genotype, check
@@ -92,7 +93,8 @@ def _cost(build: Callable[[nnx.Rngs], nnx.Module], call: Callable[..., Any], inp
         return call(nnx.merge(graphdef, state), inputs)
 
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.as_pure(state))
-    jaxpr = jax.make_jaxpr(run)(abstract, inputs)
+    with native.unused():
+        jaxpr = jax.make_jaxpr(run)(abstract, inputs)
     return Cost(_parameters(nnx.merge(graphdef, state)), multiply_adds(jaxpr.jaxpr), jaxpr.out_avals[0].shape)
 
 

@@ -11,8 +11,11 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 
@@ -30,6 +33,7 @@ SYMBOLS = (
     *("dnas_norm_forward", "dnas_norm_backward"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
+_unused = ContextVar("unused", default=False)
 Shapes = Sequence[tuple[int, ...]]
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-w", "-ffp-contract=fast")
 
@@ -41,7 +45,8 @@ def available() -> bool:
         return False  # XLA knows how to split its own operations over devices, but not these
     try:
         library = ctypes.CDLL(str(_built()))
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"No CPU kernels ({error}): the same results, several times slower. Install g++.", file=sys.stderr)
         return False
     for name in SYMBOLS:
         handler = jax.ffi.pycapsule(getattr(library, name))
@@ -91,25 +96,44 @@ def kernel(
     return primitive
 
 
+@contextmanager
+def unused() -> Iterator[None]:
+    """Inside, programs are traced without the kernels: for what is traced but never run."""
+    token = _unused.set(True)
+    try:
+        yield
+    finally:
+        _unused.reset(token)
+
+
 def supports(*arrays: jax.Array) -> bool:
     """Whether kernels are there for arrays of these types."""
-    return available() and all(a.dtype in (jnp.float32, jnp.float64) for a in arrays)
+    return not _unused.get() and available() and all(a.dtype in (jnp.float32, jnp.float64) for a in arrays)
+
+
+def one_heap() -> None:
+    """Let all threads of this process share one heap (glibc only), for `keep_memory`. Call it before JAX starts any."""
+    _mallopt({"arena_max": 1})
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory that it frees (glibc only).
+    """From now on keep the memory that is freed (glibc only); call it once everything is compiled.
 
     XLA gives all buffers of a step back when the step is done. Without this the system zeroes the same gigabyte anew
-    for every step, a tenth of the time. Call it before JAX starts its threads.
+    for every step, a tenth of the time. What compilation left behind is given back first.
     """
+    _mallopt({"mmap_max": 0, "trim_threshold": 2**31 - 1})
+
+
+def _mallopt(values: dict[str, int]) -> None:
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        libc = ctypes.CDLL("libc.so.6")
+        libc.malloc_trim(0)
     except (OSError, AttributeError):
         return
-    arena_max, mmap_max, trim_threshold = -8, -4, -1
-    mallopt(arena_max, 1)
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
+    numbers = {"arena_max": -8, "mmap_max": -4, "trim_threshold": -1}  # malloc.h
+    for name, value in values.items():
+        libc.mallopt(numbers[name], value)
 
 
 def compiler() -> str | None:
@@ -122,12 +146,13 @@ def _built() -> Path:
     """The library for this source, jaxlib and processor; compiled if it is not in the cache."""
     cxx = compiler()
     if cxx is None:
-        raise OSError("no C++ compiler")
+        raise OSError("there is no C++ compiler")
     what = SOURCE.read_bytes() + f"{jaxlib.__version__} {cxx} {_processor()}".encode()
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dnas" / "native"
     library = folder / f"{hashlib.sha256(what).hexdigest()[:16]}.so"
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        print("Compiling the CPU kernels, once for this machine (10 to 20 s) ...", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / library.name
             tuned = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"

@@ -243,3 +243,22 @@ def test_very_shallow_networks_run(cells):
     assert jax.eval_shape(
         lambda key: network.apply(*network.init(key), jnp.zeros((1, 8, 8, 3)), train=False)[0].logits, jax.random.key(0)
     ).shape == (1, 3)
+
+
+@pytest.mark.parametrize(("space", "cells"), [(SMALL_DARTS, 4), (SMALL_NB201, 2)], ids=["darts", "nasbench201"])
+def test_rematerialised_cells_give_the_same_gradients(space, cells):
+    def gradients(remat):
+        network, _ = prepared(Supernet, space, Body(cells, 2, 3, remat=remat))
+        weights, stats = random_weights(network)
+
+        def loss(weights, mix):
+            logits, moments = network.apply(weights, stats, draw(2, 8, 8, 3), mix, train=True)
+            return jnp.sum(jnp.sin(logits)), moments
+
+        compute = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
+        text = str(jax.make_jaxpr(compute)(weights, random_mix(space)))
+        return compute(weights, random_mix(space)), "remat" in text or "checkpoint" in text
+
+    (kept, none), (again, some) = gradients(False), gradients(True)
+    assert_close(again, kept)
+    assert some and not none

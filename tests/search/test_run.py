@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import records
+from dnas import loop, records
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig, to_dict
 from dnas.devices import Layout
 from dnas.errors import UserError
@@ -155,3 +155,29 @@ def test_over_seeds_on_an_accelerator_is_a_vmap(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     seen = jax.make_jaxpr(Layout(3).over_seeds(lambda x: x * 2))(np.ones((3, 2)))
     assert "scan" not in str(seen) and "while" not in str(seen)
+
+
+def test_bfloat16_is_for_activations_only(tmp_path, monkeypatch):
+    kept = {}
+    drive = loop.drive
+
+    def keep(*args, **kwargs):
+        kept["state"] = drive(*args, **kwargs).state
+        return loop.start(kept["state"], None)
+
+    monkeypatch.setattr(loop, "drive", keep)
+    config = dataclasses.replace(changed(CONFIG, epochs=1), dtype="bfloat16")
+    found = dnas.search.run(config, tmp_path / "half", quiet=True)
+    floats = [leaf.dtype for leaf in jax.tree.leaves(kept["state"]) if jax.numpy.issubdtype(leaf.dtype, np.floating)]
+    assert floats and set(floats) == {np.dtype("float32")}
+    (row,) = records.read_metrics(found.folder)
+    exact = dnas.search.run(changed(CONFIG, epochs=1), tmp_path / "whole", quiet=True)
+    (expected,) = records.read_metrics(exact.folder)
+    np.testing.assert_allclose(row["train_loss"], expected["train_loss"], rtol=0.05)
+    assert row["train_loss"] != expected["train_loss"]
+
+
+def test_a_profile_can_be_opened(tmp_path):
+    dnas.search.run(changed(CONFIG, epochs=2), tmp_path / "run", profile=tmp_path / "profile", quiet=True)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    assert list((tmp_path / "profile").rglob("*perfetto*.json.gz"))
