@@ -78,7 +78,8 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
     margin = 0.06 * (top - low) or 0.01
     columns = max(min(7, -(-len(h.edges) // 2)) for h in history.values())
     rows = [-(-len(h.edges) // columns) for h in history.values()]
-    figure = _figure(max(1.75 * columns + 0.3, 5.6), 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
+    width = max(1.75 * columns + 0.3, 5.6)
+    figure = _figure(width, 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
     figure.suptitle(title, fontsize=12)
     parts = figure.subfigures(len(history), 1, height_ratios=rows, squeeze=False)[:, 0]
     for part, (kind, h), count in zip(parts, history.items(), rows, strict=True):
@@ -92,7 +93,7 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
             axis.set_visible(index < len(h.edges))
     handles = [_line(colour, name) for name, colour in colours.items()]
     style = {"frameon": False, "fontsize": 8.5, "handlelength": 1.2, "columnspacing": 1.2}
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, max(2 * columns, 5)), **style)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, int(width / 1.3)), **style)
     _save(figure, path)
 
 
