@@ -1,6 +1,6 @@
 """Time dnas against PyTorch on this machine, side by side.
 
-    python scripts/benchmark.py --quick             # under 10 minutes on 2 cores
+    python scripts/benchmark.py --quick             # two works, eager PyTorch
     python scripts/benchmark.py                     # every work and every PyTorch variant
     python scripts/benchmark.py --works darts-first --cells 8 --batches 16 64
     python scripts/benchmark.py --side ours --work darts-first --cells 8 --channels 16 --batch 16 --steps 5 --json

@@ -165,7 +165,7 @@ def _faces(name: str, forward: Callable[..., Any], to_x: Callable[..., Any], to_
         _face(f"{name}_to_x", to_x, of_images),
         _face(f"{name}_to_kernel", to_kernel, of_kernels),
     )
-    to_y, to_x_, to_k = (partial(face.bind) for face in faces)
+    to_y, to_x_, to_k = (face.bind for face in faces)
     ad.defbilinear(faces.forward, lambda g, x, k, **s: to_x_(g, k, **s), lambda g, x, k, **s: to_k(x, g, **s))
     ad.defbilinear(faces.to_x, lambda x, g, k, **s: to_y(x, k, **s), lambda x, g, k, **s: to_k(x, g, **s))
     ad.defbilinear(faces.to_kernel, lambda k, x, g, **s: to_x_(g, k, **s), lambda k, x, g, **s: to_y(x, k, **s))

@@ -21,7 +21,7 @@ def weighted_sums(weights: jax.Array, values: Values, shared: bool) -> list[jax.
     weights [edges, O]; each of the O values is [edges, ...] or, the same on all edges, [...] (`shared`).
     """
     weights = weights.astype(values[0].dtype)
-    if native.supports(weights):
+    if native.supports(weights, *values):
         total = sums_p.bind(weights, *values, shared=shared)[0]
     else:
         total = _by_product(shared, weights, values)
@@ -51,7 +51,7 @@ def _by_product(shared: bool, weights: jax.Array, values: Values) -> jax.Array:
 
 
 # By native kernels. <g, sums> is linear in g, in the weights and in the values: three faces, each the transpose of the
-# others, as in depthwise.py.
+# others, as in conv.py.
 
 
 def _sums_shape(weights, *values, shared):

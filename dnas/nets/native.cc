@@ -204,6 +204,10 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
         case 3: run(std::integral_constant<int, 3>()); break;
         case 5: run(std::integral_constant<int, 5>()); break;
         case 7: run(std::integral_constant<int, 7>()); break;
+        default:  // any other size, one position of the window after the other
+          for (int64_t i = 0; i < k * k; ++i)
+            correlate<T, 1>(padded + (i / k * s.padded_width + i % k) * dilation * whole<T>(c), s.padded_width, gradient,
+                            stride, dilation, gs[3], gs[4], c, out + i * c);
       }
     }
   });
@@ -222,7 +226,6 @@ struct Conv {
   int64_t X, R, B, H, W, C, D, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation;
   int64_t x_size() const { return H * W * C; }
   int64_t y_size() const { return oh * ow * D; }
-  int64_t kernel_size() const { return kh * kw * C * D; }
 };
 
 // Every output pixel of an image times all columns of w [kh, kw, C, columns]; store(pixel, first column, vector).

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.nets import native
 from dnas.nets.conv import dense_conv, depthwise_conv
 
 # size, channels, k, stride, dilation: whole vectors of channels and parts of one, odd and even images, wider than them
@@ -19,20 +18,11 @@ CASES = [
     (3, 2, 7, 1, 2),
     (6, 1, 1, 2, 1),
     (20, 9, 5, 3, 1),
+    (12, 17, 9, 2, 1),
 ]
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture(params=["native", "xla"], autouse=True)
-def kernels(request, monkeypatch):
-    if request.param == "xla":
-        monkeypatch.setattr(native, "available", lambda: False)
-    jax.clear_caches()
+pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
 
 def normal(seed, *shape):

@@ -5,20 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.nets import native
 from dnas.nets.mixing import fan_out, weighted_sums
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture(params=["native", "xla"], autouse=True)
-def kernels(request, monkeypatch):
-    if request.param == "xla":
-        monkeypatch.setattr(native, "available", lambda: False)
+pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
 
 def normal(seed, *shape):

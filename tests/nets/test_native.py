@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from dnas.nets import native
@@ -34,3 +35,10 @@ def test_without_a_compiler_they_are_not_there(tmp_path):
 
 def test_a_compiler_that_fails_is_none(tmp_path):
     assert ask(CXX="false", XDG_CACHE_HOME=str(tmp_path)) == "False"
+
+
+def test_operands_of_two_types_are_left_to_xla():
+    single, double = (jax.ShapeDtypeStruct((2,), dtype) for dtype in ("float32", "float64"))
+    assert not native.supports(single, double)
+    assert not native.supports(jax.ShapeDtypeStruct((2,), "bfloat16"))
+    assert native.supports(single, single) == native.supports(double) == native.available()
