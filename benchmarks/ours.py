@@ -87,7 +87,7 @@ def search(options: Namespace):
     body = Body(options.cells, options.channels, 10, remat=options.remat)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
-    built = make_search(network, space.mix_shapes, method, SearchConfig(), steps=1000)
+    built = make_search(network, space, method, SearchConfig(), steps=1000)
 
     def step(state, levels):
         state, metrics = built.step(state, levels)

@@ -80,8 +80,12 @@ class SearchConfig:
     """Part of the train set that trains the alphas."""
     remat: bool = False
     """Compute the inside of every cell again in the backward pass: less memory, more time."""
+    levels: Literal["bilevel", "single"] = "bilevel"
+    """Alphas on validation batches, or weights and alphas together on training batches."""
     order: Literal["alphas_first", "weights_first"] = "alphas_first"
     """Which level steps first."""
+    inner_steps: int = 1
+    """Steps of the weights, each on a batch of its own, for one of the alphas."""
     weights: WeightConfig = field(default_factory=WeightConfig)
     alphas: AlphaConfig = field(default_factory=AlphaConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -138,7 +142,7 @@ class Config:
         check(self)
 
 
-_AT_LEAST_ONE = {"epochs", "batch_size", "cells", "channels", "seeds", "checkpoint_epochs"}
+_AT_LEAST_ONE = {"epochs", "batch_size", "cells", "channels", "seeds", "checkpoint_epochs", "inner_steps"}
 _PORTIONS = {"valid_portion", "drop_path", "label_smoothing", "momentum", "beta1", "beta2"}
 _MAY_BE_NEGATIVE = {"seed"}
 

@@ -46,7 +46,18 @@ class Progress(NamedTuple):
 
 
 Advance = Callable[[Progress, Any], Progress]  # (progress, number of steps) -> progress
-Finish = Callable[[int, Progress], float | None]  # after epoch (counted from 1): log; the metric to keep the best by
+
+
+class Epoch(NamedTuple):
+    """What follows after an epoch. metric: to keep the best checkpoint by. progress: to go on from instead, if another.
+    stop: whether to end here."""
+
+    metric: float | None
+    progress: Progress | None = None
+    stop: bool = False
+
+
+Finish = Callable[[int, Progress], Epoch]  # after epoch (counted from 1)
 
 
 def start(state: Any, sums: Tree) -> Progress:
@@ -73,14 +84,17 @@ def drive(
     command: str = "search",
     quiet: bool = False,
     profile: Path | None = None,
+    first: tuple[int, int] = (0, 0),
+    extra: Callable[[], dict[str, Any]] = dict,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
+    first: the step and the epoch that were done before these epochs began. extra: what else a checkpoint notes.
     profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
     Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
     """
-    total, every = epochs * steps_per_epoch, run.config.checkpoint_epochs
-    step, count, chunk = int(devices.fetch(progress.state.step).max()), 1, 0
+    total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
+    step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -93,10 +107,14 @@ def drive(
         console=console,
         disable=quiet or not console.is_terminal or not devices.is_first_host(),
     )
+
+    def epoch_at(step: int) -> int:
+        return first[1] + (step - first[0]) // steps_per_epoch
+
     with _stop_signals() as stopped, bar:
         task = bar.add_task(title, total=total, completed=step, note="compiling")
-        while step < total:
-            in_epoch = steps_per_epoch - step % steps_per_epoch
+        while step < total and not ended:
+            in_epoch = steps_per_epoch - (step - first[0]) % steps_per_epoch
             began = time.perf_counter()
             taken = min(count, in_epoch)
             with _traced(profile if chunk == 1 else None):
@@ -106,20 +124,21 @@ def drive(
                 native.keep_memory()
             chunk += 1
             if bad >= 0:
-                raise _not_finite(run, bad, steps_per_epoch)
+                raise _not_finite(run, bad, 1 + epoch_at(bad))
             seconds = (time.perf_counter() - began) / taken
             count = 2 if step == 0 else max(1, min(round(CHUNK_SECONDS / seconds), 4 * count))
             count, stop = devices.agree(count, stopped())
             step += taken
-            bar.update(task, completed=step, note=f"epoch {1 + (step - 1) // steps_per_epoch}/{epochs}")
-            if step % steps_per_epoch == 0:
-                epoch = step // steps_per_epoch
-                metric = finish(epoch, progress)
+            bar.update(task, completed=step, note=f"epoch {epoch_at(step - 1) + 1}/{first[1] + epochs}")
+            if (step - first[0]) % steps_per_epoch == 0:
+                epoch = epoch_at(step)
+                metric, replaced, ended = finish(epoch, progress)
+                progress = replaced or progress
                 progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
-                if epoch % every == 0 or epoch == epochs:
-                    run.checkpoint(step, progress, {"step": step, "epoch": epoch}, metric)
-            if stop and step < total:
-                run.checkpoint(step, progress, {"step": step, "epoch": step // steps_per_epoch}, None)
+                if epoch % every == 0 or step == total or ended:
+                    run.checkpoint(step, progress, {"step": step, "epoch": epoch} | extra(), metric)
+            if stop and step < total and not ended:
+                run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), None)
                 raise Interrupted(
                     f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}"
                 )
@@ -186,11 +205,11 @@ def padded_batches(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray,
     return x[rows], y[rows], (index < len(x)).reshape(batches, size)
 
 
-def _not_finite(run: Run, step: int, steps_per_epoch: int) -> UserError:
+def _not_finite(run: Run, step: int, epoch: int) -> UserError:
     saved = run.newest_step()
     kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
     return UserError(
-        f"The loss became NaN or infinite at step {step} (epoch {1 + step // steps_per_epoch}). {kept} "
+        f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} "
         "Try a smaller learning rate or a tighter clip."
     )
 

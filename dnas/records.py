@@ -257,7 +257,8 @@ class Run:
     def restore(self, target: Tree) -> tuple[Tree, dict[str, Any]] | None:
         """State and extra of the newest readable checkpoint, or None; the folder is cut back to it.
 
-        target: the state's structure, from `jax.eval_shape`; a leaf with a sharding is restored to it.
+        target: the state's structure, from `jax.eval_shape`; a leaf with a sharding is restored to it. Or a function
+        that makes it from the extra.
         Errors: `UserError` if the checkpoint has another structure, or if none of them is readable.
         """
         damaged: list[int] = []
@@ -375,6 +376,7 @@ class Run:
         with _quiet() as ocp:
             manager = self._open_manager()
             about = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
+            target = target(about["extra"]) if callable(target) else target
             _check_leaves(about["leaves"], target, self.folder)
             empty = {"bytes": np.empty(_size_bytes(target), np.uint8)}
             found = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))

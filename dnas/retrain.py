@@ -24,7 +24,8 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network, drop_path_factors
-from dnas.search.bilevel import clip, correct, learning_rate, weight_optimiser
+from dnas.search.bilevel import correct, learning_rate, weight_optimiser
+from dnas.search.method import clip
 from dnas.search.run import EVALUATION_BATCH
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, check, to_json
@@ -221,7 +222,7 @@ class _Job:
         sums, _ = jax.lax.scan(one, jnp.zeros(3), batches)
         return tuple(sums / batches[2].sum())
 
-    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
+    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         accuracies, top5, losses = devices.fetch(self.evaluate(progress.state, self.test_batches))
         self.accuracies = [float(a) for a in accuracies]
         step, sums = epoch * self.steps, devices.fetch(progress.sums)
@@ -242,7 +243,7 @@ class _Job:
                 }
                 | row
             )
-        return float(np.mean(self.accuracies))
+        return loop.Epoch(float(np.mean(self.accuracies)))
 
 
 def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConfig, steps: int) -> Training:

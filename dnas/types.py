@@ -27,11 +27,30 @@ class Batch(NamedTuple):
     y: jax.Array
 
 
+class Clock(NamedTuple):
+    """When a step happens: `step` since the search began, whole `epoch`s since its phase began, `epochs` of the phase.
+
+    Schedules are functions of it; `epoch / epochs` runs from 0 to just below 1.
+    """
+
+    step: jax.Array
+    epoch: jax.Array
+    epochs: int
+
+
+class Noise(NamedTuple):
+    """What operations that are random take in training: a key, and the rate of those that drop something."""
+
+    key: jax.Array
+    rate: jax.Array | float = 0.0
+
+
 class Evaluated(NamedTuple):
-    """What a loss returns beside its value: the moments of its forward pass and the logits [B, classes]."""
+    """What a loss returns beside its value: the moments of its forward pass, the logits [B, classes] and the mix."""
 
     moments: Moments
     logits: jax.Array
+    mix: Mix = ()
 
 
 class Estimate(NamedTuple):
@@ -48,20 +67,32 @@ Objective = Callable[[Weights, Alphas], tuple[jax.Array, Evaluated]]
 Update = Callable[[Weights], Weights]  # gradient -> the weights after one unclipped optimiser step
 
 
+class InitialAlphas(Protocol):
+    """config: a `config.AlphaConfig`."""
+
+    def __call__(self, space: Any, key: jax.Array, config: Any) -> Alphas: ...
+
+
 class Relaxation(Protocol):
-    def __call__(self, alphas: Alphas, key: jax.Array, step: jax.Array) -> Mix: ...
+    def __call__(self, alphas: Alphas, key: jax.Array, clock: Clock) -> Mix: ...
+
+
+class Scores(Protocol):
+    """The mix that evaluation and discretisation read: a relaxation without randomness."""
+
+    def __call__(self, alphas: Alphas, clock: Clock) -> Mix: ...
 
 
 class Perturbation(Protocol):
-    """Sees the loss as a function of the mix and nothing else."""
+    """Sees the loss in evaluation mode as a function of the mix and nothing else."""
 
-    def __call__(self, mix: Mix, loss_of_mix: Callable[[Mix], jax.Array], key: jax.Array, step: jax.Array) -> Mix: ...
+    def __call__(self, mix: Mix, loss_of_mix: Callable[[Mix], jax.Array], key: jax.Array, clock: Clock) -> Mix: ...
 
 
 class Penalty(Protocol):
     """Added to the outer loss."""
 
-    def __call__(self, alphas: Alphas, mix: Mix, step: jax.Array) -> jax.Array: ...
+    def __call__(self, alphas: Alphas, mix: Mix, clock: Clock) -> jax.Array: ...
 
 
 class Hypergradient(Protocol):
@@ -78,8 +109,23 @@ class Discretiser(Protocol):
     def __call__(self, space: Any, mix: Mix, evaluate: Callable[[Mix], float]) -> Any: ...
 
 
+class Gate(NamedTuple):
+    """What a method does to the weights' gradients, with a memory of its own.
+
+    init(weights) -> memory. apply(memory, gradient, of_alpha_level, clock) -> (memory, gradient): sees the weights'
+    gradient at both levels and changes that of the weight level; `of_alpha_level` is a traced boolean.
+    """
+
+    init: Callable[[Weights], Tree]
+    apply: Callable[[Tree, Weights, jax.Array, Clock], tuple[Tree, Weights]]
+
+
 class SearchState(NamedTuple):
-    """All that changes in a search. Donated, scanned, vmapped over seeds, sharded and checkpointed as one tree."""
+    """All that changes in a search. Donated, scanned, vmapped over seeds, sharded and checkpointed as one tree.
+
+    mask: which operations are left {kind: [E, O]}, of methods that prune. memory: of the method's gate. knobs: numbers
+    that the method turns between epochs. Empty for most.
+    """
 
     step: jax.Array
     key: jax.Array
@@ -88,3 +134,6 @@ class SearchState(NamedTuple):
     alphas: Alphas
     weight_opt: Tree
     alpha_opt: Tree
+    mask: Mix = ()
+    memory: Tree = ()
+    knobs: Tree = ()

@@ -38,8 +38,9 @@ from dnas.nets.layers import absorb
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
-from dnas.search.bilevel import Levels, Method, cross_entropy, make_search, weight_optimiser
+from dnas.search.bilevel import Levels, cross_entropy, make_search, weight_optimiser
 from dnas.search.discretise import strongest
+from dnas.search.method import Method
 from dnas.spaces import darts, nasbench201
 from dnas.spaces.genotype import Genotype, parse, to_text
 from dnas.spaces.topology import Body, Norm, Space
@@ -234,7 +235,7 @@ def darts_cnn_trace(oracle: Oracle) -> Iterator[Comparison]:
             weights=WeightConfig(rate, rate, meta["momentum"], decay=meta["weight_decay"], clip=clip),
             alphas=AlphaConfig(alpha_rate, *adam["betas"], decay=adam["weight_decay"]),
         )
-        return make_search(network, space.mix_shapes, Method(hypergrad=orders[order]), config, steps=1000)
+        return make_search(network, space, Method(hypergrad=orders[order]), config, steps=1000)
 
     for tag, variant in meta["variants"].items():
         order, clip, alpha_rate = variant["order"], float(variant["clip"]), variant["arch_lr"]

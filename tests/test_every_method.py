@@ -11,7 +11,8 @@ from dnas import find
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search.bilevel import Levels, Method, make_search
+from dnas.search.bilevel import Levels, make_search
+from dnas.search.method import Method
 from dnas.spaces.genotype import check
 from dnas.spaces.topology import Body
 from dnas.types import Batch
@@ -34,7 +35,7 @@ def levels(seed):
 
 def searched(choice, jit=True, steps=STEPS):
     config = SearchConfig(epochs=1, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
-    search = make_search(NETWORK, SPACE.mix_shapes, find.resolve("method", choice), config, STEPS)
+    search = make_search(NETWORK, SPACE, find.resolve("method", choice), config, STEPS)
     state = jax.jit(search.init)(jax.random.key(0))
     step, seen = jax.jit(search.step) if jit else search.step, []
     for number in range(steps):
@@ -70,7 +71,7 @@ def test_three_steps(choice):
     ]
     assert np.mean(moved) > 0.9
 
-    mix = search.mix(state.alphas, state.key, state.step)
+    mix = search.mix(state)
     assert {kind: m.shape for kind, m in mix.items()} == SPACE.mix_shapes
     evaluated = []
     genotype = find.resolve("method", choice).discretise(

@@ -8,7 +8,7 @@ code: alphas first, on a fresh validation batch, then weights with the new alpha
 
 from dnas.errors import unknown
 from dnas.search import hypergrad
-from dnas.search.bilevel import Method
+from dnas.search.method import Method
 
 
 def method(*, order: str = "first", radius: float = 0.01) -> Method:

@@ -6,7 +6,7 @@ papers; the step of the series is the weight optimiser's learning rate.
 """
 
 from dnas.search import hypergrad
-from dnas.search.bilevel import Method
+from dnas.search.method import Method
 
 
 def method(*, terms: int = 3) -> Method:

@@ -82,15 +82,18 @@ def unstack(module: nnx.Module, index: int) -> nnx.Module:
     return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], nnx.as_pure(state)))
 
 
-def over_copies(module: nnx.Module, x: jax.Array, *, loop: bool = False) -> jax.Array:
-    """Apply all stacked copies to the same x -> [copies, ...]: vmap makes of them one wide operation."""
+def over_copies(module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool = False) -> jax.Array:
+    """Apply all stacked copies to the same x -> [copies, ...]: vmap makes of them one wide operation.
+
+    own: further arguments, of which every copy has its own (first axis).
+    """
     graphdef, state = nnx.split(module)
 
-    def one(state):
+    def one(state, own):
         copy = nnx.merge(graphdef, state)
-        return copy(x), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
+        return copy(x, *own), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
 
-    y, stats = (looped_map if loop else jax.vmap)(one)(nnx.as_pure(state))
+    y, stats = (looped_map if loop else jax.vmap)(one)(nnx.as_pure(state), own)
     nnx.update(module, stats)
     return y
 

@@ -100,6 +100,13 @@ def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     return total / _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
 
 
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """Largest value of each 2x2 window, stride 2; of an odd size the last row or column is a window of its own."""
+    b, h, w, c = x.shape
+    even = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), constant_values=-jnp.inf)
+    return even.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).max((2, 4))
+
+
 def _window_counts(height: int, width: int, stride: int) -> np.ndarray:
     """How many pixels of each 3x3 window lie inside the image [H, W, 1], counted in NumPy."""
 

@@ -6,7 +6,7 @@ from flax import nnx
 from dnas import find
 from dnas.nets.functional import Deferred, functionalize
 from dnas.nets.layers import Outputs
-from dnas.nets.supernet import cell_output, zero_node
+from dnas.nets.nodes import cell_output, zero_node
 from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space

@@ -6,27 +6,41 @@ All edges that leave one node with the same operation run as one vmapped operati
 (pooling, identity) gives the same on all of them and runs once.
 """
 
+from collections.abc import Iterator, Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from dnas.errors import UserError
 from dnas.nets.functional import over_copies, stack
+from dnas.nets.layers import max_pool_2x2
 from dnas.nets.mixing import fan_out, weighted_sums
-from dnas.spaces.topology import Body, Cell, Space
+from dnas.nets.nodes import Nodes, zero_node
+from dnas.spaces.topology import Body, Space
+from dnas.types import Noise
+
+Values = Iterator[tuple[Sequence[int], Sequence[jax.Array]]]  # edges, and what each carries
 
 
 class Candidate(nnx.Module):
-    """One operation for all edges that leave one node: `edges` index the rows of the mix, `columns` its operations."""
+    """One operation for all edges that leave one node: `edges` index the rows of the mix, `columns` its operations.
 
-    def __init__(self, build, edges: list[int], columns: list[int], loop: bool, *, rngs: nnx.Rngs):
-        self.edges, self.columns, self.loop = tuple(edges), tuple(columns), loop
+    random: whether it takes `Noise`; then every edge has an operation of its own, for its own noise.
+    """
+
+    def __init__(self, build, edges: list[int], columns: list[int], loop: bool, random: bool, *, rngs: nnx.Rngs):
+        self.edges, self.columns, self.loop, self.random = tuple(edges), tuple(columns), loop, random
         one = build(rngs)
-        self.shared = not jax.tree.leaves(nnx.state(one, nnx.Param))
+        self.shared = not random and not jax.tree.leaves(nnx.state(one, nnx.Param))
         self.operation = one if self.shared else stack(build, len(edges), rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, noise: Noise | None) -> jax.Array:
         """x [B, H, W, C] -> values [edges, B, H', W', C], or [B, H', W', C] if they are the same on all edges."""
+        if self.random and noise is not None:
+            own = jax.vmap(lambda e: jax.random.fold_in(noise.key, e))(np.array(self.edges))
+            return over_copies(self.operation, x, (Noise(own, jnp.full(len(self.edges), noise.rate)),), loop=self.loop)
         return self.operation(x) if self.shared else over_copies(self.operation, x, loop=self.loop)
 
     def weights(self, mix: jax.Array) -> jax.Array:
@@ -34,18 +48,51 @@ class Candidate(nnx.Module):
 
         Their derivative is a product too; that of indexing is a scatter for every scalar.
         """
-        rows, columns = np.zeros((len(self.edges), mix.shape[0])), np.zeros((len(self.edges), mix.shape[1]))
-        rows[range(len(self.edges)), self.edges] = 1
+        columns = np.zeros((len(self.edges), mix.shape[1]))
         columns[range(len(self.edges)), self.columns] = 1
-        return ((rows.astype(mix.dtype) @ mix) * columns.astype(mix.dtype)).sum(-1)
+        return (rows_of(mix, self.edges) * columns.astype(mix.dtype)).sum(-1)
+
+
+def rows_of(mix: jax.Array, edges: Sequence[int]) -> jax.Array:
+    """Some rows of a mix [E, O], as a product with a constant."""
+    rows = np.zeros((len(edges), mix.shape[0]))
+    rows[range(len(edges)), edges] = 1
+    return rows.astype(mix.dtype) @ mix
+
+
+def pick(state, index: int | None):
+    """The state of one of the stacked copies, or of what is not stacked."""
+    return state if index is None else jax.tree.map(lambda leaf: leaf[index], state)
+
+
+def statistics(module: nnx.Module):
+    """The batch statistics that a module holds."""
+    return nnx.as_pure(nnx.state(module, nnx.BatchStat))
+
+
+def put(module: nnx.Module, index: int | None, stats) -> None:
+    """Write the statistics of one of the stacked copies."""
+    if index is not None:
+        stats = jax.tree.map(lambda whole, one: whole.at[index].set(one), statistics(module), stats)
+    nnx.update(module, stats)
 
 
 class MixedCell(nnx.Module):
-    """A cell in which every edge carries all its candidates."""
+    """A cell in which every edge carries all its candidates.
+
+    With partial channels K > 1 (PC-DARTS, section 3.1) the first 1/K of a node's channels pass through the operations;
+    the others go along the edge as they are, max-pooled at stride 2, weighted by the total of the edge's mix.
+    """
 
     def __init__(self, space: Space, kind: str, channels: int, loop: bool, *, rngs: nnx.Rngs):
         self.cell = cell = space.cells[kind]
         self.width = len(cell.concat) if cell.concat is not None else 1
+        self.partial, self.paths = space.partial_channels, space.paths
+        if channels % self.partial:
+            raise UserError(
+                f"Partial channels take 1/{self.partial} of a cell's channels, and {channels} is no multiple of "
+                f"{self.partial}: choose search.channels accordingly."
+            )
         self.candidates: nnx.List = nnx.List([])
         for source in range(cell.inputs + cell.nodes):
             edges = cell.outgoing(source)
@@ -54,52 +101,98 @@ class MixedCell(nnx.Module):
                 columns = [cell.operations[e].index(name) for e in users]
 
                 def build(rngs, name=name, source=source):
-                    return space.operations[name](channels, cell.stride(source), space.search_norm, rngs=rngs)
+                    width, stride = channels // self.partial, cell.stride(source)
+                    return space.operations[name](width, stride, space.search_norm, rngs=rngs)
 
                 if build(rngs) is not None:
-                    self.candidates.append(Candidate(build, users, columns, loop, rngs=rngs))
+                    self.candidates.append(Candidate(build, users, columns, loop, name in space.random, rngs=rngs))
 
-    def __call__(self, inputs: list[jax.Array], mix: jax.Array) -> jax.Array:
-        cell: Cell = self.cell
-        nodes: list = [*inputs] + [None] * cell.nodes
-        zero = zero_node(inputs, cell.stride(0))
+    def __call__(self, inputs: list[jax.Array], extra: tuple[jax.Array, Noise | None]) -> jax.Array:
+        cell, (mix, noise) = self.cell, extra
+        nodes = Nodes(inputs, cell.nodes, zero_node(inputs, cell.stride(0)), self.partial)
         for source in range(cell.inputs + cell.nodes):
-            here = zero if nodes[source] is None else nodes[source]
-            groups: dict[tuple, list[tuple[jax.Array, jax.Array]]] = {}
-            readers = [c for c in self.candidates if cell.edges[c.edges[0]][1] == source]
-            for candidate, x in zip(readers, fan_out(here, len(readers)), strict=True):
-                group = groups.setdefault((candidate.edges, candidate.shared), [])
-                group.append((candidate.weights(mix), candidate(x)))
-            for (edges, shared), group in groups.items():
-                weights, values = zip(*group, strict=True)
-                for e, value in zip(edges, weighted_sums(jnp.stack(weights, 1), values, shared), strict=True):
-                    node = cell.edges[e][0]
-                    nodes[node] = value if nodes[node] is None else nodes[node] + value
-        return cell_output(cell.concat, nodes, zero)
+            here, bypass = nodes.parts(source)
+            if bypass is not None and (edges := cell.outgoing(source)):
+                weights, value = rows_of(mix, edges).sum(-1), self._carried(bypass, cell.stride(source))
+                nodes.add(
+                    [cell.edges[e][0] for e in edges], weighted_sums(weights[:, None], (value,), True), bypass=True
+                )
+            candidates = [c for c in self.candidates if cell.edges[c.edges[0]][1] == source]
+            along = self._all_paths if self.paths == "all" else self._one_path
+            for edges, values in along(candidates, source, here, mix, noise):
+                nodes.add([cell.edges[e][0] for e in edges], values)
+        return nodes.output(cell.concat)
 
+    def _all_paths(self, candidates, source: int, x: jax.Array, mix: jax.Array, noise) -> Values:
+        """Every operation, mixed."""
+        groups: dict[tuple, list[tuple[jax.Array, jax.Array]]] = {}
+        for candidate, here in zip(candidates, fan_out(x, len(candidates)), strict=True):
+            group = groups.setdefault((candidate.edges, candidate.shared), [])
+            group.append((candidate.weights(mix), candidate(here, noise)))
+        for (edges, shared), group in groups.items():
+            weights, values = zip(*group, strict=True)
+            yield edges, weighted_sums(jnp.stack(weights, 1), values, shared)
 
-def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:
-    """The value of a node that nothing reaches; operations on it are computed, for a norm makes something of it."""
-    return jnp.zeros_like(inputs[-1][:, ::stride, ::stride])
+    def _one_path(self, candidates, source: int, x: jax.Array, mix: jax.Array, noise) -> Values:
+        """Of every edge the operation with the largest weight, and no other is computed."""
+        cell, stride = self.cell, self.cell.stride(source)
+        nothing = jnp.zeros_like(x[:, ::stride, ::stride])
+        for e in cell.outgoing(source):
+            users = [c for c in candidates if e in c.edges]
+            column = {c.columns[c.edges.index(e)]: i for i, c in enumerate(users)}
+            operations = [nnx.split(c.operation) for c in users]
+            at = [None if c.shared else c.edges.index(e) for c in users]
+            states = [pick(nnx.as_pure(state), k) for (_, state), k in zip(operations, at, strict=True)]
 
+            own = None if noise is None else noise._replace(key=jax.random.fold_in(noise.key, e))
 
-def cell_output(concat: tuple[int, ...] | None, nodes: list, zero: jax.Array) -> jax.Array:
-    """Concatenated nodes, or the last one."""
-    reached = [nodes[n] for n in (concat if concat is not None else (len(nodes) - 1,))]
-    return jnp.concatenate([zero if n is None else n for n in reached], -1)
+            def branch(o, users=users, column=column, operations=operations, own=own):
+                def run(states, x):
+                    stats = [statistics(nnx.merge(g, s)) for (g, _), s in zip(operations, states, strict=True)]
+                    if o not in column:
+                        return nothing, stats
+                    operation = nnx.merge(operations[column[o]][0], states[column[o]])
+                    y = operation(x, own) if own is not None and users[column[o]].random else operation(x)
+                    stats[column[o]] = statistics(operation)
+                    return y, stats
+
+                return run
+
+            row, count = mix[e], len(cell.operations[e])
+            chosen = row[:count].argmax()
+            y, stats = jax.lax.switch(chosen, [branch(o) for o in range(count)], states, x)
+            is_chosen = jnp.arange(len(row)) == chosen
+            y = y * jnp.where(is_chosen, row, 0).sum().astype(y.dtype)
+            if self.paths == "one_with_scalars":
+                y += jnp.where(is_chosen, 0, row).sum().astype(y.dtype)
+            for user, k, seen in zip(users, at, stats, strict=True):
+                put(user.operation, k, seen)
+            yield (e,), [y]
+
+    @staticmethod
+    def _carried(bypass: jax.Array, stride: int) -> jax.Array:
+        return bypass if stride == 1 else max_pool_2x2(bypass)
 
 
 class Supernet(nnx.Module):
-    """`supernet(x, mix)`: x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes]."""
+    """`supernet(x, mix, noise)`: x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes].
+
+    noise: for operations that are random, in training; without it they do what they do in evaluation.
+    """
 
     def __init__(self, space: Space, body: Body, *, rngs: nnx.Rngs):
         def core(kind: str, channels: int, rngs: nnx.Rngs):
             return MixedCell(space, kind, channels, body.loop, rngs=rngs)
 
         self.backbone = space.backbone(core, body, space.search_norm, rngs=rngs)
+        self.random = bool(space.random)
 
-    def __call__(self, x: jax.Array, mix) -> jax.Array:
+    def __call__(self, x: jax.Array, mix, noise: Noise | None = None) -> jax.Array:
         def argument(kind: str, cells: range):
-            return jnp.broadcast_to(mix[kind], (len(cells), *mix[kind].shape))
+            rows = jnp.broadcast_to(mix[kind], (len(cells), *mix[kind].shape))
+            if noise is None or not self.random:
+                return rows, None
+            keys = jax.vmap(lambda cell: jax.random.fold_in(noise.key, cell))(np.array(cells))
+            return rows, Noise(keys, jnp.full(len(cells), noise.rate))
 
         return self.backbone(x, argument).logits

@@ -6,62 +6,37 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from dnas.config import AlphaConfig, SearchConfig, WeightConfig
+from dnas.config import SearchConfig, WeightConfig
+from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
-from dnas.search import discretise, hypergrad, relax
-from dnas.types import (
-    Batch,
-    Discretiser,
-    Evaluated,
-    Hypergradient,
-    Objective,
-    Penalty,
-    Perturbation,
-    Relaxation,
-    SearchState,
-    Tree,
-)
-
-
-def adam_with_l2(config: AlphaConfig) -> optax.GradientTransformation:
-    """Adam as in PyTorch: L2 is added to the gradient, not decoupled."""
-    return optax.chain(
-        clip(config.clip),
-        optax.add_decayed_weights(config.decay),
-        optax.scale_by_adam(config.beta1, config.beta2, eps=1e-8),
-        optax.scale_by_learning_rate(config.learning_rate),
-    )
-
-
-@dataclass(frozen=True)
-class Method:
-    """A search method is a value: one choice per axis. A published method is a name for a combination."""
-
-    relax: Relaxation = relax.softmax
-    hypergrad: Hypergradient = hypergrad.first_order
-    perturb: Perturbation | None = None
-    penalty: Penalty | None = None
-    alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
-    discretise: Discretiser = discretise.strongest
+from dnas.search import hypergrad, relax
+from dnas.search.method import Method, clip
+from dnas.spaces.topology import Space
+from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree
 
 
 class Levels(NamedTuple):
-    """What one step reads: a batch for the weights, a batch for the alphas."""
+    """What one step reads: a batch for the weights, a batch for the alphas.
+
+    With `inner_steps` K > 1 `train` holds K batches on a further first axis. A single level reads `train` only.
+    """
 
     train: Batch
     valid: Batch
 
 
 class StepMetrics(NamedTuple):
-    """Losses and numbers of correct images of one step, measured in training mode."""
+    """Losses and numbers of correct images of one step, measured in training mode.
+
+    `valid` is of the batch that the alphas were trained on; without such a batch it repeats `train`.
+    """
 
     train_loss: jax.Array
     train_correct: jax.Array
@@ -70,29 +45,19 @@ class StepMetrics(NamedTuple):
 
 
 class Search(NamedTuple):
-    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(alphas, key, step) -> Mix."""
+    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(state) -> the scores that count."""
 
     init: Callable[[jax.Array], SearchState]
     step: Callable[[SearchState, Levels], tuple[SearchState, StepMetrics]]
-    mix: Relaxation
+    mix: Callable[[SearchState], Mix]
 
 
-def clip(norm: float) -> optax.GradientTransformation:
-    """Scale the gradient to at most this global norm, with PyTorch's 1e-6 in the denominator; 0: do nothing."""
-
-    def scale(updates, _):
-        factor = jnp.minimum(norm / (optax.global_norm(updates) + 1e-6), 1.0)
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
-
-    return optax.stateless(scale) if norm else optax.identity()
-
-
-def learning_rate(config: WeightConfig, epochs: int, steps_per_epoch: int) -> optax.Schedule:
-    """Cosine from `learning_rate` to `learning_rate_end`, constant within an epoch."""
+def learning_rate(config: WeightConfig, epochs: int, steps_per_epoch: int, start: int = 0) -> optax.Schedule:
+    """Cosine from `learning_rate` to `learning_rate_end`, constant within an epoch, from step `start` on."""
     decay = optax.cosine_decay_schedule(
         config.learning_rate, epochs, config.learning_rate_end / max(config.learning_rate, 1e-30)
     )
-    return lambda step: decay(step // steps_per_epoch)
+    return lambda step: decay((step - start) // steps_per_epoch)
 
 
 def weight_optimiser(config: WeightConfig, rate: optax.Schedule) -> optax.GradientTransformation:
@@ -109,118 +74,232 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
+class Span(NamedTuple):
+    """Where a phase begins: its first step, the epochs done before it, and the first step and the epochs of the
+    learning rate's schedule, which may span several phases; 0 epochs: those of the phase."""
+
+    start: int = 0
+    epoch: int = 0
+    schedule_start: int = 0
+    schedule_epochs: int = 0
+
+
+def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
+    """The learning rate of the weights in a phase, as a function of the step of the whole search."""
+    return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
+
+
 def make_search(
-    network: Functional, mix_shapes: dict[str, tuple[int, int]], method: Method, config: SearchConfig, steps: int
+    network: Functional, space: Space, method: Method, config: SearchConfig, steps: int, span: Span = Span()
 ) -> Search:
-    """Build the pure functions of a search; `steps` is the number of steps per epoch."""
-    rate = learning_rate(config.weights, config.epochs, steps)
+    """Build the pure functions of a search, or of one phase of it.
+
+    network: of the supernet that `method.supernet(space)` describes. steps: of an epoch.
+    Errors: `UserError` for options that the method cannot be combined with.
+    """
+    check(method, config)
+    rate, start = phase_rate(config, steps, span), span.start
     weight_tx, clip_tx = weight_optimiser(config.weights, rate), clip(config.weights.clip)
     alpha_tx = method.alpha_tx(config.alphas)
+    alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
 
     def init(key: jax.Array) -> SearchState:
         run_key, weight_key, alpha_key = jax.random.split(key, 3)
         weights, stats = network.init(weight_key)
-        keys = jax.random.split(alpha_key, len(mix_shapes))
-        alphas = {
-            kind: config.alphas.initial_scale * jax.random.normal(k, shape)
-            for k, (kind, shape) in zip(keys, sorted(mix_shapes.items()), strict=True)
-        }
-        return SearchState(
-            jnp.zeros((), jnp.int32), run_key, weights, stats, alphas, weight_tx.init(weights), alpha_tx.init(alphas)
+        alphas = method.alphas(space, alpha_key, config.alphas)
+        state = SearchState(
+            jnp.int32(start), run_key, weights, stats, alphas, weight_tx.init(weights), alpha_tx.init(alphas)
+        )
+        return state._replace(
+            mask={kind: jnp.ones(shape) for kind, shape in space.mix_shapes.items()} if method.masks else (),
+            memory=method.gate.init(weights) if method.gate is not None else (),
+            knobs={name: jnp.asarray(value, float) for name, value in method.knobs.items()},
         )
 
-    def objective(batch: Batch, stats: Tree, key: jax.Array, step: jax.Array, outer: bool) -> Objective:
+    def clock(state: SearchState) -> Clock:
+        return Clock(state.step, (state.step - start) // steps, config.epochs)
+
+    def scores(state: SearchState) -> Mix:
+        read = method.scores or relax.score(method.relax)
+        return relax.masked(read(state.alphas, clock(state)), state.mask)
+
+    def objective(state: SearchState, batch: Batch, key: jax.Array, outer: bool) -> Objective:
+        now, relaxation = clock(state), method.relax if outer else method.weight_relax or method.relax
+        noise = Noise(jax.random.fold_in(key, 2), method.drop_rate(now) if method.drop_rate else 0.0)
+
         def loss(weights, alphas):
-            mix = method.relax(alphas, key, step)
+            mix = relax.masked(relaxation(alphas, key, now), state.mask)
             if method.perturb is not None and not outer:
-                perturb_key = jax.random.fold_in(key, 1)
                 fixed = jax.lax.stop_gradient(weights)
-                mix = method.perturb(mix, lambda m: value(fixed, m)[0], perturb_key, step)
-            total, seen = value(weights, mix)
+                mix = method.perturb(mix, lambda m: value(fixed, m, False)[0], jax.random.fold_in(key, 1), now)
+            total, seen = value(weights, mix, True)
             if method.penalty is not None and outer:
-                total += method.penalty(alphas, mix, step)
+                total += method.penalty(alphas, mix, now)
             return total, seen
 
-        def value(weights, mix):
-            logits, moments = network.apply(weights, stats, batch.x, mix, train=True)
-            return cross_entropy(logits, batch.y), Evaluated(moments, logits)
+        def value(weights, mix, train):
+            random = {"noise": noise} if train and is_random else {}
+            logits, moments = network.apply(weights, state.stats, batch.x, mix, train=train, **random)
+            return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix)
 
         return loss
 
-    def apply_alphas(state: SearchState, gradient: Tree) -> SearchState:
+    def with_alphas(state: SearchState, gradient: Tree) -> SearchState:
         updates, alpha_opt = alpha_tx.update(gradient, state.alpha_opt, state.alphas)
-        moved = state._replace(alphas=optax.apply_updates(state.alphas, updates), alpha_opt=alpha_opt)
-        if not config.alphas.warmup_epochs:
-            return moved
-        return choose(state.step >= config.alphas.warmup_epochs * steps, moved, state)
+        return state._replace(alphas=optax.apply_updates(state.alphas, updates), alpha_opt=alpha_opt)
 
-    def apply_weights(state: SearchState, gradient: Tree) -> SearchState:
+    def with_weights(state: SearchState, gradient: Tree) -> SearchState:
         gradient, _ = clip_tx.update(gradient, clip_tx.init(gradient))
+        if "decay" in state.knobs:
+            more = state.knobs["decay"] - config.weights.decay
+            gradient = jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
         updates, weight_opt = weight_tx.update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
-    def step_alphas(state: SearchState, levels: Levels, key: jax.Array):
+    def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
         inner_key, outer_key = jax.random.split(key)
-        inner = objective(levels.train, state.stats, inner_key, state.step, outer=False)
-        outer = objective(levels.valid, state.stats, outer_key, state.step, outer=True)
+        inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
 
         def update(gradient):
             updates, _ = weight_tx.update(gradient, state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
+        assert method.hypergrad is not None
         estimate = method.hypergrad(inner, outer, state.weights, state.alphas, update)
         stats = state.stats
         for moments in estimate.moments:
             stats = absorb(stats, moments)
-        state = apply_alphas(state._replace(stats=stats), estimate.gradient)
-        return state, (estimate.loss, correct(estimate.logits, levels.valid.y))
+        state = with_alphas(state._replace(stats=stats), estimate.gradient)
+        return state, (estimate.loss, correct(estimate.logits, valid.y))
 
-    def step_weights(state: SearchState, levels: Levels, key: jax.Array):
-        inner = objective(levels.train, state.stats, key, state.step, outer=False)
-        (loss, seen), gradient = jax.value_and_grad(inner, has_aux=True)(state.weights, state.alphas)
-        state = apply_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
-        return state, (loss, correct(seen.logits, levels.train.y))
+    def step_weights(state: SearchState, train: Batch, key: jax.Array):
+        (loss, seen), gradient = jax.value_and_grad(objective(state, train, key, False), has_aux=True)(
+            state.weights, state.alphas
+        )
+        state = with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
+        return state, (loss, correct(seen.logits, train.y))
 
-    def step_both(state: SearchState, levels: Levels, keys: jax.Array, alphas_first: bool):
-        """Both levels of a first-order step as a loop over one gradient program, which halves what is compiled."""
+    def step_jointly(state: SearchState, batch: Batch, key: jax.Array):
+        """Single level: weights and alphas take a step each by the gradients of one loss on one batch."""
+        (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(
+            objective(state, batch, key, True), (0, 1), has_aux=True
+        )(state.weights, state.alphas)
+        state = state._replace(stats=absorb(state.stats, seen.moments))
+        return with_weights(with_alphas(state, to_alphas), to_weights), (loss, correct(seen.logits, batch.y))
+
+    def step_both(state: SearchState, levels: Levels, keys: jax.Array):
+        """Both levels of a first-order step as a loop over one gradient program, which halves what is compiled.
+
+        While the alphas warm up the loop has one turn.
+        """
         order = (levels.valid, levels.train) if alphas_first else (levels.train, levels.valid)
         batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), *order)
         is_alpha = jnp.array([alphas_first, not alphas_first])
 
         def level(state, row):
-            batch, key, alpha_level = row
-            plain = objective(batch, state.stats, key, state.step, outer=False)
-            (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(plain, (0, 1), has_aux=True)(
-                state.weights, state.alphas
-            )
+            batch, key, of_alphas = row
+            now = clock(state)
+            (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(
+                objective(state, batch, key, False), (0, 1), has_aux=True
+            )(state.weights, state.alphas)
             if method.penalty is not None:
-                added = lambda a: method.penalty(a, method.relax(a, key, state.step), state.step)  # noqa: E731
+                added = lambda a: method.penalty(a, relax.masked(method.relax(a, key, now), state.mask), now)  # noqa: E731
                 extra, to_extra = jax.value_and_grad(added)(state.alphas)
-                loss = loss + jnp.where(alpha_level, extra, 0)
+                loss = loss + jnp.where(of_alphas, extra, 0)
                 to_alphas = jax.tree.map(jnp.add, to_alphas, to_extra)
             state = state._replace(stats=absorb(state.stats, seen.moments))
-            stepped = choose(alpha_level, apply_alphas(state, to_alphas), apply_weights(state, to_weights))
+            if method.gate is not None:
+                memory, to_weights = method.gate.apply(state.memory, to_weights, of_alphas, now)
+                state = state._replace(memory=memory)
+            stepped = choose(of_alphas, with_alphas(state, to_alphas), with_weights(state, to_weights))
             return stepped, (loss, correct(seen.logits, batch.y))
 
-        state, (losses, hits) = jax.lax.scan(level, state, (batches, keys, is_alpha))
         a, w = (0, 1) if alphas_first else (1, 0)
+        if not config.alphas.warmup_epochs:
+            state, seen = jax.lax.scan(level, state, (batches, keys, is_alpha))
+        else:
+            rows, seen = (batches, keys, is_alpha), (jnp.zeros(2, stats_dtype(state.stats)), jnp.zeros(2, jnp.int32))
+
+            def turn(i, carry):
+                state, seen = carry
+                state, one = level(state, jax.tree.map(lambda leaf: leaf[i], rows))
+                return state, jax.tree.map(lambda s, o: s.at[i].set(o.astype(s.dtype)), seen, one)
+
+            lonely = warming(state).astype(jnp.int32)
+            begin, end = (lonely, 2) if alphas_first else (0, 2 - lonely)
+            state, seen = jax.lax.fori_loop(begin, end, turn, (state, seen))
+        losses, hits = seen
         return state, (losses[a], hits[a]), (losses[w], hits[w])
+
+    def warming(state: SearchState) -> jax.Array:
+        return clock(state).epoch < config.alphas.warmup_epochs
+
+    def apart(state: SearchState, levels: Levels, keys: jax.Array):
+        """The levels one after the other: any hypergradient, any number of inner steps."""
+        several = config.inner_steps > 1
+        last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
+
+        def alpha_level(state):
+            if method.hypergrad is None:
+                return state, None
+            if not config.alphas.warmup_epochs:
+                return step_alphas(state, last, levels.valid, keys[0])
+            nothing = jax.eval_shape(lambda: step_alphas(state, last, levels.valid, keys[0])[1])
+            zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
+            return jax.lax.cond(
+                warming(state), lambda s: (s, zeros), lambda s: step_alphas(s, last, levels.valid, keys[0]), state
+            )
+
+        def weight_level(state):
+            if not several:
+                return step_weights(state, levels.train, keys[1])
+            rows = levels.train, jax.random.split(keys[1], config.inner_steps)
+            state, (losses, hits) = jax.lax.scan(lambda state, row: step_weights(state, *row), state, rows)
+            return state, (losses.mean(), hits.mean())
+
+        if alphas_first:
+            state, valid = alpha_level(state)
+            state, train = weight_level(state)
+        else:
+            state, train = weight_level(state)
+            state, valid = alpha_level(state)
+        return state, valid or train, train
+
+    shared_program = (
+        method.hypergrad is hypergrad.first_order
+        and method.perturb is None
+        and method.weight_relax is None
+        and config.inner_steps == 1
+    )
 
     def step(state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), 2)  # of the alphas, of the weights
-        alphas_first = config.order == "alphas_first"
-        one_program = method.hypergrad is hypergrad.first_order and method.perturb is None
-        if one_program and levels.train.x.shape == levels.valid.x.shape:
-            state, valid, train = step_both(state, levels, keys if alphas_first else keys[::-1], alphas_first)
-        elif alphas_first:
-            state, valid = step_alphas(state, levels, keys[0])
-            state, train = step_weights(state, levels, keys[1])
+        if config.levels == "single":
+            state, train = step_jointly(state, levels.train, keys[1])
+            valid = train
+        elif shared_program and levels.train.x.shape == levels.valid.x.shape:
+            state, valid, train = step_both(state, levels, keys if alphas_first else keys[::-1])
         else:
-            state, train = step_weights(state, levels, keys[1])
-            state, valid = step_alphas(state, levels, keys[0])
+            state, valid, train = apart(state, levels, keys)
         return state._replace(step=state.step + 1), StepMetrics(*train, *valid)
 
-    return Search(init, step, method.relax)
+    return Search(init, step, scores)
+
+
+def check(method: Method, config: SearchConfig) -> None:
+    """Refuse what cannot be combined."""
+    single = config.levels == "single"
+    if single and (
+        method.perturb or method.gate or method.weight_relax or method.hypergrad is not hypergrad.first_order
+    ):
+        raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
+    if single and (config.inner_steps > 1 or config.alphas.warmup_epochs):
+        raise UserError(
+            "With search.levels 'single' weights and alphas step together: search.inner_steps must be 1 and "
+            "search.alphas.warmup_epochs 0."
+        )
+    if method.gate and config.inner_steps > 1:
+        raise UserError("This method compares the gradients of both levels: search.inner_steps must be 1.")
 
 
 def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -231,3 +310,8 @@ def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def choose(condition: jax.Array, yes: Any, no: Any) -> Any:
     """One of two equal trees."""
     return jax.tree.map(lambda a, b: a if a is b else jax.lax.select_n(condition, b, a), yes, no)
+
+
+def stats_dtype(stats: Tree) -> Any:
+    """The float type the statistics are kept in."""
+    return jax.tree.leaves(stats)[0].dtype

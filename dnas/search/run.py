@@ -3,25 +3,38 @@
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from dnas import data as datasets
 from dnas import devices, find, loop, records, report
-from dnas.config import Config
+from dnas.config import Config, SearchConfig
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search.bilevel import Levels, Method, Search, StepMetrics, cross_entropy, learning_rate, make_search
+from dnas.search.bilevel import (
+    Levels,
+    Search,
+    Span,
+    StepMetrics,
+    cross_entropy,
+    make_search,
+    phase_rate,
+    stats_dtype,
+)
+from dnas.search.method import Method, Outcome, Phase, View
+from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.spaces import diagram
-from dnas.spaces.genotype import Genotype, to_json, to_text
-from dnas.spaces.topology import Body, Space
-from dnas.types import Batch, Mix
+from dnas.spaces.genotype import Genotype, from_json, to_json, to_text
+from dnas.spaces.topology import Body, Space, with_operations
+from dnas.types import Batch, Mix, SearchState
 
 EVALUATION_BATCH = 256
 
@@ -89,107 +102,103 @@ def default_folder(config: Config) -> Path:
     return Path("runs") / "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
 
 
-class _Job:
-    """The pieces of one search, put together once."""
+class _Stage:
+    """One phase, compiled: the supernet and the functions of its state; every leaf has the seeds as first axis."""
 
-    def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
-        self.config, self.space, self.method, self.splits, self.quiet = config, space, method, splits, quiet
-        search = config.search
-        self.steps = -(-len(splits.train_x) // search.batch_size)
-        body = Body(search.cells, search.channels, len(splits.classes), splits.train_x.shape[-1], remat=search.remat)
-        self.network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
-        self.search: Search = make_search(self.network, space.mix_shapes, method, search, self.steps)
-        self.layout = layout = devices.layout(config.seeds, search.batch_size)
+    def __init__(self, config: Config, method: Method, phase: Phase, space: Space, splits: datasets.Splits, span: Span):
+        self.config, self.plan, self.space, self.splits, self.span = config, phase.config, space, splits, span
+        self.steps = steps_per_epoch(phase.config, splits)
+        supernet = phase.supernet(method.supernet(space))
+        self.whole_paths = supernet.paths == "all"
+        plan = phase.config
+        body = Body(plan.cells, plan.channels, len(splits.classes), splits.train_x.shape[-1], remat=plan.remat)
+
+        def build(rngs):
+            return Supernet(supernet, body, rngs=rngs)
+
+        self.build, self.network = build, functionalize(build)
+        self.search: Search = make_search(self.network, space, method, plan, self.steps, span)
+        self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
         self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
         self.dtype = jnp.dtype(config.dtype)
-        self.genotypes: list[Genotype] = []
-        self.accuracies: list[float] = []
-
-        def evaluate(state, mix, batches):
-            return layout.over_seeds(self._evaluate)((state.weights, state.stats, mix), batches)
-
-        def mix(state):
-            return self.search.mix(state.alphas, state.key, state.step)
-
         valid = loop.padded_batches(splits.valid_x, splits.valid_y, min(EVALUATION_BATCH, len(splits.valid_x)))
         self.valid_batches = layout.replicate(valid)
+
+        def evaluate(state, mix, batches):
+            return layout.over_seeds(partial(self._evaluate, train=False))((state.weights, state.stats, mix), batches)
+
         self.init = layout.jit(self._init)
         self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = layout.jit(evaluate)
-        self.mixes = layout.jit(layout.over_seeds(mix))
-
-    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
-        config, self.record = self.config, record
-        progress = self._restored(resume)
-        loop.say(self._headline(), self.quiet)
-        progress = loop.drive(
-            self.record,
-            progress,
-            lambda p, count: self.advance(p, count, self.arrays),
-            self._finish_epoch,
-            epochs=config.search.epochs,
-            steps_per_epoch=self.steps,
-            title=f"search {config.method}",
-            command="search",
-            quiet=self.quiet,
-            profile=profile,
-        )
-        if not self.genotypes:  # resumed after the last epoch
-            self._discretise(progress.state)
-        self._draw()
-        return Result(self.record.folder, config, tuple(self.genotypes), tuple(self.accuracies))
+        self.mixes = layout.jit(layout.over_seeds(self.search.mix))
+        self.evaluate_one = jax.jit(self._evaluate, static_argnames="train")
+        self.hessian_one = jax.jit(self._hessian)
 
     def _init(self) -> loop.Progress:
         keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
         state = self.layout.over_seeds(self.search.init)(keys)
-        zero = jnp.zeros(self.config.seeds, state.alphas[next(iter(state.alphas))].dtype)
+        zero = jnp.zeros(self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
-    def _restored(self, resume: bool) -> loop.Progress:
-        found = self.record.restore(self.layout.placed(jax.eval_shape(self._init))) if resume else None
-        if found is None:
-            return self.init()
-        progress, extra = found
-        loop.say(f"Resuming at step {extra['step']}.", self.quiet)
-        return progress
+    def begin(self, progress: loop.Progress, mask: Any) -> loop.Progress:
+        """A new progress, with another mask."""
+        return progress._replace(state=progress.state._replace(mask=mask)) if mask else progress
+
+    def target(self, masked: bool) -> Any:
+        """The shapes of a progress, for a checkpoint."""
+        shapes = jax.eval_shape(self._init)
+        if masked and not shapes.state.mask:
+            seeds = self.config.seeds
+            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), jnp.float32) for kind, s in self.space.mix_shapes.items()}
+            shapes = shapes._replace(state=shapes.state._replace(mask=mask))
+        return self.layout.placed(shapes)
+
+    def counted(self, mix: Mix) -> Mix:
+        """What evaluation multiplies by: where only one path is computed, the strongest operation alone."""
+        return mix if self.whole_paths else {kind: hard(m) for kind, m in mix.items()}
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
         train_x, train_y, valid_x, valid_y = arrays
-        size, augmenting = self.config.search.batch_size, self.config.search.augment
-        epoch = progress.state.step // self.steps
+        size, inner, augmenting = self.plan.batch_size, self.plan.inner_steps, self.plan.augment
+        done = progress.state.step - self.span.start
+        epoch = self.span.epoch + done // self.steps
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
         train_key, valid_key = jax.random.split(order_key)
-        train_order = loop.epoch_order(train_key, len(train_x), self.steps * size)
+        train_order = loop.epoch_order(train_key, len(train_x), self.steps * size * inner)
         valid_order = loop.epoch_order(valid_key, len(valid_x), self.steps * size)
 
-        def batch(x, y, order, step, key):
-            rows = jax.lax.dynamic_slice_in_dim(order, (step % self.steps) * size, size)
+        def batch(x, y, order, number, key):
+            rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
             options: dict[str, Any] = {**dataclasses.asdict(augmenting), "dtype": self.dtype}
             return self.layout.split_batch(Batch(augment(key, x[rows], *self.moments, **options), y[rows]))
 
+        def train_batches(number, key):
+            if inner == 1:
+                return batch(train_x, train_y, train_order, number, key)
+            rows = number * inner + jnp.arange(inner), jax.random.split(key, inner)
+            return jax.lax.map(lambda row: batch(train_x, train_y, train_order, *row), rows)
+
         def one(_, progress):
             state = progress.state
+            number = (state.step - self.span.start) % self.steps
             train_key, valid_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
-            levels = Levels(
-                batch(train_x, train_y, train_order, state.step, train_key),
-                batch(valid_x, valid_y, valid_order, state.step, valid_key),
-            )
+            levels = Levels(train_batches(number, train_key), batch(valid_x, valid_y, valid_order, number, valid_key))
             state, metrics = self.search.step(state, levels)
             metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
             return loop.accumulate(progress, state, metrics, [metrics.train_loss, metrics.valid_loss])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, batches):
-        """Accuracy and mean loss over all batches, in evaluation mode; one seed."""
+    def _evaluate(self, network, batches, train: bool):
+        """Accuracy and mean loss over all batches; one seed. train: normalised by the batch, not by running moments."""
         weights, stats, mix = network
 
         def one(carry, batch):
             x, y, mask = batch
             x = normalise(x, *self.moments, dtype=self.dtype)
-            logits, _ = self.network.apply(weights, stats, x, mix, train=False)
+            logits, _ = self.network.apply(weights, stats, x, self.counted(mix), train=train)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             hits, loss = carry
             right = ((logits.argmax(-1) == y) & mask).sum(dtype=jnp.int32)
@@ -200,59 +209,240 @@ class _Job:
         count = batches[2].sum()
         return hits / count, loss / count
 
-    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> float:
+    def _hessian(self, state, batch):
+        """Of the loss on one batch, normalised by the batch, with respect to the alphas, flat: [N, N]; one seed."""
+        x, y, mask = batch
+        x = normalise(x, *self.moments, dtype=self.dtype)
+        flat, unflat = ravel_pytree(state.alphas)
+
+        def loss(flat):
+            mix = self.search.mix(state._replace(alphas=unflat(flat)))
+            logits, _ = self.network.apply(state.weights, state.stats, x, mix, train=True)
+            losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
+            return (losses * mask).sum() / mask.sum()
+
+        def row(direction):
+            return jax.jvp(jax.grad(loss), (flat,), (direction,))[1]
+
+        return jax.lax.map(row, jnp.eye(len(flat), dtype=flat.dtype))
+
+
+class _Job:
+    """A whole search: its phases one after the other, and what is logged and decided between epochs."""
+
+    def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
+        self.config, self.method, self.splits, self.quiet = config, method, splits, quiet
+        self.phases = method.phases(space, config.search)
+        self.index, self.spans = 0, spans(self.phases, splits)
+        self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
+        self.genotypes: list[Genotype] = []
+        self.accuracies: list[float] = []
+        self.notes: list[list[dict]] = [[] for _ in range(config.seeds)]  # of every seed, one per epoch
+        self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
+
+    def _stage(self, index: int, space: Space) -> _Stage:
+        return _Stage(self.config, self.method, self.phases[index], space, self.splits, self.spans[index])
+
+    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
+        self.record = record
+        progress = self._restored(resume)
+        loop.say(self._headline(), self.quiet)
+        while True:
+            stage, span = self.stage, self.spans[self.index]
+            number = f" {self.index + 1}/{len(self.phases)}" if len(self.phases) > 1 else ""
+            if not self._ended():
+                progress = loop.drive(
+                    self.record,
+                    progress,
+                    lambda p, count, stage=stage: stage.advance(p, count, stage.arrays),
+                    self._finish_epoch,
+                    epochs=stage.plan.epochs,
+                    steps_per_epoch=stage.steps,
+                    title=f"search {self.config.method}{number}",
+                    command="search",
+                    quiet=self.quiet,
+                    profile=profile,
+                    first=(span.start, span.epoch),
+                    extra=self._extra,
+                )
+            if self._ended() or self.index + 1 == len(self.phases):
+                break
+            progress = self._next_phase(progress)
+        self._conclude(progress)
+        self._draw()
+        return Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.accuracies))
+
+    def _ended(self) -> bool:
+        return len(self.stopped) == self.config.seeds
+
+    def _extra(self) -> dict[str, Any]:
+        """What a checkpoint notes beside the state."""
+        kept = {kind: [list(names) for names in cell.operations] for kind, cell in self.stage.space.cells.items()}
+        stopped = {str(seed): epoch for seed, epoch in self.stopped.items()}
+        return {"phase": self.index, "operations": kept, "notes": self.notes, "stopped": stopped}
+
+    def _restored(self, resume: bool) -> loop.Progress:
+        def target(extra):
+            self.index = extra.get("phase", 0)
+            masked = False
+            if self.index:
+                masked = True
+                self.stage = self._stage(self.index, with_operations(self.stage.space, extra["operations"]))
+            return self.stage.target(masked and any(p.keep for p in self.phases[: self.index + 1]))
+
+        found = self.record.restore(target) if resume else None
+        if found is None:
+            return self.stage.init()
+        progress, extra = found
+        self.notes = extra.get("notes", self.notes)
+        self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}
+        loop.say(f"Resuming at step {extra['step']}.", self.quiet)
+        return progress
+
+    def _next_phase(self, progress: loop.Progress) -> loop.Progress:
+        """Prune, build the next supernet, and carry the state over or begin anew."""
+        old, self.index = self.stage, self.index + 1
+        phase = self.phases[self.index]
+        state = devices.fetch(progress.state._replace(key=jax.random.key_data(progress.state.key)))
+        mixes = devices.fetch(old.mixes(progress.state))
+        keep = phase.keep or max(max(map(len, cell.operations)) for cell in old.space.cells.values())
+        pruned = prune(old.space, mixes, keep)
+        self.stage = new = self._stage(self.index, pruned.space)
+        fresh = new.init()
+        mask = pruned.mask if phase.keep else state.mask
+        if phase.restart:
+            return new.begin(fresh, jax.tree.map(jnp.asarray, mask))
+        shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
+        carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)
+        carried = carried._replace(
+            key=progress.state.key,
+            alphas=prune_alphas(state.alphas, old.space, pruned.columns),
+            alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),
+            mask=mask,
+        )
+        placed = jax.tree.map(
+            lambda leaf, like: jax.device_put(leaf, like.sharding),
+            carried._replace(mask=()),
+            fresh.state._replace(mask=()),
+        )
+        return new.begin(progress._replace(state=placed), jax.tree.map(jnp.asarray, mask))
+
+    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         state, sums = progress.state, devices.fetch(progress.sums)
         mixes, losses = self._discretise(state)
-        step = epoch * self.steps
-        rate = float(learning_rate(self.config.search.weights, self.config.search.epochs, self.steps)(step - 1))
-        images = self.steps * self.config.search.batch_size
+        stage, span = self.stage, self.spans[self.index]
+        in_phase = epoch - span.epoch
+        step = span.start + in_phase * stage.steps
+        rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
+        images, masks = stage.steps * stage.plan.batch_size, []
         for i in range(self.config.seeds):
+            outcome = self._look(i, epoch, in_phase, state, mixes) if self.method.after_epoch else Outcome()
+            self.notes[i].append(dict(outcome.notes))
+            masks.append(outcome.mask)
+            if outcome.stop is not None and i not in self.stopped:
+                self.stopped[i] = outcome.stop
+                loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
             entropy = {f"entropy_{kind}": entropy_of(m[i]) for kind, m in mixes.items()}
             self.record.log(
                 {
                     "step": step,
                     "epoch": epoch,
                     "seed": self.config.seed + i,
-                    "train_loss": sums.train_loss[i] / self.steps,
+                    "train_loss": sums.train_loss[i] / stage.steps,
                     "train_accuracy": sums.train_correct[i] / images,
-                    "search_loss": sums.valid_loss[i] / self.steps,
+                    "search_loss": sums.valid_loss[i] / stage.steps,
                     "search_accuracy": sums.valid_correct[i] / images,
                     "valid_loss": losses[i],
                     "valid_accuracy": self.accuracies[i],
                     "learning_rate": rate,
                 }
                 | entropy
+                | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
             )
         shown = mixes if self.config.seeds > 1 else {kind: m[0] for kind, m in mixes.items()}
-        self.record.log_mix(step, shown, self.space, epoch)
+        self.record.log_mix(step, shown, stage.space, epoch)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
         self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
-        return float(np.mean(self.accuracies))
+        return loop.Epoch(float(np.mean(self.accuracies)), self._with_masks(progress, masks), self._ended())
 
-    def _discretise(self, state) -> tuple[Mix, list[float]]:
+    def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
+        """What the method makes of one seed after an epoch."""
+        assert self.method.after_epoch is not None
+        stage, one = self.stage, jax.tree.map(lambda leaf: leaf[i], state)
+        batch = jax.tree.map(lambda leaf: leaf[0], stage.valid_batches)
+
+        def evaluate(mix: Mix, train: bool = False) -> tuple[float, float]:
+            accuracy, loss = stage.evaluate_one((one.weights, one.stats, mix), stage.valid_batches, train=train)
+            return float(accuracy), float(loss)
+
+        view = View(
+            space=stage.space,
+            phase=self.index,
+            epoch=in_phase,
+            epochs=stage.plan.epochs,
+            total=epoch,
+            seed=self.config.seed + i,
+            alphas=devices.fetch(one.alphas),
+            mix={kind: m[i] for kind, m in mixes.items()},
+            mask=devices.fetch(one.mask),
+            notes=self.notes[i],
+            evaluate=evaluate,
+            hessian=lambda: np.asarray(stage.hessian_one(one, batch)),
+        )
+        return self.method.after_epoch(view)
+
+    @staticmethod
+    def _with_masks(progress: loop.Progress, masks: list[Mix | None]) -> loop.Progress | None:
+        if all(mask is None for mask in masks):
+            return None
+        old = progress.state.mask
+        new = {
+            kind: jnp.stack([m[i] if masks[i] is None else jnp.asarray(masks[i][kind], m.dtype) for i in range(len(m))])
+            for kind, m in old.items()
+        }
+        return progress._replace(state=progress.state._replace(mask=new))
+
+    def _discretise(self, state: SearchState, last: bool = False) -> tuple[Mix, list[float]]:
         """Set the genotypes and validation accuracies of all seeds; gives the mixes [S, E, O] and the losses."""
-        mixes = devices.fetch(self.mixes(state))
-        accuracies, losses = devices.fetch(self.evaluate(state, mixes, self.valid_batches))
+        stage = self.stage
+        mixes = devices.fetch(stage.mixes(state))
+        accuracies, losses = devices.fetch(stage.evaluate(state, mixes, stage.valid_batches))
         self.accuracies = [float(a) for a in accuracies]
+        discretise = self.method.select if last and self.method.select else self.method.discretise
 
         def genotype(i: int) -> Genotype:
-            def accuracy(mix: Mix) -> float:
-                everywhere = jax.tree.map(lambda m: np.broadcast_to(m, (self.config.seeds, *m.shape)), mix)
-                return float(devices.fetch(self.evaluate(state, everywhere, self.valid_batches))[0][i])
+            one = jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats))
 
-            return self.method.discretise(self.space, {k: m[i] for k, m in mixes.items()}, accuracy)
+            def accuracy(mix: Mix) -> float:
+                return float(stage.evaluate_one((*one, mix), stage.valid_batches, train=False)[0])
+
+            return discretise(stage.space, {k: m[i] for k, m in mixes.items()}, accuracy)
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, [float(loss) for loss in losses]
 
+    def _conclude(self, progress: loop.Progress) -> None:
+        """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
+        if not self.genotypes or self.method.select:  # resumed after the last epoch, or chosen at the end only
+            self._discretise(progress.state, last=True)
+        for i, epoch in self.stopped.items():
+            rows = records.read_genotypes(self.record.folder, epoch)
+            self.genotypes[i] = from_json(rows[i])
+        if self.stopped or self.method.select:
+            last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
+            self.record.genotype(last, [to_json(g) for g in self.genotypes])
+
     def _headline(self) -> str:
-        count = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(self.network.init, jax.random.key(0))[0]))
+        stage = self.stage
+        shapes = jax.eval_shape(stage.network.init, jax.random.key(0))[0]
+        count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
         splits, seeds = self.splits, self.config.seeds
         return (
             f"Searching '{self.config.space}' with '{self.config.method}' on {splits.name}: "
             f"{len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas, "
             f"supernet of {count:,} parameters"
             + (f", {seeds} seeds" if seeds > 1 else "")
+            + (f", {len(self.phases)} phases" if len(self.phases) > 1 else "")
             + f" -> {self.record.folder}"
         )
 
@@ -265,13 +455,36 @@ class _Job:
         report.page(self.record.folder)
 
 
+def steps_per_epoch(plan: SearchConfig, splits: datasets.Splits) -> int:
+    """Steps of one pass over the training part."""
+    return -(-len(splits.train_x) // (plan.batch_size * plan.inner_steps))
+
+
+def spans(phases: tuple[Phase, ...], splits: datasets.Splits) -> list[Span]:
+    """Where every phase begins, in steps and epochs, and where its learning rate's schedule does."""
+    found, step, epoch = list[Span](), 0, 0
+    for i, phase in enumerate(phases):
+        if phase.continues and i:
+            found.append(found[-1]._replace(start=step, epoch=epoch))
+        else:
+            together = [phase]
+            for later in phases[i + 1 :]:
+                if not later.continues:
+                    break
+                together.append(later)
+            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together)))
+        step += phase.config.epochs * steps_per_epoch(phase.config, splits)
+        epoch += phase.config.epochs
+    return found
+
+
+def hard(mix: jax.Array) -> jax.Array:
+    """The strongest operation of every edge alone, [E, O] of ones and zeros."""
+    return jax.nn.one_hot(mix.argmax(-1), mix.shape[-1], dtype=mix.dtype)
+
+
 def entropy_of(mix: np.ndarray) -> float:
     """Mean entropy of the rows of a mix [E, O], each normalised to one; log(O) when nothing is decided."""
     p = np.clip(mix, 1e-12, None)
     p = p / p.sum(-1, keepdims=True)
     return float(-(p * np.log(p)).sum(-1).mean())
-
-
-def stats_dtype(stats) -> Any:
-    """The float type the statistics are kept in."""
-    return jax.tree.leaves(stats)[0].dtype

@@ -1,8 +1,8 @@
 """Cells as data: inputs, edges, candidate operations, which edges reduce, the output rule, what a genotype keeps."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Cell:
 
     @property
     def mix_shape(self) -> tuple[int, int]:
-        """[E, O] of this cell's mixing weights."""
-        return len(self.edges), len(self.operations[0])
+        """[E, O] of this cell's mixing weights; O is that of the edge with the most candidates."""
+        return len(self.edges), max(map(len, self.operations))
 
     def stride(self, source: int) -> int:
         """Stride of the operations that leave node `source`."""
@@ -81,6 +81,11 @@ class Space:
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
+
+    How a supernet of it computes, which a method may ask for (see `search.method.Method.supernet`):
+    partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
+    that take `types.Noise` beside x. paths: "all" operations of an edge are computed and mixed; "one" computes only that
+    with the largest weight, multiplied by its weight; "one_with_scalars" adds the weights of the others, as GDAS does.
     """
 
     name: str
@@ -91,6 +96,9 @@ class Space:
     network_norm: Norm
     has_auxiliary: bool = False
     stages: int = 1
+    partial_channels: int = 1
+    random: frozenset[str] = frozenset()
+    paths: Literal["all", "one", "one_with_scalars"] = "all"
 
     def cell_count(self, cells: int) -> int:
         """All cells of a body: `Body.cells` counts those of one stage."""
@@ -100,6 +108,24 @@ class Space:
     def mix_shapes(self) -> dict[str, tuple[int, int]]:
         """[E, O] of every kind of cell."""
         return {kind: cell.mix_shape for kind, cell in self.cells.items()}
+
+
+def with_operation(space: Space, name: str, build: Callable[..., Any]) -> Space:
+    """The space with one more operation, last on every edge."""
+    cells = {
+        kind: replace(cell, operations=tuple((*names, name) for names in cell.operations))
+        for kind, cell in space.cells.items()
+    }
+    return replace(space, cells=cells, operations={**space.operations, name: build})
+
+
+def with_operations(space: Space, kept: Mapping[str, Sequence[Sequence[str]]]) -> Space:
+    """The space with these operations left on every edge {kind: [E][O]}."""
+    cells = {
+        kind: replace(cell, operations=tuple(tuple(names) for names in kept[kind]))
+        for kind, cell in space.cells.items()
+    }
+    return replace(space, cells=cells)
 
 
 def all_edges(inputs: int, nodes: int) -> tuple[tuple[int, int], ...]:

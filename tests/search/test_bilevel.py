@@ -13,7 +13,8 @@ from dnas.devices import Layout
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
-from dnas.search.bilevel import Levels, Method, adam_with_l2, clip, learning_rate, make_search, weight_optimiser
+from dnas.search.bilevel import Levels, learning_rate, make_search, weight_optimiser
+from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
 from dnas.spaces.topology import Body
 from dnas.types import Batch
@@ -42,7 +43,7 @@ FIRST_ORDER = Method()
 
 
 def trained(method=FIRST_ORDER, config=CONFIG, steps=3, seed=0):
-    search = make_search(NETWORK, SPACE.mix_shapes, method, config, 2)
+    search = make_search(NETWORK, SPACE, method, config, 2)
     state, step, rows = search.init(jax.random.key(seed)), jax.jit(search.step), []
     for levels in batches(steps):
         state, metrics = step(state, levels)
@@ -95,7 +96,7 @@ def test_golden_metrics_after_three_steps():
 
 def test_alphas_stand_still_in_the_warm_up():
     config = replace(CONFIG, alphas=replace(CONFIG.alphas, warmup_epochs=1))
-    start = make_search(NETWORK, SPACE.mix_shapes, Method(), config, 2).init(jax.random.key(0))
+    start = make_search(NETWORK, SPACE, Method(), config, 2).init(jax.random.key(0))
     after_two, _ = trained(config=config, steps=2)  # one epoch is two steps
     after_three, _ = trained(config=config, steps=3)
     assert_close(after_two.alphas, start.alphas)
@@ -104,7 +105,7 @@ def test_alphas_stand_still_in_the_warm_up():
 
 
 def test_four_seeds_are_four_runs():
-    search = make_search(NETWORK, SPACE.mix_shapes, Method(), CONFIG, 2)
+    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
     levels = batches(1)[0]
     keys = jnp.stack([jax.random.key(i) for i in range(4)])
 
@@ -118,7 +119,7 @@ def test_four_seeds_are_four_runs():
 
 
 def test_jit_is_no_jit():
-    search = make_search(NETWORK, SPACE.mix_shapes, Method(), CONFIG, 2)
+    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
     state, levels = search.init(jax.random.key(0)), batches(1)[0]
     plain, jitted = search.step(state, levels), jax.jit(search.step)(state, levels)
     assert_close(plain[0]._replace(key=0), jitted[0]._replace(key=0))

@@ -1,0 +1,143 @@
+"""What a search method is: one choice per axis, and the phases of its search."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dnas.config import AlphaConfig, SearchConfig
+from dnas.search import discretise, hypergrad, relax
+from dnas.spaces.topology import Space
+from dnas.types import (
+    Alphas,
+    Clock,
+    Discretiser,
+    Gate,
+    Hypergradient,
+    InitialAlphas,
+    Mix,
+    Penalty,
+    Perturbation,
+    Relaxation,
+    Scores,
+)
+
+
+def clip(norm: float) -> optax.GradientTransformation:
+    """Scale the gradient to at most this global norm, with PyTorch's 1e-6 in the denominator; 0: do nothing."""
+
+    def scale(updates, _):
+        factor = jnp.minimum(norm / (optax.global_norm(updates) + 1e-6), 1.0)
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
+
+    return optax.stateless(scale) if norm else optax.identity()
+
+
+def adam_with_l2(config: AlphaConfig) -> optax.GradientTransformation:
+    """Adam as in PyTorch: L2 is added to the gradient, not decoupled."""
+    return optax.chain(
+        clip(config.clip),
+        optax.add_decayed_weights(config.decay),
+        optax.scale_by_adam(config.beta1, config.beta2, eps=1e-8),
+        optax.scale_by_learning_rate(config.learning_rate),
+    )
+
+
+def unchanged(space: Space) -> Space:
+    """The supernet is that of the space itself."""
+    return space
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the search with a supernet of its own.
+
+    config: of this phase; its `epochs` are the phase's. supernet: what the supernet is made from, given the space that
+    is left. keep: how many operations each edge keeps when the phase begins, by their scores; None: all.
+    restart: weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew.
+    continues: the learning rate goes on with the schedule of the phase before, which spans both.
+    """
+
+    config: SearchConfig
+    supernet: Callable[[Space], Space] = unchanged
+    keep: int | None = None
+    restart: bool = False
+    continues: bool = False
+
+
+def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
+    """The whole search on one supernet."""
+    return (Phase(config),)
+
+
+class View(NamedTuple):
+    """What a method sees of one seed after an epoch, on the host.
+
+    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of
+    `epochs`; total: epochs of the whole search. seed: of this search. alphas; mix:
+    the scores that count, masked; mask: operations that are left, or (). notes: what `after_epoch` noted so far, one
+    dictionary per epoch of the whole search. evaluate(mix, train=False) -> (accuracy, loss) on the validation part;
+    train: normalised by the batch. hessian() -> that of the validation loss of one batch with respect to the alphas.
+    """
+
+    space: Space
+    phase: int
+    epoch: int
+    epochs: int
+    total: int
+    seed: int
+    alphas: Alphas
+    mix: Mix
+    mask: Mix
+    notes: list[dict[str, Any]]
+    evaluate: Callable[..., tuple[float, float]]
+    hessian: Callable[[], np.ndarray]
+
+
+class Outcome(NamedTuple):
+    """What follows for the seed. notes: kept with the run, numbers are logged. mask: the operations left from now on.
+    stop: end the search with the genotype of this epoch (of the whole search, counted from 1)."""
+
+    notes: dict[str, Any] = {}
+    mask: Mix | None = None
+    stop: int | None = None
+
+
+class AfterEpoch(Protocol):
+    def __call__(self, view: View) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A search method is a value: one choice per axis. A published method is a name for a combination.
+
+    alphas: how they begin. relax: the mix of a training step. weight_relax: that of the weights' step, where it is not
+    the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
+    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas.
+    supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
+    drop_rate: of operations that take `Noise`.
+    phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
+    knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
+    """
+
+    alphas: InitialAlphas = relax.noise
+    relax: Relaxation = relax.softmax
+    weight_relax: Relaxation | None = None
+    scores: Scores | None = None
+    hypergrad: Hypergradient | None = hypergrad.first_order
+    perturb: Perturbation | None = None
+    penalty: Penalty | None = None
+    gate: Gate | None = None
+    alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
+    supernet: Callable[[Space], Space] = unchanged
+    drop_rate: Callable[[Clock], jax.Array] | None = None
+    phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
+    after_epoch: AfterEpoch | None = None
+    masks: bool = False
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    discretise: Discretiser = discretise.strongest
+    select: Discretiser | None = None
