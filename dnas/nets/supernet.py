@@ -7,6 +7,7 @@ All edges that leave one node with the same operation run as one vmapped operati
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def rows_of(mix: jax.Array, edges: Sequence[int]) -> jax.Array:
     """Some rows of a mix [E, O], as a product with a constant."""
     rows = np.zeros((len(edges), mix.shape[0]))
     rows[range(len(edges)), edges] = 1
-    return rows.astype(mix.dtype) @ mix
+    return jnp.asarray(rows.astype(mix.dtype)) @ mix
 
 
 def pick(state, index: int | None):
@@ -119,8 +120,8 @@ class MixedCell(nnx.Module):
                 )
             candidates = [c for c in self.candidates if cell.edges[c.edges[0]][1] == source]
             along = self._all_paths if self.paths == "all" else self._one_path
-            for edges, values in along(candidates, source, here, mix, noise):
-                nodes.add([cell.edges[e][0] for e in edges], values)
+            for users, values in along(candidates, source, here, mix, noise):
+                nodes.add([cell.edges[e][0] for e in users], values)
         return nodes.output(cell.concat)
 
     def _all_paths(self, candidates, source: int, x: jax.Array, mix: jax.Array, noise) -> Values:
@@ -146,21 +147,18 @@ class MixedCell(nnx.Module):
 
             own = None if noise is None else noise._replace(key=jax.random.fold_in(noise.key, e))
 
-            def branch(o, users=users, column=column, operations=operations, own=own):
-                def run(states, x):
-                    stats = [statistics(nnx.merge(g, s)) for (g, _), s in zip(operations, states, strict=True)]
-                    if o not in column:
-                        return nothing, stats
-                    operation = nnx.merge(operations[column[o]][0], states[column[o]])
-                    y = operation(x, own) if own is not None and users[column[o]].random else operation(x)
-                    stats[column[o]] = statistics(operation)
-                    return y, stats
-
-                return run
+            def run(o, states, x, users=users, column=column, operations=operations, own=own):
+                stats = [statistics(nnx.merge(g, s)) for (g, _), s in zip(operations, states, strict=True)]
+                if o not in column:
+                    return nothing, stats
+                operation = nnx.merge(operations[column[o]][0], states[column[o]])
+                y = operation(x, own) if own is not None and users[column[o]].random else operation(x)
+                stats[column[o]] = statistics(operation)
+                return y, stats
 
             row, count = mix[e], len(cell.operations[e])
             chosen = row[:count].argmax()
-            y, stats = jax.lax.switch(chosen, [branch(o) for o in range(count)], states, x)
+            y, stats = jax.lax.switch(chosen, [partial(run, o) for o in range(count)], states, x)
             is_chosen = jnp.arange(len(row)) == chosen
             y = y * jnp.where(is_chosen, row, 0).sum().astype(y.dtype)
             if self.paths == "one_with_scalars":

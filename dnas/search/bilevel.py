@@ -84,13 +84,16 @@ class Span(NamedTuple):
     schedule_epochs: int = 0
 
 
+WHOLE = Span()
+
+
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     """The learning rate of the weights in a phase, as a function of the step of the whole search."""
     return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
 
 
 def make_search(
-    network: Functional, space: Space, method: Method, config: SearchConfig, steps: int, span: Span = Span()
+    network: Functional, space: Space, method: Method, config: SearchConfig, steps: int, span: Span = WHOLE
 ) -> Search:
     """Build the pure functions of a search, or of one phase of it.
 

@@ -69,8 +69,8 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
     """The state of a phase's end as the beginning of the next: what is left of weights, statistics and momentum.
 
     state, fresh: on the host, leaves [S, ...]; fresh gives the shapes. builds: of the supernets before and after.
-    Channels that are new (fewer partial channels) are copies of random old ones, as in DrNAS (Net2Wider, Chen, Goodfellow
-    and Shlens 2016, arXiv:1511.05641, without the division that keeps the function: their input is new as well).
+    Channels that are new (fewer partial channels) are copies of random old ones, as in DrNAS (Net2Wider,
+    arXiv:1511.05641, without the division that keeps the function: their input is new as well).
     """
     places = [_places(build) for build in builds]
     rng = np.random.default_rng(seed)
@@ -98,12 +98,16 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
                 leaf = np.concatenate([leaf, np.take(leaf, index, axis)], axis)
         return leaf
 
-    like = jax.tree.structure(state.weights)
+    like: Any = jax.tree.structure(state.weights)
+
+    def is_like_weights(tree: Tree) -> bool:
+        return jax.tree.structure(tree) == like
+
     optimiser = jax.tree.map(
-        lambda old, new: moved(old, new) if jax.tree.structure(old) == like else old,
+        lambda old, new: moved(old, new) if is_like_weights(old) else old,
         state.weight_opt,
         fresh.weight_opt,
-        is_leaf=lambda tree: jax.tree.structure(tree) == like,
+        is_leaf=is_like_weights,
     )
     return state._replace(
         weights=moved(state.weights, fresh.weights), stats=moved(state.stats, fresh.stats), weight_opt=optimiser

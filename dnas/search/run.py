@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,7 @@ class _Job:
                 progress = loop.drive(
                     self.record,
                     progress,
-                    lambda p, count, stage=stage: stage.advance(p, count, stage.arrays),
+                    partial(_advanced, stage),
                     self._finish_epoch,
                     epochs=stage.plan.epochs,
                     steps_per_epoch=stage.steps,
@@ -368,7 +368,8 @@ class _Job:
     def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
         """What the method makes of one seed after an epoch."""
         assert self.method.after_epoch is not None
-        stage, one = self.stage, jax.tree.map(lambda leaf: leaf[i], state)
+        stage = self.stage
+        one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
         batch = jax.tree.map(lambda leaf: leaf[0], stage.valid_batches)
 
         def evaluate(mix: Mix, train: bool = False) -> tuple[float, float]:
@@ -392,7 +393,7 @@ class _Job:
         return self.method.after_epoch(view)
 
     @staticmethod
-    def _with_masks(progress: loop.Progress, masks: list[Mix | None]) -> loop.Progress | None:
+    def _with_masks(progress: loop.Progress, masks: list[Any]) -> loop.Progress | None:
         if all(mask is None for mask in masks):
             return None
         old = progress.state.mask
@@ -411,10 +412,10 @@ class _Job:
         discretise = self.method.select if last and self.method.select else self.method.discretise
 
         def genotype(i: int) -> Genotype:
-            one = jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats))
+            one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
 
             def accuracy(mix: Mix) -> float:
-                return float(stage.evaluate_one((*one, mix), stage.valid_batches, train=False)[0])
+                return float(stage.evaluate_one((*one(), mix), stage.valid_batches, train=False)[0])
 
             return discretise(stage.space, {k: m[i] for k, m in mixes.items()}, accuracy)
 
@@ -453,6 +454,10 @@ class _Job:
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(genotype, self.record.folder / name)
         report.page(self.record.folder)
+
+
+def _advanced(stage: _Stage, progress: loop.Progress, count: Any) -> loop.Progress:
+    return stage.advance(progress, count, stage.arrays)
 
 
 def steps_per_epoch(plan: SearchConfig, splits: datasets.Splits) -> int:

@@ -82,10 +82,10 @@ class Space:
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
 
-    How a supernet of it computes, which a method may ask for (see `search.method.Method.supernet`):
+    How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
-    that take `types.Noise` beside x. paths: "all" operations of an edge are computed and mixed; "one" computes only that
-    with the largest weight, multiplied by its weight; "one_with_scalars" adds the weights of the others, as GDAS does.
+    that take `types.Noise` beside x. paths: "all", every operation of an edge is computed and mixed; "one", only that
+    with the largest weight, times its weight; "one_with_scalars", plus the weights of the others, as GDAS does.
     """
 
     name: str

@@ -1,0 +1,80 @@
+"""NAS-Bench-201: derived networks, supernets and genotypes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+from dnas import interop
+from dnas.nets.count import count
+from dnas.nets.network import Network
+from dnas.search.bilevel import cross_entropy
+from dnas.search.discretise import strongest
+from dnas.spaces import nasbench201
+from dnas.spaces.genotype import parse, to_text
+from dnas.spaces.topology import Body, Norm, Space
+from dnas.types import Batch
+from oracles.common import Comparison, Oracle, prepared, supernet
+
+
+def compare(oracle: Oracle) -> Iterator[Comparison]:
+    space, meta, batch = nasbench201.space(), oracle.meta, oracle.batch()
+    table = oracle.table("archs.json")
+    body = Body(meta["N"], meta["C"], meta["num_classes"], loop=True)  # run op by op: equal operations compile once
+    for name, record in table["archs"].items():
+        if f"infer/{name}/eval/logits" not in oracle.arrays:  # other facts stand in the same table
+            continue
+        genotype = parse(record["arch"])
+        network, pairs = prepared(Network, genotype, space, body)
+        weights, stats = oracle.weights(pairs, f"infer/{name}/param/", f"infer/{name}/buffer/")
+        outputs, _ = network.apply(weights, stats, batch.x, train=False)
+        yield from oracle.compare(f"infer/{name}/eval/logits", outputs.logits, 1e-9)
+        width = weights["backbone"]["classifier"]["kernel"].shape[0]
+        identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
+        outputs, _ = network.apply(
+            {"backbone": weights["backbone"] | {"classifier": identity}}, stats, batch.x, train=False
+        )
+        yield from oracle.compare(f"infer/{name}/eval/features", outputs.logits, 1e-9)
+
+        def loss(weights, network=network, stats=stats):
+            outputs, _ = network.apply(weights, stats, batch.x, train=True)
+            return cross_entropy(outputs.logits, batch.y), outputs.logits
+
+        (value, logits), to_weights = jax.value_and_grad(loss, has_aux=True)(weights)
+        yield from oracle.compare(f"infer/{name}/train/logits", logits, 1e-9)
+        yield from oracle.compare(f"infer/{name}/train/loss", value, 1e-9)
+        gradient = interop.to_torch(to_weights, stats, pairs)
+        yield from oracle.compare(f"infer/{name}/train/grad_param", gradient, 1e-9)
+        small, full = count(genotype, space, body, 16), count(genotype, space, Body(5, 16, 10), 32)
+        yield Comparison("archs.json", small.parameters, record["params"], 0)
+        yield Comparison("archs.json", full.parameters, record["params_C16_N5_cifar10"], 0)
+
+    for affine in (False, True):
+        prefix = f"search/darts_affine{affine:d}"
+        affine_space = replace(space, search_norm=Norm(affine=affine, pools=False))
+        yield from _nb201_search(oracle, affine_space, prefix, batch)
+    for alphas, text in zip(oracle["genotype/alphas"], table["random_genotypes"], strict=True):
+        yield Comparison("random_genotypes", to_text(strongest(space, {"cell": alphas})), text, 0)
+
+
+def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> Iterator[Comparison]:
+    network, pairs = supernet(space, oracle.meta, oracle.meta["N"], loop=True)
+    weights, stats = oracle.weights(pairs, f"{prefix}/param/", f"{prefix}/buffer/")
+    alphas = {"cell": jnp.asarray(oracle[f"{prefix}/alphas"])}
+
+    def loss(weights, alphas):
+        logits, _ = network.apply(weights, stats, batch.x, jax.tree.map(jax.nn.softmax, alphas), train=True)
+        return cross_entropy(logits, batch.y), logits
+
+    (value, logits), (to_weights, to_alphas) = jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
+    yield from oracle.compare(f"{prefix}/train/logits", logits, 1e-9)
+    yield from oracle.compare(f"{prefix}/train/loss", value, 1e-9)
+    yield from oracle.compare(f"{prefix}/train/grad_alphas", to_alphas["cell"], 1e-9)
+    yield from oracle.compare(f"{prefix}/train/grad_param", interop.to_torch(to_weights, stats, pairs), 1e-9)
+    yield from oracle.compare(f"{prefix}/genotype_argmax", alphas["cell"].argmax(-1), 0)
+    text = oracle.meta["info"][prefix]["genotype"]
+    yield Comparison("genotype", to_text(strongest(space, alphas)), text, 0)
+    if f"{prefix}/eval/logits" in oracle.arrays:
+        logits, _ = network.apply(weights, stats, batch.x, jax.tree.map(jax.nn.softmax, alphas), train=False)
+        yield from oracle.compare(f"{prefix}/eval/logits", logits, 1e-9)
