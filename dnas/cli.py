@@ -1,4 +1,4 @@
-"""The command line: `dnas search | retrain | show | report | data | list`.
+"""The command line: `dnas search | retrain | show | compare | report | data | list`.
 
 Options are typed from the dataclasses of config.py by tyro. What is slow to import (jax: a second) is imported where a
 command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when interrupted.
@@ -154,6 +154,33 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Compare methods under one protocol: search with each, train every found cell alike, show a figure and a table.
+
+    EXPERIMENT is a Python file with `configs()`, a config by name. What is finished is kept: the same command goes on.
+
+    Examples:
+      dnas compare experiments/small_compare.py --out runs/compare
+      dnas compare experiments/small_compare.py --out runs/two --only darts gdas --seeds 2
+    """
+
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
+    """The comparison."""
+    out: Annotated[str | None, _optional("DIR")] = None
+    """The folder of the comparison; by default in runs/, named after the file."""
+    only: Annotated[tuple[str, ...], _optional("NAME [NAME ...]")] = ()
+    """Only these methods, by their names in the file."""
+    seeds: Annotated[int, _optional("INT")] = 0
+    """Seeds of every search; 0: as in the file."""
+    random_cells: int = 8
+    """Cells drawn at random that join the comparison."""
+    train: Annotated[bool, tyro.conf.FlagCreatePairsOff] = True
+    """Train the networks of all cells; without it they are only looked up in NAS-Bench-201."""
+    quiet: Flag = False
+    """No progress bars."""
+
+
+@dataclass(frozen=True)
 class Data:
     """List the data sets: what they are, where their files are looked for, and how to get them.
 
@@ -238,6 +265,26 @@ def report(options: Report) -> None:
         print(f"Open {page}")
 
 
+def compare(options: Compare) -> None:
+    """`dnas compare`."""
+    from rich.console import Console
+
+    from dnas import compare as comparison
+
+    known = configs.load_several(options.experiment)
+    for name in options.only:
+        if name not in known:
+            raise unknown("method of this comparison:", name, known)
+    chosen = {name: config for name, config in known.items() if name in (options.only or known)}
+    if options.seeds:
+        chosen = {name: dataclasses.replace(config, seeds=options.seeds) for name, config in chosen.items()}
+    out = Path(options.out or Path("runs") / Path(options.experiment).stem)
+    rows = comparison.run(chosen, out, random_cells=options.random_cells, train=options.train, quiet=options.quiet)
+    Console().print(comparison.table(rows))
+    if (out / "comparison.png").exists():
+        print(f"Open {out / 'comparison.png'}")
+
+
 def data(_: Data) -> None:
     """`dnas data`."""
     from dnas.data import data_dir
@@ -270,6 +317,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "search": (Search, search),
     "retrain": (Retrain, retrain),
     "show": (Show, show),
+    "compare": (Compare, compare),
     "report": (Report, report),
     "data": (Data, data),
     "list": (List, list_all),

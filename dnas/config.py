@@ -220,20 +220,39 @@ def load(source: str | Path) -> Config:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
 
 
+def load_several(source: str | Path) -> dict[str, Config]:
+    """The configs of an experiment file (.py) with `configs() -> {name: Config}`. Errors: as `load`."""
+    path = Path(source)
+    if path.suffix != ".py" or not path.exists():
+        raise UserError(f"No such comparison: '{source}'. Expected an experiment file (.py) with configs().")
+    made = _called(path, "configs")
+    if not isinstance(made, dict) or not all(isinstance(value, Config) for value in made.values()):
+        raise UserError(f"configs() in {path} must return a dictionary of dnas.config.Config by name.")
+    return {str(name): from_dict(to_dict(value)) for name, value in made.items()}
+
+
 def _experiment(path: Path) -> Config:
+    made = _called(path, "config")
+    if not isinstance(made, Config):
+        raise UserError(f"config() in {path} must return a dnas.config.Config, not {type(made).__name__}.")
+    return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
+
+
+def _called(path: Path, name: str) -> Any:
+    """What the function of this name in an experiment file returns."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        made = module.config()
+        if not hasattr(module, name):
+            other = {"config": "dnas compare", "configs": "dnas search"}[name]
+            raise UserError(f"{path} has no {name}(): is it a file for {other}?")
+        return getattr(module, name)()
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"The experiment file {path} failed: {type(error).__name__}: {error}.") from error
-    if not isinstance(made, Config):
-        raise UserError(f"config() in {path} must return a dnas.config.Config, not {type(made).__name__}.")
-    return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
 
 
 def _typed(value: Any, default: Any, annotation: Any, name: str) -> Any:

@@ -53,7 +53,11 @@ def functions(module: str) -> dict[str, str]:
 def experiments(folder: Path) -> dict[Path, str]:
     """The experiment files of a folder, with the first lines of their docstrings, not importing them."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
-    return {path: _first_line(tree) for path, tree in trees.items() if _definition(tree, "config")}
+    return {
+        path: _first_line(tree)
+        for path, tree in trees.items()
+        if _definition(tree, "config") or _definition(tree, "configs")
+    }
 
 
 def summary(factory: Callable[..., Any]) -> str:

@@ -8,7 +8,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,6 +176,27 @@ def plot_ranking(
     axis.set_title(title, fontsize=11, loc="left")
     axis.set_ylabel(quantity, fontsize=9)
     _dress(axis)
+    _save(figure, path)
+
+
+def plot_comparison(
+    names: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], path: str | Path, title: str = ""
+) -> None:
+    """Methods below each other, a dot for each seed and a bar for the mean; a panel per quantity, larger is better."""
+    figure = _figure(2.2 + 4.2 * len(panels), 1.3 + 0.26 * len(names))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (quantity, rows) in zip(axes, panels.items(), strict=True):
+        for place, values in enumerate(rows):
+            if values:
+                axis.plot(values, [place] * len(values), "o", color="#4c78a8", markersize=4, alpha=0.55, linewidth=0)
+                axis.plot([np.mean(values)] * 2, [place - 0.32, place + 0.32], color="#d62728", linewidth=2)
+        axis.set_xlabel(quantity, fontsize=9)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="y", color="#eeeeee")
+        axis.set_axisbelow(True)
+        _dress(axis)
+    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     _save(figure, path)
 
 

@@ -1,6 +1,7 @@
 """The border between flax modules and pure functions, and many equal modules as one."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,27 @@ class Functional(NamedTuple):
 
     init: Callable[..., Any]
     apply: Callable[..., Any]
+
+
+def replicated(network: Functional, count: int) -> Functional:
+    """`count` networks with weights of their own as one; trees have a leading axis of replicas.
+
+    With a mix [replicas, E, O] each takes its own and the output is [replicas, ...]; with one mix [E, O] for all the
+    output is the mean over them, that of an ensemble.
+    """
+    if count == 1:
+        return network
+
+    def init(key: jax.Array):
+        return jax.vmap(network.init)(jax.random.split(key, count))
+
+    def apply(weights, stats, x, mix, *, train: bool, **kwargs):
+        own = all(leaf.ndim == 3 for leaf in jax.tree.leaves(mix))
+        one = partial(network.apply, train=train, **kwargs)
+        output, moments = jax.vmap(one, in_axes=(0, 0, None, 0 if own else None))(weights, stats, x, mix)
+        return output if own else jax.tree.map(lambda leaf: leaf.mean(0), output), moments
+
+    return Functional(init, apply)
 
 
 class Deferred(nnx.Rngs):

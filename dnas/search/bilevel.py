@@ -14,7 +14,7 @@ import optax
 
 from dnas.config import SearchConfig, WeightConfig
 from dnas.errors import UserError
-from dnas.nets.functional import Functional
+from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.method import Method, clip
@@ -45,11 +45,15 @@ class StepMetrics(NamedTuple):
 
 
 class Search(NamedTuple):
-    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(state) -> the scores that count."""
+    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(state) -> the scores that count.
+
+    network: what the state's weights belong to.
+    """
 
     init: Callable[[jax.Array], SearchState]
     step: Callable[[SearchState, Levels], tuple[SearchState, StepMetrics]]
     mix: Callable[[SearchState], Mix]
+    network: Functional
 
 
 def learning_rate(config: WeightConfig, epochs: int, steps_per_epoch: int, start: int = 0) -> optax.Schedule:
@@ -70,8 +74,9 @@ def weight_optimiser(config: WeightConfig, rate: optax.Schedule) -> optax.Gradie
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean cross-entropy; logits [B, classes], labels [B]."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    """Mean cross-entropy of logits [B, classes] and labels [B]; of replicas [R, B, classes] the sum of theirs."""
+    labels = jnp.broadcast_to(labels, logits.shape[:-1])
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(-1).sum()
 
 
 class Span(NamedTuple):
@@ -101,6 +106,7 @@ def make_search(
     Errors: `UserError` for options that the method cannot be combined with.
     """
     check(method, config)
+    network = replicated(network, method.replicas)
     rate, start = phase_rate(config, steps, span), span.start
     weight_tx, clip_tx = weight_optimiser(config.weights, rate), clip(config.weights.clip)
     alpha_tx = method.alpha_tx(config.alphas)
@@ -284,9 +290,11 @@ def make_search(
             state, valid, train = step_both(state, levels, keys if alphas_first else keys[::-1])
         else:
             state, valid, train = apart(state, levels, keys)
-        return state._replace(step=state.step + 1), StepMetrics(*train, *valid)
+        (loss, hits), (valid_loss, valid_hits) = train, valid
+        metrics = StepMetrics(loss / method.replicas, hits, valid_loss / method.replicas, valid_hits)
+        return state._replace(step=state.step + 1), metrics
 
-    return Search(init, step, scores)
+    return Search(init, step, scores, network)
 
 
 def check(method: Method, config: SearchConfig) -> None:
@@ -306,8 +314,8 @@ def check(method: Method, config: SearchConfig) -> None:
 
 
 def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """How many of the batch are classified right."""
-    return (logits.argmax(-1) == labels).sum()
+    """How many of the batch are classified right; of replicas, by the first."""
+    return (logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1) == labels).sum()
 
 
 def choose(condition: jax.Array, yes: Any, no: Any) -> Any:

@@ -119,7 +119,8 @@ class Method:
     the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
     hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas.
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
-    drop_rate: of operations that take `Noise`.
+    drop_rate: of operations that take `Noise`. replicas: supernets with weights of their own that share the alphas;
+    with more than one, leaves of alphas and mix have a leading axis of replicas, those of the scores do not.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
     knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
     """
@@ -139,5 +140,6 @@ class Method:
     after_epoch: AfterEpoch | None = None
     masks: bool = False
     knobs: Mapping[str, float] = field(default_factory=dict)
+    replicas: int = 1
     discretise: Discretiser = discretise.strongest
     select: Discretiser | None = None

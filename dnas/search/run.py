@@ -116,8 +116,9 @@ class _Stage:
         def build(rngs):
             return Supernet(supernet, body, rngs=rngs)
 
-        self.build, self.network = build, functionalize(build)
-        self.search: Search = make_search(self.network, space, method, plan, self.steps, span)
+        self.build = build
+        self.search: Search = make_search(functionalize(build), space, method, plan, self.steps, span)
+        self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
         self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)

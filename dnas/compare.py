@@ -1,0 +1,181 @@
+"""Methods under one protocol: each searches with several seeds, and every found cell is trained alike.
+
+A comparison is a folder: `<name>/` is the run folder of a search, `cells/<hash>/` that of a training, comparison.json
+holds what is known so far. Started again with the same --out it goes on with what is missing.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from dnas import find, loop, records, retrain, search, tabular
+from dnas.config import Config, differences, from_dict, to_dict
+from dnas.errors import UserError
+from dnas.spaces.genotype import Genotype, from_json, random, to_json
+
+RANDOM = "random cells"
+
+
+class Row(NamedTuple):
+    """What is known of one method. genotypes: one per seed. trained: test accuracies in percent of their networks.
+    tabulated: what NAS-Bench-201 says of them on CIFAR-10, where it does. failed: why there is no result."""
+
+    name: str
+    config: Config
+    genotypes: list[Genotype]
+    seconds: float
+    trained: list[float]
+    tabulated: list[float]
+    failed: str = ""
+
+    @property
+    def score(self) -> float:
+        """The mean to rank by."""
+        values = self.trained or self.tabulated
+        return float(np.mean(values)) if values else -np.inf
+
+
+def run(
+    configs: Mapping[str, Config],
+    out: str | Path,
+    *,
+    random_cells: int = 8,
+    train: bool = True,
+    quiet: bool = False,
+) -> list[Row]:
+    """Search with every config, look up and train what was found; best first.
+
+    configs: by name; all of one space and data set. random_cells: that many cells, drawn at random, join in.
+    train: train the networks of all cells by each config's `retrain` (else only look them up).
+    Errors: `UserError` for configs that cannot be compared; a method that refuses its config is a row that says so.
+    """
+    folder = Path(out)
+    check(configs, folder)
+    rows = []
+    for number, (name, config) in enumerate(configs.items(), 1):
+        loop.say(f"Search {number} of {len(configs)}: {name}", quiet)
+        rows.append(_searched(name, config, folder, quiet))
+    first = next(iter(configs.values()))
+    if random_cells:
+        space = find.resolve("space", first.space)
+        cells = [random(space, first.seed + i) for i in range(random_cells)]
+        rows.append(Row(RANDOM, first, cells, 0.0, [], []))
+    looked_up = [[tabular.nasbench201(genotype) for genotype in row.genotypes] for row in rows]
+    rows = [
+        row._replace(tabulated=[r.cifar10 for r in found if r is not None])
+        for row, found in zip(rows, looked_up, strict=True)
+    ]
+    if train:
+        accuracy = _trainings(rows, folder, quiet)
+        rows = [row._replace(trained=[accuracy(row, genotype) for genotype in row.genotypes]) for row in rows]
+    rows.sort(key=lambda row: -row.score)
+    _write(rows, folder)
+    return rows
+
+
+def check(configs: Mapping[str, Config], folder: Path) -> None:
+    """Refuse what cannot be compared."""
+    if not configs:
+        raise UserError("There is nothing to compare: configs() gave no config.")
+    first = next(iter(configs.values()))
+    for name, config in configs.items():
+        if not name or "/" in name or name in (RANDOM, "cells"):
+            raise UserError(f"'{name}' cannot name a method of a comparison: it becomes the name of a folder.")
+        for field in ("space", "data", "retrain"):
+            if getattr(config, field) != getattr(first, field):
+                raise UserError(
+                    f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
+                    f"of '{next(iter(configs))}'."
+                )
+    if folder.exists() and any(folder.iterdir()) and not (folder / "comparison.json").exists():
+        raise UserError(f"{folder} is not empty and holds no comparison: choose another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "comparison.json").exists():
+        records.atomic_write(folder / "comparison.json", "[]")
+
+
+def _searched(name: str, config: Config, folder: Path, quiet: bool) -> Row:
+    """One search: read where it is finished, else run or go on with."""
+    out = folder / name
+    finished = out / "found.json"
+    if finished.exists():
+        known = json.loads(finished.read_text())
+        changed = differences(from_dict(known["config"]), config)
+        if changed:
+            raise UserError(f"{out} was made with another config ({'; '.join(changed)}): choose another --out.")
+        return Row(name, config, [from_json(g) for g in known["genotypes"]], known["seconds"], [], [])
+    began = time.perf_counter()
+    try:
+        result = search.run(config, out, resume=(out / "config.json").exists(), quiet=quiet)
+    except UserError as error:
+        loop.say(f"{name}: {error}", quiet)
+        return Row(name, config, [], 0.0, [], [], str(error))
+    seconds, genotypes = time.perf_counter() - began, list(result.genotypes)
+    found = {"config": to_dict(config), "genotypes": [to_json(g) for g in genotypes], "seconds": seconds}
+    records.atomic_write(finished, json.dumps(found, indent=1))
+    return Row(name, config, genotypes, seconds, [], [])
+
+
+def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float]:
+    """Train every cell once, whoever found it; gives (row, genotype) -> test accuracy in percent."""
+    cells = {_place(genotype, row.config): (genotype, row.config) for row in rows for genotype in row.genotypes}
+    accuracies = {}
+    for number, (place, (genotype, config)) in enumerate(cells.items(), 1):
+        done = folder / "cells" / place / "accuracy.json"
+        if not done.exists():
+            loop.say(f"Training cell {number} of {len(cells)}", quiet)
+            plain = replace(config, method="darts", seeds=1)
+            result = retrain.run(plain, genotype, done.parent, resume=done.parent.exists(), quiet=True)
+            records.atomic_write(done, json.dumps(100 * result.accuracy))
+        accuracies[place] = float(json.loads(done.read_text()))
+    return lambda row, genotype: accuracies[_place(genotype, row.config)]
+
+
+def _place(genotype: Genotype, config: Config) -> str:
+    what = json.dumps([to_json(genotype), to_dict(config)["retrain"], config.data, config.seed])
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
+
+
+def _write(rows: list[Row], folder: Path) -> None:
+    from dnas import report
+
+    plain = [
+        row._asdict() | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}
+        for row in rows
+    ]
+    records.atomic_write(folder / "comparison.json", json.dumps(plain, indent=1))
+    first = rows[0].config
+    title = f"{first.space}, {first.data}: every dot is a search"
+    panels = {"test accuracy, retrained [%]": [row.trained for row in rows]}
+    panels["NAS-Bench-201, CIFAR-10 test [%]"] = [row.tabulated for row in rows]
+    shown = {quantity: values for quantity, values in panels.items() if any(values)}
+    if shown:
+        report.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
+
+
+def table(rows: list[Row]) -> Table:
+    """One line per method, best first: mean and standard deviation over the seeds."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("method", overflow="fold")
+    for name in ("seeds", "retrained %", "NAS-Bench-201 %", "distinct cells", "search s"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        if row.failed:
+            shown.add_row(row.name, "-", "-", "-", "-", row.failed.partition(":")[0][:40])
+            continue
+        numbers = [_spread(row.trained), _spread(row.tabulated), str(len(set(row.genotypes)))]
+        shown.add_row(row.name, str(len(row.genotypes)), *numbers, f"{row.seconds:.0f}" if row.seconds else "-")
+    return shown
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
+    return f"{np.mean(values):.2f}" + (f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else "")

@@ -1,0 +1,31 @@
+"""Our method against DARTS on 4,000 images of JPEG CIFAR-10 in the NAS-Bench-201 space, 8 seeds each.
+
+    dnas compare experiments/small_agreement.py --out runs/small_agreement
+
+Hardware: 2 CPU cores, about an hour. `agreement` shares its alphas among 4 supernets, so that its step costs four of
+DARTS; `darts-4x` spends the same on four times as many epochs. Expected: see README, section "Our method"; the found
+cells are looked up in the table of NAS-Bench-201 ($DNAS_SHARED) and trained alike.
+"""
+
+from dataclasses import replace
+
+from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
+
+AUGMENT = AugmentConfig(pad=1, flip=True)
+BASE = Config(
+    space="nasbench201",
+    data="cifar10_jpeg:limit=4000,size=16",
+    seeds=8,
+    checkpoint_epochs=4,
+    search=SearchConfig(epochs=12, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=AUGMENT),
+    retrain=RetrainConfig(epochs=8, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=AUGMENT),
+)
+
+
+def configs() -> dict[str, Config]:
+    return {
+        "darts": BASE,
+        "darts-4x": replace(BASE, search=replace(BASE.search, epochs=48)),
+        "agreement": replace(BASE, method="agreement"),
+        "agreement-mean": replace(BASE, method="agreement:rule=mean"),
+    }
