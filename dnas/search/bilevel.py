@@ -92,6 +92,11 @@ class Span(NamedTuple):
 WHOLE = Span()
 
 
+def counted_from(weight_opt: Tree, span: Span, config: SearchConfig, seeds: tuple[int, ...] = ()) -> Tree:
+    """The state of the weights' optimiser at the beginning of a phase: its schedule counts updates of all phases."""
+    return optax.tree_utils.tree_set(weight_opt, count=jnp.full(seeds, span.start * config.inner_steps, jnp.int32))
+
+
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     """The learning rate of the weights in a phase, as a function of the step of the whole search."""
     return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
@@ -108,7 +113,8 @@ def make_search(
     check(method, config)
     network = replicated(network, method.replicas)
     rate, start = phase_rate(config, steps, span), span.start
-    weight_tx, clip_tx = weight_optimiser(config.weights, rate), clip(config.weights.clip)
+    weight_tx = weight_optimiser(config.weights, lambda count: rate(count // config.inner_steps))
+    clip_tx = clip(config.weights.clip)
     alpha_tx = method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
 
@@ -116,9 +122,8 @@ def make_search(
         run_key, weight_key, alpha_key = jax.random.split(key, 3)
         weights, stats = network.init(weight_key)
         alphas = method.alphas(space, alpha_key, config.alphas)
-        state = SearchState(
-            jnp.int32(start), run_key, weights, stats, alphas, weight_tx.init(weights), alpha_tx.init(alphas)
-        )
+        weight_opt = counted_from(weight_tx.init(weights), span, config)
+        state = SearchState(jnp.int32(start), run_key, weights, stats, alphas, weight_opt, alpha_tx.init(alphas))
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in space.mix_shapes.items()} if method.masks else (),
             memory=method.gate.init(weights) if method.gate is not None else (),

@@ -24,6 +24,7 @@ from dnas.search.bilevel import (
     Search,
     Span,
     StepMetrics,
+    counted_from,
     cross_entropy,
     make_search,
     phase_rate,
@@ -316,6 +317,7 @@ class _Job:
         shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
         carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)
         carried = carried._replace(
+            weight_opt=counted_from(carried.weight_opt, self.spans[self.index], phase.config, carried.step.shape),
             key=progress.state.key,
             alphas=prune_alphas(state.alphas, old.space, pruned.columns),
             alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),

@@ -8,12 +8,15 @@ import numpy as np
 import optax
 import pytest
 
+from dnas import find
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
 from dnas.devices import Layout
+from dnas.errors import UserError
+from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
-from dnas.search.bilevel import Levels, learning_rate, make_search, weight_optimiser
+from dnas.search.bilevel import Levels, cross_entropy, learning_rate, make_search, weight_optimiser
 from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
 from dnas.spaces.topology import Body
@@ -173,3 +176,79 @@ def test_the_learning_rate_is_constant_within_an_epoch_and_ends_at_the_floor():
 
 def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def test_a_single_level_steps_both_by_one_loss():
+    config = replace(CONFIG, levels="single")
+    state, rows = trained(config=config, steps=1)
+    search = make_search(NETWORK, SPACE, Method(), config, 2)
+    before, batch = search.init(jax.random.key(0)), batches(1)[0].train
+
+    def loss(weights, alphas):
+        mix = jax.tree.map(jax.nn.softmax, alphas)
+        return cross_entropy(NETWORK.apply(weights, before.stats, batch.x, mix, train=True)[0], batch.y)
+
+    value, (to_weights, to_alphas) = jax.value_and_grad(loss, (0, 1))(before.weights, before.alphas)
+    clipped, _ = clip(5.0).update(to_weights, None)
+    expected = jax.tree.map(lambda w, g: w - 0.025 * (g + 3e-4 * w), before.weights, clipped)
+    assert_close(state.weights, expected, 1e-6)
+    updates, _ = adam_with_l2(config.alphas).update(
+        to_alphas, adam_with_l2(config.alphas).init(before.alphas), before.alphas
+    )
+    assert_close(state.alphas, optax.apply_updates(before.alphas, updates), 1e-6)
+    assert rows[0].train_loss == rows[0].valid_loss == pytest.approx(float(value))
+
+
+def test_inner_steps_are_that_many_steps_of_the_weights():
+    config = replace(CONFIG, order="weights_first", alphas=replace(CONFIG.alphas, learning_rate=0.0))
+    first, second = batches(2)
+    several = make_search(NETWORK, SPACE, Method(), replace(config, inner_steps=2), 1)
+    both = Levels(jax.tree.map(lambda *leaves: jnp.stack(leaves), first.train, second.train), first.valid)
+    state = several.step(several.init(jax.random.key(0)), both)[0]
+    single = make_search(NETWORK, SPACE, Method(hypergrad=None), config, 2)
+    expected = single.init(jax.random.key(0))
+    for levels in (first, second):
+        expected = single.step(expected, levels)[0]
+    assert int(state.step) == 1
+    assert_close(state.weights, expected.weights, 1e-9)
+
+
+def test_what_cannot_be_combined_is_refused():
+    for method, config, says in (
+        (Method(hypergrad=None), replace(CONFIG, levels="single"), "two levels"),
+        (Method(), replace(CONFIG, levels="single", inner_steps=2), "inner_steps must be 1"),
+    ):
+        with pytest.raises(UserError, match=says):
+            make_search(NETWORK, SPACE, method, config, 2)
+
+
+def test_replicas_share_alphas_and_nothing_else():
+    method = find.resolve("method", "agreement:replicas=2,rule=mean")
+    search = make_search(NETWORK, SPACE, method, CONFIG, 2)
+    state = before = search.init(jax.random.key(0))
+    levels = batches(1)[0]
+    state, _ = jax.jit(search.step)(state, levels)
+    (tied,) = jax.tree.leaves(state.alphas)
+    np.testing.assert_array_equal(tied[0], tied[1])
+    leaf = next(leaf for leaf in jax.tree.leaves(state.weights) if leaf.ndim > 2)
+    assert np.abs(leaf[0] - leaf[1]).max() > 1e-3
+
+    def gradient(i):
+        weights, stats = jax.tree.map(lambda leaf: leaf[i], (before.weights, before.stats))
+
+        def loss(alphas):
+            mix = jax.tree.map(jax.nn.softmax, alphas)
+            return cross_entropy(NETWORK.apply(weights, stats, levels.valid.x, mix, train=True)[0], levels.valid.y)
+
+        return jax.grad(loss)(jax.tree.map(lambda leaf: leaf[i], before.alphas))["cell"]
+
+    mean = (gradient(0) + gradient(1)) / 2
+    adam = optax.tree_utils.tree_get(state.alpha_opt, "mu")["cell"][0]
+    np.testing.assert_allclose(adam, 0.5 * (mean + 1e-3 * before.alphas["cell"][0]), rtol=1e-7)
+
+
+def test_agreement_stands_still_where_the_replicas_disagree():
+    rule = agreement.RULES["shrink"]
+    assert rule(0.5, 0.0) == pytest.approx(0.5)
+    assert rule(0.5, 0.25) == pytest.approx(0.25)  # the mean is as large as its error
+    assert abs(rule(0.01, 1.0)) < 1e-5

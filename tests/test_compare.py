@@ -1,0 +1,69 @@
+"""Comparisons: every method searches, every cell is trained once, what is finished is kept."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+
+from dnas import compare, tabular
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.errors import UserError
+from dnas.spaces.genotype import parse
+
+PLAIN = AugmentConfig(pad=1, flip=False)
+BASE = Config(
+    space="nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1",
+    data="digits:limit=200",
+    seeds=2,
+    search=SearchConfig(epochs=1, cells=1, channels=2, batch_size=32, augment=PLAIN),
+    retrain=RetrainConfig(epochs=1, cells=1, channels=2, batch_size=32, auxiliary=0, drop_path=0, augment=PLAIN),
+)
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+
+
+def test_a_comparison_is_kept_and_goes_on(tmp_path):
+    single = replace(BASE, search=replace(BASE.search, levels="single"))
+    refused = replace(BASE, method="agreement:replicas=1")
+    rows = compare.run({"one": BASE, "two": single, "no": refused}, tmp_path / "all", random_cells=1, quiet=True)
+    by_name = {row.name: row for row in rows}
+    assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
+    assert len(by_name["one"].genotypes) == len(by_name["one"].trained) == 2
+    assert by_name[compare.RANDOM].trained and "2 replicas" in by_name["no"].failed
+    distinct = {genotype for row in rows for genotype in row.genotypes}
+    assert len(list((tmp_path / "all" / "cells").iterdir())) == len(distinct)
+    assert (tmp_path / "all" / "comparison.png").stat().st_size > 5_000
+    assert compare.table(rows).row_count == 4
+    saved = json.loads((tmp_path / "all" / "comparison.json").read_text())
+    assert [row["name"] for row in saved] == [row.name for row in rows]
+
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "all").rglob("metrics.jsonl")}
+    again = compare.run({"one": BASE, "two": single}, tmp_path / "all", random_cells=0, quiet=True)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert {row.name: row.trained for row in again}["one"] == by_name["one"].trained
+    with pytest.raises(UserError, match="search.epochs: 1 -> 2"):
+        compare.run({"one": replace(BASE, search=replace(BASE.search, epochs=2))}, tmp_path / "all", quiet=True)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    with pytest.raises(UserError, match="share their data"):
+        compare.check({"a": BASE, "b": replace(BASE, data="digits")}, tmp_path / "x")
+    with pytest.raises(UserError, match="cannot name"):
+        compare.check({"a/b": BASE}, tmp_path / "x")
+    with pytest.raises(UserError, match="nothing to compare"):
+        compare.check({}, tmp_path / "x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="holds no comparison"):
+        compare.check({"a": BASE}, tmp_path / "full")
+
+
+def test_cells_are_looked_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("DNAS_SHARED", raising=False)
+    assert tabular.locate() is None and tabular.nasbench201(parse(CELL)) is None
+    header = "arch,c10_test_200,c100_test_200,in16_test_200,params_c10"
+    with gzip.open(tmp_path / tabular.FILE, "wt") as file:
+        file.write(f"{header}\n{CELL},94.1,71.2,46.3,1000\n")
+    assert tabular.nasbench201(parse(CELL)) == tabular.Row(94.1, 71.2, 46.3, 1000)
+    assert tabular.nasbench201(parse(CELL.replace("none", "skip_connect"))) is None
