@@ -41,6 +41,7 @@ ROOMS = (
     "dnas.search.bilevel",
     "dnas.methods dnas.methods.*",
     "dnas.devices",
+    "dnas.programs",
     "dnas.records",
     "dnas.report",
     "dnas.loop",

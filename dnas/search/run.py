@@ -11,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import data as datasets
-from dnas import devices, find, loop, records, report
-from dnas.config import Config
+from dnas import devices, find, loop, programs, records, report
+from dnas.config import Config, to_dict
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
-from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import Levels, Method, Search, StepMetrics, cross_entropy, learning_rate, make_search
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, to_json, to_text
 from dnas.spaces.topology import Body, Space
-from dnas.types import Batch, Mix
+from dnas.types import Batch, Mix, Tree
 
 EVALUATION_BATCH = 256
 
@@ -97,7 +96,7 @@ class _Job:
         search = config.search
         self.steps = -(-len(splits.train_x) // search.batch_size)
         body = Body(search.cells, search.channels, len(splits.classes), splits.train_x.shape[-1], remat=search.remat)
-        self.network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
+        self.network = programs.deferred(lambda rngs: Supernet(space, body, rngs=rngs))
         self.search: Search = make_search(self.network, space.mix_shapes, method, search, self.steps)
         self.layout = layout = devices.layout(config.seeds, search.batch_size)
         self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
@@ -114,15 +113,19 @@ class _Job:
 
         valid = loop.padded_batches(splits.valid_x, splits.valid_y, min(EVALUATION_BATCH, len(splits.valid_x)))
         self.valid_batches = layout.replicate(valid)
-        self.init = layout.jit(self._init)
-        self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
-        self.evaluate = layout.jit(evaluate)
-        self.mixes = layout.jit(layout.over_seeds(mix))
+        description = {"command": "search", "config": to_dict(dataclasses.replace(config, seed=0))}
+        kept = programs.Programs(layout, description | facts(splits))
+        self.init = kept.jit("init", self._init)
+        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = kept.jit("evaluate", evaluate)
+        self.mixes = kept.jit("mixes", layout.over_seeds(mix))
+        self.seeds = np.arange(config.seed, config.seed + config.seeds)
+        self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         config, self.record = self.config, record
         progress = self._restored(resume)
-        loop.say(self._headline(), self.quiet)
+        loop.say(self._headline(progress.state.weights), self.quiet)
         progress = loop.drive(
             self.record,
             progress,
@@ -140,16 +143,15 @@ class _Job:
         self._draw()
         return Result(self.record.folder, config, tuple(self.genotypes), tuple(self.accuracies))
 
-    def _init(self) -> loop.Progress:
-        keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
-        state = self.layout.over_seeds(self.search.init)(keys)
+    def _init(self, seeds: jax.Array) -> loop.Progress:
+        state = self.layout.over_seeds(self.search.init)(jax.vmap(jax.random.key)(seeds))
         zero = jnp.zeros(self.config.seeds, state.alphas[next(iter(state.alphas))].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
     def _restored(self, resume: bool) -> loop.Progress:
-        found = self.record.restore(self.layout.placed(jax.eval_shape(self._init))) if resume else None
+        found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
         if found is None:
-            return self.init()
+            return self.init(self.seeds)
         progress, extra = found
         loop.say(f"Resuming at step {extra['step']}.", self.quiet)
         return progress
@@ -245,9 +247,9 @@ class _Job:
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, [float(loss) for loss in losses]
 
-    def _headline(self) -> str:
-        count = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(self.network.init, jax.random.key(0))[0]))
+    def _headline(self, weights: Tree) -> str:
         splits, seeds = self.splits, self.config.seeds
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights)) // seeds
         return (
             f"Searching '{self.config.space}' with '{self.config.method}' on {splits.name}: "
             f"{len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas, "
@@ -263,6 +265,12 @@ class _Job:
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(genotype, self.record.folder / name)
         report.page(self.record.folder)
+
+
+def facts(splits: datasets.Splits) -> dict[str, Any]:
+    """What a program knows of the data besides its arguments."""
+    moments = {"mean": splits.mean.tolist(), "std": splits.std.tolist()}
+    return {"images": splits.train_x.shape, "classes": len(splits.classes), **moments}
 
 
 def entropy_of(mix: np.ndarray) -> float:
