@@ -139,10 +139,10 @@ class _Job:
         self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
         self.dtype = jnp.dtype(config.dtype)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate((splits.train_x, splits.train_y))
-        self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+        moments = splits.mean, splits.std
+        self.arrays = layout.replicate((splits.train_x, splits.train_y, moments))
         test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
-        self.test_batches = layout.replicate(test)
+        self.test_batches = layout.replicate((test, moments))
         self.accuracies: list[float] = []
 
         def evaluate(state, batches):
@@ -190,7 +190,7 @@ class _Job:
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        x, y = arrays
+        x, y, moments = arrays
         plan = self.config.retrain
         epoch = progress.state.step // self.steps
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
@@ -201,18 +201,19 @@ class _Job:
             state = progress.state
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
             rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *self.moments, **options), y[rows]))
+            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *moments, **options), y[rows]))
             state, sums = self.training.step(state, batch, keys[1])
             return loop.accumulate(progress, state, sums, [sums.loss])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, batches):
+    def _evaluate(self, network, data):
         """Accuracy, top-5 accuracy and mean loss on the test split; one seed."""
+        batches, moments = data
 
         def one(sums, batch):
             x, y, mask = batch
-            x = normalise(x, *self.moments, dtype=self.dtype)
+            x = normalise(x, *moments, dtype=self.dtype)
             outputs, _ = self.network.apply(*network, x, train=False)
             losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
             own = jnp.take_along_axis(outputs.logits, y[:, None], -1)

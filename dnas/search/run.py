@@ -99,8 +99,8 @@ class _Job:
         self.network = programs.deferred(lambda rngs: Supernet(space, body, rngs=rngs))
         self.search: Search = make_search(self.network, space.mix_shapes, method, search, self.steps)
         self.layout = layout = devices.layout(config.seeds, search.batch_size)
-        self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
-        self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+        moments = splits.mean, splits.std
+        self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y, moments))
         self.dtype = jnp.dtype(config.dtype)
         self.genotypes: list[Genotype] = []
         self.accuracies: list[float] = []
@@ -112,7 +112,7 @@ class _Job:
             return self.search.mix(state.alphas, state.key, state.step)
 
         valid = loop.padded_batches(splits.valid_x, splits.valid_y, min(EVALUATION_BATCH, len(splits.valid_x)))
-        self.valid_batches = layout.replicate(valid)
+        self.valid_batches = layout.replicate((valid, moments))
         description = {"command": "search", "config": to_dict(dataclasses.replace(config, seed=0))}
         kept = programs.Programs(layout, description | facts(splits))
         self.init = kept.jit("init", self._init)
@@ -158,7 +158,7 @@ class _Job:
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        train_x, train_y, valid_x, valid_y = arrays
+        train_x, train_y, valid_x, valid_y, moments = arrays
         size, augmenting = self.config.search.batch_size, self.config.search.augment
         epoch = progress.state.step // self.steps
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
@@ -169,7 +169,7 @@ class _Job:
         def batch(x, y, order, step, key):
             rows = jax.lax.dynamic_slice_in_dim(order, (step % self.steps) * size, size)
             options: dict[str, Any] = {**dataclasses.asdict(augmenting), "dtype": self.dtype}
-            return self.layout.split_batch(Batch(augment(key, x[rows], *self.moments, **options), y[rows]))
+            return self.layout.split_batch(Batch(augment(key, x[rows], *moments, **options), y[rows]))
 
         def one(_, progress):
             state = progress.state
@@ -184,13 +184,13 @@ class _Job:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, batches):
+    def _evaluate(self, network, data):
         """Accuracy and mean loss over all batches, in evaluation mode; one seed."""
-        weights, stats, mix = network
+        (weights, stats, mix), (batches, moments) = network, data
 
         def one(carry, batch):
             x, y, mask = batch
-            x = normalise(x, *self.moments, dtype=self.dtype)
+            x = normalise(x, *moments, dtype=self.dtype)
             logits, _ = self.network.apply(weights, stats, x, mix, train=False)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             hits, loss = carry
@@ -269,8 +269,7 @@ class _Job:
 
 def facts(splits: datasets.Splits) -> dict[str, Any]:
     """What a program knows of the data besides its arguments."""
-    moments = {"mean": splits.mean.tolist(), "std": splits.std.tolist()}
-    return {"images": splits.train_x.shape, "classes": len(splits.classes), **moments}
+    return {"images": splits.train_x.shape, "classes": len(splits.classes)}
 
 
 def entropy_of(mix: np.ndarray) -> float:
