@@ -26,13 +26,15 @@ from dnas.types import Batch
 
 
 class Job(NamedTuple):
-    """A compiled work. step(): one step, waits for its end and returns the loss."""
+    """A compiled work. step(): one step, waits for its end and returns the loss. device_bytes(): the accelerator's
+    largest memory so far, or None on the CPU."""
 
     step: Callable[[], float]
     parameters: int
     trace_seconds: float
     compile_seconds: float
     facts: dict
+    device_bytes: Callable[[], int | None]
 
 
 def prepare(options: Namespace) -> Job:
@@ -67,9 +69,23 @@ def prepare(options: Namespace) -> Job:
         return float(carry[0][1].sum())
 
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights)) // options.seeds
-    memory = compiled.memory_analysis()
-    facts = {"buffers_mb": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1)}
-    return Job(run, parameters, traced - began, ended - traced, facts)
+    return Job(run, parameters, traced - began, ended - traced, about(compiled), device_bytes)
+
+
+def about(compiled: jax.stages.Compiled) -> dict:
+    """What XLA says of a program of one step. Operations inside our own CPU kernels are not in its counts."""
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    return {
+        "backend": jax.default_backend(),
+        "buffers_mb": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1),
+        "step_flops": cost.get("flops"),
+        "step_bytes": cost.get("bytes accessed"),
+    }
+
+
+def device_bytes() -> int | None:
+    """Largest memory of the accelerator so far, as JAX counts it."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def batches(options: Namespace) -> tuple[Batch, Batch]:
@@ -83,7 +99,7 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
-    space = nasbench201.space() if options.work == "nasbench201" else darts.space()
+    space = nasbench201.space() if options.work == "nasbench201" else darts.space(nodes=options.nodes)
     body = Body(options.cells, options.channels, 10, remat=options.remat)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
