@@ -4,8 +4,8 @@
     python benchmarks/gpu.py --part peaks                       # bytes and FLOP per second of a copy, a matrix product
     python benchmarks/gpu.py --part depthwise                   # three forms of a separable convolution
 
-Bytes and FLOP of a step are XLA's own counts of the compiled program (`cost_analysis`), which leave out what a library
-call or one of our CPU kernels does inside; float32 products are those of JAX's default precision, as in a search.
+How bytes and FLOP of a step are counted: cost.py. On a CPU they leave out what our own kernels do. float32 products are
+those of JAX's default precision, as in a search.
 """
 
 import dataclasses
@@ -90,12 +90,10 @@ def show(found: dict) -> None:
     for row in [*found["rows"], *found["seeds"]]:
         for name, side in row["sides"].items():
             if "bytes_per_second" in side:
-                flops, share = side.get("flops_per_second", 0.0), side.get("flops_per_second_share", 0.0)
-                rate, part = side["bytes_per_second"], side["bytes_per_second_share"]
-                print(
-                    f"{row['title']}, {name}: {flops / 1e12:.3g} TFLOP/s ({100 * share:.1f} % of the product), ", end=""
-                )
-                print(f"{rate / 1e9:.4g} GB/s ({100 * part:.0f} % of the copy)")
+                products = side.get("flops_per_second", 0.0), 100 * side.get("flops_per_second_share", 0.0)
+                moved = side["bytes_per_second"], 100 * side["bytes_per_second_share"]
+                reached = f"{products[0] / 1e12:.3g} TFLOP/s ({products[1]:.1f} % of the product)"
+                print(f"{row['title']}, {name}: {reached}, {moved[0] / 1e9:.4g} GB/s ({moved[1]:.0f} % of the copy)")
     table = Table(title="separable convolution, microseconds forward / with gradients", title_justify="left")
     for name in ("dtype", "channels", "kernel", *(form.__name__ for form in FORMS)):
         table.add_column(name)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cost import bytes_accessed, flops
 
 from dnas import devices, loop
 from dnas.config import RetrainConfig, SearchConfig
@@ -57,7 +58,8 @@ def prepare(options: Namespace) -> Job:
         return layout.over_seeds(one)(carry, count, levels)
 
     began = time.perf_counter()
-    lowered = advance.lower((state, losses), jnp.int32(1), levels)
+    trace = advance.trace((state, losses), jnp.int32(1), levels)
+    lowered = trace.lower()
     traced = time.perf_counter()
     compiled = lowered.compile()
     ended = time.perf_counter()
@@ -69,18 +71,12 @@ def prepare(options: Namespace) -> Job:
         return float(carry[0][1].sum())
 
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights)) // options.seeds
-    return Job(run, parameters, traced - began, ended - traced, about(compiled), device_bytes)
-
-
-def about(compiled: jax.stages.Compiled) -> dict:
-    """What XLA says of a program of one step. Operations inside our own CPU kernels are not in its counts."""
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
-    return {
-        "backend": jax.default_backend(),
-        "buffers_mb": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1),
-        "step_flops": cost.get("flops"),
-        "step_bytes": cost.get("bytes accessed"),
-    }
+    memory = compiled.memory_analysis()
+    buffers = round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1)
+    facts: dict = {"backend": jax.default_backend(), "buffers_mb": buffers}
+    if options.count:  # what happens inside our own CPU kernels is in neither
+        facts |= {"step_flops": flops(trace.jaxpr.jaxpr), "step_bytes": bytes_accessed(compiled.as_text())}
+    return Job(run, parameters, traced - began, ended - traced, facts, device_bytes)
 
 
 def device_bytes() -> int | None:

@@ -30,6 +30,7 @@ def add_options(parser: ArgumentParser) -> None:
     one.add_argument("--remat", action="store_true", help="rematerialise every cell (ours only)")
     one.add_argument("--variant", choices=VARIANTS, default="channels_last", help="of PyTorch")
     one.add_argument("--cache", action="store_true", help="with JAX's persistent compilation cache (ours only)")
+    one.add_argument("--count", action="store_true", help="count FLOP and bytes of a step (ours only)")
     one.add_argument("--json", action="store_true", help="print one JSON line")
     one.add_argument("--serve", action="store_true", help="print JSON facts, then time as many steps as each line says")
 

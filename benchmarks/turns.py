@@ -68,6 +68,7 @@ class Side:
         python = options.torch_python if kind == "torch" else sys.executable
         command = [python, str(SCRIPT), "--side", kind, "--serve", *setting.words()]
         command += ["--variant", variant] if variant else []
+        command += ["--count"] * options.count
         self.name, self.setting, self.seconds = name, setting, list[float]()
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -121,6 +121,7 @@ def scale(document: dict, options: argparse.Namespace) -> int:
 
 def accelerator(document: dict, options: argparse.Namespace) -> int:
     """The accelerator's part."""
+    options.count = True
     plan = gpu.TINY if options.tiny else gpu.WHOLE
     works = tuple(work for work in plan.works if not options.works or work.work in options.works)
     plan = plan._replace(works=works, batches=tuple(options.batches or plan.batches))
