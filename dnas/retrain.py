@@ -209,11 +209,11 @@ class _Job:
 
     def _evaluate(self, network, data):
         """Accuracy, top-5 accuracy and mean loss on the test split; one seed."""
-        batches, moments = data
+        batches, (mean, std) = data
 
         def one(sums, batch):
             x, y, mask = batch
-            x = normalise(x, *moments, dtype=self.dtype)
+            x = normalise(x, mean, std, self.dtype)
             outputs, _ = self.network.apply(*network, x, train=False)
             losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
             own = jnp.take_along_axis(outputs.logits, y[:, None], -1)

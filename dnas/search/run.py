@@ -186,11 +186,11 @@ class _Job:
 
     def _evaluate(self, network, data):
         """Accuracy and mean loss over all batches, in evaluation mode; one seed."""
-        (weights, stats, mix), (batches, moments) = network, data
+        (weights, stats, mix), (batches, (mean, std)) = network, data
 
         def one(carry, batch):
             x, y, mask = batch
-            x = normalise(x, *moments, dtype=self.dtype)
+            x = normalise(x, mean, std, self.dtype)
             logits, _ = self.network.apply(weights, stats, x, mix, train=False)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             hits, loss = carry
