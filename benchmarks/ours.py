@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cost import bytes_accessed, flops
 
 from dnas import devices, loop
 from dnas.config import RetrainConfig, SearchConfig
@@ -26,13 +27,15 @@ from dnas.types import Batch
 
 
 class Job(NamedTuple):
-    """A compiled work. step(): one step, waits for its end and returns the loss."""
+    """A compiled work. step(): one step, waits for its end and returns the loss. device_bytes(): the accelerator's
+    largest memory so far, or None on the CPU."""
 
     step: Callable[[], float]
     parameters: int
     trace_seconds: float
     compile_seconds: float
     facts: dict
+    device_bytes: Callable[[], int | None]
 
 
 def prepare(options: Namespace) -> Job:
@@ -55,7 +58,8 @@ def prepare(options: Namespace) -> Job:
         return layout.over_seeds(one)(carry, count, levels)
 
     began = time.perf_counter()
-    lowered = advance.lower((state, losses), jnp.int32(1), levels)
+    trace = advance.trace((state, losses), jnp.int32(1), levels)
+    lowered = trace.lower()
     traced = time.perf_counter()
     compiled = lowered.compile()
     ended = time.perf_counter()
@@ -68,8 +72,16 @@ def prepare(options: Namespace) -> Job:
 
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights)) // options.seeds
     memory = compiled.memory_analysis()
-    facts = {"buffers_mb": round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1)}
-    return Job(run, parameters, traced - began, ended - traced, facts)
+    buffers = round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20, 1)
+    facts: dict = {"backend": jax.default_backend(), "buffers_mb": buffers}
+    if options.count:  # what happens inside our own CPU kernels is in neither
+        facts |= {"step_flops": flops(trace.jaxpr.jaxpr), "step_bytes": bytes_accessed(compiled.as_text())}
+    return Job(run, parameters, traced - began, ended - traced, facts, device_bytes)
+
+
+def device_bytes() -> int | None:
+    """Largest memory of the accelerator so far, as JAX counts it."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def batches(options: Namespace) -> tuple[Batch, Batch]:
@@ -83,7 +95,7 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
-    space = nasbench201.space() if options.work == "nasbench201" else darts.space()
+    space = nasbench201.space() if options.work == "nasbench201" else darts.space(nodes=options.nodes)
     body = Body(options.cells, options.channels, 10, remat=options.remat)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))

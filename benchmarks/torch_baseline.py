@@ -315,13 +315,15 @@ class Training:
 
 
 class Job(NamedTuple):
-    """A work that is ready. step(): one step, waits for its end and returns the loss."""
+    """A work that is ready. step(): one step, waits for its end and returns the loss. device_bytes(): the GPU's
+    largest memory so far, or None on the CPU."""
 
     step: Callable[[], float]
     parameters: int
     trace_seconds: float
     compile_seconds: float
     facts: dict
+    device_bytes: Callable[[], int | None]
 
 
 def prepare(options: Namespace) -> Job:
@@ -355,5 +357,15 @@ def prepare(options: Namespace) -> Job:
     else:
         shapes = {"cell": (6, 5)} if options.work == "nasbench201" else {"normal": (14, 8), "reduce": (14, 8)}
         job = BilevelSearch(model, shapes, options.work == "darts-second", forward, device)
+
+    def step() -> float:
+        loss = job.step(*batches)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return loss
+
+    def device_bytes() -> int | None:
+        return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+
     parameters = sum(p.numel() for p in model.parameters())
-    return Job(lambda: job.step(*batches), parameters, 0.0, 0.0, {"variant": options.variant})
+    return Job(step, parameters, 0.0, 0.0, {"variant": options.variant, "backend": device.type}, device_bytes)

@@ -7,13 +7,15 @@ trained = dnas.retrain.run(config, run.genotype)
 """
 
 import importlib
+import time
 from typing import Any
 
 __version__ = "0.1.0"
+STARTED = time.time()  # before any other source of ours is read; see programs.py
 
 ROOMS = (
     *("config", "data", "errors", "find", "interop", "loop", "methods", "nets"),
-    *("records", "report", "retrain", "search", "spaces", "types"),
+    *("programs", "records", "report", "retrain", "search", "spaces", "types"),
 )
 
 

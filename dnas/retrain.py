@@ -17,16 +17,16 @@ import numpy as np
 import optax
 
 from dnas import data as datasets
-from dnas import devices, find, loop, records, report
-from dnas.config import Config, RetrainConfig
+from dnas import devices, find, loop, programs, records, report
+from dnas.config import Config, RetrainConfig, to_dict
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
-from dnas.nets.functional import Functional, functionalize
+from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network, drop_path_factors
 from dnas.search.bilevel import correct, learning_rate, weight_optimiser
 from dnas.search.method import clip
-from dnas.search.run import EVALUATION_BATCH
+from dnas.search.run import EVALUATION_BATCH, facts
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, check, to_json
 from dnas.spaces.topology import Body
@@ -135,30 +135,33 @@ class _Job:
         channels = splits.train_x.shape[-1]
         body = Body(plan.cells, plan.channels, classes, channels, plan.stem, auxiliary, remat=plan.remat)
         edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
-        self.network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+        self.network = programs.deferred(lambda rngs: Network(genotype, space, body, rngs=rngs))
         self.training = make_training(self.network, edges, plan, self.steps)
         self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
         self.dtype = jnp.dtype(config.dtype)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate((splits.train_x, splits.train_y))
-        self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+        moments = splits.mean, splits.std
+        self.arrays = layout.replicate((splits.train_x, splits.train_y, moments))
         test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
-        self.test_batches = layout.replicate(test)
+        self.test_batches = layout.replicate((test, moments))
         self.accuracies: list[float] = []
 
         def evaluate(state, batches):
             return layout.over_seeds(self._evaluate)((state.weights, state.stats), batches)
 
-        self.init = layout.jit(self._init)
-        self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
-        self.evaluate = layout.jit(evaluate)
+        description = {"command": "retrain", "config": to_dict(dataclasses.replace(config, seed=0))}
+        kept = programs.Programs(layout, description | {"genotype": to_json(genotype)} | facts(splits))
+        self.init = kept.jit("init", self._init)
+        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = kept.jit("evaluate", evaluate)
+        self.seeds = np.arange(config.seed, config.seed + config.seeds)
+        self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
 
     def go(self, record: records.Run, resume: bool) -> Result:
         config, self.record = self.config, record
-        found = self.record.restore(self.layout.placed(jax.eval_shape(self._init))) if resume else None
-        progress = self.init() if found is None else found[0]
-        layers = jax.eval_shape(self.network.init, jax.random.key(0))[0]
-        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(layers))
+        found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
+        progress = self.init(self.seeds) if found is None else found[0]
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
         loop.say(
             f"Training {self.parameters:,} parameters on {self.splits.name} ({len(self.splits.train_x)} images) "
             f"-> {self.record.folder}",
@@ -182,14 +185,13 @@ class _Job:
             report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.accuracies), self.parameters)
 
-    def _init(self) -> loop.Progress:
-        keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
+    def _init(self, seeds: jax.Array) -> loop.Progress:
         zero = jnp.zeros(self.config.seeds)
-        return loop.start(self.layout.over_seeds(self.training.init)(keys), Sums(zero, zero))
+        return loop.start(self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds)), Sums(zero, zero))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        x, y = arrays
+        x, y, moments = arrays
         plan = self.config.retrain
         epoch = progress.state.step // self.steps
         order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
@@ -200,18 +202,19 @@ class _Job:
             state = progress.state
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
             rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *self.moments, **options), y[rows]))
+            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *moments, **options), y[rows]))
             state, sums = self.training.step(state, batch, keys[1])
             return loop.accumulate(progress, state, sums, [sums.loss])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, batches):
+    def _evaluate(self, network, data):
         """Accuracy, top-5 accuracy and mean loss on the test split; one seed."""
+        batches, (mean, std) = data
 
         def one(sums, batch):
             x, y, mask = batch
-            x = normalise(x, *self.moments, dtype=self.dtype)
+            x = normalise(x, mean, std, self.dtype)
             outputs, _ = self.network.apply(*network, x, train=False)
             losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
             own = jnp.take_along_axis(outputs.logits, y[:, None], -1)

@@ -44,6 +44,7 @@ ROOMS = (
     "dnas.search.phases",
     "dnas.methods dnas.methods.*",
     "dnas.devices",
+    "dnas.programs",
     "dnas.records",
     "dnas.report",
     "dnas.loop",

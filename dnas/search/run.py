@@ -13,11 +13,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from dnas import data as datasets
-from dnas import devices, find, loop, records, report
-from dnas.config import Config, SearchConfig
+from dnas import devices, find, loop, programs, records, report
+from dnas.config import Config, SearchConfig, to_dict
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
-from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import (
     Levels,
@@ -35,7 +34,7 @@ from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, from_json, to_json, to_text
 from dnas.spaces.topology import Body, Space, with_operations
-from dnas.types import Batch, Mix, SearchState
+from dnas.types import Batch, Mix, SearchState, Tree
 
 EVALUATION_BATCH = 256
 
@@ -106,7 +105,16 @@ def default_folder(config: Config) -> Path:
 class _Stage:
     """One phase, compiled: the supernet and the functions of its state; every leaf has the seeds as first axis."""
 
-    def __init__(self, config: Config, method: Method, phase: Phase, space: Space, splits: datasets.Splits, span: Span):
+    def __init__(
+        self,
+        config: Config,
+        method: Method,
+        phase: Phase,
+        space: Space,
+        splits: datasets.Splits,
+        span: Span,
+        index: int,
+    ):
         self.config, self.plan, self.space, self.splits, self.span = config, phase.config, space, splits, span
         self.steps = steps_per_epoch(phase.config, splits)
         supernet = phase.supernet(method.supernet(space))
@@ -118,28 +126,36 @@ class _Stage:
             return Supernet(supernet, body, rngs=rngs)
 
         self.build = build
-        self.search: Search = make_search(functionalize(build), space, method, plan, self.steps, span)
+        self.search: Search = make_search(programs.deferred(build), space, method, plan, self.steps, span)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y))
-        self.moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+        moments = splits.mean, splits.std
+        self.arrays = layout.replicate((splits.train_x, splits.train_y, splits.valid_x, splits.valid_y, moments))
         self.dtype = jnp.dtype(config.dtype)
         valid = loop.padded_batches(splits.valid_x, splits.valid_y, min(EVALUATION_BATCH, len(splits.valid_x)))
-        self.valid_batches = layout.replicate(valid)
+        self.valid_batches = layout.replicate((valid, moments))
 
         def evaluate(state, mix, batches):
             return layout.over_seeds(partial(self._evaluate, train=False))((state.weights, state.stats, mix), batches)
 
-        self.init = layout.jit(self._init)
-        self.advance = layout.jit(layout.over_seeds(self._advance), donate_argnums=0)
-        self.evaluate = layout.jit(evaluate)
-        self.mixes = layout.jit(layout.over_seeds(self.search.mix))
+        kept = programs.Programs(layout, self._description(index))
+        self.init = kept.jit("init", self._init)
+        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = kept.jit("evaluate", evaluate)
+        self.mixes = kept.jit("mixes", layout.over_seeds(self.search.mix))
         self.evaluate_one = jax.jit(self._evaluate, static_argnames="train")
         self.hessian_one = jax.jit(self._hessian)
+        self.seeds = np.arange(config.seed, config.seed + config.seeds)
+        self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
 
-    def _init(self) -> loop.Progress:
-        keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
-        state = self.layout.over_seeds(self.search.init)(keys)
+    def _description(self, index: int) -> dict[str, Any]:
+        """All that goes into the programs beside their arguments: of a phase also what pruning has left."""
+        left = {kind: cell.operations for kind, cell in self.space.cells.items()}
+        config = to_dict(dataclasses.replace(self.config, seed=0))
+        return {"command": "search", "config": config, "phase": index, "operations": left} | facts(self.splits)
+
+    def _init(self, seeds: jax.Array) -> loop.Progress:
+        state = self.layout.over_seeds(self.search.init)(jax.vmap(jax.random.key)(seeds))
         zero = jnp.zeros(self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
@@ -149,7 +165,7 @@ class _Stage:
 
     def target(self, masked: bool) -> Any:
         """The shapes of a progress, for a checkpoint."""
-        shapes = jax.eval_shape(self._init)
+        shapes = self.shapes
         if masked and not shapes.state.mask:
             seeds = self.config.seeds
             mask = {kind: jax.ShapeDtypeStruct((seeds, *s), jnp.float32) for kind, s in self.space.mix_shapes.items()}
@@ -162,7 +178,7 @@ class _Stage:
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        train_x, train_y, valid_x, valid_y = arrays
+        train_x, train_y, valid_x, valid_y, moments = arrays
         size, inner, augmenting = self.plan.batch_size, self.plan.inner_steps, self.plan.augment
         done = progress.state.step - self.span.start
         epoch = self.span.epoch + done // self.steps
@@ -174,7 +190,7 @@ class _Stage:
         def batch(x, y, order, number, key):
             rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
             options: dict[str, Any] = {**dataclasses.asdict(augmenting), "dtype": self.dtype}
-            return self.layout.split_batch(Batch(augment(key, x[rows], *self.moments, **options), y[rows]))
+            return self.layout.split_batch(Batch(augment(key, x[rows], *moments, **options), y[rows]))
 
         def train_batches(number, key):
             if inner == 1:
@@ -193,13 +209,13 @@ class _Stage:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, batches, train: bool):
+    def _evaluate(self, network, data, train: bool):
         """Accuracy and mean loss over all batches; one seed. train: normalised by the batch, not by running moments."""
-        weights, stats, mix = network
+        (weights, stats, mix), (batches, (mean, std)) = network, data
 
         def one(carry, batch):
             x, y, mask = batch
-            x = normalise(x, *self.moments, dtype=self.dtype)
+            x = normalise(x, mean, std, self.dtype)
             logits, _ = self.network.apply(weights, stats, x, self.counted(mix), train=train)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             hits, loss = carry
@@ -211,10 +227,11 @@ class _Stage:
         count = batches[2].sum()
         return hits / count, loss / count
 
-    def _hessian(self, state, batch):
+    def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas, flat: [N, N]; one seed."""
-        x, y, mask = batch
-        x = normalise(x, *self.moments, dtype=self.dtype)
+        (batches, (mean, std)) = data
+        x, y, mask = jax.tree.map(lambda leaf: leaf[0], batches)
+        x = normalise(x, mean, std, self.dtype)
         flat, unflat = ravel_pytree(state.alphas)
 
         def loss(flat):
@@ -243,12 +260,12 @@ class _Job:
         self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
 
     def _stage(self, index: int, space: Space) -> _Stage:
-        return _Stage(self.config, self.method, self.phases[index], space, self.splits, self.spans[index])
+        return _Stage(self.config, self.method, self.phases[index], space, self.splits, self.spans[index], index)
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
         progress = self._restored(resume)
-        loop.say(self._headline(), self.quiet)
+        loop.say(self._headline(progress.state.weights), self.quiet)
         while True:
             stage, span = self.stage, self.spans[self.index]
             number = f" {self.index + 1}/{len(self.phases)}" if len(self.phases) > 1 else ""
@@ -294,7 +311,7 @@ class _Job:
 
         found = self.record.restore(target) if resume else None
         if found is None:
-            return self.stage.init()
+            return self.stage.init(self.stage.seeds)
         progress, extra = found
         self.notes = extra.get("notes", self.notes)
         self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}
@@ -310,7 +327,7 @@ class _Job:
         keep = phase.keep or max(max(map(len, cell.operations)) for cell in old.space.cells.values())
         pruned = prune(old.space, mixes, keep)
         self.stage = new = self._stage(self.index, pruned.space)
-        fresh = new.init()
+        fresh = new.init(new.seeds)
         mask = pruned.mask if phase.keep else state.mask
         if phase.restart:
             return new.begin(fresh, jax.tree.map(jnp.asarray, mask))
@@ -373,7 +390,6 @@ class _Job:
         assert self.method.after_epoch is not None
         stage = self.stage
         one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
-        batch = jax.tree.map(lambda leaf: leaf[0], stage.valid_batches)
 
         def evaluate(mix: Mix, train: bool = False) -> tuple[float, float]:
             accuracy, loss = stage.evaluate_one((one.weights, one.stats, mix), stage.valid_batches, train=train)
@@ -391,7 +407,7 @@ class _Job:
             mask=devices.fetch(one.mask),
             notes=self.notes[i],
             evaluate=evaluate,
-            hessian=lambda: np.asarray(stage.hessian_one(one, batch)),
+            hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
         )
         return self.method.after_epoch(view)
 
@@ -436,11 +452,9 @@ class _Job:
             last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
             self.record.genotype(last, [to_json(g) for g in self.genotypes])
 
-    def _headline(self) -> str:
-        stage = self.stage
-        shapes = jax.eval_shape(stage.network.init, jax.random.key(0))[0]
-        count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    def _headline(self, weights: Tree) -> str:
         splits, seeds = self.splits, self.config.seeds
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights)) // seeds
         return (
             f"Searching '{self.config.space}' with '{self.config.method}' on {splits.name}: "
             f"{len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas, "
@@ -484,6 +498,11 @@ def spans(phases: tuple[Phase, ...], splits: datasets.Splits) -> list[Span]:
         step += phase.config.epochs * steps_per_epoch(phase.config, splits)
         epoch += phase.config.epochs
     return found
+
+
+def facts(splits: datasets.Splits) -> dict[str, Any]:
+    """What a program knows of the data besides its arguments."""
+    return {"images": splits.train_x.shape, "classes": len(splits.classes)}
 
 
 def hard(mix: jax.Array) -> jax.Array:
