@@ -71,6 +71,8 @@ def draw(rows: list[dict], base: Setting, path: Path) -> None:
         _line(cold, places, points, "trace_seconds", "trace")
         step.set_title(f"step ~ {LABELS[axis].split()[0]}^{exponent(rows, axis, 'median_seconds')}", fontsize=9)
         cold.set_xlabel(LABELS[axis])
+    for panel in panels[:, 0]:  # the others share its scale
+        panel.set_ylim(bottom=0)
     panels[0, 0].set_ylabel("seconds of a step")
     panels[1, 0].set_ylabel("seconds before the first step")
     panels[1, 0].legend(frameon=False, fontsize=8)
@@ -82,7 +84,6 @@ def draw(rows: list[dict], base: Setting, path: Path) -> None:
 def _line(axis, places: list[int], points: list[dict], name: str, label: str) -> None:
     values = [point[name] for point in points]
     axis.plot(places, values, "o-", color=COLOURS[name], markersize=4, linewidth=1.5, label=label)
-    axis.set_ylim(bottom=0)
     axis.grid(color="#e6e6e6", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -105,3 +105,18 @@ def test_the_picture_of_scaling(tmp_path):
     )
     scaling.draw(rows, Setting(), tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_our_own_comparisons_are_judged(monkeypatch):
+    import own
+    from turns import Setting
+
+    def measured(named, *_):
+        return {
+            name: {"median_seconds": 1.0 * s.seeds + 0.5 * s.remat, "cold_seconds": 10 + s.cells / 8, "peak_mb": 100.0}
+            for name, s in named.items()
+        }, {}
+
+    monkeypatch.setattr(own, "measure", measured)
+    _, verdicts = own.compare(Setting(), None, 150.0)
+    assert [verdict.said for verdict in verdicts] == ["met", "missed by 11 %", "missed by 33 %", "met"]
