@@ -102,16 +102,26 @@ def make_search(
     """
     check(method, config)
     rate, start = phase_rate(config, steps, span), span.start
-    weight_tx, clip_tx = weight_optimiser(config.weights, rate), clip(config.weights.clip)
-    alpha_tx = method.alpha_tx(config.alphas)
+    clip_tx, alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
+
+    def weight_tx(step: jax.Array) -> optax.GradientTransformation:
+        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
+        in a later phase."""
+        return weight_optimiser(config.weights, lambda _: rate(step))
 
     def init(key: jax.Array) -> SearchState:
         run_key, weight_key, alpha_key = jax.random.split(key, 3)
         weights, stats = network.init(weight_key)
         alphas = method.alphas(space, alpha_key, config.alphas)
         state = SearchState(
-            jnp.int32(start), run_key, weights, stats, alphas, weight_tx.init(weights), alpha_tx.init(alphas)
+            jnp.int32(start),
+            run_key,
+            weights,
+            stats,
+            alphas,
+            weight_tx(jnp.int32(start)).init(weights),
+            alpha_tx.init(alphas),
         )
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in space.mix_shapes.items()} if method.masks else (),
@@ -156,7 +166,7 @@ def make_search(
         if "decay" in state.knobs:
             more = state.knobs["decay"] - config.weights.decay
             gradient = jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
-        updates, weight_opt = weight_tx.update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
@@ -164,7 +174,7 @@ def make_search(
         inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
 
         def update(gradient):
-            updates, _ = weight_tx.update(gradient, state.weight_opt, state.weights)
+            updates, _ = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
         assert method.hypergrad is not None

@@ -60,6 +60,7 @@ class Phase:
     is left. keep: how many operations each edge keeps when the phase begins, by their scores; None: all.
     restart: weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew.
     continues: the learning rate goes on with the schedule of the phase before, which spans both.
+    drop_rate: as of the method, in its place.
     """
 
     config: SearchConfig
@@ -67,6 +68,7 @@ class Phase:
     keep: int | None = None
     restart: bool = False
     continues: bool = False
+    drop_rate: Callable[[Clock], jax.Array] | None = None
 
 
 def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:

@@ -109,6 +109,8 @@ class _Stage:
         self.config, self.plan, self.space, self.splits, self.span = config, phase.config, space, splits, span
         self.steps = steps_per_epoch(phase.config, splits)
         supernet = phase.supernet(method.supernet(space))
+        if phase.drop_rate is not None:
+            method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.whole_paths = supernet.paths == "all"
         plan = phase.config
         body = Body(plan.cells, plan.channels, len(splits.classes), splits.train_x.shape[-1], remat=plan.remat)
@@ -137,6 +139,8 @@ class _Stage:
 
     def _init(self) -> loop.Progress:
         keys = jnp.stack([jax.random.key(self.config.seed + i) for i in range(self.config.seeds)])
+        if self.span.start:  # what begins anew in a later phase draws other numbers than the first
+            keys = jax.vmap(jax.random.fold_in, (0, None))(keys, self.span.start)
         state = self.layout.over_seeds(self.search.init)(keys)
         zero = jnp.zeros(self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
@@ -150,7 +154,8 @@ class _Stage:
         shapes = jax.eval_shape(self._init)
         if masked and not shapes.state.mask:
             seeds = self.config.seeds
-            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), jnp.float32) for kind, s in self.space.mix_shapes.items()}
+            dtype = jnp.result_type(float)
+            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), dtype) for kind, s in self.space.mix_shapes.items()}
             shapes = shapes._replace(state=shapes.state._replace(mask=mask))
         return self.layout.placed(shapes)
 
