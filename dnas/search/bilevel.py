@@ -159,7 +159,7 @@ def make_search(
 
     def with_alphas(state: SearchState, gradient: Tree) -> SearchState:
         updates, alpha_opt = alpha_tx.update(gradient, state.alpha_opt, state.alphas)
-        return state._replace(alphas=optax.apply_updates(state.alphas, updates), alpha_opt=alpha_opt)
+        return state._replace(alphas=method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
     def with_weights(state: SearchState, gradient: Tree) -> SearchState:
         gradient, _ = clip_tx.update(gradient, clip_tx.init(gradient))

@@ -119,7 +119,8 @@ class Method:
 
     alphas: how they begin. relax: the mix of a training step. weight_relax: that of the weights' step, where it is not
     the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
-    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas.
+    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas;
+    move: (alphas, update) -> alphas, where an update is not just added.
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
     drop_rate: of operations that take `Noise`.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
@@ -135,6 +136,7 @@ class Method:
     penalty: Penalty | None = None
     gate: Gate | None = None
     alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
+    move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
     supernet: Callable[[Space], Space] = unchanged
     drop_rate: Callable[[Clock], jax.Array] | None = None
     phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
