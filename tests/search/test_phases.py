@@ -1,6 +1,7 @@
 """Between two phases: what is pruned, what is carried over, what begins anew, and runs that stop in the middle."""
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -18,12 +19,14 @@ from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search import phases, relax, run
+from dnas.search import phases, relax
 from dnas.search.bilevel import make_search
 from dnas.search.method import Method, Phase
 from dnas.search.supernets import partial_channels
 from dnas.spaces import darts, nasbench201
 from dnas.spaces.topology import Body
+
+run = importlib.import_module("dnas.search.run")  # the package has a function of this name
 
 # Pruning
 
