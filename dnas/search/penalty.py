@@ -9,7 +9,7 @@ from dnas.types import Penalty
 
 
 def dirichlet_kl(scale: float) -> Penalty:
-    """scale * sum over edges of KL(Dir(c) || Dir(1)), c = `relax.concentration` [E, O] (DrNAS, section 2.2).
+    """scale * sum over edges of KL(Dir(c) || Dir(1)), c = `relax.concentration` [E, O] (DrNAS, section 2).
 
     KL = lnG(sum c) - lnG(O) - sum_o lnG(c_o) + sum_o (c_o - 1) (psi(c_o) - psi(sum c)),  G the gamma function.
     """

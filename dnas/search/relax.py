@@ -69,7 +69,7 @@ def simplex_with_edges(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
 
 
 def concentration(alphas: Alphas) -> Alphas:
-    """elu(a) + 1, the positive parameters of a Dirichlet distribution (DrNAS, section 2.2): 1, uniform, at a = 0."""
+    """elu(a) + 1, the positive parameters of a Dirichlet distribution (DrNAS, section 2): 1, uniform, at a = 0."""
     return jax.tree.map(lambda a: jax.nn.elu(a) + 1, alphas)
 
 

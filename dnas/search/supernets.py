@@ -13,7 +13,7 @@ from dnas.types import Noise
 
 
 def partial_channels(parts: int) -> Callable[[Space], Space]:
-    """The first 1/parts of the channels pass through the operations (PC-DARTS, section 3.1)."""
+    """The first 1/parts of the channels pass through the operations (PC-DARTS, section 3.2)."""
     if parts < 1:
         raise UserError(
             f"The setting 'partial' is {parts}, but 1/partial of the channels takes a number of at least 1."
