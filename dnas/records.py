@@ -569,7 +569,9 @@ def _quiet() -> Iterator[Any]:
 def _named_mix(cell: Any, weights: np.ndarray) -> dict[str, dict[str, float]]:
     """Weights [E, O] as edge -> operation -> weight."""
     edges = zip(cell.edges, cell.operations, _plain(weights), strict=True)
-    return {f"{node}<-{source}": dict(zip(names, row, strict=True)) for (node, source), names, row in edges}
+    return {
+        f"{node}<-{source}": dict(zip(names, row[: len(names)], strict=True)) for (node, source), names, row in edges
+    }
 
 
 def _tag(name: str) -> str:

@@ -52,19 +52,24 @@ class MixHistory(NamedTuple):
 
 
 def mix_histories(rows: Rows) -> dict[int, dict[str, MixHistory]]:
-    """The rows of mix.jsonl as seed -> kind -> history. A kind keeps the rows shaped like its last one."""
+    """The rows of mix.jsonl as seed -> kind -> history. A kind keeps the rows with the edges of its last one; an
+    operation that is not there at an epoch, or not on an edge, is not a number."""
     histories: dict[int, dict[str, MixHistory]] = {}
     for seed in sorted({row["seed"] for row in rows}):
         own = [row for row in rows if row["seed"] == seed]
         histories[seed] = {}
         for kind, last in own[-1]["mix"].items():
-            names = {edge: list(weights) for edge, weights in last.items()}
-            same = [r for r in own if {e: list(w) for e, w in r["mix"].get(kind, {}).items()} == names]
+            same = [row for row in own if list(row["mix"].get(kind, {})) == list(last)]
+            tables = [row["mix"][kind] for row in same]
+            names = [list(dict.fromkeys(name for table in tables for name in table[edge])) for edge in last]
+            width = max(map(len, names))
+            padded = dict(zip(last, (row + [""] * (width - len(row)) for row in names), strict=True))
+            weights = [[[table[e].get(name, np.nan) for name in row] for e, row in padded.items()] for table in tables]
             histories[seed][kind] = MixHistory(
-                epochs=[r["step"] if r["epoch"] is None else r["epoch"] for r in same],
+                epochs=[row["step"] if row["epoch"] is None else row["epoch"] for row in same],
                 edges=list(last),
-                operations=list(names.values()),
-                weights=np.array([[list(w.values()) for w in r["mix"][kind].values()] for r in same], float),
+                operations=names,
+                weights=np.array(weights, float),
             )
     return histories
 

@@ -1,6 +1,7 @@
 """What holds for every method: it enumerates what exists, so a new file is tested without an edit here."""
 
 import inspect
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +19,26 @@ from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 METHODS = find.available("method")
-CHOICES = [*METHODS, "darts:order=second", "darts:order=finite_difference"]
+CHOICES = [
+    *METHODS,
+    "darts:order=second",
+    "darts:order=finite_difference",
+    "drnas:partial=1,distance=kl",
+    "gaea:partial=4",
+    "gaea:geometry=euclidean",
+]
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
-NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
 STEPS = 3
+CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
+
+
+@cache
+def network(choice):
+    """Of the first phase."""
+    method = find.resolve("method", choice)
+    supernet = method.phases(SPACE, CONFIG)[0].supernet(method.supernet(SPACE))
+    body = Body(1, 2 * supernet.partial_channels, 3)
+    return functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs))
 
 
 def levels(seed):
@@ -34,8 +51,7 @@ def levels(seed):
 
 
 def searched(choice, jit=True, steps=STEPS):
-    config = SearchConfig(epochs=1, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
-    search = make_search(NETWORK, SPACE, find.resolve("method", choice), config, STEPS)
+    search = make_search(network(choice), SPACE, find.resolve("method", choice), CONFIG, STEPS)
     state = jax.jit(search.init)(jax.random.key(0))
     step, seen = jax.jit(search.step) if jit else search.step, []
     for number in range(steps):

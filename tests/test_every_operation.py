@@ -23,7 +23,7 @@ class Copies(nnx.Module):
         self.loop = loop
 
     def __call__(self, x):
-        return over_copies(self.stacked, x, loop=self.loop)
+        return over_copies(self.stacked, COPIES, x, loop=self.loop)
 
 
 def image():

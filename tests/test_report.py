@@ -102,6 +102,23 @@ def test_a_mix_history_is_read_back_by_edge_and_operation():
     np.testing.assert_array_equal(found.weights[1], [[0.125, 0.875], [0.375, 0.625]])
 
 
+def test_a_mix_history_goes_through_phases_and_edges_with_different_operations(tmp_path):
+    mixes = [
+        {"1<-0": {"a": 0.5, "b": 0.3, "c": 0.2}, "2<-0": {"a": 0.1, "b": 0.3, "c": 0.6}},
+        {"1<-0": {"a": 1.0}, "2<-0": {"b": 0.25, "c": 0.75}},
+    ]
+    rows = [{"step": i, "epoch": i, "seed": 0, "mix": {"cell": mix}} for i, mix in enumerate(mixes)]
+    found = report.mix_histories(rows)[0]
+    assert found["cell"].operations == [["a", "b", "c"]] * 2 and found["cell"].epochs == [0, 1]
+    nan = np.nan
+    np.testing.assert_array_equal(found["cell"].weights[1], [[1.0, nan, nan], [nan, 0.25, 0.75]])
+    ragged = report.mix_histories(rows[1:])[0]
+    assert ragged["cell"].operations == [["a"], ["b", "c"]]
+    np.testing.assert_array_equal(ragged["cell"].weights, [[[1.0, nan], [0.25, 0.75]]])
+    for history in (found, ragged):
+        report.plot_alphas(history, tmp_path / "mix.png")
+
+
 def test_plot_curves_draws_only_what_there_is(tmp_path):
     rows = [{"step": s, "epoch": s, "seed": 0, "train_loss": 1 / s, "valid_loss": None} for s in (1, 2, 3)]
     report.plot_curves(rows, tmp_path / "one.png")

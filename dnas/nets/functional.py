@@ -104,8 +104,8 @@ def unstack(module: nnx.Module, index: int) -> nnx.Module:
     return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], nnx.as_pure(state)))
 
 
-def over_copies(module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool = False) -> jax.Array:
-    """Apply all stacked copies to the same x -> [copies, ...]: vmap makes of them one wide operation.
+def over_copies(module: nnx.Module, count: int, x: jax.Array, own: tuple = (), *, loop: bool = False) -> jax.Array:
+    """Apply all `count` stacked copies to the same x -> [count, ...]: vmap makes of them one wide operation.
 
     own: further arguments, of which every copy has its own (first axis).
     """
@@ -115,17 +115,17 @@ def over_copies(module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool
         copy = nnx.merge(graphdef, state)
         return copy(x, *own), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
 
-    y, stats = (looped_map if loop else jax.vmap)(one)(nnx.as_pure(state), own)
+    mapped = looped_map if loop else jax.vmap
+    y, stats = mapped(one, axis_size=count)(nnx.as_pure(state), own)  # copies without variables have no axis to count
     nnx.update(module, stats)
     return y
 
 
-def looped_map(function: Callable[..., Any]) -> Callable[..., Any]:
+def looped_map(function: Callable[..., Any], axis_size: int) -> Callable[..., Any]:
     """What vmap computes, as a Python loop: the slow twin that tests and operation counts use."""
 
     def mapped(*trees):
-        count = jax.tree.leaves(trees)[0].shape[0]
-        rows = [function(*jax.tree.map(lambda leaf, i=i: leaf[i], trees)) for i in range(count)]
+        rows = [function(*jax.tree.map(lambda leaf, i=i: leaf[i], trees)) for i in range(axis_size)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
 
     return mapped

@@ -39,10 +39,14 @@ class Candidate(nnx.Module):
 
     def __call__(self, x: jax.Array, noise: Noise | None) -> jax.Array:
         """x [B, H, W, C] -> values [edges, B, H', W', C], or [B, H', W', C] if they are the same on all edges."""
+        count = len(self.edges)
+        own: tuple = ()
+        if self.shared:
+            return self.operation(x)
         if self.random and noise is not None:
-            own = jax.vmap(lambda e: jax.random.fold_in(noise.key, e))(np.array(self.edges))
-            return over_copies(self.operation, x, (Noise(own, jnp.full(len(self.edges), noise.rate)),), loop=self.loop)
-        return self.operation(x) if self.shared else over_copies(self.operation, x, loop=self.loop)
+            keys = jax.vmap(lambda e: jax.random.fold_in(noise.key, e))(np.array(self.edges))
+            own = (Noise(keys, jnp.full(count, noise.rate)),)
+        return over_copies(self.operation, count, x, own, loop=self.loop)
 
     def weights(self, mix: jax.Array) -> jax.Array:
         """mix [E, O] -> what multiplies this operation on each of its edges [edges], picked by products with constants.

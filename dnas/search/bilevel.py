@@ -92,11 +92,6 @@ class Span(NamedTuple):
 WHOLE = Span()
 
 
-def counted_from(weight_opt: Tree, span: Span, config: SearchConfig, seeds: tuple[int, ...] = ()) -> Tree:
-    """The state of the weights' optimiser at the beginning of a phase: its schedule counts updates of all phases."""
-    return optax.tree_utils.tree_set(weight_opt, count=jnp.full(seeds, span.start * config.inner_steps, jnp.int32))
-
-
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     """The learning rate of the weights in a phase, as a function of the step of the whole search."""
     return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
@@ -113,17 +108,27 @@ def make_search(
     check(method, config)
     network = replicated(network, method.replicas)
     rate, start = phase_rate(config, steps, span), span.start
-    weight_tx = weight_optimiser(config.weights, lambda count: rate(count // config.inner_steps))
-    clip_tx = clip(config.weights.clip)
-    alpha_tx = method.alpha_tx(config.alphas)
+    clip_tx, alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
+
+    def weight_tx(step: jax.Array) -> optax.GradientTransformation:
+        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
+        in a later phase."""
+        return weight_optimiser(config.weights, lambda _: rate(step))
 
     def init(key: jax.Array) -> SearchState:
         run_key, weight_key, alpha_key = jax.random.split(key, 3)
         weights, stats = network.init(weight_key)
         alphas = method.alphas(space, alpha_key, config.alphas)
-        weight_opt = counted_from(weight_tx.init(weights), span, config)
-        state = SearchState(jnp.int32(start), run_key, weights, stats, alphas, weight_opt, alpha_tx.init(alphas))
+        state = SearchState(
+            jnp.int32(start),
+            run_key,
+            weights,
+            stats,
+            alphas,
+            weight_tx(jnp.int32(start)).init(weights),
+            alpha_tx.init(alphas),
+        )
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in space.mix_shapes.items()} if method.masks else (),
             memory=method.gate.init(weights) if method.gate is not None else (),
@@ -160,14 +165,14 @@ def make_search(
 
     def with_alphas(state: SearchState, gradient: Tree) -> SearchState:
         updates, alpha_opt = alpha_tx.update(gradient, state.alpha_opt, state.alphas)
-        return state._replace(alphas=optax.apply_updates(state.alphas, updates), alpha_opt=alpha_opt)
+        return state._replace(alphas=method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
     def with_weights(state: SearchState, gradient: Tree) -> SearchState:
         gradient, _ = clip_tx.update(gradient, clip_tx.init(gradient))
         if "decay" in state.knobs:
             more = state.knobs["decay"] - config.weights.decay
             gradient = jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
-        updates, weight_opt = weight_tx.update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
@@ -175,7 +180,7 @@ def make_search(
         inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
 
         def update(gradient):
-            updates, _ = weight_tx.update(gradient, state.weight_opt, state.weights)
+            updates, _ = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
         assert method.hypergrad is not None

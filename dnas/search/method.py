@@ -60,6 +60,7 @@ class Phase:
     is left. keep: how many operations each edge keeps when the phase begins, by their scores; None: all.
     restart: weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew.
     continues: the learning rate goes on with the schedule of the phase before, which spans both.
+    drop_rate: as of the method, in its place.
     """
 
     config: SearchConfig
@@ -67,6 +68,7 @@ class Phase:
     keep: int | None = None
     restart: bool = False
     continues: bool = False
+    drop_rate: Callable[[Clock], jax.Array] | None = None
 
 
 def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
@@ -117,7 +119,8 @@ class Method:
 
     alphas: how they begin. relax: the mix of a training step. weight_relax: that of the weights' step, where it is not
     the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
-    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas.
+    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas;
+    move: (alphas, update) -> alphas, where an update is not just added.
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
     drop_rate: of operations that take `Noise`. replicas: supernets with weights of their own that share the alphas;
     with more than one, leaves of alphas and mix have a leading axis of replicas, those of the scores do not.
@@ -134,6 +137,7 @@ class Method:
     penalty: Penalty | None = None
     gate: Gate | None = None
     alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
+    move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
     supernet: Callable[[Space], Space] = unchanged
     drop_rate: Callable[[Clock], jax.Array] | None = None
     phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase

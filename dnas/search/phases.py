@@ -4,7 +4,9 @@ Pruning keeps, on every edge, the operations with the largest scores. Searches o
 space: on it an edge keeps what any seed keeps, and a mask says what is left for each. With one seed nothing is masked.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +14,48 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from dnas.config import SearchConfig
+from dnas.errors import UserError
 from dnas.nets.functional import Deferred
+from dnas.nets.layers import FactorizedReduce
 from dnas.nets.supernet import MixedCell
 from dnas.spaces.topology import Space, with_operations
 from dnas.types import Mix, SearchState, Tree
 
 Build = Callable[[nnx.Rngs], nnx.Module]
+
+
+def numbers(kind: type, setting: str, text: str, phases: int | None = None) -> list[Any]:
+    """A setting that has a number for each phase: `6+4` -> [6, 4]. Errors: `UserError` for anything else."""
+    try:
+        found = [kind(part) for part in text.split("+")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0:
+        what = "whole numbers" if kind is int else "numbers"
+        raise UserError(f"The setting '{setting}' is {what} with + between them, as in 6+4, not '{text}'.")
+    if phases is not None and len(found) != phases:
+        raise UserError(f"The setting '{setting}' has {len(found)} numbers, '{text}', but {phases} are needed.")
+    return found
+
+
+def kept(text: str, phases: int) -> list[int | None]:
+    """The setting `keep`, operations that an edge keeps in each phase but the first, for all phases: None, 5, 3."""
+    if phases == 1:
+        return [None]
+    found = numbers(int, "keep", text, phases - 1)
+    if 0 in found:
+        raise UserError(f"The setting 'keep' is '{text}', but an edge keeps at least 1 operation.")
+    return [None, *found]
+
+
+def split(config: SearchConfig, count: int) -> list[SearchConfig]:
+    """A search's config for each of `count` phases, which share its epochs as evenly as possible."""
+    if config.epochs < count:
+        raise UserError(
+            f"search.epochs is {config.epochs}, but the search has {count} phases: choose at least {count}."
+        )
+    return [replace(config, epochs=(config.epochs + i) // count) for i in range(count)]
 
 
 class Pruned(NamedTuple):
@@ -72,9 +110,7 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
     Channels that are new (fewer partial channels) are copies of random old ones, as in DrNAS (Net2Wider,
     arXiv:1511.05641, without the division that keeps the function: their input is new as well).
     """
-    places = [_places(build) for build in builds]
-    rng = np.random.default_rng(seed)
-    indices: dict[tuple, np.ndarray] = {}  # of the channels of a candidate, by what it was and has
+    places, halved = [_places(build) for build in builds], _halved(builds[1])
 
     def moved(old: Tree, new: Tree) -> Tree:
         source = flatten_dict(old)
@@ -89,14 +125,21 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
         leaf = source[before + path[len(prefix) :]]
         if not shared:
             leaf = leaf[:, :, [places[0][before][1].index(e) for e in edges]]
-        return widened(leaf, target.shape, (*prefix,))
+        return widened(leaf, target.shape, name, path[:-1] in halved)
 
-    def widened(leaf, shape, key):
+    def widened(leaf, shape, name, in_halves):
         for axis, (have, want) in enumerate(zip(leaf.shape, shape, strict=True)):
-            if want > have:
-                index = indices.setdefault((key, have, want), rng.integers(0, have, want - have))
-                leaf = np.concatenate([leaf, np.take(leaf, index, axis)], axis)
+            if want > have and in_halves:
+                half = sources(name, have // 2, want // 2)
+                leaf = np.take(leaf, np.concatenate([half, have // 2 + half]), axis)
+            elif want > have:
+                leaf = np.take(leaf, sources(name, have, want), axis)
         return leaf
+
+    def sources(name, have: int, want: int) -> np.ndarray:
+        """Which old channel each new one is; the same for all axes of a candidate, whatever else is left beside it."""
+        rng = np.random.default_rng([seed % 2**32, zlib.crc32(repr((name, have, want)).encode())])
+        return np.concatenate([np.arange(have), rng.integers(0, have, want - have)])
 
     like: Any = jax.tree.structure(state.weights)
 
@@ -112,6 +155,13 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
     return state._replace(
         weights=moved(state.weights, fresh.weights), stats=moved(state.stats, fresh.stats), weight_opt=optimiser
     )
+
+
+def _halved(build: Build) -> set[tuple]:
+    """Where the norms of factorised reductions stand: their channels are those of two convolutions, one after the
+    other, and grow half by half."""
+    nodes = nnx.iter_graph(build(Deferred(params=jax.random.key(0))))
+    return {(*path, "norm") for path, node in nodes if isinstance(node, FactorizedReduce)}
 
 
 def _places(build: Build) -> dict[tuple, tuple[Any, tuple[int, ...], bool]]:

@@ -36,9 +36,53 @@ def noise_with_edges(space: Any, key: jax.Array, config: Any) -> Alphas:
     return {"operations": noise(space, operations_key, config), "edges": edges}
 
 
+def uniform(space: Any, key: jax.Array, config: Any) -> Alphas:
+    """Initial alphas that are the mix itself (`simplex`): the same for every operation of an edge, 1 in total."""
+    return {
+        kind: jnp.array(
+            [[(o < len(names)) / len(names) for o in range(cell.mix_shape[1])] for names in cell.operations]
+        )
+        for kind, cell in space.cells.items()
+    }
+
+
+def uniform_with_edges(space: Any, key: jax.Array, config: Any) -> Alphas:
+    """The same, and for every node the weights of its incoming edges (`simplex_with_edges`)."""
+    sizes = {kind: [len(cell.incoming(node)) for node in cell.computed] for kind, cell in space.cells.items()}
+    edges = {kind: tuple(jnp.full(n, 1 / n) for n in sizes[kind]) for kind in space.cells}
+    return {"operations": uniform(space, key, config), "edges": edges}
+
+
 def softmax(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     """Softmax over the operations of each edge, `none` included (DARTS, equation 2)."""
     return jax.tree.map(lambda a: jax.nn.softmax(a, -1), alphas)
+
+
+def simplex(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """Alphas that are the mix itself; their optimiser keeps every row a distribution (GAEA)."""
+    return alphas
+
+
+def simplex_with_edges(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """The same, times the weight of each edge, which is one of a distribution over the edges of its node."""
+    return on_edges(alphas["operations"], alphas["edges"])
+
+
+def concentration(alphas: Alphas) -> Alphas:
+    """elu(a) + 1, the positive parameters of a Dirichlet distribution (DrNAS, section 2): 1, uniform, at a = 0."""
+    return jax.tree.map(lambda a: jax.nn.elu(a) + 1, alphas)
+
+
+def dirichlet(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """A sample of Dir(`concentration`) for every edge: independent gamma variates g_o, as g_o / sum g.
+
+    Its derivative is pathwise, dg/dc by implicit differentiation of the gamma distribution function (Figurnov, Mohamed
+    and Mnih 2018, arXiv:1805.08498). PyTorch, and so DrNAS, differentiates the sample itself implicitly: another
+    estimator, which differs sample by sample and agrees in expectation.
+    """
+    kinds = sorted(alphas)
+    keys = dict(zip(kinds, jax.random.split(key, len(kinds)), strict=True))
+    return {kind: jax.nn.softmax(jax.random.loggamma(keys[kind], c), -1) for kind, c in concentration(alphas).items()}
 
 
 def edge_normalised(relax: Relaxation) -> Relaxation:

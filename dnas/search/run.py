@@ -23,7 +23,6 @@ from dnas.search.bilevel import (
     Search,
     Span,
     StepMetrics,
-    counted_from,
     cross_entropy,
     make_search,
     phase_rate,
@@ -118,6 +117,8 @@ class _Stage:
         self.config, self.plan, self.space, self.splits, self.span = config, phase.config, space, splits, span
         self.steps = steps_per_epoch(phase.config, splits)
         supernet = phase.supernet(method.supernet(space))
+        if phase.drop_rate is not None:
+            method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.whole_paths = supernet.paths == "all"
         plan = phase.config
         body = Body(plan.cells, plan.channels, len(splits.classes), splits.train_x.shape[-1], remat=plan.remat)
@@ -155,7 +156,10 @@ class _Stage:
         return {"command": "search", "config": config, "phase": index, "operations": left} | facts(self.splits)
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
-        state = self.layout.over_seeds(self.search.init)(jax.vmap(jax.random.key)(seeds))
+        keys = jax.vmap(jax.random.key)(seeds)
+        if self.span.start:  # what begins anew in a later phase draws other numbers than the first
+            keys = jax.vmap(jax.random.fold_in, (0, None))(keys, self.span.start)
+        state = self.layout.over_seeds(self.search.init)(keys)
         zero = jnp.zeros(self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
@@ -168,7 +172,8 @@ class _Stage:
         shapes = self.shapes
         if masked and not shapes.state.mask:
             seeds = self.config.seeds
-            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), jnp.float32) for kind, s in self.space.mix_shapes.items()}
+            dtype = jnp.result_type(float)
+            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), dtype) for kind, s in self.space.mix_shapes.items()}
             shapes = shapes._replace(state=shapes.state._replace(mask=mask))
         return self.layout.placed(shapes)
 
@@ -334,7 +339,6 @@ class _Job:
         shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
         carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)
         carried = carried._replace(
-            weight_opt=counted_from(carried.weight_opt, self.spans[self.index], phase.config, carried.step.shape),
             key=progress.state.key,
             alphas=prune_alphas(state.alphas, old.space, pruned.columns),
             alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),

@@ -90,6 +90,12 @@ def darts_supernet(channels: int, cells: int, classes: int) -> tuple[Functional,
     return network._replace(apply=jax.jit(network.apply, static_argnames="train")), pairs
 
 
+def genotype_rows(genotypes: list[Genotype], kind: str, operations: list[str]) -> np.ndarray:
+    """The edges of one kind of cell as (index of the operation, input) [N, edges, 2]."""
+    cells = [genotype.cell(kind).edges for genotype in genotypes]
+    return np.array([[(operations.index(e.operation), e.source) for e in edges] for edges in cells])
+
+
 def darts_genotype_of(record: dict) -> Genotype:
     """A genotype from the lists of a JSON record."""
     fields = ("normal", "normal_concat", "reduce", "reduce_concat")

@@ -7,7 +7,7 @@ import numpy as np
 from dnas.search.discretise import strongest
 from dnas.spaces import darts
 from dnas.spaces.genotype import to_text
-from oracles.common import Comparison, Oracle, darts_genotype_of
+from oracles.common import Comparison, Oracle, darts_genotype_of, genotype_rows
 
 
 def compare(oracle: Oracle) -> Iterator[Comparison]:
@@ -17,8 +17,6 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     mixes = {kind: e / e.sum(-1, keepdims=True) for kind, e in shifted.items()}
     genotypes = [strongest(space, {kind: m[i] for kind, m in mixes.items()}) for i in range(len(mixes["normal"]))]
     for kind in mixes:
-        cells = [genotype.cell(kind).edges for genotype in genotypes]
-        ours = np.array([[(operations.index(e.operation), e.source) for e in edges] for edges in cells])
-        yield from oracle.compare(f"genotype/{kind}", ours, 0)
+        yield from oracle.compare(f"genotype/{kind}", genotype_rows(genotypes, kind, operations), 0)
     for ours, record in zip(genotypes, oracle.table("genotypes.json")["genotypes"], strict=True):
         yield Comparison("genotypes.json", to_text(ours), to_text(darts_genotype_of(record)), 0)

@@ -15,8 +15,8 @@ from dnas.errors import UserError
 from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search import hypergrad
-from dnas.search.bilevel import Levels, cross_entropy, learning_rate, make_search, weight_optimiser
+from dnas.search import hypergrad, relax
+from dnas.search.bilevel import Levels, Span, cross_entropy, learning_rate, make_search, weight_optimiser
 from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
 from dnas.spaces.topology import Body
@@ -105,6 +105,61 @@ def test_alphas_stand_still_in_the_warm_up():
     assert_close(after_two.alphas, start.alphas)
     assert np.abs(after_three.alphas["cell"] - start.alphas["cell"]).max() > 1e-3
     assert np.abs(flat(after_two.weights) - flat(start.weights)).max() > 1e-4
+
+
+@pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
+@pytest.mark.parametrize("method", [FIRST_ORDER, Method(hypergrad=separate_programs)], ids=["shared", "apart"])
+def test_the_warm_up_computes_no_level_of_the_alphas(method, order):
+    """Validation images that would poison whatever reads them, and a count of forward passes."""
+    forwards = []
+
+    def counted(alphas, key, clock):
+        jax.debug.callback(lambda: forwards.append(1))
+        return relax.softmax(alphas, key, clock)
+
+    config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=1))
+    search = make_search(NETWORK, SPACE, replace(method, relax=counted), config, 1)  # an epoch is one step
+    start, (levels,) = search.init(jax.random.key(0)), batches(1)
+    poisoned = levels._replace(valid=levels.valid._replace(x=jnp.full_like(levels.valid.x, jnp.nan)))
+    step = jax.jit(search.step)
+    state, metrics = step(start, poisoned)
+    jax.effects_barrier()
+    assert len(forwards) == 1
+    assert_close((state.alphas, state.alpha_opt), (start.alphas, start.alpha_opt), 0)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.weights, state.stats, metrics)))
+    assert metrics.valid_loss == metrics.valid_correct == 0
+    state, metrics = step(state, levels)
+    jax.effects_barrier()
+    assert len(forwards) == 3 and metrics.valid_loss > 0
+    assert np.abs(state.alphas["cell"] - start.alphas["cell"]).min() > 1e-3
+
+
+def test_the_learning_rate_follows_the_step_of_the_search():
+    """Not the number of updates: a later phase begins its schedule anew, inner steps share one rate."""
+    (levels,) = batches(1)
+    plain = WeightConfig(momentum=0.0, decay=0.0, clip=0.0)
+    config = replace(CONFIG, epochs=3, weights=plain)
+    still = Method(hypergrad=None)
+
+    def stepped(config, span, state, levels):
+        search = make_search(NETWORK, SPACE, still, config, 1, span)
+        return jax.jit(search.step)(state, levels)[0].weights
+
+    start = make_search(NETWORK, SPACE, still, config, 1).init(jax.random.key(0))
+    late = start._replace(step=jnp.int32(6))
+    first = stepped(config, Span(), start, levels)
+    assert_close(stepped(config, Span(start=6, epoch=6, schedule_start=6), late, levels), first)
+    rates = []
+    for span, state in ((Span(), start), (Span(start=6, epoch=6, schedule_epochs=12), late)):
+        new = flat(stepped(config, span, state, levels)) - flat(start.weights)
+        rates.append(np.linalg.norm(new))
+    np.testing.assert_allclose(rates[1] / rates[0], 0.013 / 0.025, rtol=1e-6)  # half of the cosine is done
+
+    twice = levels._replace(train=jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), levels.train))
+    one = start._replace(step=jnp.int32(1))
+    middle = one._replace(weights=stepped(config, Span(), one, levels))
+    expected = stepped(config, Span(), middle, levels)
+    assert_close(stepped(replace(config, inner_steps=2), Span(), one, twice), expected, 1e-6)
 
 
 def test_four_seeds_are_four_runs():

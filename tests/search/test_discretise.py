@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnas.search.discretise import strongest
+from dnas.search.discretise import limited_skips, strongest
 from dnas.spaces import darts, nasbench201
 from dnas.spaces.genotype import Edge, as_mix, random
 
@@ -38,3 +38,60 @@ def test_a_one_hot_mix_gives_its_genotype_back():
             genotype = random(space, seed)
             found = strongest(space, as_mix(genotype, space))
             assert [sorted(c.edges) for _, c in found.cells] == [sorted(c.edges) for _, c in genotype.cells]
+
+
+def random_mix(space, seed):
+    rng = np.random.default_rng(seed)
+    return {kind: rng.dirichlet(np.ones(shape[1]), shape[0]) for kind, shape in space.mix_shapes.items()}
+
+
+def skips(cell):
+    return [edge for edge in cell.edges if edge.operation == "skip_connect"]
+
+
+def test_skips_are_struck_one_by_one_until_few_are_left():
+    space, changed = darts.space(operations="none+skip_connect+sep_conv_3x3"), 0
+    for seed in range(20):
+        mix = random_mix(space, seed)
+        free, cells = strongest(space, mix), []
+        for limit in (8, 2, 1, 0):
+            genotype = limited_skips(limit)(space, mix)
+            assert len(skips(genotype.cell("normal"))) <= limit
+            assert genotype.cell("reduce") == free.cell("reduce")
+            cells.append(genotype.cell("normal"))
+        assert cells[0] == free.cell("normal")
+        changed += cells[1] != cells[0]
+    assert changed > 5
+
+
+def test_the_weakest_skip_goes_first_and_another_edge_may_take_its_place():
+    space = darts.space(nodes=2, operations="none+skip_connect+sep_conv_3x3")
+    mix = {kind: np.full(shape, 0.1) for kind, shape in space.mix_shapes.items()}
+    mix["normal"][:, 1] = [0.5, 0.6, 0.7, 0.45, 0.3]  # the edges 0, 1 -> 2 and 0, 1, 2 -> 3
+    mix["normal"][:, 2] = [0.2, 0.2, 0.1, 0.1, 0.4]
+    assert [tuple(e) for e in strongest(space, mix).cell("normal").edges] == [
+        (2, 1, "skip_connect"),
+        (2, 0, "skip_connect"),
+        (3, 0, "skip_connect"),
+        (3, 1, "skip_connect"),
+    ]
+    assert [tuple(e) for e in limited_skips(3)(space, mix).cell("normal").edges] == [
+        (2, 1, "skip_connect"),
+        (2, 0, "skip_connect"),
+        (3, 0, "skip_connect"),
+        (3, 2, "sep_conv_3x3"),
+    ]
+    two = limited_skips(2)(space, mix).cell("normal").edges
+    assert set(map(tuple, two)) == {
+        (2, 1, "skip_connect"),
+        (2, 0, "sep_conv_3x3"),
+        (3, 0, "skip_connect"),
+        (3, 2, "sep_conv_3x3"),
+    }
+    np.testing.assert_array_equal(mix["normal"][:, 1], [0.5, 0.6, 0.7, 0.45, 0.3])
+
+
+def test_where_nothing_but_skips_is_left_they_stay():
+    space = darts.space(nodes=1, operations="none+skip_connect")
+    genotype = limited_skips(0)(space, random_mix(space, 0))
+    assert len(skips(genotype.cell("normal"))) == 2
