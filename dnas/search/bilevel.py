@@ -100,6 +100,8 @@ def make_search(
     network: of the supernet that `method.supernet(space)` describes. steps: of an epoch.
     Errors: `UserError` for options that the method cannot be combined with.
     """
+    if method.adapt is not None:
+        method = method.adapt(method, space, config)
     check(method, config)
     rate, start = phase_rate(config, steps, span), span.start
     weight_tx, clip_tx = weight_optimiser(config.weights, rate), clip(config.weights.clip)
@@ -143,7 +145,8 @@ def make_search(
         def value(weights, mix, train):
             random = {"noise": noise} if train and is_random else {}
             logits, moments = network.apply(weights, state.stats, batch.x, mix, train=train, **random)
-            return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix)
+            accuracy = correct(logits, batch.y) / len(batch.y)
+            return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix, accuracy)
 
         return loss
 

@@ -11,6 +11,7 @@ import optax
 
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.search import discretise, hypergrad, relax
+from dnas.spaces.topology import Paths as Paths
 from dnas.spaces.topology import Space
 from dnas.types import (
     Alphas,
@@ -24,6 +25,7 @@ from dnas.types import (
     Perturbation,
     Relaxation,
     Scores,
+    Selector,
 )
 
 
@@ -119,9 +121,12 @@ class Method:
     the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
     hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas.
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
+    single_path: training sees one operation per edge, so evaluation does too.
     drop_rate: of operations that take `Noise`.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
     knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
+    adapt: (method, space, config) -> the method for this space, where pieces of it are made for one (what samples
+    whole paths, tables of costs).
     """
 
     alphas: InitialAlphas = relax.noise
@@ -134,10 +139,12 @@ class Method:
     gate: Gate | None = None
     alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
     supernet: Callable[[Space], Space] = unchanged
+    single_path: bool = False
     drop_rate: Callable[[Clock], jax.Array] | None = None
     phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
     after_epoch: AfterEpoch | None = None
     masks: bool = False
     knobs: Mapping[str, float] = field(default_factory=dict)
     discretise: Discretiser = discretise.strongest
-    select: Discretiser | None = None
+    select: Selector | None = None
+    adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None

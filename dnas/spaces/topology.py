@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 
+Paths = Literal["all", "one", "one_with_scalars"]
+
+
 @dataclass(frozen=True)
 class Norm:
     """How operations normalise: with an affine transform or not, and whether a pooling is followed by a norm."""
@@ -98,7 +101,7 @@ class Space:
     stages: int = 1
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
-    paths: Literal["all", "one", "one_with_scalars"] = "all"
+    paths: Paths = "all"
 
     def cell_count(self, cells: int) -> int:
         """All cells of a body: `Body.cells` counts those of one stage."""
