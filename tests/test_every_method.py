@@ -39,11 +39,15 @@ def levels(seed):
     return Levels(batch(train_key), batch(valid_key))
 
 
-def searched(choice, jit=True, steps=STEPS):
+def prepared(choice):
     config = SearchConfig(epochs=1, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
     method = find.resolve("method", choice)
     network = functionalize(lambda rngs: Supernet(method.supernet(SPACE), Body(1, 2, 3), rngs=rngs))
-    search = make_search(network, SPACE, method, config, STEPS)
+    return make_search(network, SPACE, method, config, STEPS), method
+
+
+def searched(choice, jit=True, steps=STEPS):
+    search, _ = prepared(choice)
     state = jax.jit(search.init)(jax.random.key(0))
     step, seen = jax.jit(search.step) if jit else search.step, []
     for number in range(steps):
@@ -85,6 +89,23 @@ def test_three_steps(choice):
     genotype = method.discretise(SPACE, jax.tree.map(np.asarray, mix), lambda m: evaluated.append(m) or 0.5)
     check(genotype, SPACE)
     assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
+
+
+@pytest.mark.parametrize("choice", ["gdas", "enas", "proxyless_nas", "oles"])
+def test_vmapped_seeds_are_single_ones(choice):
+    """Of methods that draw, switch or remember."""
+    search, _ = prepared(choice)
+    keys = jnp.stack([jax.random.key(i) for i in range(2)])
+
+    def one(key):
+        state, metrics = search.step(search.init(key), levels(0))
+        return state._replace(key=0), metrics
+
+    together = jax.jit(jax.vmap(one))(keys)
+    single = jax.jit(one)
+    for i, key in enumerate(keys):
+        for a, b in zip(jax.tree.leaves(single(key)), jax.tree.leaves(together), strict=True):
+            np.testing.assert_allclose(a, b[i], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("choice", ["darts"])

@@ -76,7 +76,7 @@ def cosine(a: Tree, b: Tree) -> jax.Array:
 
     def dot(x, y):
         pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
-        return sum((p * q).sum(range(2, p.ndim)) for p, q in pairs)
+        return sum((p * q).sum(tuple(range(2, p.ndim))) for p, q in pairs)
 
     norms = jnp.sqrt(dot(a, a)) * jnp.sqrt(dot(b, b))
     return jnp.where(norms > 0, dot(a, b) / jnp.where(norms > 0, norms, 1), 0)

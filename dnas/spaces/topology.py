@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-
 Paths = Literal["all", "one", "one_with_scalars"]
 
 

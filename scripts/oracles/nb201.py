@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from dnas import interop
 from dnas.nets.count import count
 from dnas.nets.network import Network
-from dnas.search.bilevel import cross_entropy
 from dnas.search import relax
+from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import nasbench201
 from dnas.spaces.genotype import parse, to_text
