@@ -60,3 +60,13 @@ def test_methods_of_two_levels_refuse_a_single_one(tmp_path):
         with pytest.raises(UserError, match="search.levels"):
             searched(tmp_path / method, method, levels="single")
         assert not (tmp_path / method).exists()
+
+
+def test_paths_of_cells_that_keep_two_edges_per_node(tmp_path):
+    """The controller chooses sources; edges that it leaves out are computed neither in training nor in evaluation."""
+    choice = "darts:nodes=2,operations=skip_connect+dil_conv_3x3"
+    config = dataclasses.replace(CONFIG, method="enas:hidden=4", space=choice)
+    found = dnas.search.run(config, tmp_path / "run", quiet=True)
+    assert all(len(cell.edges) == 4 for _, cell in found.genotype.cells)
+    (row,) = records.read_metrics(found.folder)
+    assert np.isfinite(row["valid_loss"])
