@@ -176,6 +176,27 @@ def say(text: str, quiet: bool = False) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def counting(
+    title: str, unit: str, quiet: bool = False
+) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    """Show how often a function was called, which the decorator that this gives counts."""
+    hidden = quiet or not console.is_terminal or not devices.is_first_host()
+    columns = TextColumn("{task.description}: {task.completed}"), TextColumn(unit), TimeElapsedColumn()
+    with Bar(*columns, console=console, disable=hidden) as bar:
+        task = bar.add_task(title, total=None)
+
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                value = function(*args, **kwargs)
+                bar.advance(task)
+                return value
+
+            return call
+
+        yield counted
+
+
 def prepare_process() -> None:
     """Settings of a process that searches or trains; call it before JAX computes anything."""
     native.one_heap()

@@ -46,11 +46,13 @@ class Noise(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What a loss returns beside its value: the moments of its forward pass, the logits [B, classes] and the mix."""
+    """What a loss returns beside its value: the moments of its forward pass, the logits [B, classes], the mix, and the
+    share of the batch that is classified right."""
 
     moments: Moments
     logits: jax.Array
     mix: Mix = ()
+    accuracy: jax.Array | float = 0.0
 
 
 class Estimate(NamedTuple):
@@ -107,6 +109,16 @@ class Discretiser(Protocol):
     """`evaluate`: mix -> validation accuracy, for selection by perturbation."""
 
     def __call__(self, space: Any, mix: Mix, evaluate: Callable[[Mix], float]) -> Any: ...
+
+
+class Selector(Protocol):
+    """The genotype at the end of a search, chosen by trying several.
+
+    evaluate(mix, train=False, batches=None) -> accuracy on the validation part, or on its first `batches` batches;
+    train: normalised by the batch. seed: of this search.
+    """
+
+    def __call__(self, space: Any, mix: Mix, evaluate: Callable[..., float], seed: int) -> Any: ...
 
 
 class Gate(NamedTuple):

@@ -25,7 +25,7 @@ def test_a_choice_is_a_name_and_settings():
     "what, text, words",
     [
         ("space", "dart", ["Unknown space 'dart'", "Did you mean darts?"]),
-        ("method", "neuman", ["Unknown method 'neuman'", "neumann"]),
+        ("method", "idart", ["Unknown method 'idart'", "idarts"]),
         ("data set", "zzz", ["Unknown data set 'zzz'", "Known:", "digits", "fashion_mnist"]),
         ("data set", "mnist", ["fashion_mnist"]),
         ("space", "", ["Unknown space ''", "darts"]),

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a derived network, as papers report them, without running it.
+"""Parameters and multiply-adds of a derived network, as papers report them, and of every candidate, without running it.
 
 Multiply-adds are those of all convolutions and linear layers for one image in evaluation, a separable convolution
 counted as its two parts; no norms, pools, additions or auxiliary head. They are read off the traced network. A cell
@@ -8,10 +8,13 @@ the place of its cells, and every different cell once.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
@@ -60,7 +63,7 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
         return known[key]
 
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
-        return _Meter(genotype, kind, channels, cost_of)
+        return _Meter(genotype.cell(kind).concat, kind, channels, cost_of)
 
     def around(auxiliary: bool) -> Callable[[nnx.Rngs], nnx.Module]:
         sizes = Body(body.cells, body.channels, body.classes, body.image_channels, body.stem, auxiliary, loop=True)
@@ -73,11 +76,56 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
     return Counts(parameters, parameters + head, rest.multiply_adds + sum(cell.multiply_adds for cell in seen))
 
 
+class Table(NamedTuple):
+    """What the candidates of a kind of cell cost, in all cells of that kind together; arrays [E, O]."""
+
+    parameters: np.ndarray
+    multiply_adds: np.ndarray
+
+
+def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
+    """The cost of every operation on every edge, as it would be in a derived network of `body`."""
+    tables = {kind: Table(np.zeros(shape), np.zeros(shape)) for kind, shape in space.mix_shapes.items()}
+    known: dict[tuple, Cost] = {}
+
+    def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
+        cell, (batch, height, width, _) = space.cells[kind], shapes[-1]
+        inner = -(-height // cell.stride(0)), -(-width // cell.stride(0))
+        for e, (_, source) in enumerate(cell.edges):
+            at = (height, width) if source < cell.inputs else inner
+            for o, name in enumerate(cell.operations[e]):
+                key = name, channels, cell.stride(source), at
+                if key not in known:
+                    known[key] = _operation_cost(space, name, channels, cell.stride(source), at)
+                tables[kind].parameters[e, o] += known[key].parameters
+                tables[kind].multiply_adds[e, o] += known[key].multiply_adds
+        width_out = channels * (len(cell.concat) if cell.concat is not None else 1)
+        return Cost(0, 0, (batch, *inner, width_out))
+
+    def build(rngs: nnx.Rngs) -> nnx.Module:
+        def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
+            return _Meter(space.cells[kind].concat, kind, channels, cost_of)
+
+        return space.backbone(core, replace(body, auxiliary=False, loop=True), space.network_norm, rngs=rngs)
+
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, body.image_channels), jnp.float32)
+    _cost(build, lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
+    return tables
+
+
+def _operation_cost(space: Space, name: str, channels: int, stride: int, size: tuple[int, int]) -> Cost:
+    """Of one operation for inputs of this size; nothing where nothing flows."""
+    build = partial(space.operations[name], channels, stride, space.network_norm)
+    if build(rngs=_rngs()) is None:
+        return Cost(0, 0, ())
+    image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
+    return _cost(lambda rngs: build(rngs=rngs), lambda operation, x: operation(x), image)
+
+
 class _Meter(nnx.Module):
     """Stands where a cell stands and reports it: inputs of these shapes -> zeros of the shape that the cell gives."""
 
-    def __init__(self, genotype: Genotype, kind: str, channels: int, cost_of: Callable[..., Cost]):
-        concat = genotype.cell(kind).concat
+    def __init__(self, concat: tuple[int, ...] | None, kind: str, channels: int, cost_of: Callable[..., Cost]):
         self.width = len(concat) if concat is not None else 1
         self.kind, self.channels, self.cost_of = kind, channels, cost_of
 

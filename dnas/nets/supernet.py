@@ -75,6 +75,11 @@ def statistics(module: nnx.Module):
     return nnx.as_pure(nnx.state(module, nnx.BatchStat))
 
 
+def parameters(module: nnx.Module):
+    """The weights that a module holds."""
+    return nnx.as_pure(nnx.state(module, nnx.Param))
+
+
 def put(module: nnx.Module, index: int | None, stats) -> None:
     """Write the statistics of one of the stacked copies."""
     if index is not None:
@@ -139,30 +144,32 @@ class MixedCell(nnx.Module):
             yield edges, weighted_sums(jnp.stack(weights, 1), values, shared)
 
     def _one_path(self, candidates, source: int, x: jax.Array, mix: jax.Array, noise) -> Values:
-        """Of every edge the operation with the largest weight, and no other is computed."""
+        """Of every edge the operation with the largest weight, and no other is computed; none where no weight is
+        positive. The statistics of what is not computed stay as they are."""
         cell, stride = self.cell, self.cell.stride(source)
         nothing = jnp.zeros_like(x[:, ::stride, ::stride])
         for e in cell.outgoing(source):
             users = [c for c in candidates if e in c.edges]
-            column = {c.columns[c.edges.index(e)]: i for i, c in enumerate(users)}
-            operations = [nnx.split(c.operation) for c in users]
             at = [None if c.shared else c.edges.index(e) for c in users]
-            states = [pick(nnx.as_pure(state), k) for (_, state), k in zip(operations, at, strict=True)]
-
+            graphs = [nnx.graphdef(c.operation) for c in users]
+            stats = [pick(statistics(c.operation), k) for c, k in zip(users, at, strict=True)]
+            weights = [pick(parameters(c.operation), k) for c, k in zip(users, at, strict=True)]
             own = None if noise is None else noise._replace(key=jax.random.fold_in(noise.key, e))
 
-            def run(o, states, x, users=users, column=column, operations=operations, own=own):
-                stats = [statistics(nnx.merge(g, s)) for (g, _), s in zip(operations, states, strict=True)]
-                if o not in column:
-                    return nothing, stats
-                operation = nnx.merge(operations[column[o]][0], states[column[o]])
-                y = operation(x, own) if own is not None and users[column[o]].random else operation(x)
-                stats[column[o]] = statistics(operation)
-                return y, stats
+            def run(i, weights, stats, x, users=users, graphs=graphs, own=own):
+                operation = nnx.merge(graphs[i], stats[i], weights[i])
+                y = operation(x, own) if own is not None and users[i].random else operation(x)
+                return y, [*stats[:i], statistics(operation), *stats[i + 1 :]]
+
+            def skip(weights, stats, x):
+                return nothing, stats
 
             row, count = mix[e], len(cell.operations[e])
+            user_of = {c.columns[c.edges.index(e)]: i for i, c in enumerate(users)}
+            branches = [partial(run, user_of[o]) if o in user_of else skip for o in range(count)]
             chosen = row[:count].argmax()
-            y, stats = jax.lax.switch(chosen, [partial(run, o) for o in range(count)], states, x)
+            branch = jnp.where(row[chosen] > 0, chosen, count)
+            y, stats = jax.lax.switch(branch, [*branches, skip], weights, stats, x)
             is_chosen = jnp.arange(len(row)) == chosen
             y = y * jnp.where(is_chosen, row, 0).sum().astype(y.dtype)
             if self.paths == "one_with_scalars":

@@ -105,6 +105,8 @@ def make_search(
     network: of the supernet that `method.supernet(space)` describes. steps: of an epoch.
     Errors: `UserError` for options that the method cannot be combined with.
     """
+    if method.adapt is not None:
+        method = method.adapt(method, space, config)
     check(method, config)
     network = replicated(network, method.replicas)
     rate, start = phase_rate(config, steps, span), span.start
@@ -159,7 +161,8 @@ def make_search(
         def value(weights, mix, train):
             random = {"noise": noise} if train and is_random else {}
             logits, moments = network.apply(weights, state.stats, batch.x, mix, train=train, **random)
-            return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix)
+            accuracy = correct(logits, batch.y) / len(batch.y)
+            return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix, accuracy)
 
         return loss
 

@@ -49,6 +49,20 @@ def _weakest_skip(space: Space, genotype: Genotype, kind: str, mix: np.ndarray, 
     return min(left, key=mix.__getitem__, default=None)
 
 
+def every_edge(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = None) -> Genotype:
+    """The strongest operation of every edge, in the order of the edges (SNAS, section 2.3).
+
+    In cells that keep a number of edges per node, all are kept but those whose strongest operation is `none`.
+    """
+    cells = []
+    for kind, cell in space.cells.items():
+        best = [names[int(np.argmax(mix[kind][e][: len(names)]))] for e, names in enumerate(cell.operations)]
+        kept = [name != "none" or cell.kept is None for name in best]
+        edges = [Edge(*edge, name) for edge, name, keep in zip(cell.edges, best, kept, strict=True) if keep]
+        cells.append((kind, CellGenotype(tuple(edges), cell.concat)))
+    return Genotype(space.name, tuple(cells))
+
+
 def _cell(cell: Cell, mix: np.ndarray) -> CellGenotype:
     chosen: list[Edge] = []
     for node in cell.computed:

@@ -14,9 +14,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.sparse.linalg
 import optax
 
-from dnas.types import Alphas, Estimate, Hypergradient, Objective, Tree, Update, Weights
+from dnas.types import Alphas, Estimate, Hypergradient, Mix, Objective, Tree, Update, Weights
+
+Policy = Callable[[Alphas, Mix], tuple[jax.Array, jax.Array]]  # -> log-probability of the mix, entropy of the choices
 
 
 def first_order(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
@@ -79,6 +82,52 @@ def neumann(terms: int = 5) -> Hypergradient:
         _, total = jax.lax.fori_loop(0, terms, add_term, (start, start))
         _, implicit = _second_derivatives(inner, weights, alphas, total)
         return Estimate(_add(direct, implicit), loss, (moments, seen.moments), seen.logits)
+
+    return estimate
+
+
+def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float = 1e-5) -> Hypergradient:
+    """The implicit gradient at w by at most `terms` steps of conjugate gradients, which need products only.
+
+        dF/da - d2L/da dw . v,   (d2L/dw2 + damping I) v = dF/dw     (iDARTS, equation 6, damped)
+
+    tolerance: of the residual, relative to dF/dw. The damped Hessian must be positive definite.
+    """
+
+    def estimate(inner, outer, weights, alphas, update):
+        (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(weights, alphas)
+        _, seen_inner = inner(weights, alphas)
+
+        def product(vector):
+            return _add(_second_derivatives(inner, weights, alphas, vector)[0], vector, damping)
+
+        solution, _ = jax.scipy.sparse.linalg.cg(product, to_weights, tol=tolerance, maxiter=terms)
+        _, mixed = _second_derivatives(inner, weights, alphas, solution)
+        return Estimate(_add(direct, mixed, -1.0), loss, (seen_inner.moments, seen.moments), seen.logits)
+
+    return estimate
+
+
+def reinforce(policy: Policy, entropy_weight: float = 0.0) -> Hypergradient:
+    """The score-function estimate (Williams 1992): no derivative of the network with respect to the mix is needed.
+
+        -(R - b) d log p(mix) / d alphas,   R = accuracy + entropy_weight . entropy
+
+    The mix is the sample that the outer loss was evaluated with. The baseline b is `alphas["baseline"]`; its gradient
+    is b - R, so that one step of SGD with rate 1 - d makes it a moving average of R with decay d.
+    """
+
+    def estimate(inner, outer, weights, alphas, update):
+        loss, seen = outer(weights, alphas)
+
+        def surrogate(alphas):
+            log_probability, entropy = policy(alphas, jax.lax.stop_gradient(seen.mix))
+            reward = jax.lax.stop_gradient(seen.accuracy + entropy_weight * entropy)
+            baseline = alphas["baseline"]
+            advantage = jax.lax.stop_gradient(reward - baseline)
+            return (baseline - reward) ** 2 / 2 - advantage * log_probability
+
+        return Estimate(jax.grad(surrogate)(alphas), loss, (seen.moments,), seen.logits)
 
     return estimate
 

@@ -11,6 +11,7 @@ import optax
 
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.search import discretise, hypergrad, relax
+from dnas.spaces.topology import Paths as Paths
 from dnas.spaces.topology import Space
 from dnas.types import (
     Alphas,
@@ -24,6 +25,7 @@ from dnas.types import (
     Perturbation,
     Relaxation,
     Scores,
+    Selector,
 )
 
 
@@ -122,10 +124,13 @@ class Method:
     hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas;
     move: (alphas, update) -> alphas, where an update is not just added.
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
+    single_path: training sees one operation per edge, so evaluation does too.
     drop_rate: of operations that take `Noise`. replicas: supernets with weights of their own that share the alphas;
     with more than one, leaves of alphas and mix have a leading axis of replicas, those of the scores do not.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
     knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
+    adapt: (method, space, config) -> the method for this space, where pieces of it are made for one (what samples
+    whole paths, tables of costs).
     """
 
     alphas: InitialAlphas = relax.noise
@@ -139,6 +144,7 @@ class Method:
     alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
     move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
     supernet: Callable[[Space], Space] = unchanged
+    single_path: bool = False
     drop_rate: Callable[[Clock], jax.Array] | None = None
     phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
     after_epoch: AfterEpoch | None = None
@@ -146,4 +152,5 @@ class Method:
     knobs: Mapping[str, float] = field(default_factory=dict)
     replicas: int = 1
     discretise: Discretiser = discretise.strongest
-    select: Discretiser | None = None
+    select: Selector | None = None
+    adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None

@@ -4,10 +4,12 @@ With weights on the edges too (PC-DARTS, GAEA) alphas are `{"operations": {kind:
 array of logits for the incoming edges of every node; the mix of an edge is its operations' times its own weight.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dnas.types import Alphas, Clock, Mix, Relaxation, Scores
 
@@ -120,3 +122,98 @@ def masked(mix: Mix, mask: Mix) -> Mix:
         return jnp.concatenate([scaled, added], -1)
 
     return {kind: rows(m, mask[kind]) for kind, m in mix.items()}
+
+
+# Random mixes of one operation per edge, and the differentiable ones between these and a softmax.
+
+Schedule = Callable[[Clock], jax.Array]
+
+
+def linear(start: float, end: float) -> Schedule:
+    """From `start` in the first epoch to `end` in the last."""
+    return lambda clock: start + (end - start) * clock.epoch / max(clock.epochs - 1, 1)
+
+
+def straight_through(probabilities: jax.Array) -> jax.Array:
+    """The one-hot of the largest of every row [E, O], with the derivative of the probabilities themselves."""
+    return _hardened(jax.nn.one_hot(probabilities.argmax(-1), probabilities.shape[-1]), probabilities)
+
+
+def concrete(temperature: Schedule) -> Relaxation:
+    """softmax((alpha + Gumbel noise) / temperature), a sample of the concrete distribution (SNAS, equation 5)."""
+
+    def sample(a, key, clock):
+        return jax.nn.softmax((a + jax.random.gumbel(key, a.shape, a.dtype)) / temperature(clock).astype(a.dtype))
+
+    return lambda alphas, key, clock: _by_kind(lambda a, k: sample(a, k, clock), alphas, key)
+
+
+def hard_concrete(temperature: Schedule) -> Relaxation:
+    """Its largest operation alone, an exact sample of softmax(alpha), with its derivative (GDAS, equations 3 to 6)."""
+    soft = concrete(temperature)
+    return lambda alphas, key, clock: jax.tree.map(straight_through, soft(alphas, key, clock))
+
+
+def sampled(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """One operation per edge with probability softmax(alpha); without a derivative."""
+    return _by_kind(lambda a, k: jax.nn.one_hot(jax.random.categorical(k, a), a.shape[-1], dtype=a.dtype), alphas, key)
+
+
+def two_paths(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """Two operations per edge without replacement, one of them active (ProxylessNAS, section 3.2.1).
+
+    With p the softmax over the two, the gate g is one-hot by p and its derivative that of p, which is equation 4
+    restricted to the two: dL/dalpha_i = sum_j dL/dg_j p_j ([i = j] - p_i).
+    """
+
+    def gates(a, key):
+        pair_key, gate_key = jax.random.split(key)
+        chances = a + jax.random.gumbel(pair_key, a.shape, a.dtype)
+        pair = jax.nn.one_hot(jax.lax.top_k(chances, min(2, a.shape[-1]))[1], a.shape[-1]).sum(-2) > 0
+        logits = jnp.where(pair, a, -jnp.inf)
+        active = jax.nn.one_hot(jax.random.categorical(gate_key, logits), a.shape[-1])
+        return _hardened(active, jax.nn.softmax(logits))
+
+    return _by_kind(gates, alphas, key)
+
+
+def uniform_path(space: Any) -> Relaxation:
+    """A genotype of the space as a mix, all with equal probability, whatever the alphas are; see `genotype.random`."""
+
+    def one(cell: Any, key: jax.Array) -> jax.Array:
+        edge_key, operation_key = jax.random.split(key)
+        operations = jax.random.categorical(operation_key, jnp.where(allowed_operations(cell), 0.0, -jnp.inf))
+        mix = jax.nn.one_hot(operations, cell.mix_shape[1], dtype=float)
+        if cell.kept is None:
+            return mix
+        chances, kept = jax.random.uniform(edge_key, (len(cell.edges),)), jnp.zeros(len(cell.edges))
+        for node in cell.computed:
+            incoming = np.array(cell.incoming(node))
+            best = jax.lax.top_k(chances[incoming], min(cell.kept, len(incoming)))[1]
+            kept = kept.at[jnp.asarray(incoming)[best]].set(1)
+        return mix * kept[:, None]
+
+    def relaxation(alphas, key, clock):
+        keys = jax.random.split(key, len(space.cells))
+        return {kind: one(space.cells[kind], k) for k, kind in zip(keys, sorted(space.cells), strict=True)}
+
+    return relaxation
+
+
+def allowed_operations(cell: Any) -> np.ndarray:
+    """What a genotype may have on every edge [E, O]: any operation, but not `none` where some edges are kept only."""
+    allowed = np.zeros(cell.mix_shape, bool)
+    for e, names in enumerate(cell.operations):
+        allowed[e, : len(names)] = [cell.kept is None or name != "none" for name in names]
+    return allowed
+
+
+def _hardened(hard: jax.Array, soft: jax.Array) -> jax.Array:
+    """The value of one, the derivative of the other; where `hard` is zero it stays exactly zero."""
+    return hard.astype(soft.dtype) - jax.lax.stop_gradient(soft) + soft
+
+
+def _by_kind(function: Callable[[jax.Array, jax.Array], jax.Array], alphas: Alphas, key: jax.Array) -> Mix:
+    """Apply function(table, key) to every kind's table with a key of its own."""
+    keys = jax.random.split(key, len(alphas))
+    return {kind: function(alphas[kind], k) for k, kind in zip(keys, sorted(alphas), strict=True)}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -119,7 +120,7 @@ class _Stage:
         supernet = phase.supernet(method.supernet(space))
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
-        self.whole_paths = supernet.paths == "all"
+        self.single_path = method.single_path or supernet.paths != "all"
         plan = phase.config
         body = Body(plan.cells, plan.channels, len(splits.classes), splits.train_x.shape[-1], remat=plan.remat)
 
@@ -178,8 +179,8 @@ class _Stage:
         return self.layout.placed(shapes)
 
     def counted(self, mix: Mix) -> Mix:
-        """What evaluation multiplies by: where only one path is computed, the strongest operation alone."""
-        return mix if self.whole_paths else {kind: hard(m) for kind, m in mix.items()}
+        """What evaluation multiplies by: where training sees one path, the strongest operation alone."""
+        return {kind: hard(m) for kind, m in mix.items()} if self.single_path else mix
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
@@ -426,29 +427,47 @@ class _Job:
         }
         return progress._replace(state=progress.state._replace(mask=new))
 
-    def _discretise(self, state: SearchState, last: bool = False) -> tuple[Mix, list[float]]:
+    def _discretise(self, state: SearchState) -> tuple[Mix, list[float]]:
         """Set the genotypes and validation accuracies of all seeds; gives the mixes [S, E, O] and the losses."""
         stage = self.stage
         mixes = devices.fetch(stage.mixes(state))
         accuracies, losses = devices.fetch(stage.evaluate(state, mixes, stage.valid_batches))
         self.accuracies = [float(a) for a in accuracies]
-        discretise = self.method.select if last and self.method.select else self.method.discretise
 
         def genotype(i: int) -> Genotype:
-            one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
-
-            def accuracy(mix: Mix) -> float:
-                return float(stage.evaluate_one((*one(), mix), stage.valid_batches, train=False)[0])
-
-            return discretise(stage.space, {k: m[i] for k, m in mixes.items()}, accuracy)
+            mix = {kind: m[i] for kind, m in mixes.items()}
+            return self.method.discretise(stage.space, mix, self._evaluator(state, i))
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, [float(loss) for loss in losses]
 
+    def _evaluator(self, state: SearchState, i: int) -> Callable[..., float]:
+        """The accuracy of a mix with the weights of one seed, see `types.Selector`."""
+        stage = self.stage
+        one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
+
+        def accuracy(mix: Mix, train: bool = False, batches: int | None = None) -> float:
+            rows = jax.tree.map(lambda leaf: leaf[:batches], stage.valid_batches)
+            return float(stage.evaluate_one((*one(), mix), rows, train=train)[0])
+
+        return accuracy
+
+    def _select(self, state: SearchState) -> None:
+        """Set the genotypes that the method chooses by trying several."""
+        assert self.method.select is not None
+        mixes = devices.fetch(self.stage.mixes(state))
+        for i in range(self.config.seeds):
+            seed, evaluate = self.config.seed + i, self._evaluator(state, i)
+            mix = {kind: m[i] for kind, m in mixes.items()}
+            with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
+                self.genotypes[i] = self.method.select(self.stage.space, mix, count(evaluate), seed)
+
     def _conclude(self, progress: loop.Progress) -> None:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
-        if not self.genotypes or self.method.select:  # resumed after the last epoch, or chosen at the end only
-            self._discretise(progress.state, last=True)
+        if not self.genotypes:  # resumed after the last epoch
+            self._discretise(progress.state)
+        if self.method.select:
+            self._select(progress.state)
         for i, epoch in self.stopped.items():
             rows = records.read_genotypes(self.record.folder, epoch)
             self.genotypes[i] = from_json(rows[i])
@@ -510,8 +529,9 @@ def facts(splits: datasets.Splits) -> dict[str, Any]:
 
 
 def hard(mix: jax.Array) -> jax.Array:
-    """The strongest operation of every edge alone, [E, O] of ones and zeros."""
-    return jax.nn.one_hot(mix.argmax(-1), mix.shape[-1], dtype=mix.dtype)
+    """The strongest operation of every edge alone, [E, O] of ones and zeros; rows of zeros stay."""
+    strongest = jax.nn.one_hot(mix.argmax(-1), mix.shape[-1], dtype=mix.dtype)
+    return jnp.where(mix.max(-1, keepdims=True) > 0, strongest, 0)
 
 
 def entropy_of(mix: np.ndarray) -> float:

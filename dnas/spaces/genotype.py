@@ -164,7 +164,7 @@ def as_mix(genotype: Genotype, space: Space) -> dict[str, np.ndarray]:
     return mix
 
 
-def random(space: Space, seed: int) -> Genotype:
+def random(space: Space, seed: int | np.random.Generator) -> Genotype:
     """A uniformly random genotype: each node keeps `kept` distinct edges, each with any operation but `none`.
 
     Cells with `kept=None` have every edge, and `none` is an operation as any other.
@@ -174,6 +174,40 @@ def random(space: Space, seed: int) -> Genotype:
     return Genotype(space.name, tuple(cells))
 
 
+def mutate(genotype: Genotype, space: Space, probability: float, generator: np.random.Generator) -> Genotype:
+    """Each edge is drawn anew with this probability: its source, among those that its node does not read, then its
+    operation. Edges of cells with `kept=None` keep their source."""
+    cells = []
+    for kind, old in genotype.cells:
+        cell, edges = space.cells[kind], list(old.edges)
+        for i, (node, source, _) in enumerate(edges):
+            if generator.random() >= probability:
+                continue
+            taken = {edge.source for edge in edges if edge.node == node} - {source}
+            free = [e for e in cell.incoming(node) if cell.edges[e][1] not in taken]
+            if cell.kept is None:
+                free = [cell.edges.index((node, source))]
+            e = free[generator.integers(len(free))]
+            edges[i] = Edge(node, cell.edges[e][1], _random_operation(cell, e, generator))
+        cells.append((kind, CellGenotype(tuple(sorted(edges, key=lambda edge: edge[:2])), old.concat)))
+    return Genotype(genotype.space, tuple(cells))
+
+
+def cross(a: Genotype, b: Genotype, space: Space, generator: np.random.Generator) -> Genotype:
+    """Each node has the edges of one of the two parents; in cells with `kept=None`, each edge its operation."""
+    cells = []
+    for kind, cell in space.cells.items():
+        parents, chosen = (a.cell(kind), b.cell(kind)), list[Edge]()
+        for node in cell.computed:
+            pairs = [[edge for edge in parent.edges if edge.node == node] for parent in parents]
+            if cell.kept is None:
+                chosen += [pair[generator.integers(2)] for pair in zip(*pairs, strict=True)]
+            else:
+                chosen += pairs[generator.integers(2)]
+        cells.append((kind, CellGenotype(tuple(chosen), cell.concat)))
+    return Genotype(a.space, tuple(cells))
+
+
 def _random_edges(cell: Cell, generator: np.random.Generator) -> tuple[Edge, ...]:
     edges = []
     for node in cell.computed:
@@ -181,9 +215,13 @@ def _random_edges(cell: Cell, generator: np.random.Generator) -> tuple[Edge, ...
         if cell.kept is not None and cell.kept < len(incoming):
             incoming = sorted(generator.choice(incoming, cell.kept, replace=False).tolist())
         for e in incoming:
-            choices = [name for name in cell.operations[e] if cell.kept is None or name != "none"]
-            edges.append(Edge(node, cell.edges[e][1], choices[generator.integers(len(choices))]))
+            edges.append(Edge(node, cell.edges[e][1], _random_operation(cell, e, generator)))
     return tuple(edges)
+
+
+def _random_operation(cell: Cell, e: int, generator: np.random.Generator) -> str:
+    choices = [name for name in cell.operations[e] if cell.kept is None or name != "none"]
+    return choices[generator.integers(len(choices))]
 
 
 def _check_graph(genotype: Genotype) -> None:

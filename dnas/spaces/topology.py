@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+Paths = Literal["all", "one", "one_with_scalars"]
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -98,7 +100,7 @@ class Space:
     stages: int = 1
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
-    paths: Literal["all", "one", "one_with_scalars"] = "all"
+    paths: Paths = "all"
 
     def cell_count(self, cells: int) -> int:
         """All cells of a body: `Body.cells` counts those of one stage."""

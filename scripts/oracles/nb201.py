@@ -1,4 +1,4 @@
-"""NAS-Bench-201: derived networks, supernets and genotypes."""
+"""NAS-Bench-201: derived networks, supernets with softmax and with GDAS, genotypes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dnas import interop
 from dnas.nets.count import count
 from dnas.nets.network import Network
+from dnas.search import relax
 from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import nasbench201
@@ -54,6 +55,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         prefix = f"search/darts_affine{affine:d}"
         affine_space = replace(space, search_norm=Norm(affine=affine, pools=False))
         yield from _nb201_search(oracle, affine_space, prefix, batch)
+    yield from _gdas(oracle, space, batch)
     for alphas, text in zip(oracle["genotype/alphas"], table["random_genotypes"], strict=True):
         yield Comparison("random_genotypes", to_text(strongest(space, {"cell": alphas})), text, 0)
 
@@ -78,3 +80,32 @@ def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> It
     if f"{prefix}/eval/logits" in oracle.arrays:
         logits, _ = network.apply(weights, stats, batch.x, jax.tree.map(jax.nn.softmax, alphas), train=False)
         yield from oracle.compare(f"{prefix}/eval/logits", logits, 1e-9)
+
+
+def _gdas(oracle: Oracle, space: Space, batch: Batch) -> Iterator[Comparison]:
+    """One path, with both variants of the gradient, at three temperatures and with the original's Gumbel noise."""
+    alphas = jnp.asarray(oracle["search/darts_affine0/alphas"])
+    for variant, paths in (("v0", "one_with_scalars"), ("v1", "one")):
+        network, pairs = supernet(replace(space, paths=paths), oracle.meta, oracle.meta["N"])
+        weights, stats = oracle.weights(pairs, "search/darts_affine0/param/", "search/darts_affine0/buffer/")
+
+        @jax.jit
+        def gradients(weights, alphas, gumbels, temperature, network=network, stats=stats):
+            def loss(weights, alphas):
+                soft = jax.nn.softmax((jax.nn.log_softmax(alphas) + gumbels) / temperature)
+                mix = relax.straight_through(soft)
+                logits, _ = network.apply(weights, stats, batch.x, {"cell": mix}, train=True)
+                return cross_entropy(logits, batch.y), (logits, soft, mix)
+
+            return jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
+
+        for i, temperature in enumerate(oracle.meta["gdas_tau"]):
+            prefix = f"search/gdas/{i}"
+            found, (to_weights, to_alphas) = gradients(weights, alphas, oracle[f"{prefix}/gumbels"], temperature)
+            value, (logits, soft, mix) = found
+            yield from oracle.compare(f"{prefix}/logits", logits, 1e-9)
+            yield from oracle.compare(f"{prefix}/loss", value, 1e-9)
+            yield from oracle.compare(f"{prefix}/soft_probs", soft, 1e-9)
+            yield from oracle.compare(f"{prefix}/index", mix.argmax(-1), 0)
+            yield from oracle.compare(f"{prefix}/grad_param", interop.to_torch(to_weights, stats, pairs), 1e-9)
+            yield from oracle.compare(f"{prefix}/{variant}/grad_alphas", to_alphas, 1e-9)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dnas.search.discretise import limited_skips, strongest
+from dnas.search.discretise import every_edge, limited_skips, strongest
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import Edge, as_mix, random
+from dnas.spaces.genotype import Edge, as_mix, check, random
 
 
 def test_none_never_wins_in_darts_but_may_in_nasbench201():
@@ -30,6 +30,21 @@ def test_ties_go_to_the_lower_edge_and_operation():
     for _, cell in genotype.cells:
         assert [edge.source for edge in cell.edges] == [0, 1] * 4
         assert {edge.operation for edge in cell.edges} == {"max_pool_3x3"}
+
+
+def test_every_edge_is_kept_but_those_that_chose_none():
+    space = darts.space(nodes=2, operations="none+skip_connect+sep_conv_3x3")
+    mix = {kind: np.zeros(shape) for kind, shape in space.mix_shapes.items()}
+    for table, best in zip(mix.values(), ([2, 0, 1, 2, 1], [0, 0, 0, 0, 0]), strict=True):
+        table[range(5), best] = 1.0
+    genotype = every_edge(space, mix)
+    skip, conv = "skip_connect", "sep_conv_3x3"
+    assert genotype.cell("normal").edges == ((2, 0, conv), (3, 0, skip), (3, 1, conv), (3, 2, skip))
+    assert genotype.cell("reduce").edges == ()
+    check(genotype, space)
+    bench = nasbench201.space(nodes=3)
+    for seed in range(5):
+        assert every_edge(bench, as_mix(random(bench, seed), bench)) == random(bench, seed)
 
 
 def test_a_one_hot_mix_gives_its_genotype_back():

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from dnas.config import WeightConfig
 from dnas.nets import layers
@@ -102,6 +103,78 @@ def test_neumann_without_terms_is_one_step_at_the_current_weights():
     q = Quadratic()
     found = hypergrad.neumann(0)(q.inner, q.outer, q.w, q.a, partial(sgd(), q.w))
     np.testing.assert_allclose(found.gradient, q.c * q.a + RATE * q.A.T @ q.H @ (q.w - q.t), rtol=1e-12)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_conjugate_gradients_are_the_direct_solve_on_a_quadratic(damping):
+    q = Quadratic()
+    found = hypergrad.conjugate_gradient(10, damping, 1e-14)(q.inner, q.outer, q.w, q.a, None)
+    solved = np.linalg.solve(q.H + damping * np.eye(4), q.w - q.t)
+    np.testing.assert_allclose(found.gradient, q.c * q.a + q.A.T @ q.H @ solved, rtol=1e-9)
+    if not damping:  # the implicit gradient of a quadratic is that of F(w*(a), a) where w is at its optimum
+        found = hypergrad.conjugate_gradient(10, 0.0, 1e-14)(q.inner, q.outer, q.A @ q.a, q.a, None)
+        brute = jax.grad(lambda a: q.outer(q.A @ a, a)[0])(q.a)
+        np.testing.assert_allclose(found.gradient, brute, rtol=1e-9)
+
+
+def test_few_conjugate_gradients_come_closer_than_as_many_terms_of_the_series():
+    q = Quadratic()
+    at_optimum = q.A @ q.a
+    exact = q.c * q.a + q.A.T @ (at_optimum - q.t)
+
+    def error(estimator):
+        found = estimator(q.inner, q.outer, at_optimum, q.a, lambda g: at_optimum - RATE * g)
+        return float(jnp.linalg.norm(found.gradient - exact))
+
+    errors = [error(hypergrad.conjugate_gradient(terms)) for terms in (1, 2, 3, 4)]
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-8
+    assert errors[1] < error(hypergrad.neumann(2))
+
+
+def smooth_problem():
+    """Two mixed tanh layers on four numbers each: 44 weights, so that the Hessian can be written down."""
+    weights = {"layers": normal(0, 2, 2, 3, 3) / 2, "head": normal(1, 3, 2) / 2, "bias": np.zeros(2)}
+    alphas = {"cell": normal(2, 2, 3) / 2}
+
+    def loss(seed, weights, alphas):
+        x = jnp.asarray(normal(seed, 12, 3))
+        for layer, mix in zip(weights["layers"], jax.nn.softmax(alphas["cell"]), strict=True):
+            x = mix[0] * x + mix[1] * jnp.tanh(x @ layer[0]) + mix[2] * jax.nn.sigmoid(x @ layer[1])
+        logits = x @ weights["head"] + weights["bias"]
+        return cross_entropy(logits, jnp.arange(12) % 2), Evaluated({}, logits)
+
+    return partial(loss, 20), partial(loss, 21), jax.tree.map(jnp.asarray, weights), alphas
+
+
+@pytest.mark.parametrize("solver", ["neumann", "cg"])
+def test_implicit_gradients_of_a_tiny_net_are_the_exact_solve_with_its_hessian(solver):
+    inner, outer, weights, alphas = smooth_problem()
+    ravelled, unflat = ravel_pytree(weights)
+
+    def gradient_at(w, a):
+        return ravel_pytree(jax.grad(lambda w: inner(w, a)[0])(unflat(w)))[0]
+
+    hessian = jax.jacobian(gradient_at)(ravelled, alphas)
+    to_weights, direct = jax.grad(lambda w, a: outer(unflat(w), a)[0], (0, 1))(ravelled, alphas)
+    mixed = jax.jacobian(gradient_at, 1)(ravelled, alphas)["cell"]  # [weights, E, O]
+    identity = np.eye(len(ravelled))
+    if solver == "cg":
+        damping = 0.5
+        assert np.linalg.eigvalsh(hessian).min() > -damping
+        solved = np.linalg.solve(hessian + damping * identity, to_weights)
+        estimator = hypergrad.conjugate_gradient(len(ravelled), damping, 1e-12)
+    else:
+        inverse = sum(np.linalg.matrix_power(identity - RATE * hessian, k) for k in range(4))
+        solved = RATE * inverse @ to_weights
+        estimator = hypergrad.neumann(3)
+
+    def update(gradient):
+        return jax.tree.map(lambda w, g: w - RATE * g, weights, gradient)
+
+    found = jax.jit(lambda w, a: estimator(inner, outer, w, a, update).gradient)(weights, alphas)
+    expected = direct["cell"] - np.tensordot(solved, mixed, 1)
+    np.testing.assert_allclose(found["cell"], expected, rtol=1e-7, atol=1e-12)
+    assert np.abs(expected - direct["cell"]).max() > 0.01 * np.abs(direct["cell"]).max()
 
 
 def tiny_problem():

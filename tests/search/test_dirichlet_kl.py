@@ -1,4 +1,4 @@
-"""Penalties against closed forms and integrals."""
+"""The divergence from a Dirichlet prior against integrals."""
 
 import jax
 import jax.numpy as jnp

@@ -1,0 +1,83 @@
+"""Selection: the genotype at the end of a search, by the accuracy of many with the supernet's weights.
+
+Each piece is a `types.Selector`: (space, mix, evaluate, seed) -> genotype. The same seed tries the same architectures.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dnas.errors import UserError
+from dnas.spaces.genotype import Genotype, as_mix, cross, mutate, random
+from dnas.spaces.topology import Space
+from dnas.types import Mix, Selector
+
+
+def random_search(rounds: int, samples: int, finalists: int) -> Selector:
+    """The best of `rounds` times `samples` random genotypes: each round ranks them by the first validation batch and
+    the `finalists` by the whole validation part (Li and Talwalkar 2019, section 3.3)."""
+    _positive(rounds=rounds, samples=samples, finalists=finalists)
+
+    def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
+        generator, best = np.random.default_rng(seed), dict[Genotype, float]()
+        for _ in range(rounds):
+            drawn = _distinct(lambda: random(space, generator), samples, {})
+            quick = {genotype: evaluate(as_mix(genotype, space), batches=1) for genotype in drawn}
+            for genotype in _top(quick, finalists):
+                if genotype not in best:
+                    best[genotype] = evaluate(as_mix(genotype, space))
+        return _top(best, 1)[0]
+
+    return select
+
+
+def evolution(population: int, generations: int, parents: int, mutation: float) -> Selector:
+    """Half of each generation crosses two of the `parents` best so far, half mutates one of them, and what is missing
+    is random; the best of all that was tried (Guo et al. 2020, algorithm 1). Batches are normalised by themselves."""
+    _positive(population=population, generations=generations, parents=parents)
+    if not 0 < mutation <= 1:
+        raise UserError(f"A selection's 'mutation' is a probability above 0, not {mutation}.")
+
+    def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
+        generator, tried = np.random.default_rng(seed), dict[Genotype, float]()
+
+        def parent() -> Genotype:
+            best = _top(tried, parents)
+            return best[generator.integers(len(best))]
+
+        for generation in range(generations):
+            drawn: list[Genotype] = []
+            if generation:
+                drawn += _distinct(lambda: cross(parent(), parent(), space, generator), population // 2, tried)
+                known = tried | dict.fromkeys(drawn, 0.0)
+                drawn += _distinct(lambda: mutate(parent(), space, mutation, generator), population // 2, known)
+            known = tried | dict.fromkeys(drawn, 0.0)
+            drawn += _distinct(lambda: random(space, generator), population - len(drawn), known)
+            tried |= {genotype: evaluate(as_mix(genotype, space), train=True) for genotype in drawn}
+        return _top(tried, 1)[0]
+
+    return select
+
+
+def _distinct(draw: Callable[[], Genotype], count: int, known: dict[Genotype, Any]) -> list[Genotype]:
+    """`count` new genotypes, or fewer where ten times as many draws do not give that many."""
+    found: dict[Genotype, None] = {}
+    for _ in range(10 * count):
+        if len(found) == count:
+            break
+        genotype = draw()
+        if genotype not in known:
+            found[genotype] = None
+    return list(found)
+
+
+def _top(values: dict[Genotype, float], count: int) -> list[Genotype]:
+    """The best, ties to the one tried first."""
+    return sorted(values, key=lambda genotype: -values[genotype])[:count]
+
+
+def _positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise UserError(f"A selection's '{name}' must be at least 1, not {number}.")

@@ -1,0 +1,19 @@
+"""OLES, DARTS with early stopping of operations, on CIFAR-10 in the DARTS space.
+
+    dnas search experiments/oles_cifar10.py --out runs/oles_cifar10
+    dnas retrain runs/oles_cifar10
+
+Hardware: one GPU. Published cost: 0.4 GPU-days.
+Expected test error: 2.30 % (Jiang et al., NeurIPS 2023, abstract). Not yet run by this project.
+The settings of first-order DARTS.
+"""
+
+from dnas.config import Config
+
+
+def config() -> Config:
+    return Config(
+        space="darts",
+        method="oles",
+        data="cifar10",
+    )
