@@ -82,10 +82,12 @@ def unstack(module: nnx.Module, index: int) -> nnx.Module:
     return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], nnx.as_pure(state)))
 
 
-def over_copies(module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool = False) -> jax.Array:
+def over_copies(
+    module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool = False, count: int | None = None
+) -> jax.Array:
     """Apply all stacked copies to the same x -> [copies, ...]: vmap makes of them one wide operation.
 
-    own: further arguments, of which every copy has its own (first axis).
+    own: further arguments, of which every copy has its own (first axis). count: of copies that have no variables.
     """
     graphdef, state = nnx.split(module)
 
@@ -93,16 +95,16 @@ def over_copies(module: nnx.Module, x: jax.Array, own: tuple = (), *, loop: bool
         copy = nnx.merge(graphdef, state)
         return copy(x, *own), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
 
-    y, stats = (looped_map if loop else jax.vmap)(one)(nnx.as_pure(state), own)
+    y, stats = (looped_map if loop else jax.vmap)(one, axis_size=count)(nnx.as_pure(state), own)
     nnx.update(module, stats)
     return y
 
 
-def looped_map(function: Callable[..., Any]) -> Callable[..., Any]:
+def looped_map(function: Callable[..., Any], axis_size: int | None = None) -> Callable[..., Any]:
     """What vmap computes, as a Python loop: the slow twin that tests and operation counts use."""
 
     def mapped(*trees):
-        count = jax.tree.leaves(trees)[0].shape[0]
+        count = axis_size or jax.tree.leaves(trees)[0].shape[0]
         rows = [function(*jax.tree.map(lambda leaf, i=i: leaf[i], trees)) for i in range(count)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
 

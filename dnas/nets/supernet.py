@@ -42,7 +42,9 @@ class Candidate(nnx.Module):
         if self.random and noise is not None:
             own = jax.vmap(lambda e: jax.random.fold_in(noise.key, e))(np.array(self.edges))
             return over_copies(self.operation, x, (Noise(own, jnp.full(len(self.edges), noise.rate)),), loop=self.loop)
-        return self.operation(x) if self.shared else over_copies(self.operation, x, loop=self.loop)
+        if self.shared:
+            return self.operation(x)
+        return over_copies(self.operation, x, loop=self.loop, count=len(self.edges))
 
     def weights(self, mix: jax.Array) -> jax.Array:
         """mix [E, O] -> what multiplies this operation on each of its edges [edges], picked by products with constants.

@@ -77,11 +77,11 @@ def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
 class View(NamedTuple):
     """What a method sees of one seed after an epoch, on the host.
 
-    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of
-    `epochs`; total: epochs of the whole search. seed: of this search. alphas; mix:
-    the scores that count, masked; mask: operations that are left, or (). notes: what `after_epoch` noted so far, one
-    dictionary per epoch of the whole search. evaluate(mix, train=False) -> (accuracy, loss) on the validation part;
-    train: normalised by the batch. hessian() -> that of the validation loss of one batch with respect to the alphas.
+    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of `epochs`; total: epochs of the
+    whole search. seed: of this search. alphas; mix: the scores that count, masked; mask: operations that are left, or
+    (). knobs: as they stand. notes: what `after_epoch` noted so far, one dictionary per epoch of the whole search.
+    evaluate(mix, train=False) -> (accuracy, loss) on the validation part; train: normalised by the batch. hessian() ->
+    that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas.
     """
 
     space: Space
@@ -93,6 +93,7 @@ class View(NamedTuple):
     alphas: Alphas
     mix: Mix
     mask: Mix
+    knobs: Mapping[str, float]
     notes: list[dict[str, Any]]
     evaluate: Callable[..., tuple[float, float]]
     hessian: Callable[[], np.ndarray]
@@ -100,11 +101,15 @@ class View(NamedTuple):
 
 class Outcome(NamedTuple):
     """What follows for the seed. notes: kept with the run, numbers are logged. mask: the operations left from now on.
-    stop: end the search with the genotype of this epoch (of the whole search, counted from 1)."""
+    stop: end the search with the genotype of this epoch (of the whole search, counted from 1). restart: go on from the
+    end of this epoch of the same phase, at most `Method.reach` back, as if what followed had not been. knobs: what
+    they become, after a restart if there is one."""
 
     notes: dict[str, Any] = {}
     mask: Mix | None = None
     stop: int | None = None
+    restart: int | None = None
+    knobs: Mapping[str, float] = {}
 
 
 class AfterEpoch(Protocol):
@@ -121,7 +126,8 @@ class Method:
     supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
     drop_rate: of operations that take `Noise`.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
-    knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
+    knobs: numbers it turns, of which the step knows "decay_factor", of the weights' decay; reach: how many epochs it
+    may go back, whose checkpoints are kept. discretise: the genotype of an epoch. select: that at the end, if another.
     """
 
     alphas: InitialAlphas = relax.noise
@@ -139,5 +145,6 @@ class Method:
     after_epoch: AfterEpoch | None = None
     masks: bool = False
     knobs: Mapping[str, float] = field(default_factory=dict)
+    reach: int = 0
     discretise: Discretiser = discretise.strongest
     select: Discretiser | None = None

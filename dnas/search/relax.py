@@ -4,6 +4,7 @@ With weights on the edges too (PC-DARTS, GAEA) alphas are `{"operations": {kind:
 array of logits for the incoming edges of every node; the mix of an edge is its operations' times its own weight.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,6 +40,24 @@ def noise_with_edges(space: Any, key: jax.Array, config: Any) -> Alphas:
 def softmax(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     """Softmax over the operations of each edge, `none` included (DARTS, equation 2)."""
     return jax.tree.map(lambda a: jax.nn.softmax(a, -1), alphas)
+
+
+def sigmoid(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """Every operation by itself, between 0 and 1: operations do not compete (FairDARTS, equation 3)."""
+    return jax.tree.map(jax.nn.sigmoid, alphas)
+
+
+def with_auxiliary(relax: Relaxation, coefficient: Callable[[Clock], jax.Array]) -> Relaxation:
+    """One more column [E, O + 1], equal on all edges: of an operation without alphas (DARTS-, equation 7)."""
+
+    def mix(alphas, key, clock):
+        weight = coefficient(clock)
+        return {
+            kind: jnp.concatenate([m, jnp.broadcast_to(weight, (len(m), 1)).astype(m.dtype)], -1)
+            for kind, m in relax(alphas, key, clock).items()
+        }
+
+    return mix
 
 
 def edge_normalised(relax: Relaxation) -> Relaxation:
