@@ -13,7 +13,7 @@ from dataclasses import replace
 from dnas import find
 from dnas.config import SearchConfig
 from dnas.errors import UserError, unknown
-from dnas.search import discretise, relax, select
+from dnas.search import relax, select
 from dnas.search.method import Method, Outcome, Phase, View
 
 CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
@@ -59,5 +59,5 @@ def method(*, on: str = "darts", blank: bool = False, interval: int = 5, criteri
         phases=phases,
         after_epoch=look,
         masks=True,
-        select=discretise.strongest,
+        select=select.remaining,
     )

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 
 from dnas.types import Alphas, Clock, Mix, Penalty
 
-
 DISTANCES = {"l2": jnp.square, "l1": jnp.abs}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dnas.search.discretise import strongest
+from dnas.spaces.genotype import Genotype
 from dnas.spaces.topology import Cell, Space
 from dnas.types import Mix
 
@@ -62,3 +64,8 @@ def project(mix: Mix, mask: Mix, kind: str, cell: Cell, decision: Decision, dama
         kept = best_edges(mix, kind, edges, cell.kept or len(edges), damage)
         left[[e for e in edges if e not in kept]] = 0
     return {**mask, kind: left}
+
+
+def remaining(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = None) -> Genotype:
+    """The genotype of a mix in which one operation of every edge is left, all equally strong."""
+    return strongest(space, {kind: (np.asarray(m) > 0).astype(float) for kind, m in mix.items()})
