@@ -1,6 +1,7 @@
 """What holds for every method: it enumerates what exists, so a new file is tested without an edit here."""
 
 import inspect
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,17 @@ from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 METHODS = find.available("method")
-CHOICES = [*METHODS, "darts:order=second", "darts:order=finite_difference"]
+CHOICES = [
+    *METHODS,
+    "darts:order=second",
+    "darts:order=finite_difference",
+    "fair_darts:distance=l1,rule=darts",
+    "sdarts:attack=random",
+    "darts_minus:schedule=cosine",
+    "darts_pt:on=fair_darts",
+    "robust_darts:adaptive=true",
+]
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
-NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
 STEPS = 3
 
 
@@ -33,9 +42,17 @@ def levels(seed):
     return Levels(batch(train_key), batch(valid_key))
 
 
-def searched(choice, jit=True, steps=STEPS):
+def made(choice):
+    """The search of a choice, on the supernet that it wants."""
+    method = find.resolve("method", choice)
+    network = functionalize(lambda rngs: Supernet(method.supernet(SPACE), Body(1, 2, 3), rngs=rngs))
     config = SearchConfig(epochs=1, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
-    search = make_search(NETWORK, SPACE, find.resolve("method", choice), config, STEPS)
+    return make_search(network, SPACE, method, config, STEPS)
+
+
+@cache
+def searched(choice, jit=True, steps=STEPS):
+    search = made(choice)
     state = jax.jit(search.init)(jax.random.key(0))
     step, seen = jax.jit(search.step) if jit else search.step, []
     for number in range(steps):
@@ -71,14 +88,26 @@ def test_three_steps(choice):
     ]
     assert np.mean(moved) > 0.9
 
-    mix = search.mix(state)
-    assert {kind: m.shape for kind, m in mix.items()} == SPACE.mix_shapes
+    mix, method = search.mix(state), find.resolve("method", choice)
+    shapes = method.supernet(SPACE).mix_shapes
+    assert {kind: m.shape for kind, m in mix.items()} == shapes
     evaluated = []
-    genotype = find.resolve("method", choice).discretise(
-        SPACE, jax.tree.map(np.asarray, mix), lambda m: evaluated.append(m) or 0.5
-    )
-    check(genotype, SPACE)
-    assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
+    for discretise in filter(None, (method.discretise, method.select)):
+        genotype = discretise(SPACE, jax.tree.map(np.asarray, mix), lambda m: evaluated.append(m) or 0.5)
+        check(genotype, SPACE)
+    assert all({kind: m.shape for kind, m in seen.items()} == shapes for seen in evaluated)
+
+
+@pytest.mark.parametrize("choice", METHODS)
+def test_seeds_in_one_program_are_single_searches(choice):
+    search, state, _ = searched(choice)
+    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+    both, step = jax.jit(jax.vmap(search.init))(keys), jax.jit(jax.vmap(search.step, (0, None)))
+    for number in range(STEPS):
+        both, _ = step(both, levels(number))
+    for one, several in zip(jax.tree.leaves(state.alphas), jax.tree.leaves(both.alphas), strict=True):
+        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
+        assert np.abs(several[1] - several[0]).max() > 1e-4
 
 
 @pytest.mark.parametrize("choice", ["darts"])
