@@ -48,9 +48,13 @@ def test_an_auxiliary_skip_is_a_skip_whose_weight_is_added():
     shifted = {"cell": mix["cell"].at[:, 1].add(0.3)}
     # nothing in these cells halves the image, so the auxiliary skip has no weights
     shapes = jax.eval_shape(more.init, jax.random.key(0))[0]
-    assert jax.tree.map(jnp.shape, weights) == jax.tree.map(jnp.shape, shapes)
+    assert [leaf.shape for leaf in jax.tree.leaves(weights)] == [leaf.shape for leaf in jax.tree.leaves(shapes)]
     expected, _ = plain.apply(weights, stats, x, shifted, train=True)
-    found, _ = more.apply(weights, stats, x, added, train=True)
+    same, same_stats = (
+        jax.tree.unflatten(jax.tree.structure(s), jax.tree.leaves(t))
+        for s, t in zip(jax.eval_shape(more.init, jax.random.key(0)), (weights, stats), strict=True)
+    )
+    found, _ = more.apply(same, same_stats, x, added, train=True)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     other, _ = plain.apply(weights, stats, x, mix, train=True)
     assert np.abs(other - expected).max() > 1e-3
