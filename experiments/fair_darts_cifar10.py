@@ -3,10 +3,10 @@
     dnas search experiments/fair_darts_cifar10.py --out runs/fair_darts_cifar10
     dnas retrain runs/fair_darts_cifar10
 
-Hardware: one GPU. Published cost: 0.25 GPU-days. Expected test error: 2.54 +- 0.05 % with 3.32 M parameters, the mean of
-seven searches (Chu et al., ECCV 2020, arXiv:1911.12126, and the README of their code). Not yet run by this project.
-Search as in xiaomi-automl/FairDARTS: seven operations, without `none`; alphas begin at 0. Their split is in index order,
-ours is drawn with the seed; they use Adam's first decay 0.9 where DARTS has 0.5.
+Hardware: one GPU. Published cost: 0.25 GPU-days. Expected test error: 2.54 +- 0.05 % with 3.32 M parameters, the mean
+of seven searches (Chu et al., ECCV 2020, arXiv:1911.12126, and the README of their code). Not yet run by this project.
+Search as in xiaomi-automl/FairDARTS: seven operations, without `none`; alphas begin at 0, and Adam's first decay is 0.9
+where DARTS has 0.5. Their split is in index order, ours is drawn with the seed.
 """
 
 from dnas.config import AlphaConfig, Config, SearchConfig, WeightConfig

@@ -229,8 +229,10 @@ class _Job:
     def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
         self.config, self.method, self.splits, self.quiet = config, method, splits, quiet
         self.phases = method.phases(space, config.search)
-        if method.reach and config.seeds > 1:
-            raise UserError(f"Method '{config.method}' goes back in time, one seed by itself: set seeds to 1.")
+        if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
+            raise UserError(
+                f"Method '{config.method}' goes back to checkpoints of one search: set seeds and checkpoint_epochs to 1."
+            )
         self.index, self.spans = 0, spans(self.phases, splits)
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []

@@ -93,8 +93,9 @@ def test_adaptive_regularisation_goes_back_and_decays_more(tmp_path, monkeypatch
     expected = records.read_metrics(calm.folder)
     assert rows[0]["train_loss"] == expected[0]["train_loss"]
     assert rows[1]["train_loss"] != expected[1]["train_loss"]
-    with pytest.raises(UserError, match="set seeds to 1"):
-        dnas.search.run(dataclasses.replace(config, seeds=2), tmp_path / "two", quiet=True)
+    for wrong in ({"seeds": 2}, {"checkpoint_epochs": 2}):
+        with pytest.raises(UserError, match="set seeds and checkpoint_epochs to 1"):
+            dnas.search.run(dataclasses.replace(config, **wrong), tmp_path / "wrong", quiet=True)
 
 
 class Stopped(Exception):
