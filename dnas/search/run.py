@@ -231,7 +231,7 @@ class _Job:
         self.phases = method.phases(space, config.search)
         if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
             raise UserError(
-                f"Method '{config.method}' goes back to checkpoints of one search: set seeds and checkpoint_epochs to 1."
+                f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
         self.index, self.spans = 0, spans(self.phases, splits)
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
