@@ -25,6 +25,7 @@ from dnas.nets import layers
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
 from dnas.nets.supernet import MixedCell
+from dnas.search.supernets import AUXILIARY_SKIP
 from dnas.spaces import darts, nasbench201, ops
 from dnas.types import Tree, Weights
 
@@ -36,6 +37,7 @@ PARTS: dict[type, dict[str, str]] = {
     layers.ReluConvNorm: {"conv": "op.1", "norm": "op.2"},
     layers.FactorizedReduce: {"even": "conv_1", "odd": "conv_2", "norm": "bn"},
     ops.Identity: {},
+    ops.GaussianNoise: {},
     ops.Pool: {"norm": "1"},
     ops.ReluSeparableNorm: {
         "conv.depthwise": "op.1.weight",
@@ -60,9 +62,13 @@ PARTS: dict[type, dict[str, str]] = {
     },
     nasbench201.Residual: {"first": "conv_a", "second": "conv_b", "shortcut": "downsample.1"},
 }
-EDGE_NAMES = {  # of the operations in a derived cell and in a cell of a supernet
-    darts.Backbone: ("_ops.{edge}", "_ops.{edge}._ops.{column}"),
-    nasbench201.Backbone: ("layers.{edge}", "edges.{node}<-{source}.{column}"),
+EDGE_NAMES = {  # of the operations in a derived cell and in a cell of a supernet, and of an auxiliary one there
+    darts.Backbone: ("_ops.{edge}", "_ops.{edge}._ops.{column}", "_ops.{edge}.auxiliary_op"),
+    nasbench201.Backbone: (
+        "layers.{edge}",
+        "edges.{node}<-{source}.{column}",
+        "edges.{node}<-{source}.auxiliary_op",
+    ),
 }
 AXES = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}  # the order of our axes in PyTorch, by rank: IO -> OI, HWIO -> OIHW
 
@@ -240,8 +246,8 @@ def _chain(chain: Any, name: str, path: tuple) -> Iterator[Pair]:
             yield from _pairs(layer, f"{name}.{i}", (*path, "layers", i))
 
 
-def _operations(core: nnx.Module, names: tuple[str, str], prefix: str, path: tuple, cell: int) -> Iterator[Pair]:
-    derived, mixed = names
+def _operations(core: nnx.Module, names: tuple[str, str, str], prefix: str, path: tuple, cell: int) -> Iterator[Pair]:
+    derived, mixed, auxiliary = names
     if isinstance(core, DerivedCell):
         for edge, operation in enumerate(core.operations):
             name = f"{prefix}.{derived.format(edge=edge)}"
@@ -250,7 +256,8 @@ def _operations(core: nnx.Module, names: tuple[str, str], prefix: str, path: tup
         for c, candidate in enumerate(core.candidates):
             for copy, (edge, column) in enumerate(zip(candidate.edges, candidate.columns, strict=True)):
                 node, source = core.cell.edges[edge]
-                name = f"{prefix}.{mixed.format(edge=edge, column=column, node=node, source=source)}"
+                pattern = auxiliary if core.cell.operations[edge][column] == AUXILIARY_SKIP else mixed
+                name = f"{prefix}.{pattern.format(edge=edge, column=column, node=node, source=source)}"
                 index = (cell,) if candidate.shared else (cell, copy)
                 yield from _pairs(candidate.operation, name, (*path, "candidates", c, "operation"), index)
 

@@ -49,8 +49,8 @@ Advance = Callable[[Progress, Any], Progress]  # (progress, number of steps) -> 
 
 
 class Epoch(NamedTuple):
-    """What follows after an epoch. metric: to keep the best checkpoint by. progress: to go on from instead, if another.
-    stop: whether to end here."""
+    """What follows after an epoch. metric: to keep the best checkpoint by. progress: to go on from instead, if another,
+    perhaps of an earlier epoch. stop: whether to end here."""
 
     metric: float | None
     progress: Progress | None = None
@@ -135,8 +135,9 @@ def drive(
                 metric, replaced, ended = finish(epoch, progress)
                 progress = replaced or progress
                 progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
-                if epoch % every == 0 or step == total or ended:
-                    run.checkpoint(step, progress, {"step": step, "epoch": epoch} | extra(), metric)
+                reached, step = step, int(devices.fetch(progress.state.step).max())
+                if epoch % every == 0 or step == total or ended or step < reached:
+                    run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), metric)
             if stop and step < total and not ended:
                 run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), None)
                 raise Interrupted(

@@ -8,7 +8,7 @@
     genotype.json       the latest genotype; with several seeds a list, one per seed
     genotypes/          the same after every epoch: epoch_0003.json
     events/             TensorBoard
-    checkpoints/        orbax: the last two and the best
+    checkpoints/        orbax: the last two (or more, where a method may go back) and the best
 
 How it survives: small files are replaced (`atomic_write`), never rewritten; rows are appended whole, and a
 half-written last line is cut; a checkpoint is a folder that orbax renames when it is complete. It remembers
@@ -141,6 +141,7 @@ class Run:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
         self.config = config
+        self.recent = 2  # how many of the last checkpoints are kept
         self._purge_step: int | None = None
         self._events: Any = None
         self._manager: Any = None
@@ -286,6 +287,28 @@ class Run:
             self._cut_back({}, None, 0)
         return None
 
+    def rewind(self, step: int, target: Tree) -> tuple[Tree, dict[str, Any]]:
+        """State and extra of the checkpoint of an earlier step. It and later ones are deleted, newest first, and the
+        folder is cut back to it: the next checkpoint takes its place.
+
+        Errors: `UserError` if there is no such checkpoint.
+        """
+        with _storage(self.folder), _quiet():
+            steps = sorted(self._open_manager().all_steps(), reverse=True)
+        if step not in steps:
+            raise UserError(
+                f"There is no checkpoint of step {step} in {self.folder} to go back to: set checkpoint_epochs to 1."
+            )
+        state, about = self._read(step, target)
+        devices.wait("rewind")
+        if self._writes:
+            with _storage(self.folder), _quiet():
+                for later in (s for s in steps if s >= step):
+                    self._open_manager().delete(later)
+                    self._metrics.pop(later, None)
+            self._cut_back(about["row_bytes"], about["genotype_epoch"], step + 1)
+        return state, about["extra"]
+
     def best(self, target: Tree) -> tuple[Tree, dict[str, Any]] | None:
         """State and extra of the checkpoint with the largest metric, or None; the folder stays as it is."""
         with _storage(self.folder), _quiet():
@@ -352,7 +375,7 @@ class Run:
             options = ocp.CheckpointManagerOptions(
                 enable_async_checkpointing=False,  # a step counts as saved only when it is
                 cleanup_tmp_directories=self._writes,
-                preservation_policy=_LastTwoAndBest(self._metrics),
+                preservation_policy=_LastAndBest(self._metrics, self.recent),
                 multiprocessing_options=_alone(ocp),
                 create=False,
             )
@@ -425,16 +448,16 @@ def _alone(ocp: Any) -> Any:
     )
 
 
-class _LastTwoAndBest:
+class _LastAndBest:
     """Which checkpoints orbax keeps (its `PreservationPolicy`)."""
 
-    def __init__(self, metrics: dict[int, float]) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: dict[int, float], recent: int) -> None:
+        self._metrics, self._recent = metrics, recent
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
         steps = sorted(info.step for info in checkpoints)
         scored = [step for step in steps if step in self._metrics]
-        keep = set(steps[-2:]) | set(sorted(scored, key=lambda step: (self._metrics[step], step))[-1:])
+        keep = set(steps[-self._recent :]) | set(sorted(scored, key=lambda step: (self._metrics[step], step))[-1:])
         return [info.step in keep for info in checkpoints]
 
 

@@ -43,6 +43,8 @@ ROOMS = (
     "dnas.search.controller",
     "dnas.search.discretise",
     "dnas.search.select",
+    "dnas.search.projection",
+    "dnas.search.stops",
     "dnas.search.supernets",
     "dnas.search.method",
     "dnas.search.alpha_tx",

@@ -172,18 +172,22 @@ def make_search(
 
     def with_weights(state: SearchState, gradient: Tree) -> SearchState:
         gradient, _ = clip_tx.update(gradient, clip_tx.init(gradient))
-        if "decay" in state.knobs:
-            more = state.knobs["decay"] - config.weights.decay
-            gradient = jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
-        updates, weight_opt = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = weight_tx(state.step).update(decayed(state, gradient), state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
+
+    def decayed(state: SearchState, gradient: Tree) -> Tree:
+        """The gradient with what a method adds to the weight decay of the config."""
+        if "decay_factor" not in state.knobs:
+            return gradient
+        more = (state.knobs["decay_factor"] - 1) * config.weights.decay
+        return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
     def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
         inner_key, outer_key = jax.random.split(key)
         inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
 
         def update(gradient):
-            updates, _ = weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+            updates, _ = weight_tx(state.step).update(decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
         assert method.hypergrad is not None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dnas.errors import UserError
 from dnas.spaces.genotype import CellGenotype, Edge, Genotype
 from dnas.spaces.topology import Cell, Space
 from dnas.types import Discretiser, Mix
@@ -15,7 +16,36 @@ def strongest(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = 
     Where a cell keeps k edges per node: the k edges whose best operation other than `none` weighs most, in descending
     order, ties to the lower edge and the lower operation. Where it keeps all: the best operation of every edge.
     """
-    return Genotype(space.name, tuple((kind, _cell(cell, np.asarray(mix[kind]))) for kind, cell in space.cells.items()))
+    return _genotype(space, mix, lambda cell, rows: CellGenotype(tuple(ranked(cell, rows)), cell.concat))
+
+
+def threshold_sparse(threshold: float) -> Discretiser:
+    """The edges of `strongest` whose operation weighs at least the threshold (FairDARTS, section 4.2).
+
+    A node may be left without input, see `connected`. Where a cell keeps all edges, those below it are `none`.
+    """
+
+    def cell_of(cell: Cell, rows: np.ndarray) -> CellGenotype:
+        if cell.kept is not None:
+            return connected(cell, above_sparse(cell, rows, threshold))
+        edges = (e if weight >= threshold else e._replace(operation="none") for e, weight in ranked(cell, rows).items())
+        return CellGenotype(tuple(edges), cell.concat)
+
+    return lambda space, mix, evaluate=None: _genotype(space, mix, cell_of)
+
+
+def threshold_edge(threshold: float) -> Discretiser:
+    """On every edge its two strongest operations, as far as they weigh at least the threshold (FairDARTS' code)."""
+
+    def discretise(space, mix, evaluate=None):
+        if any(cell.kept is None for cell in space.cells.values()):
+            raise UserError(
+                f"The rule 'threshold_edge' puts several operations on an edge, and the cells of '{space.name}' have "
+                "one on each: use 'threshold_sparse'."
+            )
+        return _genotype(space, mix, lambda cell, rows: connected(cell, above_edge(cell, rows, threshold)))
+
+    return discretise
 
 
 def limited_skips(limit: int) -> Discretiser:
@@ -63,16 +93,48 @@ def every_edge(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None =
     return Genotype(space.name, tuple(cells))
 
 
-def _cell(cell: Cell, mix: np.ndarray) -> CellGenotype:
-    chosen: list[Edge] = []
+def ranked(cell: Cell, rows: np.ndarray) -> dict[Edge, float]:
+    """The edges that `strongest` keeps of a cell, in its order, and what they weigh; rows [E, O]."""
+    chosen: dict[Edge, float] = {}
     for node in cell.computed:
         best = []
         for e in cell.incoming(node):
             names = cell.operations[e]
             allowed = [o for o, name in enumerate(names) if cell.kept is None or name != "none"]
-            o = max(allowed, key=mix[e].__getitem__)  # max keeps the first of equals, sorted is stable
-            best.append((mix[e, o], Edge(node, cell.edges[e][1], names[o])))
+            o = max(allowed, key=rows[e].__getitem__)  # max keeps the first of equals, sorted is stable
+            best.append((Edge(node, cell.edges[e][1], names[o]), rows[e, o]))
         if cell.kept is not None:
-            best = sorted(best, key=lambda pair: -pair[0])[: cell.kept]
-        chosen += [edge for _, edge in best]
-    return CellGenotype(tuple(chosen), cell.concat)
+            best = sorted(best, key=lambda pair: -pair[1])[: cell.kept]
+        chosen.update(best)
+    return chosen
+
+
+def above_sparse(cell: Cell, rows: np.ndarray, threshold: float) -> tuple[Edge, ...]:
+    """The edges that `strongest` keeps, as far as they weigh enough."""
+    return tuple(edge for edge, weight in ranked(cell, rows).items() if weight >= threshold)
+
+
+def above_edge(cell: Cell, rows: np.ndarray, threshold: float) -> tuple[Edge, ...]:
+    """Of every edge the two strongest operations that weigh enough, the weaker first."""
+    found = []
+    for (node, source), names, row in zip(cell.edges, cell.operations, rows, strict=True):
+        flowing = [o for o, name in enumerate(names) if name != "none"]
+        best = sorted(flowing, key=row.__getitem__)[-2:]
+        found += [Edge(node, source, names[o]) for o in best if row[o] >= threshold]
+    return tuple(found)
+
+
+def connected(cell: Cell, edges: tuple[Edge, ...]) -> CellGenotype:
+    """A cell of some edges: the output concatenates the nodes that something reaches, and edges that leave others are
+    left out, as in FairDARTS' network. A cell without any edge outputs zeros."""
+    reached = set(range(cell.inputs))
+    for node in cell.computed:
+        if any(edge.node == node and edge.source in reached for edge in edges):
+            reached.add(node)
+    edges = tuple(edge for edge in edges if edge.source in reached)
+    concat = None if cell.concat is None else tuple(n for n in cell.concat if n in reached) or cell.concat
+    return CellGenotype(edges, concat)
+
+
+def _genotype(space: Space, mix: Mix, cell_of: Callable[[Cell, np.ndarray], CellGenotype]) -> Genotype:
+    return Genotype(space.name, tuple((kind, cell_of(c, np.asarray(mix[kind]))) for kind, c in space.cells.items()))

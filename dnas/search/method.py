@@ -81,11 +81,11 @@ def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
 class View(NamedTuple):
     """What a method sees of one seed after an epoch, on the host.
 
-    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of
-    `epochs`; total: epochs of the whole search. seed: of this search. alphas; mix:
-    the scores that count, masked; mask: operations that are left, or (). notes: what `after_epoch` noted so far, one
-    dictionary per epoch of the whole search. evaluate(mix, train=False) -> (accuracy, loss) on the validation part;
-    train: normalised by the batch. hessian() -> that of the validation loss of one batch with respect to the alphas.
+    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of `epochs`; total: epochs of the
+    whole search. seed: of this search. alphas; mix: the scores that count, masked; mask: operations that are left, or
+    (). knobs: as they stand. notes: what `after_epoch` noted so far, one dictionary per epoch of the whole search.
+    evaluate(mix, train=False) -> (accuracy, loss) on the validation part; train: normalised by the batch. hessian() ->
+    that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas.
     """
 
     space: Space
@@ -97,6 +97,7 @@ class View(NamedTuple):
     alphas: Alphas
     mix: Mix
     mask: Mix
+    knobs: Mapping[str, float]
     notes: list[dict[str, Any]]
     evaluate: Callable[..., tuple[float, float]]
     hessian: Callable[[], np.ndarray]
@@ -104,11 +105,15 @@ class View(NamedTuple):
 
 class Outcome(NamedTuple):
     """What follows for the seed. notes: kept with the run, numbers are logged. mask: the operations left from now on.
-    stop: end the search with the genotype of this epoch (of the whole search, counted from 1)."""
+    stop: end the search with the genotype of this epoch (of the whole search, counted from 1). restart: go on from the
+    end of this epoch of the same phase, at most `Method.reach` back, as if what followed had not been. knobs: what
+    they become, after a restart if there is one."""
 
     notes: dict[str, Any] = {}
     mask: Mix | None = None
     stop: int | None = None
+    restart: int | None = None
+    knobs: Mapping[str, float] = {}
 
 
 class AfterEpoch(Protocol):
@@ -128,7 +133,8 @@ class Method:
     drop_rate: of operations that take `Noise`. replicas: supernets with weights of their own that share the alphas;
     with more than one, leaves of alphas and mix have a leading axis of replicas, those of the scores do not.
     phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
-    knobs: numbers it turns. discretise: the genotype of an epoch. select: the genotype at the end, if another.
+    knobs: numbers it turns, of which the step knows "decay_factor", of the weights' decay; reach: how many epochs it
+    may go back, whose checkpoints are kept. discretise: the genotype of an epoch. select: that at the end, if another.
     adapt: (method, space, config) -> the method for this space, where pieces of it are made for one (what samples
     whole paths, tables of costs).
     """
@@ -151,6 +157,7 @@ class Method:
     masks: bool = False
     knobs: Mapping[str, float] = field(default_factory=dict)
     replicas: int = 1
+    reach: int = 0
     discretise: Discretiser = discretise.strongest
     select: Selector | None = None
     adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None

@@ -87,6 +87,24 @@ def dirichlet(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     return {kind: jax.nn.softmax(jax.random.loggamma(keys[kind], c), -1) for kind, c in concentration(alphas).items()}
 
 
+def sigmoid(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
+    """Every operation by itself, between 0 and 1: operations do not compete (FairDARTS, equation 3)."""
+    return jax.tree.map(jax.nn.sigmoid, alphas)
+
+
+def with_auxiliary(relax: Relaxation, coefficient: Callable[[Clock], jax.Array]) -> Relaxation:
+    """One more column [E, O + 1], equal on all edges: of an operation without alphas (DARTS-, equation 7)."""
+
+    def mix(alphas, key, clock):
+        weight = coefficient(clock)
+        return {
+            kind: jnp.concatenate([m, jnp.broadcast_to(weight, (len(m), 1)).astype(m.dtype)], -1)
+            for kind, m in relax(alphas, key, clock).items()
+        }
+
+    return mix
+
+
 def edge_normalised(relax: Relaxation) -> Relaxation:
     """Operations by `relax`, times a softmax over the incoming edges of each node (PC-DARTS, equation 4)."""
 

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from dnas import data as datasets
 from dnas import devices, find, loop, programs, records, report
@@ -31,6 +30,7 @@ from dnas.search.bilevel import (
 )
 from dnas.search.method import Method, Outcome, Phase, View
 from dnas.search.phases import carry_over, prune, prune_alphas
+from dnas.search.stops import hessian
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, from_json, to_json, to_text
 from dnas.spaces.topology import Body, Space, with_operations
@@ -234,22 +234,18 @@ class _Stage:
         return hits / count, loss / count
 
     def _hessian(self, state, data):
-        """Of the loss on one batch, normalised by the batch, with respect to the alphas, flat: [N, N]; one seed."""
-        (batches, (mean, std)) = data
+        """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""
+        batches, (mean, std) = data
         x, y, mask = jax.tree.map(lambda leaf: leaf[0], batches)
         x = normalise(x, mean, std, self.dtype)
-        flat, unflat = ravel_pytree(state.alphas)
 
-        def loss(flat):
-            mix = self.search.mix(state._replace(alphas=unflat(flat)))
+        def loss(alphas):
+            mix = self.search.mix(state._replace(alphas=alphas))
             logits, _ = self.network.apply(state.weights, state.stats, x, mix, train=True)
             losses = jax.vmap(cross_entropy)(logits[:, None], y[:, None])
             return (losses * mask).sum() / mask.sum()
 
-        def row(direction):
-            return jax.jvp(jax.grad(loss), (flat,), (direction,))[1]
-
-        return jax.lax.map(row, jnp.eye(len(flat), dtype=flat.dtype))
+        return hessian(loss, state.alphas, self.plan.alphas.decay)
 
 
 class _Job:
@@ -258,6 +254,10 @@ class _Job:
     def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
         self.config, self.method, self.splits, self.quiet = config, method, splits, quiet
         self.phases = method.phases(space, config.search)
+        if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
+            raise UserError(
+                f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
+            )
         self.index, self.spans = 0, spans(self.phases, splits)
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
@@ -270,6 +270,7 @@ class _Job:
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
+        record.recent += self.method.reach
         progress = self._restored(resume)
         loop.say(self._headline(progress.state.weights), self.quiet)
         while True:
@@ -356,18 +357,19 @@ class _Job:
         state, sums = progress.state, devices.fetch(progress.sums)
         mixes, losses = self._discretise(state)
         stage, span = self.stage, self.spans[self.index]
+        own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
         in_phase = epoch - span.epoch
         step = span.start + in_phase * stage.steps
         rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
-        images, masks = stage.steps * stage.plan.batch_size, []
+        images, outcomes = stage.steps * stage.plan.batch_size, []
         for i in range(self.config.seeds):
             outcome = self._look(i, epoch, in_phase, state, mixes) if self.method.after_epoch else Outcome()
             self.notes[i].append(dict(outcome.notes))
-            masks.append(outcome.mask)
+            outcomes.append(outcome)
             if outcome.stop is not None and i not in self.stopped:
                 self.stopped[i] = outcome.stop
                 loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
-            entropy = {f"entropy_{kind}": entropy_of(m[i]) for kind, m in mixes.items()}
+            entropy = {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
             self.record.log(
                 {
                     "step": step,
@@ -384,11 +386,13 @@ class _Job:
                 | entropy
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
             )
-        shown = mixes if self.config.seeds > 1 else {kind: m[0] for kind, m in mixes.items()}
+        shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
         self.record.log_mix(step, shown, stage.space, epoch)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
         self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
-        return loop.Epoch(float(np.mean(self.accuracies)), self._with_masks(progress, masks), self._ended())
+        if any(outcome.restart is not None for outcome in outcomes):
+            return loop.Epoch(None, self._restarted(outcomes[0]))
+        return loop.Epoch(float(np.mean(self.accuracies)), self._turned(progress, outcomes), self._ended())
 
     def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
         """What the method makes of one seed after an epoch."""
@@ -410,6 +414,7 @@ class _Job:
             alphas=devices.fetch(one.alphas),
             mix={kind: m[i] for kind, m in mixes.items()},
             mask=devices.fetch(one.mask),
+            knobs={name: float(value) for name, value in one.knobs.items()},
             notes=self.notes[i],
             evaluate=evaluate,
             hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
@@ -417,15 +422,33 @@ class _Job:
         return self.method.after_epoch(view)
 
     @staticmethod
-    def _with_masks(progress: loop.Progress, masks: list[Any]) -> loop.Progress | None:
-        if all(mask is None for mask in masks):
-            return None
-        old = progress.state.mask
-        new = {
-            kind: jnp.stack([m[i] if masks[i] is None else jnp.asarray(masks[i][kind], m.dtype) for i in range(len(m))])
-            for kind, m in old.items()
+    def _turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
+        """The progress with the masks and knobs that the method wants from now on."""
+        if not any(outcome.mask is not None or outcome.knobs for outcome in outcomes):
+            return progress
+        state = progress.state
+        mask = {
+            kind: jnp.stack(
+                [old[i] if o.mask is None else jnp.asarray(o.mask[kind], old.dtype) for i, o in enumerate(outcomes)]
+            )
+            for kind, old in (state.mask or {}).items()
         }
-        return progress._replace(state=progress.state._replace(mask=new))
+        knobs = {
+            name: jnp.stack([jnp.asarray(o.knobs.get(name, old[i]), old.dtype) for i, o in enumerate(outcomes)])
+            for name, old in state.knobs.items()
+        }
+        return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs))
+
+    def _restarted(self, outcome: Outcome) -> loop.Progress:
+        """The progress at the end of an earlier epoch of this phase, with the knobs turned."""
+        assert outcome.restart is not None
+        stage, span = self.stage, self.spans[self.index]
+        step = span.start + (outcome.restart - span.epoch) * stage.steps
+        progress, extra = self.record.rewind(step, stage.target(False))
+        self.notes = extra["notes"]
+        turned = ", ".join(f"{name} {value:g}" for name, value in outcome.knobs.items())
+        loop.say(f"Back to epoch {outcome.restart}, with {turned}.", self.quiet)
+        return self._turned(progress, [outcome._replace(mask=None)])
 
     def _discretise(self, state: SearchState) -> tuple[Mix, list[float]]:
         """Set the genotypes and validation accuracies of all seeds; gives the mixes [S, E, O] and the losses."""

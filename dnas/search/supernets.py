@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.errors import UserError
-from dnas.spaces.topology import Norm, Space
+from dnas.spaces.topology import Norm, Space, with_operation
 from dnas.types import Noise
+
+AUXILIARY_SKIP = "auxiliary_skip"
 
 
 def partial_channels(parts: int) -> Callable[[Space], Space]:
@@ -19,6 +21,13 @@ def partial_channels(parts: int) -> Callable[[Space], Space]:
             f"The setting 'partial' is {parts}, but 1/partial of the channels takes a number of at least 1."
         )
     return lambda space: replace(space, partial_channels=parts)
+
+
+def with_auxiliary_skip(space: Space) -> Space:
+    """A skip connection of its own beside the candidates of every edge (DARTS-, section 3.2)."""
+    if "skip_connect" not in space.operations:
+        raise UserError(f"The space '{space.name}' has no skip connection to add to its edges: use an image space.")
+    return with_operation(space, AUXILIARY_SKIP, space.operations["skip_connect"])
 
 
 def dropped_skips(space: Space) -> Space:

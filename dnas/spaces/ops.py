@@ -12,6 +12,7 @@ from flax import nnx
 from dnas.nets import layers
 from dnas.nets.layers import BatchNorm, Conv, FactorizedReduce, ReluConvNorm, SeparableConv
 from dnas.spaces.topology import Norm
+from dnas.types import Noise
 
 
 class Identity(nnx.Module):
@@ -19,6 +20,17 @@ class Identity(nnx.Module):
 
     def __call__(self, x):
         return x
+
+
+class GaussianNoise(nnx.Module):
+    """Standard normal noise in the place of x, whatever x is. Without a key it is the same every time."""
+
+    def __init__(self, stride: int):
+        self.stride = stride
+
+    def __call__(self, x, noise: Noise | None = None):
+        y = x[:, :: self.stride, :: self.stride]
+        return jax.random.normal(jax.random.key(0) if noise is None else noise.key, y.shape, y.dtype)
 
 
 class Pool(nnx.Module):
@@ -70,6 +82,11 @@ class FactorisedConv(nnx.Module):
 def none(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """Nothing flows: the value is zero, but the operation takes its share of the mix."""
     return None
+
+
+def noise(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
+    """Gaussian noise that hides what came in (RobustDARTS, space S4)."""
+    return GaussianNoise(stride)
 
 
 def skip_connect(channels, stride, norm: Norm, *, rngs: nnx.Rngs):

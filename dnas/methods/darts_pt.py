@@ -1,0 +1,63 @@
+"""DARTS-PT: the genotype by what the supernet loses without an operation, instead of by the alphas.
+
+    operation of an edge = argmin_o accuracy of the supernet without o
+
+Wang, Cheng, Chen, Tang and Hsieh, "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021,
+arXiv:2108.04392. Reference code: ruocwang/darts-pt. As in the code: edges in random order, both cells at once, 5 epochs
+of tuning between decisions with a tenth of the learning rate while the alphas go on training, then two inputs of every
+node; norms by the batch; `none` is a candidate. Unlike there, momentum carries over into the tuning.
+"""
+
+from dataclasses import replace
+
+from dnas import find
+from dnas.config import SearchConfig
+from dnas.errors import UserError, unknown
+from dnas.search import projection, relax
+from dnas.search.method import Method, Outcome, Phase, View
+
+CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
+
+
+def method(*, on: str = "darts", blank: bool = False, interval: int = 5, criterion: str = "accuracy") -> Method:
+    """`on`: the method whose supernet it is. `blank`: leave its alphas as they begin. `interval`: epochs of tuning
+    between two decisions. `criterion`: "accuracy" or "loss"."""
+    base: Method = find.resolve("method", on)
+    if criterion not in CRITERIA:
+        raise unknown("criterion of method 'darts_pt':", criterion, CRITERIA)
+    if base.after_epoch is not None or base.masks:
+        raise UserError(f"Method 'darts_pt' selects after one whole search, and '{on}' prunes or stops on its own.")
+
+    def phases(space, config: SearchConfig) -> tuple[Phase, ...]:
+        search = base.phases(space, config)
+        if len(search) > 1 or base.supernet(space).paths != "all":
+            raise UserError(f"Method 'darts_pt' needs one supernet that computes all paths, which '{on}' has not.")
+        epochs = interval * (max(map(len, projection.projections(space, 0).values())) - 1) + 1
+        rate, end = config.weights.learning_rate / 10, config.weights.learning_rate_end
+        weights = replace(config.weights, learning_rate=rate, learning_rate_end=min(rate, end))
+        tuning = replace(config, epochs=epochs, weights=weights, alphas=replace(config.alphas, warmup_epochs=0))
+        return (*search, replace(search[0], config=tuning))
+
+    def look(view: View) -> Outcome:
+        decision = view.epoch // interval if view.phase else 0
+        is_due = view.epoch % interval == 0 if view.phase else view.epoch == view.epochs
+        mask, decided = view.mask, {}
+        for kind, plan in projection.projections(view.space, view.seed).items():
+            if is_due and decision < len(plan):
+
+                def damage(mix):
+                    return CRITERIA[criterion](view.evaluate(mix, train=True))
+
+                mix = relax.masked(view.mix, mask)
+                mask = projection.project(mix, mask, kind, view.space.cells[kind], plan[decision], damage)
+                decided[kind] = list(plan[decision])
+        return Outcome({"decided": decided}, mask=mask if decided else None)
+
+    return replace(
+        base,
+        hypergrad=None if blank else base.hypergrad,
+        phases=phases,
+        after_epoch=look,
+        masks=True,
+        select=projection.remaining,
+    )
