@@ -532,11 +532,13 @@ void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
     return expression;                                                 \
   }
 
-// x -> y, mean, variance, 1 / deviation
+// x -> y * scale + bias (1 and 0 where there are none), mean, variance, 1 / deviation
 template <typename T>
-void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, T* y, T* mean, T* variance, T* inverse, double epsilon) {
+void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
+               T* inverse, double epsilon) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
+  std::vector<T> factors(p.groups * C), offsets(p.groups * C);
   std::vector<T> parts(p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
   p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
     T *m = parts.data() + (group * p.count + piece) * 2 * C, *squares = m + C;
@@ -559,34 +561,40 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, T* y, T* mean, T* 
       mean[group * C + c] = m;
       variance[group * C + c] = squares / seen;
       inverse[group * C + c] = 1 / std::sqrt(squares / seen + epsilon);
+      factors[group * C + c] = scale ? inverse[group * C + c] * scale[group * C + c] : inverse[group * C + c];
+      offsets[group * C + c] = bias ? bias[group * C + c] : 0;
     }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *from = x + first, *m = mean + group * C, *r = inverse + group * C;
-    fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(r, c)));
+    const T *from = x + first, *m = mean + group * C, *f = factors.data() + group * C, *o = offsets.data() + group * C;
+    fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
   });
 }
 
-// y, 1 / deviation, g -> (g - mean(g) - y mean(g y)) / deviation
+// With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g.
 template <typename T>
-void whiten(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const T* g, T* out) {
+void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor, const T* g,
+             T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
   std::vector<T> parts(p.groups * p.count * 2 * C), means(p.groups * 2 * C);
   p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
     T* part = parts.data() + (group * p.count + piece) * 2 * C;
-    const T *a = g + first, *b = y + first;
+    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
-    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * at(b, i)));
+    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * (at(b, i) - at(m, c)) * at(r, c)));
   });
   for (int64_t group = 0; group < p.groups; ++group)
     for (int64_t c = 0; c < 2 * C; ++c) {
       double sum = 0;
       for (int64_t piece = 0; piece < p.count; ++piece) sum += parts[(group * p.count + piece) * 2 * C + c];
       means[group * 2 * C + c] = sum / p.pixels;
+      (c < C ? of_bias : of_scale)[group * C + c % C] = sum;
     }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *a = g + first, *b = y + first, *m = means.data() + group * 2 * C, *q = m + C, *r = inverse + group * C;
-    fill_rows<T>(rows, C, out + first, ELEMENT((at(a, i) - at(m, c) - at(b, i) * at(q, c)) * at(r, c)));
+    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C, *f = factor + group * C;
+    const T *of_g = means.data() + group * 2 * C, *of_product = of_g + C;
+    auto value = ELEMENT((at(a, i) - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    fill_rows<T>(rows, C, out + first, value);
   });
 }
 
@@ -729,14 +737,38 @@ ffi::Error conv_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out ker
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
-    normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(y), data<T>(mean), data<T>(variance), data<T>(inverse), epsilon);
+    normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
+                 data<T>(inverse), epsilon);
+  });
+}
+
+ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance, Out inverse,
+                       double epsilon) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
+                 data<T>(variance), data<T>(inverse), epsilon);
   });
 }
 
 ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Out out) {
   return dispatch(y, [&](auto zero) {
     using T = decltype(zero);
-    whiten<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(g), data<T>(out));
+    int64_t size = inverse.element_count();
+    std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
+    project<T>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), data<T>(g), data<T>(out),
+               of_scale.data(), of_bias.data());
+  });
+}
+
+ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g, Out out,
+                                Out of_scale, Out of_bias) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
+    for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
+    project<T>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(g), data<T>(out),
+               data<T>(of_scale), data<T>(of_bias));
   });
 }
 
@@ -778,6 +810,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_x, conv_to_x_call, CONV);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_kernel, conv_to_kernel_call, CONV);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
+                                  .Ret<Buffer>().Attr<double>("epsilon"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
+                                  .Ret<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,
