@@ -1,5 +1,5 @@
-// What XLA does slowly on the CPU, as custom calls: depthwise convolution (depthwise.py), batch norm (layers.py) and the
-// weighted sums of a mixed operation (supernet.py). Images are [..., H, W, C], channels innermost and in vectors.
+// What XLA does slowly on the CPU, as custom calls: convolutions (conv.py), batch norm (norm.py) and the weighted sums of
+// a mixed operation (mixing.py). Images are [..., H, W, C], channels innermost and in vectors.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -47,10 +47,18 @@ template <typename T> int64_t whole(int64_t c) { return (c + Lanes<T>::count - 1
 
 // The first `live` lanes of a vector: the others are read as zeros and not written.
 #ifdef __AVX512F__
-inline Vec<float> load_part(const float* p, int64_t live) { return (Vec<float>)_mm512_maskz_loadu_ps((1u << live) - 1, p); }
-inline Vec<double> load_part(const double* p, int64_t live) { return (Vec<double>)_mm512_maskz_loadu_pd((1u << live) - 1, p); }
-inline void store_part(float* p, const Vec<float>& value, int64_t live) { _mm512_mask_storeu_ps(p, (1u << live) - 1, (__m512)value); }
-inline void store_part(double* p, const Vec<double>& value, int64_t live) { _mm512_mask_storeu_pd(p, (1u << live) - 1, (__m512d)value); }
+inline Vec<float> load_part(const float* p, int64_t live) {
+  return (Vec<float>)_mm512_maskz_loadu_ps((1u << live) - 1, p);
+}
+inline Vec<double> load_part(const double* p, int64_t live) {
+  return (Vec<double>)_mm512_maskz_loadu_pd((1u << live) - 1, p);
+}
+inline void store_part(float* p, const Vec<float>& value, int64_t live) {
+  _mm512_mask_storeu_ps(p, (1u << live) - 1, (__m512)value);
+}
+inline void store_part(double* p, const Vec<double>& value, int64_t live) {
+  _mm512_mask_storeu_pd(p, (1u << live) - 1, (__m512d)value);
+}
 #else
 template <typename T> Vec<T> load_part(const T* p, int64_t live) {
   if (live == Lanes<T>::count) return load(p);
@@ -79,7 +87,9 @@ template <typename T> T* scratch(int which, int64_t size) {
 
 struct Image {  // one image and where it lies in a padded copy, whose pixels are `pitch` numbers apart
   int64_t height, width, channels, pitch, top, left, spread_h, spread_w, padded_height, padded_width;
-  bool whole() const { return top == 0 && left == 0 && spread_h == 1 && spread_w == 1 && padded_width == width && padded_height <= height; }
+  bool whole() const {  // nothing is padded, and no column left out
+    return !top && !left && spread_h == 1 && spread_w == 1 && padded_width == width && padded_height <= height;
+  }
 };
 
 // Copy an image into zeros: pixel (i, j) goes to (top + i * spread_h, left + j * spread_w) if that is inside.
@@ -271,7 +281,8 @@ struct Conv {
   int64_t x_size() const { return H * W * C; }
   int64_t y_size() const { return oh * ow * D; }
   Image padded_x() const {
-    return {H, W, C, C, pad_h, pad_w, 1, 1, (oh - 1) * stride_h + (kh - 1) * dilation + 1, (ow - 1) * stride_w + (kw - 1) * dilation + 1};
+    int64_t height = (oh - 1) * stride_h + (kh - 1) * dilation + 1, width = (ow - 1) * stride_w + (kw - 1) * dilation + 1;
+    return {H, W, C, C, pad_h, pad_w, 1, 1, height, width};
   }
 };
 
@@ -374,7 +385,8 @@ void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel
         for (int64_t j = 0; j < s.D; ++j)
           turned[((g * area + k) * s.D + j) * c + i] = kernel[((g * area + area - 1 - k) * s.C + i) * s.D + j];
   int64_t reach_h = (s.kh - 1) * s.dilation, reach_w = (s.kw - 1) * s.dilation;
-  Image image{s.oh, s.ow, s.D, s.D, reach_h - s.pad_h, reach_w - s.pad_w, s.stride_h, s.stride_w, s.H + reach_h, s.W + reach_w};
+  Image image{s.oh, s.ow, s.D, s.D, reach_h - s.pad_h, reach_w - s.pad_w, s.stride_h, s.stride_w,
+              s.H + reach_h, s.W + reach_w};
   int64_t part = image.whole() ? s.B * s.y_size() : image.padded_height * image.padded_width * s.D;
   Window window{s.kh, s.kw, s.D, s.dilation * image.padded_width * s.D, s.dilation * s.D, s.R, part};
   parallel(pool, s.X * s.B, [&](int64_t task) {
@@ -387,7 +399,8 @@ void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel
     }
     dense(in, image.padded_width, s.D, window, turned.data() + group * s.R * rows * c, c, 1, 1, s.H, s.W,
           [&](int64_t pixel, int64_t column, const Vec<T>& value) {
-            store_part(x + task * s.x_size() + pixel * s.C + column, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
+            T* to = x + task * s.x_size() + pixel * s.C + column;
+            store_part(to, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
           });
   });
 }
@@ -448,8 +461,8 @@ void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t
         auto channels = [&](auto number, int64_t c) {
           constexpr int N = decltype(number)::value;
           auto run = [&](auto m) {
-            outer_block<T, N, decltype(m)::value>(a + c, s.stride_w * s.C, s.stride_h * padded_width * s.C, gradient, s.D,
-                                                  rows, s.ow, columns, out + (k * s.C + c) * columns + j);
+            outer_block<T, N, decltype(m)::value>(a + c, s.stride_w * s.C, s.stride_h * padded_width * s.C, gradient,
+                                                  s.D, rows, s.ow, columns, out + (k * s.C + c) * columns + j);
           };
           vectors == 3 ? run(Number<3>()) : vectors == 2 ? run(Number<2>()) : run(Number<1>());
         };
@@ -504,7 +517,7 @@ struct Pieces {
   }
 };
 
-// For each channel the sum over rows of term(element, channel, live), with four running sums to hide the adder's latency.
+// For each channel the sum over rows of term(element, channel, live); four running sums hide the adder's latency.
 template <typename T, typename Term>
 void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term) {
   vectors<T>(channels, [&](int64_t c, int64_t live) {
@@ -742,8 +755,8 @@ ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out v
   });
 }
 
-ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance, Out inverse,
-                       double epsilon) {
+ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
+                       Out inverse, double epsilon) {
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
@@ -761,14 +774,14 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
   });
 }
 
-ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g, Out out,
-                                Out of_scale, Out of_bias) {
+ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g,
+                                Out out, Out of_scale, Out of_bias) {
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
     std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
     for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
-    project<T>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(g), data<T>(out),
-               data<T>(of_scale), data<T>(of_bias));
+    project<T>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(g),
+               data<T>(out), data<T>(of_scale), data<T>(of_bias));
   });
 }
 

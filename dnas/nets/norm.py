@@ -2,7 +2,8 @@
 
     y = (x - mean) / deviation,   dL/dx = W(dL/dy),   W(g) = (g - mean(g) - y mean(g y)) / deviation
 
-W is linear and its own transpose, so it is also what carries a change of x to y. On the CPU both are native kernels.
+W is linear and its own transpose, so it is also what carries a change of x to y. On the CPU both are native kernels;
+a scale and a bias per channel, and the sums that are their gradients, are part of the same passes over x.
 """
 
 import jax
@@ -97,11 +98,13 @@ def _whiten_derivative(primals, tangents):
     return (out,), (whiten_p.bind(y, inverse, dg)[0] + of_inverse - of_y,)
 
 
+def _derivative_of(function):
+    return lambda primals, tangents: jax.jvp(function, primals, tuple(map(ad.instantiate_zeros, tangents)))
+
+
 ad.primitive_jvps[normalise_p] = _normalise_derivative
 ad.primitive_jvps[whiten_p] = _whiten_derivative
-ad.primitive_jvps[moments_p] = lambda primals, tangents: jax.jvp(
-    _change_of_moments, primals, tuple(map(ad.instantiate_zeros, tangents))
-)
+ad.primitive_jvps[moments_p] = _derivative_of(_change_of_moments)
 ad.primitive_transposes[moments_p] = lambda cts, y, inverse, dx: [
     None,
     None,
@@ -114,21 +117,23 @@ ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, white
 # map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass.
 
 
+def _over_pixels(moment):
+    """[..., C] -> [..., 1, 1, 1, C]."""
+    return jax.lax.expand_dims(moment, range(moment.ndim - 1, moment.ndim + 2))
+
+
 def _standard(x, mean, inverse):
-    mean, inverse = (jax.lax.expand_dims(m, range(m.ndim - 1, m.ndim + 2)) for m in (mean, inverse))
-    return (x - mean) * inverse
+    return (x - _over_pixels(mean)) * _over_pixels(inverse)
 
 
 def _push(x, mean, inverse, scale, dx, dscale, dbias):
     y = _standard(x, mean, inverse)
-    scale, dscale, dbias = (jax.lax.expand_dims(m, range(m.ndim - 1, m.ndim + 2)) for m in (scale, dscale, dbias))
-    return [whiten_p.bind(y, inverse, dx)[0] * scale + y * dscale + dbias]
+    return [whiten_p.bind(y, inverse, dx)[0] * _over_pixels(scale) + y * _over_pixels(dscale) + _over_pixels(dbias)]
 
 
 def _pull(x, mean, inverse, scale, g):
     y = _standard(x, mean, inverse)
-    dx = whiten_p.bind(y, inverse, g)[0] * jax.lax.expand_dims(scale, range(scale.ndim - 1, scale.ndim + 2))
-    return [dx, (g * y).sum(AXES), g.sum(AXES)]
+    return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
 affine_p = native.kernel("affine_forward", lambda x, scale, bias, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
@@ -143,10 +148,6 @@ def _affine_derivative(primals, tangents, epsilon):
     return (out, mean, variance, inverse), push_p.bind(x, mean, inverse, scale, *changes) + moments
 
 
-def _of(function):
-    return lambda primals, tangents: jax.jvp(function, primals, tuple(map(ad.instantiate_zeros, tangents)))
-
-
 def _push_transpose(cts, *args):
     gradients = pull_p.bind(*args[:4], ad.instantiate_zeros(cts[0]))
     wanted = map(ad.is_undefined_primal, args[4:])
@@ -154,8 +155,8 @@ def _push_transpose(cts, *args):
 
 
 ad.primitive_jvps[affine_p] = _affine_derivative
-ad.primitive_jvps[push_p] = _of(_push)
-ad.primitive_jvps[pull_p] = _of(_pull)
+ad.primitive_jvps[push_p] = _derivative_of(_push)
+ad.primitive_jvps[pull_p] = _derivative_of(_pull)
 ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = lambda cts, *args: [
     *[None] * 4,
