@@ -97,7 +97,7 @@ def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     """Mean of each 3x3 window over the pixels inside the image (padding does not count)."""
     counts = _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
     if native.supports(x):
-        return depthwise_conv(x, jax.lax.full((3, 3, x.shape[-1]), 1, x.dtype), stride) / counts
+        return depthwise_conv(x, jax.lax.full((3, 3, x.shape[-1]), 1, x.dtype), stride, multiply_adds=0) / counts
     windows = _windows(x, stride, 0.0)
     return reduce(jnp.add, [w for row in windows for w in row]) / counts
 
