@@ -36,11 +36,16 @@ def dense_conv(
     return _one(DENSE, x, kernel, settings)
 
 
-def depthwise_conv(x: jax.Array, kernel: jax.Array, stride: int = 1, dilation: int = 1) -> jax.Array:
-    """x [B, H, W, C] and kernel [k, k, C], k odd, padded to "same" -> [B, H', W', C]."""
+def depthwise_conv(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, dilation: int = 1, multiply_adds: int | None = None
+) -> jax.Array:
+    """x [B, H, W, C] and kernel [k, k, C], k odd, padded to "same" -> [B, H', W', C].
+
+    multiply_adds: what one output pixel is counted as; None for what it costs, 0 for a pool in disguise.
+    """
     pad, size = dilation * (len(kernel) - 1) // 2, (x.shape[1], x.shape[2], len(kernel), len(kernel))
-    settings = Settings((stride, stride), (pad, pad), dilation, size, kernel.size)
-    return _one(DEPTHWISE, x, kernel, settings)
+    cost = kernel.size if multiply_adds is None else multiply_adds
+    return _one(DEPTHWISE, x, kernel, Settings((stride, stride), (pad, pad), dilation, size, cost))
 
 
 def _one(faces: "Faces", x: jax.Array, kernel: jax.Array, settings: "Settings") -> jax.Array:

@@ -95,9 +95,11 @@ max_pool_3x3.defvjp(_max_pool_forward, _max_pool_backward)
 
 def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     """Mean of each 3x3 window over the pixels inside the image (padding does not count)."""
+    counts = _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
+    if native.supports(x):
+        return depthwise_conv(x, jax.lax.full((3, 3, x.shape[-1]), 1, x.dtype), stride, multiply_adds=0) / counts
     windows = _windows(x, stride, 0.0)
-    total = reduce(jnp.add, [w for row in windows for w in row])
-    return total / _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
+    return reduce(jnp.add, [w for row in windows for w in row]) / counts
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
@@ -143,17 +145,16 @@ class BatchNorm(nnx.Module):
             self.use_running_average = use_running_average
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        if self.use_running_average:
-            wide = x.astype(self.var[...].dtype)
-            y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
-        else:
-            y, mean, variance = normalise(x)
+        affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
+        if not self.use_running_average:
+            y, mean, variance = normalise(x, *affine)
             count = x.size // x.shape[-1]
             self.mean.set_value(mean)
             self.var.set_value(variance * (count / max(count - 1, 1)))
-        if self.scale is not None and self.bias is not None:
-            y = y * self.scale[...].astype(x.dtype) + self.bias[...].astype(x.dtype)
-        return y
+            return y
+        wide = x.astype(self.var[...].dtype)
+        y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
+        return y * affine[0] + affine[1] if affine else y
 
 
 def absorb(stats, moments):

@@ -1,5 +1,5 @@
-// What XLA does slowly on the CPU, as custom calls: depthwise convolution (depthwise.py), batch norm (layers.py) and the
-// weighted sums of a mixed operation (supernet.py). Images are [..., H, W, C], channels innermost and in vectors.
+// What XLA does slowly on the CPU, as custom calls: convolutions (conv.py), batch norm (norm.py) and the weighted sums of
+// a mixed operation (mixing.py). Images are [..., H, W, C], channels innermost and in vectors.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -9,6 +9,10 @@
 #include <memory>
 #include <thread>
 #include <vector>
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #include "xla/ffi/api/ffi.h"
 
@@ -41,39 +45,93 @@ template <typename T> const Vec<T>& load(const T* p) { return *reinterpret_cast<
 template <typename T> Vec<T>& at(T* p) { return *reinterpret_cast<Vec<T>*>(p); }
 template <typename T> int64_t whole(int64_t c) { return (c + Lanes<T>::count - 1) / Lanes<T>::count * Lanes<T>::count; }
 
+// The first `live` lanes of a vector: the others are read as zeros and not written.
+#ifdef __AVX512F__
+inline Vec<float> load_part(const float* p, int64_t live) {
+  return (Vec<float>)_mm512_maskz_loadu_ps((1u << live) - 1, p);
+}
+inline Vec<double> load_part(const double* p, int64_t live) {
+  return (Vec<double>)_mm512_maskz_loadu_pd((1u << live) - 1, p);
+}
+inline void store_part(float* p, const Vec<float>& value, int64_t live) {
+  _mm512_mask_storeu_ps(p, (1u << live) - 1, (__m512)value);
+}
+inline void store_part(double* p, const Vec<double>& value, int64_t live) {
+  _mm512_mask_storeu_pd(p, (1u << live) - 1, (__m512d)value);
+}
+#else
+template <typename T> Vec<T> load_part(const T* p, int64_t live) {
+  if (live == Lanes<T>::count) return load(p);
+  Vec<T> value = {};
+  for (int64_t l = 0; l < live; ++l) value[l] = p[l];
+  return value;
+}
+template <typename T> void store_part(T* p, const Vec<T>& value, int64_t live) {
+  if (live == Lanes<T>::count) { at(p) = value; return; }
+  for (int64_t l = 0; l < live; ++l) p[l] = value[l];
+}
+#endif
+
+// body(first channel, number of channels) for each vector of channels.
+template <typename T, typename Body>
+void vectors(int64_t channels, const Body& body) {
+  constexpr int lanes = Lanes<T>::count;
+  for (int64_t c = 0; c < channels; c += lanes) body(c, std::min<int64_t>(lanes, channels - c));
+}
+
 template <typename T> T* scratch(int which, int64_t size) {
   thread_local std::vector<T> buffers[3];
   if (static_cast<int64_t>(buffers[which].size()) < size) buffers[which].resize(size);
   return buffers[which].data();
 }
 
-struct Image {  // one image and where it lies in a padded copy
-  int64_t height, width, channels, top, left, spread_h, spread_w, padded_height, padded_width;
+struct Image {  // one image and where it lies in a padded copy, whose pixels are `pitch` numbers apart
+  int64_t height, width, channels, pitch, top, left, spread_h, spread_w, padded_height, padded_width;
+  bool whole() const {  // nothing is padded, and no column left out
+    return !top && !left && spread_h == 1 && spread_w == 1 && padded_width == width && padded_height <= height;
+  }
 };
 
-// Copy an image into zeros: pixel (i, j) goes to (top + i * spread_h, left + j * spread_w) if that is inside, channels
-// up to whole vectors.
+// Copy an image into zeros: pixel (i, j) goes to (top + i * spread_h, left + j * spread_w) if that is inside.
 template <typename T>
-const T* pad(const T* image, const Image& s, int which = 0) {
-  int64_t c = whole<T>(s.channels);
-  T* padded = scratch<T>(which, s.padded_height * s.padded_width * c);
-  std::memset(padded, 0, sizeof(T) * s.padded_height * s.padded_width * c);
+void pad(const T* image, const Image& s, T* padded) {
+  bool dense = s.spread_h == 1 && s.spread_w == 1;
+  int64_t row_size = s.padded_width * s.pitch, first = std::max<int64_t>(s.left, 0);
+  int64_t last = std::min(s.left + s.width, s.padded_width);
+  if (!dense) std::memset(padded, 0, sizeof(T) * s.padded_height * row_size);
+  for (int64_t to = 0; dense && to < s.padded_height; ++to) {  // the border only
+    bool empty = to < s.top || to >= s.top + s.height || last <= first;
+    T* row = padded + to * row_size;
+    std::memset(row, 0, sizeof(T) * (empty ? row_size : first * s.pitch));
+    if (!empty) std::memset(row + last * s.pitch, 0, sizeof(T) * (s.padded_width - last) * s.pitch);
+  }
   for (int64_t i = 0; i < s.height; ++i) {
     int64_t to = s.top + i * s.spread_h;
     if (to < 0 || to >= s.padded_height) continue;
-    T* row = padded + to * s.padded_width * c;
+    T* row = padded + to * row_size;
     const T* from = image + i * s.width * s.channels;
-    if (s.spread_w == 1 && c == s.channels && s.left >= 0 && s.left + s.width <= s.padded_width) {
-      std::memcpy(row + s.left * c, from, sizeof(T) * s.width * c);
+    if (dense && s.pitch == s.channels && first < last) {
+      std::memcpy(row + first * s.pitch, from + (first - s.left) * s.channels, sizeof(T) * (last - first) * s.channels);
       continue;
     }
     for (int64_t j = 0; j < s.width; ++j) {
       int64_t column = s.left + j * s.spread_w;
-      if (column >= 0 && column < s.padded_width)
-        std::memcpy(row + column * c, from + j * s.channels, sizeof(T) * s.channels);
+      if (column < 0 || column >= s.padded_width) continue;
+      T* pixel = row + column * s.pitch;
+      vectors<T>(s.channels, [&](int64_t c, int64_t live) {
+        Vec<T> value = load_part(from + j * s.channels + c, live);
+        if (s.pitch == s.channels) store_part(pixel + c, value, live);
+        else at(pixel + c) = value;
+      });
     }
   }
-  return padded;
+}
+
+template <typename T>
+const T* padded(const T* image, const Image& s) {
+  T* copy = scratch<T>(0, s.padded_height * s.padded_width * s.pitch);
+  pad(image, s, copy);
+  return copy;
 }
 
 // N pixels of one row: sums over the window of padded pixel times kernel, for one vector of channels.
@@ -105,8 +163,7 @@ void convolve(const T* in, int64_t padded_width, const T* kernel, int k, int64_t
         pixels<T, N>(line + j * step, kernel + b, k, row, column, step, c, sums);
         for (int n = 0; n < N; ++n) {
           T* p = to + (j + n) * channels;
-          if (live == lanes) { at(p) = add ? load(p) + sums[n] : sums[n]; continue; }
-          for (int64_t l = 0; l < live; ++l) p[l] = add ? p[l] + sums[n][l] : sums[n][l];
+          store_part(p, add ? load_part(p, live) + sums[n] : sums[n], live);
         }
       };
       int64_t j = 0;
@@ -131,13 +188,13 @@ template <typename T>
 void forward(ffi::ThreadPool& pool, const T* x, Dims xs, const T* kernel, Dims ks, T* y, Dims ys, int64_t stride,
              int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
-  Image s{xs[2], xs[3], c, reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
+  Image s{xs[2], xs[3], c, whole<T>(c), reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   parallel(pool, X * B, [&](int64_t task) {
     int64_t g = task / B, b = task % B;
-    const T* padded = pad(x + task * xs[2] * xs[3] * c, s);
+    const T* in = padded(x + task * xs[2] * xs[3] * c, s);
     for (int64_t r = 0; r < R; ++r) {
       const T* w = kernel_of(kernel + (g * R + r) * k * k * c, k, c, false);
-      convolve(padded, s.padded_width, w, k, stride, dilation, ys[3], ys[4], c, false,
+      convolve(in, s.padded_width, w, k, stride, dilation, ys[3], ys[4], c, false,
                y + ((g * R + r) * B + b) * ys[3] * ys[4] * c);
     }
   });
@@ -148,13 +205,13 @@ template <typename T>
 void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, T* x, Dims xs, int64_t stride,
           int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
-  Image s{gs[3], gs[4], c, reach / 2, reach / 2, stride, stride, xs[2] + reach + stride, xs[3] + reach + stride};
+  Image s{gs[3], gs[4], c, whole<T>(c), reach / 2, reach / 2, stride, stride, xs[2] + reach + stride, xs[3] + reach + stride};
   parallel(pool, X * B, [&](int64_t task) {
     int64_t group = task / B, b = task % B;
     for (int64_t r = 0; r < R; ++r) {
-      const T* padded = pad(g + ((group * R + r) * B + b) * gs[3] * gs[4] * c, s);
+      const T* in = padded(g + ((group * R + r) * B + b) * gs[3] * gs[4] * c, s);
       const T* w = kernel_of(kernel + (group * R + r) * k * k * c, k, c, true);
-      convolve(padded, s.padded_width, w, k, 1, dilation, xs[2], xs[3], c, r > 0, x + task * xs[2] * xs[3] * c);
+      convolve(in, s.padded_width, w, k, 1, dilation, xs[2], xs[3], c, r > 0, x + task * xs[2] * xs[3] * c);
     }
   });
 }
@@ -170,16 +227,13 @@ void correlate(const T* in, int64_t padded_width, const T* g, int64_t stride, in
     for (int64_t i = 0; i < height; ++i)
       for (int64_t j = 0; j < width; ++j) {
         const T* p = in + (i * padded_width + j) * stride * c + b;
-        Vec<T> gradient = {};
-        if (live == lanes) gradient = load(g + (i * width + j) * channels + b);
-        else for (int64_t l = 0; l < live; ++l) gradient[l] = g[(i * width + j) * channels + b + l];
+        const Vec<T> gradient = load_part(g + (i * width + j) * channels + b, live);
 #pragma GCC unroll 8
         for (int u = 0; u < K; ++u)
 #pragma GCC unroll 8
           for (int v = 0; v < K; ++v) sums[u * K + v] += load(p + u * row + v * column) * gradient;
       }
-    for (int i = 0; i < K * K; ++i)
-      for (int64_t l = 0; l < live; ++l) out[i * channels + b + l] = sums[i][l];
+    for (int i = 0; i < K * K; ++i) store_part(out + i * channels + b, sums[i], live);
   }
 }
 
@@ -188,16 +242,16 @@ template <typename T>
 void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, T* kernel, Dims ks, int64_t stride,
                int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1), size = R * k * k * c;
-  Image s{xs[2], xs[3], c, reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
+  Image s{xs[2], xs[3], c, whole<T>(c), reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   std::vector<T> parts(X * B * size);
   parallel(pool, X * B, [&](int64_t task) {
     int64_t group = task / B, b = task % B;
-    const T* padded = pad(x + task * xs[2] * xs[3] * c, s);
+    const T* in = padded(x + task * xs[2] * xs[3] * c, s);
     for (int64_t r = 0; r < R; ++r) {
       const T* gradient = g + ((group * R + r) * B + b) * gs[3] * gs[4] * c;
       T* out = parts.data() + task * size + r * k * k * c;
       auto run = [&](auto number) {
-        correlate<T, decltype(number)::value>(padded, s.padded_width, gradient, stride, dilation, gs[3], gs[4], c, out);
+        correlate<T, decltype(number)::value>(in, s.padded_width, gradient, stride, dilation, gs[3], gs[4], c, out);
       };
       switch (k) {
         case 1: run(std::integral_constant<int, 1>()); break;
@@ -206,7 +260,7 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
         case 7: run(std::integral_constant<int, 7>()); break;
         default:  // any other size, one position of the window after the other
           for (int64_t i = 0; i < k * k; ++i)
-            correlate<T, 1>(padded + (i / k * s.padded_width + i % k) * dilation * whole<T>(c), s.padded_width, gradient,
+            correlate<T, 1>(in + (i / k * s.padded_width + i % k) * dilation * whole<T>(c), s.padded_width, gradient,
                             stride, dilation, gs[3], gs[4], c, out + i * c);
       }
     }
@@ -226,59 +280,78 @@ struct Conv {
   int64_t X, R, B, H, W, C, D, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation;
   int64_t x_size() const { return H * W * C; }
   int64_t y_size() const { return oh * ow * D; }
+  Image padded_x() const {
+    int64_t height = (oh - 1) * stride_h + (kh - 1) * dilation + 1, width = (ow - 1) * stride_w + (kw - 1) * dilation + 1;
+    return {H, W, C, C, pad_h, pad_w, 1, 1, height, width};
+  }
 };
 
-// Every output pixel of an image times all columns of w [kh, kw, C, columns]; store(pixel, first column, vector).
+// Where the pixels under a kernel lie: those of `parts` images [height, width, channels], `part` numbers apart.
+struct Window {
+  int64_t kh, kw, channels, row, column, parts, part;
+};
+
+// N output pixels times M vectors of columns of w [parts, kh, kw, channels, columns].
 template <typename T, int N, int M, typename Store>
-void dense_block(const T* in, int64_t step, int64_t row, int64_t column, int64_t kh, int64_t kw, int64_t C, const T* w,
-                 int64_t columns, int64_t pixel, int64_t first, const Store& store) {
+void dense_block(const T* in, int64_t step, const Window& s, const T* w, int64_t columns, int64_t pixel, int64_t first,
+                 const Store& store) {
   constexpr int lanes = Lanes<T>::count;
   Vec<T> sums[N][M] = {};
-  for (int64_t u = 0; u < kh; ++u)
-    for (int64_t v = 0; v < kw; ++v) {
-      const T *a = in + u * row + v * column, *b = w + (u * kw + v) * C * columns + first;
-      for (int64_t c = 0; c < C; ++c, b += columns) {
-        Vec<T> weights[M];
+  const T* b = w + first;
+  for (int64_t r = 0; r < s.parts; ++r)
+    for (int64_t u = 0; u < s.kh; ++u)
+      for (int64_t v = 0; v < s.kw; ++v) {
+        const T* a = in + r * s.part + u * s.row + v * s.column;
+        for (int64_t c = 0; c < s.channels; ++c, b += columns) {
+          Vec<T> weights[M];
 #pragma GCC unroll 4
-        for (int m = 0; m < M; ++m) weights[m] = load(b + m * lanes);
-#pragma GCC unroll 8
-        for (int n = 0; n < N; ++n)
+          for (int m = 0; m < M; ++m) weights[m] = load(b + m * lanes);
+#pragma GCC unroll 16
+          for (int n = 0; n < N; ++n)
 #pragma GCC unroll 4
-          for (int m = 0; m < M; ++m) sums[n][m] += a[n * step + c] * weights[m];
+            for (int m = 0; m < M; ++m) sums[n][m] += a[n * step + c] * weights[m];
+        }
       }
-    }
+#pragma GCC unroll 16
   for (int n = 0; n < N; ++n)
+#pragma GCC unroll 4
     for (int m = 0; m < M; ++m) store(pixel + n, first + m * lanes, sums[n][m]);
 }
 
+template <int N> using Number = std::integral_constant<int, N>;
+
+// All output pixels of an image times all columns of w; store(pixel, first column, vector). Pixels of the input are
+// `pitch` numbers apart.
 template <typename T, typename Store>
-void dense(const T* in, int64_t padded_width, int64_t c, int64_t C, const T* w, int64_t columns, int64_t kh, int64_t kw,
-           int64_t stride_h, int64_t stride_w, int64_t dilation, int64_t oh, int64_t ow, const Store& store) {
+void dense(const T* in, int64_t width, int64_t pitch, const Window& s, const T* w, int64_t columns, int64_t stride_h,
+           int64_t stride_w, int64_t oh, int64_t ow, const Store& store) {
   constexpr int lanes = Lanes<T>::count;
-  int64_t row = dilation * padded_width * c, column = dilation * c, step = stride_w * c;
-  auto pixels = [&](auto number, int64_t i, int64_t j) {
-    constexpr int N = decltype(number)::value;
-    const T* at = in + (i * stride_h * padded_width + j * stride_w) * c;
-    int64_t b = 0;
-    for (; b + 3 * lanes <= columns; b += 3 * lanes)
-      dense_block<T, N, 3>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
-    for (; b + 2 * lanes <= columns; b += 2 * lanes)
-      dense_block<T, N, 2>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
-    for (; b < columns; b += lanes)
-      dense_block<T, N, 1>(at, step, row, column, kh, kw, C, w, columns, i * ow + j, b, store);
+  auto image = [&](auto vectors, int64_t first) {
+    constexpr int M = decltype(vectors)::value, wide = M == 1 ? 16 : 8;  // as many sums as registers hold
+    for (int64_t i = 0; i < oh; ++i) {
+      int64_t j = 0;
+      auto run = [&](auto number) {
+        constexpr int N = decltype(number)::value;
+        for (; j + N <= ow; j += N)
+          dense_block<T, N, M>(in + (i * stride_h * width + j * stride_w) * pitch, stride_w * pitch, s, w, columns,
+                               i * ow + j, first, store);
+      };
+      run(Number<wide>());
+      run(Number<wide / 2>());
+      run(Number<4>());
+      run(Number<1>());
+    }
   };
-  for (int64_t i = 0; i < oh; ++i) {
-    int64_t j = 0;
-    for (; j + 8 <= ow; j += 8) pixels(std::integral_constant<int, 8>(), i, j);
-    for (; j + 4 <= ow; j += 4) pixels(std::integral_constant<int, 4>(), i, j);
-    for (; j < ow; ++j) pixels(std::integral_constant<int, 1>(), i, j);
-  }
+  int64_t b = 0;
+  for (; b + 3 * lanes <= columns; b += 3 * lanes) image(Number<3>(), b);
+  for (; b + 2 * lanes <= columns; b += 2 * lanes) image(Number<2>(), b);
+  for (; b < columns; b += lanes) image(Number<1>(), b);
 }
 
+// The image under the kernels: where nothing is padded or left out, the image itself.
 template <typename T>
-void put(T* to, const Vec<T>& value, int64_t live, bool add) {
-  if (live >= Lanes<T>::count) { at(to) = add ? load(to) + value : value; return; }
-  for (int64_t l = 0; l < live; ++l) to[l] = add ? to[l] + value[l] : value[l];
+const T* under(const T* image, const Image& s) {
+  return s.whole() ? image : padded(image, s);
 }
 
 template <typename T>
@@ -289,106 +362,140 @@ void conv_forward(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* ker
     for (int64_t r = 0; r < s.R; ++r)
       for (int64_t i = 0; i < rows; ++i)
         std::memcpy(&wide[(g * rows + i) * columns + r * d], kernel + ((g * s.R + r) * rows + i) * s.D, sizeof(T) * s.D);
-  Image image{s.H, s.W, s.C, s.pad_h, s.pad_w, 1, 1, (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation + 1,
-              (s.ow - 1) * s.stride_w + (s.kw - 1) * s.dilation + 1};
+  Image image = s.padded_x();
+  Window window{s.kh, s.kw, s.C, s.dilation * image.padded_width * s.C, s.dilation * s.C, 1, 0};
   parallel(pool, s.X * s.B, [&](int64_t task) {
     int64_t g = task / s.B, b = task % s.B;
-    const T* padded = pad(x + task * s.x_size(), image);
-    dense(padded, image.padded_width, whole<T>(s.C), s.C, wide.data() + g * rows * columns, columns, s.kh, s.kw,
-          s.stride_h, s.stride_w, s.dilation, s.oh, s.ow, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
+    dense(under(x + task * s.x_size(), image), image.padded_width, s.C, window, wide.data() + g * rows * columns,
+          columns, s.stride_h, s.stride_w, s.oh, s.ow, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
             int64_t r = column / d, first = column % d;
-            put(y + ((g * s.R + r) * s.B + b) * s.y_size() + pixel * s.D + first, value, s.D - first, false);
+            T* to = y + ((g * s.R + r) * s.B + b) * s.y_size() + pixel * s.D + first;
+            store_part(to, value, std::min<int64_t>(s.D - first, Lanes<T>::count));
           });
   });
 }
 
 template <typename T>
 void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel, T* x) {
-  int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, window = s.kh * s.kw;
+  int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, area = s.kh * s.kw;
   std::vector<T> turned(s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
   for (int64_t g = 0; g < s.X * s.R; ++g)
-    for (int64_t k = 0; k < window; ++k)
+    for (int64_t k = 0; k < area; ++k)
       for (int64_t i = 0; i < s.C; ++i)
         for (int64_t j = 0; j < s.D; ++j)
-          turned[((g * window + k) * s.D + j) * c + i] = kernel[((g * window + window - 1 - k) * s.C + i) * s.D + j];
+          turned[((g * area + k) * s.D + j) * c + i] = kernel[((g * area + area - 1 - k) * s.C + i) * s.D + j];
   int64_t reach_h = (s.kh - 1) * s.dilation, reach_w = (s.kw - 1) * s.dilation;
-  Image image{s.oh, s.ow, s.D, reach_h - s.pad_h, reach_w - s.pad_w, s.stride_h, s.stride_w, s.H + reach_h, s.W + reach_w};
+  Image image{s.oh, s.ow, s.D, s.D, reach_h - s.pad_h, reach_w - s.pad_w, s.stride_h, s.stride_w,
+              s.H + reach_h, s.W + reach_w};
+  int64_t part = image.whole() ? s.B * s.y_size() : image.padded_height * image.padded_width * s.D;
+  Window window{s.kh, s.kw, s.D, s.dilation * image.padded_width * s.D, s.dilation * s.D, s.R, part};
   parallel(pool, s.X * s.B, [&](int64_t task) {
     int64_t group = task / s.B, b = task % s.B;
-    for (int64_t r = 0; r < s.R; ++r) {
-      const T* padded = pad(g + ((group * s.R + r) * s.B + b) * s.y_size(), image);
-      dense(padded, image.padded_width, whole<T>(s.D), s.D, turned.data() + (group * s.R + r) * rows * c, c, s.kh, s.kw,
-            1, 1, s.dilation, s.H, s.W, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
-              put(x + task * s.x_size() + pixel * s.C + column, value, s.C - column, r > 0);
-            });
+    const T *from = g + (group * s.R * s.B + b) * s.y_size(), *in = from;
+    if (!image.whole()) {
+      T* padded = scratch<T>(0, s.R * part);  // the gradients to all R outputs, one after the other
+      for (int64_t r = 0; r < s.R; ++r) pad(from + r * s.B * s.y_size(), image, padded + r * part);
+      in = padded;
     }
+    dense(in, image.padded_width, s.D, window, turned.data() + group * s.R * rows * c, c, 1, 1, s.H, s.W,
+          [&](int64_t pixel, int64_t column, const Vec<T>& value) {
+            T* to = x + task * s.x_size() + pixel * s.C + column;
+            store_part(to, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
+          });
   });
 }
 
-// out [C, d] += over a row of pixels: a [C] (outer) g [d]
+// M vectors of columns of the gradient, each from an output of its own
+template <typename T>
+struct Columns {
+  const T* from[3];
+  int64_t live[3];
+};
+
+// out [N, M vectors] += over pixels [rows, width]: a [N] (outer) gradient [M vectors]
 template <typename T, int N, int M>
-void outer_block(const T* a, int64_t step, const T* g, int64_t d, int64_t pixels, T* out) {
+void outer_block(const T* a, int64_t step, int64_t row, const Columns<T>& g, int64_t depth, int64_t rows, int64_t width,
+                 int64_t columns, T* out) {
   constexpr int lanes = Lanes<T>::count;
   Vec<T> sums[N][M];
-  for (int n = 0; n < N; ++n)
-    for (int m = 0; m < M; ++m) sums[n][m] = load(out + n * d + m * lanes);
-  for (int64_t p = 0; p < pixels; ++p, a += step, g += d) {
-    Vec<T> gradient[M];
-#pragma GCC unroll 4
-    for (int m = 0; m < M; ++m) gradient[m] = load(g + m * lanes);
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n)
-#pragma GCC unroll 4
-      for (int m = 0; m < M; ++m) sums[n][m] += a[n] * gradient[m];
-  }
   for (int n = 0; n < N; ++n)
-    for (int m = 0; m < M; ++m) at(out + n * d + m * lanes) = sums[n][m];
+#pragma GCC unroll 4
+    for (int m = 0; m < M; ++m) sums[n][m] = load(out + n * columns + m * lanes);
+  int64_t at_pixel = 0;
+  for (int64_t i = 0; i < rows; ++i, a += row) {
+    const T* p = a;
+    for (int64_t j = 0; j < width; ++j, p += step, at_pixel += depth) {
+      Vec<T> gradient[M];
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m) gradient[m] = load_part(g.from[m] + at_pixel, g.live[m]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n)
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) sums[n][m] += p[n] * gradient[m];
+    }
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n)
+#pragma GCC unroll 4
+    for (int m = 0; m < M; ++m) at(out + n * columns + m * lanes) = sums[n][m];
+}
+
+// One image: out [kh, kw, C, R * d] += , in bands of rows whose gradients stay in the first cache
+template <typename T>
+void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t next, T* out) {
+  constexpr int lanes = Lanes<T>::count;
+  int64_t d = whole<T>(s.D), columns = s.R * d, band = std::max<int64_t>(1, 128 / s.ow);
+  for (int64_t i = 0; i < s.oh; i += band)
+    for (int64_t j = 0; j < columns;) {
+      int64_t vectors = std::min<int64_t>(3, (columns - j) / lanes), rows = std::min(band, s.oh - i);
+      Columns<T> gradient;
+      for (int64_t m = 0; m < vectors; ++m) {
+        int64_t r = (j + m * lanes) / d, first = (j + m * lanes) % d;
+        gradient.from[m] = g + r * next + i * s.ow * s.D + first;
+        gradient.live[m] = std::min<int64_t>(s.D - first, lanes);
+      }
+      for (int64_t k = 0; k < s.kh * s.kw; ++k) {
+        int64_t top = i * s.stride_h + k / s.kw * s.dilation, left = k % s.kw * s.dilation;
+        const T* a = in + (top * padded_width + left) * s.C;
+        auto channels = [&](auto number, int64_t c) {
+          constexpr int N = decltype(number)::value;
+          auto run = [&](auto m) {
+            outer_block<T, N, decltype(m)::value>(a + c, s.stride_w * s.C, s.stride_h * padded_width * s.C, gradient,
+                                                  s.D, rows, s.ow, columns, out + (k * s.C + c) * columns + j);
+          };
+          vectors == 3 ? run(Number<3>()) : vectors == 2 ? run(Number<2>()) : run(Number<1>());
+        };
+        int64_t c = 0;
+        for (; c + 8 <= s.C; c += 8) channels(Number<8>(), c);
+        for (; c + 4 <= s.C; c += 4) channels(Number<4>(), c);
+        for (; c < s.C; ++c) channels(Number<1>(), c);
+      }
+      j += vectors * lanes;
+    }
 }
 
 template <typename T>
 void conv_to_kernel(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* g, T* kernel) {
-  constexpr int lanes = Lanes<T>::count;
-  int64_t c = whole<T>(s.C), d = whole<T>(s.D), window = s.kh * s.kw, size = s.R * window * s.C * d;
+  int64_t d = whole<T>(s.D), rows = s.kh * s.kw * s.C, size = rows * s.R * d;
   int64_t parts = std::min<int64_t>(s.B, 16);  // partial sums, over a fixed set of images each
-  std::vector<T> sums(s.X * parts * size);
-  Image image{s.H, s.W, s.C, s.pad_h, s.pad_w, 1, 1, (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation + 1,
-              (s.ow - 1) * s.stride_w + (s.kw - 1) * s.dilation + 1};
-  Image gradient{s.oh, s.ow, s.D, 0, 0, 1, 1, s.oh, s.ow};
+  std::vector<T> sums(s.X * parts * size);     // [X, parts, kh, kw, C, R, d]
+  Image image = s.padded_x();
   parallel(pool, s.X * parts, [&](int64_t task) {
     int64_t group = task / parts, part = task % parts;
-    for (int64_t b = part; b < s.B; b += parts) {
-      const T* padded = pad(x + (group * s.B + b) * s.x_size(), image);
-      for (int64_t r = 0; r < s.R; ++r) {
-        const T* from = g + ((group * s.R + r) * s.B + b) * s.y_size();
-        const T* rows = d == s.D ? from : pad(from, gradient, 2);
-        for (int64_t i = 0; i < s.oh; ++i)
-          for (int64_t k = 0; k < window; ++k) {
-            int64_t top = i * s.stride_h + k / s.kw * s.dilation, left = k % s.kw * s.dilation;
-            const T* a = padded + (top * image.padded_width + left) * c;
-            T* out = sums.data() + task * size + (r * window + k) * s.C * d;
-            auto block = [&](auto n, auto m, int64_t i0, int64_t j0) {
-              outer_block<T, decltype(n)::value, decltype(m)::value>(a + i0, s.stride_w * c, rows + i * s.ow * d + j0, d,
-                                                                    s.ow, out + i0 * d + j0);
-            };
-            auto columns = [&](auto n, int64_t i0) {
-              int64_t j = 0;
-              for (; j + 2 * lanes <= d; j += 2 * lanes) block(n, std::integral_constant<int, 2>(), i0, j);
-              for (; j < d; j += lanes) block(n, std::integral_constant<int, 1>(), i0, j);
-            };
-            int64_t n = 0;
-            for (; n + 8 <= s.C; n += 8) columns(std::integral_constant<int, 8>(), n);
-            for (; n < s.C; ++n) columns(std::integral_constant<int, 1>(), n);
-          }
-      }
-    }
+    for (int64_t b = part; b < s.B; b += parts)
+      outer(s, under(x + (group * s.B + b) * s.x_size(), image), image.padded_width,
+            g + (group * s.R * s.B + b) * s.y_size(), s.B * s.y_size(), sums.data() + task * size);
   });
   for (int64_t group = 0; group < s.X; ++group)
-    for (int64_t i = 0; i < size / d; ++i)
-      for (int64_t j = 0; j < s.D; ++j) {
-        T total = 0;
-        for (int64_t part = 0; part < parts; ++part) total += sums[(group * parts + part) * size + i * d + j];
-        kernel[(group * size / d + i) * s.D + j] = total;
-      }
+    for (int64_t r = 0; r < s.R; ++r)
+      for (int64_t i = 0; i < rows; ++i)
+        vectors<T>(s.D, [&](int64_t j, int64_t live) {
+          Vec<T> total = {};
+          for (int64_t part = 0; part < parts; ++part)
+            total += load(&sums[(group * parts + part) * size + (i * s.R + r) * d + j]);
+          store_part(kernel + ((group * s.R + r) * rows + i) * s.D + j, total, live);
+        });
 }
 
 // Batch norm. x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
@@ -410,53 +517,48 @@ struct Pieces {
   }
 };
 
-// For each channel the sum over rows of term(element index), with four running sums to hide the adder's latency.
-template <typename T, typename Term, typename Scalar>
-void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term, const Scalar& scalar) {
-  constexpr int lanes = Lanes<T>::count;
-  int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) {
+// For each channel the sum over rows of term(element, channel, live); four running sums hide the adder's latency.
+template <typename T, typename Term>
+void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term) {
+  vectors<T>(channels, [&](int64_t c, int64_t live) {
     Vec<T> sums[4] = {};
     int64_t i = 0;
     for (; i + 4 <= rows; i += 4)
-      for (int n = 0; n < 4; ++n) sums[n] += term((i + n) * channels + c, c);
-    for (; i < rows; ++i) sums[0] += term(i * channels + c, c);
-    at(out + c) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  }
-  for (; c < channels; ++c) {
-    T sum = 0;
-    for (int64_t i = 0; i < rows; ++i) sum += scalar(i * channels + c, c);
-    out[c] = sum;
-  }
+      for (int n = 0; n < 4; ++n) sums[n] += term((i + n) * channels + c, c, live);
+    for (; i < rows; ++i) sums[0] += term(i * channels + c, c, live);
+    store_part(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]), live);
+  });
 }
 
-template <typename T, typename Value, typename Scalar>
-void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value, const Scalar& scalar) {
-  constexpr int lanes = Lanes<T>::count;
-  for (int64_t i = 0; i < rows; ++i, out += channels) {
-    int64_t c = 0;
-    for (; c + lanes <= channels; c += lanes) at(out + c) = value(i * channels + c, c);
-    for (; c < channels; ++c) out[c] = scalar(i * channels + c, c);
-  }
+template <typename T, typename Value>
+void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
+  for (int64_t i = 0; i < rows; ++i)
+    vectors<T>(channels, [&](int64_t c, int64_t live) {
+      store_part(out + i * channels + c, value(i * channels + c, c, live), live);
+    });
 }
 
-// One expression for vectors and for single numbers: of element i of a piece, of channel c, with at(pointer, index).
-#define BOTH(expression)                                                                       \
-  [&](int64_t i, int64_t c) -> Vec<T> { auto at = [](auto* p, int64_t k) { return load(p + k); }; return expression; }, \
-  [&](int64_t i, int64_t c) -> T { auto at = [](auto* p, int64_t k) { return p[k]; }; return expression; }
+// An expression of element i of a piece, of channel c, with at(pointer, index).
+#define ELEMENT(expression)                                            \
+  [&](int64_t i, int64_t c, int64_t live) -> Vec<T> {                  \
+    auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); }; \
+    return expression;                                                 \
+  }
 
-// x -> y, mean, variance, 1 / deviation
+// x -> y * scale + bias (1 and 0 where there are none), mean, variance, 1 / deviation
 template <typename T>
-void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, T* y, T* mean, T* variance, T* inverse, double epsilon) {
+void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
+               T* inverse, double epsilon) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
+  std::vector<T> factors(p.groups * C), offsets(p.groups * C);
   std::vector<T> parts(p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
   p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
     T *m = parts.data() + (group * p.count + piece) * 2 * C, *squares = m + C;
     const T* from = x + first;
-    sum_rows<T>(rows, C, m, BOTH(at(from, i)));
+    sum_rows<T>(rows, C, m, ELEMENT(at(from, i)));
     for (int64_t c = 0; c < C; ++c) m[c] /= rows;
-    sum_rows<T>(rows, C, squares, BOTH((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
+    sum_rows<T>(rows, C, squares, ELEMENT((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
   });
   for (int64_t group = 0; group < p.groups; ++group)
     for (int64_t c = 0; c < C; ++c) {  // Chan, Golub and LeVeque 1979
@@ -472,34 +574,40 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, T* y, T* mean, T* 
       mean[group * C + c] = m;
       variance[group * C + c] = squares / seen;
       inverse[group * C + c] = 1 / std::sqrt(squares / seen + epsilon);
+      factors[group * C + c] = scale ? inverse[group * C + c] * scale[group * C + c] : inverse[group * C + c];
+      offsets[group * C + c] = bias ? bias[group * C + c] : 0;
     }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *from = x + first, *m = mean + group * C, *r = inverse + group * C;
-    fill_rows<T>(rows, C, y + first, BOTH((at(from, i) - at(m, c)) * at(r, c)));
+    const T *from = x + first, *m = mean + group * C, *f = factors.data() + group * C, *o = offsets.data() + group * C;
+    fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
   });
 }
 
-// y, 1 / deviation, g -> (g - mean(g) - y mean(g y)) / deviation
+// With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g.
 template <typename T>
-void whiten(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const T* g, T* out) {
+void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor, const T* g,
+             T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
   std::vector<T> parts(p.groups * p.count * 2 * C), means(p.groups * 2 * C);
   p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
     T* part = parts.data() + (group * p.count + piece) * 2 * C;
-    const T *a = g + first, *b = y + first;
-    sum_rows<T>(rows, C, part, BOTH(at(a, i)));
-    sum_rows<T>(rows, C, part + C, BOTH(at(a, i) * at(b, i)));
+    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
+    sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
+    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * (at(b, i) - at(m, c)) * at(r, c)));
   });
   for (int64_t group = 0; group < p.groups; ++group)
     for (int64_t c = 0; c < 2 * C; ++c) {
       double sum = 0;
       for (int64_t piece = 0; piece < p.count; ++piece) sum += parts[(group * p.count + piece) * 2 * C + c];
       means[group * 2 * C + c] = sum / p.pixels;
+      (c < C ? of_bias : of_scale)[group * C + c % C] = sum;
     }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *a = g + first, *b = y + first, *m = means.data() + group * 2 * C, *q = m + C, *r = inverse + group * C;
-    fill_rows<T>(rows, C, out + first, BOTH((at(a, i) - at(m, c) - at(b, i) * at(q, c)) * at(r, c)));
+    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C, *f = factor + group * C;
+    const T *of_g = means.data() + group * 2 * C, *of_product = of_g + C;
+    auto value = ELEMENT((at(a, i) - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    fill_rows<T>(rows, C, out + first, value);
   });
 }
 
@@ -642,14 +750,38 @@ ffi::Error conv_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out ker
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
-    normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(y), data<T>(mean), data<T>(variance), data<T>(inverse), epsilon);
+    normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
+                 data<T>(inverse), epsilon);
+  });
+}
+
+ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
+                       Out inverse, double epsilon) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
+                 data<T>(variance), data<T>(inverse), epsilon);
   });
 }
 
 ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Out out) {
   return dispatch(y, [&](auto zero) {
     using T = decltype(zero);
-    whiten<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(g), data<T>(out));
+    int64_t size = inverse.element_count();
+    std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
+    project<T>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), data<T>(g), data<T>(out),
+               of_scale.data(), of_bias.data());
+  });
+}
+
+ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g,
+                                Out out, Out of_scale, Out of_bias) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
+    for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
+    project<T>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(g),
+               data<T>(out), data<T>(of_scale), data<T>(of_bias));
   });
 }
 
@@ -691,6 +823,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_x, conv_to_x_call, CONV);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_conv_to_kernel, conv_to_kernel_call, CONV);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
+                                  .Ret<Buffer>().Attr<double>("epsilon"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
+                                  .Ret<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,

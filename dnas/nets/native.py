@@ -30,7 +30,7 @@ SOURCE = Path(__file__).with_name("native.cc")
 SYMBOLS = (
     *("dnas_conv_forward", "dnas_conv_to_x", "dnas_conv_to_kernel"),
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
-    *("dnas_norm_forward", "dnas_norm_backward"),
+    *("dnas_norm_forward", "dnas_norm_backward", "dnas_affine_forward", "dnas_affine_backward"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
 _unused = ContextVar("unused", default=False)
@@ -112,28 +112,45 @@ def supports(*arrays: jax.Array) -> bool:
 
 
 def one_heap() -> None:
-    """Let all threads of this process share one heap (glibc only), for `keep_memory`. Call it before JAX starts any."""
-    _mallopt({"arena_max": 1})
+    """Let all threads of this process share one heap (glibc only), for `keep_memory`. Call it before JAX starts any.
+
+    One program at a time, too: JAX would start the next step before the buffers of the last one are given back.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    if libc := _glibc():
+        libc.mallopt(MALLOC["arena_max"], 1)
 
 
 def keep_memory() -> None:
     """From now on keep the memory that is freed (glibc only); call it once everything is compiled.
 
     XLA gives all buffers of a step back when the step is done. Without this the system zeroes the same gigabyte anew
-    for every step, a tenth of the time. What compilation left behind is given back first.
+    for every step, a tenth of the time. What compilation left behind is given back first. A hole is left for whatever
+    is small: lying behind the buffers of a step, it would keep the next step's from fitting in the same place.
     """
-    _mallopt({"mmap_max": 0, "trim_threshold": 2**31 - 1})
+    libc = _glibc()
+    if libc is None:
+        return
+    libc.malloc_trim(0)
+    libc.mallopt(MALLOC["mmap_max"], 0)
+    libc.mallopt(MALLOC["trim_threshold"], -1)
+    hole = libc.malloc(SMALL)
+    libc.malloc(1)  # so that the hole does not become one with the free memory behind it
+    libc.free(hole)
 
 
-def _mallopt(values: dict[str, int]) -> None:
+MALLOC = {"arena_max": -8, "mmap_max": -4, "trim_threshold": -1}  # malloc.h
+SMALL = 2**29  # of which only what is used ever becomes memory
+
+
+def _glibc() -> ctypes.CDLL | None:
     try:
         libc = ctypes.CDLL("libc.so.6")
-        libc.malloc_trim(0)
+        libc.malloc_trim.argtypes = libc.malloc.argtypes = [ctypes.c_size_t]
+        libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     except (OSError, AttributeError):
-        return
-    numbers = {"arena_max": -8, "mmap_max": -4, "trim_threshold": -1}  # malloc.h
-    for name, value in values.items():
-        libc.mallopt(numbers[name], value)
+        return None
+    return libc
 
 
 def compiler() -> str | None:

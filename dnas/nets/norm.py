@@ -2,7 +2,8 @@
 
     y = (x - mean) / deviation,   dL/dx = W(dL/dy),   W(g) = (g - mean(g) - y mean(g y)) / deviation
 
-W is linear and its own transpose, so it is also what carries a change of x to y. On the CPU both are native kernels.
+W is linear and its own transpose, so it is also what carries a change of x to y. On the CPU both are native kernels;
+a scale and a bias per channel, and the sums that are their gradients, are part of the same passes over x.
 """
 
 import jax
@@ -15,12 +16,19 @@ EPSILON = 1e-5
 AXES = (-4, -3, -2)  # B, H, W
 
 
-def normalise(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """x [B, H, W, C] -> (x with zero mean and unit variance per channel, mean [C], biased variance [C])."""
-    if native.supports(x):
-        y, mean, variance, _ = normalise_p.bind(x, epsilon=EPSILON)
-        return y, mean, variance
-    return _by_xla(x)
+def normalise(
+    x: jax.Array, scale: jax.Array | None = None, bias: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """x [B, H, W, C] -> (x with zero mean and unit variance per channel, mean [C], biased variance [C]).
+
+    With scale [C] and bias [C] the first is y * scale + bias.
+    """
+    if scale is None or bias is None:
+        return tuple(normalise_p.bind(x, epsilon=EPSILON)[:3]) if native.supports(x) else _by_xla(x)
+    if native.supports(x, scale, bias):
+        return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON)[:3])
+    y, mean, variance = _by_xla(x)
+    return y * scale + bias, mean, variance
 
 
 @jax.custom_vjp
@@ -90,14 +98,67 @@ def _whiten_derivative(primals, tangents):
     return (out,), (whiten_p.bind(y, inverse, dg)[0] + of_inverse - of_y,)
 
 
+def _derivative_of(function):
+    return lambda primals, tangents: jax.jvp(function, primals, tuple(map(ad.instantiate_zeros, tangents)))
+
+
 ad.primitive_jvps[normalise_p] = _normalise_derivative
 ad.primitive_jvps[whiten_p] = _whiten_derivative
-ad.primitive_jvps[moments_p] = lambda primals, tangents: jax.jvp(
-    _change_of_moments, primals, tuple(map(ad.instantiate_zeros, tangents))
-)
+ad.primitive_jvps[moments_p] = _derivative_of(_change_of_moments)
 ad.primitive_transposes[moments_p] = lambda cts, y, inverse, dx: [
     None,
     None,
     *jax.linear_transpose(lambda dx: _change_of_moments(y, inverse, dx), dx.aval)(list(map(ad.instantiate_zeros, cts))),
 ]
 ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, whiten_p.bind(y, inverse, ct[0])[0]]
+
+
+# With scale and bias. From x, mean and 1 / deviation, so that y is not kept beside the result: `affine_p`, the linear
+# map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass.
+
+
+def _over_pixels(moment):
+    """[..., C] -> [..., 1, 1, 1, C]."""
+    return jax.lax.expand_dims(moment, range(moment.ndim - 1, moment.ndim + 2))
+
+
+def _standard(x, mean, inverse):
+    return (x - _over_pixels(mean)) * _over_pixels(inverse)
+
+
+def _push(x, mean, inverse, scale, dx, dscale, dbias):
+    y = _standard(x, mean, inverse)
+    return [whiten_p.bind(y, inverse, dx)[0] * _over_pixels(scale) + y * _over_pixels(dscale) + _over_pixels(dbias)]
+
+
+def _pull(x, mean, inverse, scale, g):
+    y = _standard(x, mean, inverse)
+    return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
+
+
+affine_p = native.kernel("affine_forward", lambda x, scale, bias, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
+push_p = native.kernel("affine_push", lambda x, *_: (x,), batched=True, by_xla=_push)
+pull_p = native.kernel("affine_backward", lambda x, mean, *_: (x, mean, mean), batched=True)
+
+
+def _affine_derivative(primals, tangents, epsilon):
+    (x, scale, _), changes = primals, [ad.instantiate_zeros(t) for t in tangents]
+    out, mean, variance, inverse = affine_p.bind(*primals, epsilon=epsilon)
+    moments = moments_p.bind(_standard(x, mean, inverse), inverse, changes[0])
+    return (out, mean, variance, inverse), push_p.bind(x, mean, inverse, scale, *changes) + moments
+
+
+def _push_transpose(cts, *args):
+    gradients = pull_p.bind(*args[:4], ad.instantiate_zeros(cts[0]))
+    wanted = map(ad.is_undefined_primal, args[4:])
+    return [*[None] * 4, *(g if w else None for g, w in zip(gradients, wanted, strict=True))]
+
+
+ad.primitive_jvps[affine_p] = _affine_derivative
+ad.primitive_jvps[push_p] = _derivative_of(_push)
+ad.primitive_jvps[pull_p] = _derivative_of(_pull)
+ad.primitive_transposes[push_p] = _push_transpose
+ad.primitive_transposes[pull_p] = lambda cts, *args: [
+    *[None] * 4,
+    *push_p.bind(*args[:4], *map(ad.instantiate_zeros, cts)),
+]

@@ -41,6 +41,40 @@ def test_values_and_derivatives(shape):
     assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula))())
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 3), (2, 5, 5, 20), (3, 40, 30, 8)], ids=str)
+def test_with_scale_and_bias(shape):
+    args = 3 + 2 * normal(0, *shape), normal(1, shape[-1]), normal(2, shape[-1])
+    tangents, g = [normal(3 + i, *a.shape) for i, a in enumerate(args)], normal(6, *shape)
+
+    def of_formula(x, scale, bias):
+        y, mean, variance = formula(x)
+        return y * scale + bias, mean, variance
+
+    def everything(f):
+        def gradients(*args):
+            return jax.grad(lambda *args: jnp.sum(jnp.sin(f(*args)[0]) * g), (0, 1, 2))(*args)
+
+        def of_scale(x, scale, bias):  # x and bias are constants
+            return jax.grad(lambda scale: jnp.sum(jnp.sin(f(x, scale, bias)[0])))(scale)
+
+        def square(*args):  # reverse over reverse
+            return jax.grad(lambda *args: sum(jnp.sum(part**2) for part in gradients(*args)), (0, 1, 2))(*args)
+
+        return f(*args), jax.jvp(gradients, args, tuple(tangents)), of_scale(*args), square(*args)
+
+    assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(of_formula))())
+
+
+def test_with_scale_and_bias_vmapped_is_a_loop():
+    rows = normal(0, 3, 2, 4, 4, 5), normal(1, 3, 5), normal(2, 3, 5)
+
+    def gradients(*args):
+        return jax.grad(lambda *args: jnp.sum(jnp.sin(normalise(*args)[0])), (0, 1, 2))(*args)
+
+    looped = [gradients(*(a[i] for a in rows)) for i in range(3)]
+    assert_same(jax.vmap(gradients)(*rows), jax.tree.map(lambda *leaves: jnp.stack(leaves), *looped))
+
+
 def test_vmapped_is_a_loop():
     x = normal(0, 3, 2, 4, 4, 5)
 
