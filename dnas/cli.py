@@ -306,7 +306,8 @@ def list_all(_: List) -> None:
     _section("Operations", find.functions("dnas.spaces.ops"))
     for title, what in (("Spaces", "space"), ("Methods", "method"), ("Data sets", "data set")):
         found = find.described(what).items()
-        _section(title, {f"{name}:{settings}".rstrip(":"): line for name, (line, settings) in found})
+        lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
+        _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})
     folder = Path("experiments")
     if not folder.is_dir():
         folder = Path(__file__).parent.parent / "experiments"
@@ -498,11 +499,17 @@ def _size(genotype: "Genotype", options: Show) -> str:
     )
 
 
-def _section(title: str, lines: dict[str, str]) -> None:
-    if lines:
-        width = max(map(len, lines))
-        print(f"{title}")
-        print("\n".join(f"  {name:<{width}}  {line}" for name, line in lines.items()) + "\n")
+def _section(title: str, lines: dict[str, str], below: dict[str, str] | None = None) -> None:
+    """A title, a line for every name, and below some of them a second one."""
+    if not lines:
+        return
+    width = max(map(len, lines))
+    print(title)
+    for name, line in lines.items():
+        print(f"  {name:<{width}}  {line}")
+        if below and name in below:
+            print(f"  {'':<{width}}  {below[name]}")
+    print()
 
 
 def _first_sentence(kind: type) -> str:

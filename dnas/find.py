@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +21,11 @@ FACTORIES = {"space": "space", "method": "method", "data set": "dataset"}
 
 
 class Summary(NamedTuple):
-    """What a module says of itself: the first line of its docstring, and its settings as `name=default`."""
+    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper."""
 
     line: str
     settings: str
+    paper: str
 
 
 def described(what: str) -> dict[str, Summary]:
@@ -32,7 +34,7 @@ def described(what: str) -> dict[str, Summary]:
     for name, tree in _modules(what):
         factory = _definition(tree, FACTORIES[what])
         if factory is not None:
-            found[name] = Summary(_first_line(tree), _settings(factory))
+            found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree))
     return found
 
 
@@ -118,6 +120,13 @@ def _definition(tree: ast.Module, name: str) -> ast.FunctionDef | None:
 
 def _first_line(node: ast.Module | ast.FunctionDef) -> str:
     return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def _paper(module: ast.Module) -> str:
+    """The first paper that a module's docstring names, unless it says that there is none."""
+    doc = ast.get_docstring(module) or ""
+    named = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)
+    return named.group() if named and "No paper" not in doc else ""
 
 
 def _settings(factory: ast.FunctionDef) -> str:
