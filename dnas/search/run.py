@@ -470,8 +470,9 @@ class _Job:
         one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
 
         def accuracy(mix: Mix, train: bool = False, batches: int | None = None) -> float:
-            rows = jax.tree.map(lambda leaf: leaf[:batches], stage.valid_batches)
-            return float(stage.evaluate_one((*one(), mix), rows, train=train)[0])
+            rows, moments = stage.valid_batches
+            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
+            return float(stage.evaluate_one((*one(), mix), (rows, moments), train=train)[0])
 
         return accuracy
 
