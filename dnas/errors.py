@@ -18,6 +18,6 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: names the nearest ones, or all if none is near."""
     known = sorted(known)
-    near = nearest(name, known)
+    near = nearest(name, known)[:3]
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
     return UserError(f"Unknown {what} '{name}'. {hint}")

@@ -234,7 +234,7 @@ def test_an_experiment_gives_the_defaults_and_options_override(dnas, tmp_path, r
 MISTAKES = {
     "command": (["serch"], "Unknown command 'serch'. Did you mean search?"),
     "space": (["search", "--space", "dart"], "Unknown space 'dart'. Did you mean darts?"),
-    "method": (["search", "--method", "drts"], "Unknown method 'drts'. Did you mean darts?"),
+    "method": (["search", "--method", "drts"], "Unknown method 'drts'. Did you mean darts"),
     "data": (["search", "--data", "digit"], "Unknown data set 'digit'. Did you mean digits"),
     "operation": (["search", "--space", "darts:operations=sep_conv"], "Unknown operation 'sep_conv'", "sep_conv_3x3"),
     "setting": (["search", "--method", "darts:oder=second"], "setting of method darts: 'oder'", "order"),
@@ -306,7 +306,7 @@ def test_broken_experiments(refused, tmp_path):
     for text, words in {
         "import nothing_of_this_name\n": ["failed", "ModuleNotFoundError", "nothing_of_this_name"],
         "def config(:\n": ["SyntaxError"],
-        "x = 1\n": ["failed", "config"],
+        "x = 1\n": ["no config()", "dnas compare"],
         "def config():\n    return 3\n": ["must return", "int"],
         "from dnas.config import Config\ndef config():\n    return Config(sed=3)\n": ["sed"],
         "from dnas.config import Config\ndef config():\n    return Config(seed='a')\n": ["seed must be of type int"],

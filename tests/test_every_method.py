@@ -119,23 +119,6 @@ def test_three_steps(choice):
     assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
 
 
-@pytest.mark.parametrize("choice", ["gdas", "enas", "proxyless_nas", "oles"])
-def test_vmapped_seeds_are_single_ones(choice):
-    """Of methods that draw, switch or remember."""
-    search, _ = prepared(choice)
-    keys = jnp.stack([jax.random.key(i) for i in range(2)])
-
-    def one(key):
-        state, metrics = search.step(search.init(key), levels(0))
-        return state._replace(key=0), metrics
-
-    together = jax.jit(jax.vmap(one))(keys)
-    single = jax.jit(one)
-    for i, key in enumerate(keys):
-        for a, b in zip(jax.tree.leaves(single(key)), jax.tree.leaves(together), strict=True):
-            np.testing.assert_allclose(a, b[i], rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("choice", ["darts"])
 def test_jit_changes_nothing(choice):
     _, jitted, _ = searched(choice, steps=1)
