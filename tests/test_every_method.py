@@ -119,6 +119,19 @@ def test_three_steps(choice):
     assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
 
 
+@pytest.mark.parametrize("choice", METHODS)
+def test_seeds_in_one_program_are_single_searches(choice):
+    search, state, _ = searched(choice)
+    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+    both, step = jax.jit(jax.vmap(search.init))(keys), jax.jit(jax.vmap(search.step, (0, None)))
+    for number in range(STEPS):
+        both, _ = step(both, levels(number))
+    for one, several in zip(jax.tree.leaves(state.alphas), jax.tree.leaves(both.alphas), strict=True):
+        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
+    for one, several in zip(jax.tree.leaves(state.weights), jax.tree.leaves(both.weights), strict=True):
+        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("choice", ["darts"])
 def test_jit_changes_nothing(choice):
     _, jitted, _ = searched(choice, steps=1)
