@@ -174,8 +174,8 @@ class Compare:
     """Seeds of every search; 0: as in the file."""
     random_cells: int = 8
     """Cells drawn at random that join the comparison."""
-    train: Annotated[bool, tyro.conf.FlagCreatePairsOff] = True
-    """Train the networks of all cells; without it they are only looked up in NAS-Bench-201."""
+    lookup: Flag = False
+    """Train nothing: cells are only looked up in NAS-Bench-201."""
     quiet: Flag = False
     """No progress bars."""
 
@@ -279,7 +279,7 @@ def compare(options: Compare) -> None:
     if options.seeds:
         chosen = {name: dataclasses.replace(config, seeds=options.seeds) for name, config in chosen.items()}
     out = Path(options.out or Path("runs") / Path(options.experiment).stem)
-    rows = comparison.run(chosen, out, random_cells=options.random_cells, train=options.train, quiet=options.quiet)
+    rows = comparison.run(chosen, out, random_cells=options.random_cells, train=not options.lookup, quiet=options.quiet)
     Console().print(comparison.table(rows))
     if (out / "comparison.png").exists():
         print(f"Open {out / 'comparison.png'}")
