@@ -149,7 +149,10 @@ class _Job:
         def evaluate(state, batches):
             return layout.over_seeds(self._evaluate)((state.weights, state.stats), batches)
 
-        description = {"command": "retrain", "config": to_dict(dataclasses.replace(config, seed=0))}
+        description = {
+            "command": "retrain",
+            "config": to_dict(dataclasses.replace(config, seed=0, data="", checkpoint_epochs=1)),
+        }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype)} | facts(splits))
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)

@@ -151,9 +151,10 @@ class _Stage:
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
 
     def _description(self, index: int) -> dict[str, Any]:
-        """All that goes into the programs beside their arguments: of a phase also what pruning has left."""
+        """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data
+        only sizes; where they come from, how often the run is saved and the seed change no program."""
         left = {kind: cell.operations for kind, cell in self.space.cells.items()}
-        config = to_dict(dataclasses.replace(self.config, seed=0))
+        config = to_dict(dataclasses.replace(self.config, seed=0, data="", checkpoint_epochs=1))
         return {"command": "search", "config": config, "phase": index, "operations": left} | facts(self.splits)
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
