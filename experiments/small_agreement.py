@@ -3,7 +3,7 @@
     dnas compare experiments/small_agreement.py --out runs/small_agreement
 
 Hardware: 2 CPU cores, about an hour. `agreement` shares its alphas among 4 supernets, so that its step costs four of
-DARTS; `darts-4x` spends the same on four times as many epochs. Expected: see README, section "Our method"; the found
+DARTS; `darts-4x` spends the same on four times as many epochs. Expected: not known, it has not been run yet. The found
 cells are looked up in the table of NAS-Bench-201 ($DNAS_SHARED) and trained alike.
 """
 

@@ -83,7 +83,7 @@ def test_a_new_file_is_found_without_an_edit(tmp_path, monkeypatch):
         )
     )
     monkeypatch.setattr(dnas.methods, "__path__", [*dnas.methods.__path__, str(tmp_path)])
-    assert find.described("method")["mine"] == ("Mine: a method of my own.", "speed=2.0")
+    assert find.described("method")["mine"] == ("Mine: a method of my own.", "speed=2.0", "")
     assert find.resolve("method", "mine:speed=3") == 3
     sys.modules.pop("dnas.methods.mine")
 
