@@ -92,7 +92,8 @@ class Program:
         if found is not None:
             return found
         lowered = self.jitted.lower(*args)
-        text = folder() / digest([lowered.as_text(), str(lowered.out_info), surroundings()])
+        # with the arguments: the text does not mention those that are not used
+        text = folder() / digest([lowered.as_text(), str(signature(args)), str(lowered.out_info), surroundings()])
         made = read(text, args)
         if made is None:
             with uncached():

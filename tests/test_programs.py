@@ -95,6 +95,17 @@ def test_donation_keys_and_structures_survive(kept):
     assert jax.random.key_data(first["key"]).tolist() == jax.random.key_data(second["key"]).tolist()
 
 
+def test_arguments_that_are_not_used_still_tell_programs_apart(kept):
+    """Two phases of a search ask one function of the alphas alone, with weights of two shapes."""
+
+    def first(used, unused):
+        return used + 1
+
+    for width in (2, 8):
+        other = programs.Programs(kept.layout, {"width": width})
+        np.testing.assert_array_equal(other.jit("first", first)(jnp.ones(3), jnp.zeros(width)), 2 * np.ones(3))
+
+
 def test_everything_that_makes_a_program_is_in_its_key(kept, monkeypatch, tmp_path):
     args = (np.ones(3, np.float32), 2)
     keys = [kept.key("a", args), kept.key("b", args), kept.key("a", (np.ones(4, np.float32), 2))]
