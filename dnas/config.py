@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -239,11 +240,13 @@ def _experiment(path: Path) -> Config:
 
 
 def _called(path: Path, name: str) -> Any:
-    """What the function of this name in an experiment file returns."""
+    """What the function of this name in an experiment file returns; the file may import others of its folder."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent.absolute())
     try:
+        sys.path.insert(0, folder)
         spec.loader.exec_module(module)
         if not hasattr(module, name):
             other = {"config": "dnas compare", "configs": "dnas search"}[name]
@@ -253,6 +256,8 @@ def _called(path: Path, name: str) -> Any:
         raise
     except Exception as error:
         raise UserError(f"The experiment file {path} failed: {type(error).__name__}: {error}.") from error
+    finally:
+        sys.path.remove(folder)
 
 
 def _typed(value: Any, default: Any, annotation: Any, name: str) -> Any:

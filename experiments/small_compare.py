@@ -3,7 +3,7 @@
     dnas compare experiments/small_compare.py --out runs/small_compare
     dnas compare experiments/small_compare.py --out runs/two --only darts gdas --seeds 2
 
-Hardware: 2 CPU cores, about half an hour. Every method searches on the same images with the same supernet, batches and
+Hardware: 2 CPU cores. Every method searches on the same images with the same supernet, batches and
 epochs; what it changes beside itself stands in CHANGES. Every found cell is trained alike and, where the table of
 NAS-Bench-201 is at hand ($DNAS_SHARED), looked up: its CIFAR-10 accuracy after 200 epochs. Expected: no published
 numbers; on searches this short methods differ as early searches do, not as papers do. Not yet run as a whole.

@@ -3,29 +3,19 @@
     dnas search experiments/small_darts_plus.py --out runs/small_darts_plus
     dnas retrain runs/small_darts_plus
 
-Hardware: 2 CPU cores. Expected: no published numbers; experiments/small_compare.py has all methods in these settings.
+Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of experiments/small_compare.py, which has
+all methods, with one seed.
 What a step costs beside one of first-order DARTS: python scripts/step_cost.py experiments/small_compare.py.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas.
 """
 
-from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
+from dataclasses import replace
+
+from small_compare import configs
+
+from dnas.config import Config
 
 
 def config() -> Config:
-    augment = AugmentConfig(pad=1, flip=True)
-    return Config(
-        space="nasbench201",
-        method="darts_plus",
-        data="fashion_mnist:limit=2000,size=16",
-        search=SearchConfig(
-            epochs=12,
-            cells=1,
-            channels=8,
-            alphas=AlphaConfig(learning_rate=0.01),
-            augment=augment,
-        ),
-        retrain=RetrainConfig(
-            epochs=6, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=augment
-        ),
-    )
+    return replace(configs()["darts_plus"], seeds=1)

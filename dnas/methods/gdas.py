@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from dnas.errors import unknown
 from dnas.search import relax
-from dnas.search.method import Method, Paths
+from dnas.search.method import Method
+from dnas.spaces.topology import Paths
 
 
 def method(*, hottest: float = 10.0, coldest: float = 0.1, unselected: str = "scalars") -> Method:

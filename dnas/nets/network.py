@@ -6,7 +6,7 @@ from flax import nnx
 from dnas import find
 from dnas.nets.functional import Deferred, functionalize
 from dnas.nets.layers import Outputs
-from dnas.nets.nodes import cell_output, zero_node
+from dnas.nets.nodes import Nodes, zero_node
 from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space
@@ -30,19 +30,18 @@ class DerivedCell(nnx.Module):
         )
 
     def __call__(self, inputs: list[jax.Array], drop_path: jax.Array | None) -> jax.Array:
-        nodes: list = [*inputs] + [None] * (self.nodes - self.inputs)
-        zero = zero_node(inputs, self.stride)
+        nodes = Nodes(inputs, self.nodes - self.inputs, zero_node(inputs, self.stride))
         order = sorted(range(len(self.edges)), key=lambda e: self.edges[e][0])
         for e in order:
             node, source = self.edges[e]
             operation = self.operations[e]
             if operation is None:
                 continue
-            value = operation(zero if nodes[source] is None else nodes[source])
+            value = operation(nodes.value(source))
             if drop_path is not None and not isinstance(operation, Identity):
                 value = value * drop_path[e, :, None, None, None].astype(value.dtype)
-            nodes[node] = value if nodes[node] is None else nodes[node] + value
-        return cell_output(self.concat, nodes, zero)
+            nodes.add([node], [value])
+        return nodes.output(self.concat)
 
 
 class Network(nnx.Module):

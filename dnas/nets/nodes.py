@@ -9,7 +9,7 @@ import jax.numpy as jnp
 class Nodes:
     """The nodes of a cell while it is computed: sums that grow edge by edge, with partial channels in two parts."""
 
-    def __init__(self, inputs: list[jax.Array], computed: int, zero: jax.Array, partial: int):
+    def __init__(self, inputs: list[jax.Array], computed: int, zero: jax.Array, partial: int = 1):
         self.whole: list = [*inputs] + [None] * computed
         self.mixed, self.bypass = dict[int, jax.Array](), dict[int, jax.Array]()
         self.zero, self.partial = zero, partial
@@ -54,9 +54,3 @@ def shuffle(x: jax.Array, groups: int) -> jax.Array:
 def zero_node(inputs: list[jax.Array], stride: int) -> jax.Array:
     """The value of a node that nothing reaches; operations on it are computed, for a norm makes something of it."""
     return jnp.zeros_like(inputs[-1][:, ::stride, ::stride])
-
-
-def cell_output(concat: tuple[int, ...] | None, nodes: list, zero: jax.Array) -> jax.Array:
-    """Concatenated nodes, or the last one."""
-    reached = [nodes[n] for n in (concat if concat is not None else (len(nodes) - 1,))]
-    return jnp.concatenate([zero if n is None else n for n in reached], -1)

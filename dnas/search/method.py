@@ -11,7 +11,6 @@ import optax
 
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.search import discretise, hypergrad, relax
-from dnas.spaces.topology import Paths as Paths
 from dnas.spaces.topology import Space
 from dnas.types import (
     Alphas,

@@ -401,10 +401,6 @@ class _Job:
         stage = self.stage
         one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
 
-        def evaluate(mix: Mix, train: bool = False) -> tuple[float, float]:
-            accuracy, loss = stage.evaluate_one((one.weights, one.stats, mix), stage.valid_batches, train=train)
-            return float(accuracy), float(loss)
-
         view = View(
             space=stage.space,
             phase=self.index,
@@ -417,7 +413,7 @@ class _Job:
             mask=devices.fetch(one.mask),
             knobs={name: float(value) for name, value in one.knobs.items()},
             notes=self.notes[i],
-            evaluate=evaluate,
+            evaluate=self._evaluator(state, i),
             hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
         )
         return self.method.after_epoch(view)
@@ -460,29 +456,36 @@ class _Job:
 
         def genotype(i: int) -> Genotype:
             mix = {kind: m[i] for kind, m in mixes.items()}
-            return self.method.discretise(stage.space, mix, self._evaluator(state, i))
+            return self.method.discretise(stage.space, mix, self._accuracy(state, i))
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, [float(loss) for loss in losses]
 
-    def _evaluator(self, state: SearchState, i: int) -> Callable[..., float]:
-        """The accuracy of a mix with the weights of one seed, see `types.Selector`."""
+    def _evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
+        """(mix, train=False, batches=None) -> accuracy and loss with the weights of one seed, on the validation part or
+        its first `batches` batches; train: normalised by the batch."""
         stage = self.stage
         one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
 
-        def accuracy(mix: Mix, train: bool = False, batches: int | None = None) -> float:
+        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
             rows, moments = stage.valid_batches
             rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
-            return float(stage.evaluate_one((*one(), mix), (rows, moments), train=train)[0])
+            accuracy, loss = stage.evaluate_one((*one(), mix), (rows, moments), train=train)
+            return float(accuracy), float(loss)
 
-        return accuracy
+        return evaluate
+
+    def _accuracy(self, state: SearchState, i: int) -> Callable[..., float]:
+        """The same, without the loss: what a discretiser and a selector take."""
+        evaluate = self._evaluator(state, i)
+        return lambda *args, **options: evaluate(*args, **options)[0]
 
     def _select(self, state: SearchState) -> None:
         """Set the genotypes that the method chooses by trying several."""
         assert self.method.select is not None
         mixes = devices.fetch(self.stage.mixes(state))
         for i in range(self.config.seeds):
-            seed, evaluate = self.config.seed + i, self._evaluator(state, i)
+            seed, evaluate = self.config.seed + i, self._accuracy(state, i)
             mix = {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
                 self.genotypes[i] = self.method.select(self.stage.space, mix, count(evaluate), seed)
