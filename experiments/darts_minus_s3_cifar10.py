@@ -1,7 +1,6 @@
-"""DARTS- on CIFAR-10 in the space S3, where DARTS collapses to skip connections.
+"""DARTS- on CIFAR-10 in the space S3: nothing, skip connection or separable convolution.
 
     dnas search experiments/darts_minus_s3_cifar10.py --out runs/darts_minus_s3_cifar10
-    dnas search experiments/darts_minus_s3_cifar10.py --space robust:name=s1 --out runs/darts_minus_s1_cifar10
     dnas retrain runs/darts_minus_s3_cifar10
 
 Hardware: one GPU. Expected: a cell without a majority of skip connections; the errors on S1 to S4 stand in the paper

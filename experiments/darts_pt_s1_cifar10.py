@@ -1,0 +1,16 @@
+"""DARTS-PT on CIFAR-10 in the space S1: two pre-selected operations on each edge.
+
+    dnas search experiments/darts_pt_s1_cifar10.py --out runs/darts_pt_s1_cifar10
+    dnas search experiments/darts_pt_s1_cifar10.py --method darts_pt:blank=true --out runs/darts_pt_blank_s1_cifar10
+    dnas retrain runs/darts_pt_s1_cifar10
+
+Hardware: one GPU. Expected: the errors on S1 to S4 stand in the paper (Wang et al., ICLR 2021, arXiv:2108.04392) and
+are not repeated here unchecked. Not yet run by this project.
+Search as in ruocwang/darts-pt: the settings of DARTS, first order, 50 epochs, then an operation is decided every five.
+"""
+
+from dnas.config import Config
+
+
+def config() -> Config:
+    return Config(space="robust:name=s1", method="darts_pt", data="cifar10", seed=2)

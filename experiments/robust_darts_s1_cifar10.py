@@ -1,0 +1,18 @@
+"""RobustDARTS on CIFAR-10 in the space S1: two pre-selected operations on each edge.
+
+    dnas search experiments/robust_darts_s1_cifar10.py --out runs/robust_darts_s1_cifar10
+    dnas search experiments/robust_darts_s1_cifar10.py --method robust_darts:adaptive=true --out runs/s1_ada
+    dnas retrain runs/robust_darts_s1_cifar10
+
+Hardware: one GPU. Expected test error: early stopping 3.01 %, adaptive 3.10 %, DARTS 3.84 % (Zela et al., ICLR 2020,
+arXiv:1909.09656; not checked against the paper's tables). Not yet run by this project.
+Search as in the scripts of automl/RobustDARTS: the settings of DARTS, second order (here the exact derivative),
+eigenvalues every second epoch, tenfold weight decay up to 0.03. They ask for cutout, which their code turns off where
+there is no drop-path, as here.
+"""
+
+from dnas.config import Config
+
+
+def config() -> Config:
+    return Config(space="robust:name=s1", method="robust_darts", data="cifar10", seed=2)

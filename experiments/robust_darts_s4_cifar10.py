@@ -1,0 +1,18 @@
+"""RobustDARTS on CIFAR-10 in the space S4: noise or separable convolution.
+
+    dnas search experiments/robust_darts_s4_cifar10.py --out runs/robust_darts_s4_cifar10
+    dnas search experiments/robust_darts_s4_cifar10.py --method robust_darts:adaptive=true --out runs/s4_ada
+    dnas retrain runs/robust_darts_s4_cifar10
+
+Hardware: one GPU. Expected test error: early stopping 3.71 %, adaptive 4.84 %, DARTS 7.20 % (Zela et al., ICLR 2020,
+arXiv:1909.09656; not checked against the paper's tables). Not yet run by this project.
+Search as in the scripts of automl/RobustDARTS: the settings of DARTS, second order (here the exact derivative),
+eigenvalues every second epoch, tenfold weight decay up to 0.03. They ask for cutout, which their code turns off where
+there is no drop-path, as here.
+"""
+
+from dnas.config import Config
+
+
+def config() -> Config:
+    return Config(space="robust:name=s4", method="robust_darts", data="cifar10", seed=2)
