@@ -19,7 +19,11 @@ from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.method import Method, clip
 from dnas.spaces.topology import Space
-from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree
+from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
+
+WEIGHTS, OUTER, INNER = range(
+    3
+)  # what a turn of a step takes a gradient for: weights, alphas, the step unrolled for them
 
 
 class Levels(NamedTuple):
@@ -182,16 +186,21 @@ def make_search(
         more = (state.knobs["decay_factor"] - 1) * config.weights.decay
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
-    def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
-        inner_key, outer_key = jax.random.split(key)
-        inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
+    def inner_update(state: SearchState) -> Update:
+        """From a gradient to the weights after one step, see `hypergrad`."""
 
         def update(gradient):
             updates, _ = weight_tx(state.step).update(decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
+        return update
+
+    def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
+        inner_key, outer_key = jax.random.split(key)
+        inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
+
         assert method.hypergrad is not None
-        estimate = method.hypergrad(inner, outer, state.weights, state.alphas, update)
+        estimate = method.hypergrad(inner, outer, state.weights, state.alphas, inner_update(state))
         stats = state.stats
         for moments in estimate.moments:
             stats = absorb(stats, moments)
@@ -213,49 +222,65 @@ def make_search(
         state = state._replace(stats=absorb(state.stats, seen.moments))
         return with_weights(with_alphas(state, to_alphas), to_weights), (loss, correct(seen.logits, batch.y))
 
-    def step_both(state: SearchState, levels: Levels, keys: jax.Array):
-        """Both levels of a first-order step as a loop over one gradient program, which halves what is compiled.
+    def step_in_turns(state: SearchState, levels: Levels, keys: jax.Array):
+        """The levels of a first-order or unrolled step as a loop over one gradient program; each turn has its batch and
+        its end. Every further copy would be compiled anew, and what copies have in common XLA would keep from one to
+        the next, at several times the memory.
 
-        While the alphas warm up the loop has one turn.
+        While the alphas warm up only the weights have their turn.
         """
-        order = (levels.valid, levels.train) if alphas_first else (levels.train, levels.valid)
-        batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), *order)
-        is_alpha = jnp.array([alphas_first, not alphas_first])
+        turns = [(OUTER, levels.valid, keys[0])]
+        if unrolled:
+            inner_key, outer_key = jax.random.split(keys[0])
+            turns = [(INNER, levels.train, inner_key), (OUTER, levels.valid, outer_key)]
+        skipped: jax.Array | int = jnp.where(warming(state), len(turns), 0) if config.alphas.warmup_epochs else 0
+        begin, end = (skipped, len(turns) + 1) if alphas_first else (0, len(turns) + 1 - skipped)
+        turns.insert(len(turns) if alphas_first else 0, (WEIGHTS, levels.train, keys[1]))
+        rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *turns)
 
-        def level(state, row):
-            batch, key, of_alphas = row
-            now = clock(state)
+        def turn(i, carry):
+            state, inner_gradient, metrics = carry
+            whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
+            now, update = clock(state), inner_update(state)
+            point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
             (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(
                 objective(state, batch, key, False), (0, 1), has_aux=True
-            )(state.weights, state.alphas)
-            if method.penalty is not None:
-                added = lambda a: method.penalty(a, relax.masked(method.relax(a, key, now), state.mask), now)  # noqa: E731
-                extra, to_extra = jax.value_and_grad(added)(state.alphas)
-                loss = loss + jnp.where(of_alphas, extra, 0)
-                to_alphas = jax.tree.map(jnp.add, to_alphas, to_extra)
-            state = state._replace(stats=absorb(state.stats, seen.moments))
+            )(point, state.alphas)
+            absorbed = state._replace(stats=absorb(state.stats, seen.moments))
             if method.gate is not None:
-                memory, to_weights = method.gate.apply(state.memory, to_weights, of_alphas, now)
-                state = state._replace(memory=memory)
-            stepped = choose(of_alphas, with_alphas(state, to_alphas), with_weights(state, to_weights))
-            return stepped, (loss, correct(seen.logits, batch.y))
+                memory, to_weights = method.gate.apply(state.memory, to_weights, whose == OUTER, now)
+                absorbed = absorbed._replace(memory=memory)
 
-        a, w = (0, 1) if alphas_first else (1, 0)
-        if not config.alphas.warmup_epochs:
-            state, seen = jax.lax.scan(level, state, (batches, keys, is_alpha))
-        else:
-            rows, seen = (batches, keys, is_alpha), (jnp.zeros(2, stats_dtype(state.stats)), jnp.zeros(2, jnp.int32))
+            def end_of_weights():
+                return with_weights(absorbed, to_weights), inner_gradient, loss
 
-            def turn(i, carry):
-                state, seen = carry
-                state, one = level(state, jax.tree.map(lambda leaf: leaf[i], rows))
-                return state, jax.tree.map(lambda s, o: s.at[i].set(o.astype(s.dtype)), seen, one)
+            def end_of_outer():
+                total, gradient = loss, to_alphas
+                if method.penalty is not None:
+                    added = lambda a: method.penalty(a, relax.masked(method.relax(a, key, now), state.mask), now)  # noqa: E731
+                    extra, to_extra = jax.value_and_grad(added)(state.alphas)
+                    total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
+                if not unrolled:
+                    return with_alphas(absorbed, gradient), inner_gradient, total
+                inner = objective(state, levels.train, inner_key, False)
+                implicit = hypergrad.through_one_step(
+                    inner, state.weights, state.alphas, update, inner_gradient, to_weights
+                )
+                return with_alphas(state, jax.tree.map(jnp.add, gradient, implicit)), inner_gradient, total
 
-            lonely = warming(state).astype(jnp.int32)
-            begin, end = (lonely, 2) if alphas_first else (0, 2 - lonely)
-            state, seen = jax.lax.fori_loop(begin, end, turn, (state, seen))
-        losses, hits = seen
-        return state, (losses[a], hits[a]), (losses[w], hits[w])
+            def end_of_inner():
+                return absorbed, to_weights, loss
+
+            ends = (end_of_weights, end_of_outer) + (end_of_inner,) * unrolled
+            state, inner_gradient, loss = jax.lax.switch(whose, ends)
+            one = loss, correct(seen.logits, batch.y)
+            metrics = jax.tree.map(lambda s, o: s.at[whose].set(o.astype(s.dtype)), metrics, one)
+            return state, inner_gradient, metrics
+
+        metrics = jnp.zeros(3, stats_dtype(state.stats)), jnp.zeros(3, jnp.int32)
+        nothing = jax.tree.map(jnp.zeros_like, state.weights) if unrolled else ()
+        state, _, (losses, hits) = jax.lax.fori_loop(begin, end, turn, (state, nothing, metrics))
+        return state, (losses[OUTER], hits[OUTER]), (losses[WEIGHTS], hits[WEIGHTS])
 
     def warming(state: SearchState) -> jax.Array:
         return clock(state).epoch < config.alphas.warmup_epochs
@@ -291,8 +316,9 @@ def make_search(
             state, valid = alpha_level(state)
         return state, valid or train, train
 
+    unrolled = method.hypergrad is hypergrad.unrolled
     shared_program = (
-        method.hypergrad is hypergrad.first_order
+        (unrolled or method.hypergrad is hypergrad.first_order)
         and method.perturb is None
         and method.weight_relax is None
         and config.inner_steps == 1
@@ -304,7 +330,7 @@ def make_search(
             state, train = step_jointly(state, levels.train, keys[1])
             valid = train
         elif shared_program and levels.train.x.shape == levels.valid.x.shape:
-            state, valid, train = step_both(state, levels, keys if alphas_first else keys[::-1])
+            state, valid, train = step_in_turns(state, levels, keys)
         else:
             state, valid, train = apart(state, levels, keys)
         (loss, hits), (valid_loss, valid_hits) = train, valid

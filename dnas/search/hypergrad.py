@@ -29,11 +29,23 @@ def first_order(inner: Objective, outer: Objective, weights: Weights, alphas: Al
 
 
 def unrolled(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
-    """The exact derivative through one inner step; the mixed term is a forward-over-reverse product (equation 7)."""
-    stepped, pull_back, moments = _inner_step(inner, weights, alphas, update)
-    (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(stepped, alphas)
-    _, implicit = _second_derivatives(inner, weights, alphas, pull_back(to_weights))
-    return Estimate(_add(direct, implicit), loss, (moments,), seen.logits)
+    """The exact derivative through one inner step (equation 7)."""
+    gradient, seen_inner = jax.grad(inner, has_aux=True)(weights, alphas)
+    (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(update(gradient), alphas)
+    implicit = through_one_step(inner, weights, alphas, update, gradient, to_weights)
+    return Estimate(_add(direct, implicit), loss, (seen_inner.moments,), seen.logits)
+
+
+def through_one_step(
+    inner: Objective, weights: Weights, alphas: Alphas, update: Update, gradient: Weights, to_weights: Weights
+) -> Alphas:
+    """The implicit term of equation 7, a forward-over-reverse product.
+
+    gradient: of the inner loss at the weights; to_weights: dF/dw at the weights after the step.
+    """
+    _, transposed = jax.vjp(update, gradient)
+    _, implicit = _second_derivatives(inner, weights, alphas, *transposed(to_weights))
+    return implicit
 
 
 def finite_difference(radius: float = 0.01) -> Hypergradient:

@@ -58,17 +58,19 @@ def assert_close(a, b, tolerance=1e-10):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=1e-14), a, b)
 
 
-def separate_programs(inner, outer, weights, alphas, update):
-    """First order, but not by identity: takes the general path."""
-    return hypergrad.first_order(inner, outer, weights, alphas, update)
+def apart(estimate):
+    """The same estimator, but not by identity: takes the general path."""
+    return lambda *args: estimate(*args)
 
 
+@pytest.mark.parametrize("warmup_epochs", [0, 1])
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
-def test_one_gradient_program_is_two(order):
-    config = replace(CONFIG, order=order)
-    shared, rows = trained(Method(), config)
-    apart, expected = trained(Method(hypergrad=separate_programs), config)
-    assert_close(shared._replace(key=0), apart._replace(key=0))
+@pytest.mark.parametrize("estimate", [hypergrad.first_order, hypergrad.unrolled])
+def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
+    config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=warmup_epochs))
+    shared, rows = trained(Method(hypergrad=estimate), config)
+    separate, expected = trained(Method(hypergrad=apart(estimate)), config)
+    assert_close(shared._replace(key=0), separate._replace(key=0))
     assert_close(rows, expected)
 
 
@@ -108,8 +110,9 @@ def test_alphas_stand_still_in_the_warm_up():
 
 
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
-@pytest.mark.parametrize("method", [FIRST_ORDER, Method(hypergrad=separate_programs)], ids=["shared", "apart"])
-def test_the_warm_up_computes_no_level_of_the_alphas(method, order):
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "apart"])
+@pytest.mark.parametrize(("estimate", "turns"), [(hypergrad.first_order, 2), (hypergrad.unrolled, 4)])
+def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, order):
     """Validation images that would poison whatever reads them, and a count of forward passes."""
     forwards = []
 
@@ -118,7 +121,8 @@ def test_the_warm_up_computes_no_level_of_the_alphas(method, order):
         return relax.softmax(alphas, key, clock)
 
     config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=1))
-    search = make_search(NETWORK, SPACE, replace(method, relax=counted), config, 1)  # an epoch is one step
+    method = Method(relax=counted, hypergrad=estimate if shared else apart(estimate))
+    search = make_search(NETWORK, SPACE, method, config, 1)  # an epoch is one step
     start, (levels,) = search.init(jax.random.key(0)), batches(1)
     poisoned = levels._replace(valid=levels.valid._replace(x=jnp.full_like(levels.valid.x, jnp.nan)))
     step = jax.jit(search.step)
@@ -130,7 +134,7 @@ def test_the_warm_up_computes_no_level_of_the_alphas(method, order):
     assert metrics.valid_loss == metrics.valid_correct == 0
     state, metrics = step(state, levels)
     jax.effects_barrier()
-    assert len(forwards) == 3 and metrics.valid_loss > 0
+    assert len(forwards) == 1 + turns and metrics.valid_loss > 0
     assert np.abs(state.alphas["cell"] - start.alphas["cell"]).min() > 1e-3
 
 
