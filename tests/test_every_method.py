@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import find
-from dnas.config import AlphaConfig, SearchConfig
-from dnas.nets.functional import functionalize
+from dnas import find, records
+from dnas.config import AlphaConfig, Config, SearchConfig
+from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import Levels, make_search
 from dnas.search.method import Method
@@ -64,11 +64,11 @@ def prepared(choice):
 
 
 @cache
-def searched(choice, jit=True, steps=STEPS):
+def searched(choice):
     search, _ = prepared(choice)
     state = jax.jit(search.init)(jax.random.key(0))
-    step, seen = jax.jit(search.step) if jit else search.step, []
-    for number in range(steps):
+    step, seen = jax.jit(search.step), []
+    for number in range(STEPS):
         state, metrics = step(state, levels(number))
         seen.append(metrics)
     return search, state, seen
@@ -132,13 +132,61 @@ def test_seeds_in_one_program_are_single_searches(choice):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("choice", ["darts"])
+def formula(choice):
+    """A search whose network is a formula with a supernet's arguments: without jit a step takes a moment."""
+    method = find.resolve("method", choice)
+    shapes = method.phases(SPACE, CONFIG)[0].supernet(method.supernet(SPACE)).mix_shapes
+    ((kind, (edges, operations)),) = shapes.items()
+
+    def init(key):
+        kernels = jax.random.normal(key, (operations, 1, edges, 3, 3))
+        weights = {kind: {"candidates": {str(o): {"kernel": kernels[o]} for o in range(operations)}}}
+        return weights, {"mean": jnp.zeros(3)}
+
+    def apply(weights, stats, x, mix, *, train, **_):
+        pooled = x.mean((1, 2))
+        moments = {"mean": pooled.mean(0)}
+        pooled -= (moments if train else stats)["mean"]
+        kernels = jnp.stack([weights[kind]["candidates"][str(o)]["kernel"][0] for o in range(operations)])
+        return jnp.einsum("eo,oebd->bd", mix[kind], jnp.tanh(jnp.einsum("bc,oecd->oebd", pooled, kernels))), moments
+
+    return make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS)
+
+
+def formula_searched(step, state, begin=0):
+    for number in range(begin, STEPS):
+        state, metrics = step(state, levels(number))
+    return state._replace(key=jax.random.key_data(state.key)), metrics
+
+
+@pytest.mark.parametrize("choice", METHODS)
 def test_jit_changes_nothing(choice):
-    _, jitted, _ = searched(choice, steps=1)
-    _, plain, _ = searched(choice, jit=False, steps=1)
-    plain, jitted = (jax.tree.leaves(s._replace(key=jnp.zeros(()))) for s in (plain, jitted))
-    for a, b in zip(plain, jitted, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    """In the parts of a method; tests/search/test_bilevel.py has a step with its network."""
+    with jax.enable_x64(True):
+        search = formula(choice)
+        start = search.init(jax.random.key(0))
+        jitted = formula_searched(jax.jit(search.step), start)
+        with jax.disable_jit():
+            plain = formula_searched(search.step, start)
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(jitted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), plain[0].weights, start.weights)
+    assert int(plain[0].step) == STEPS and max(jax.tree.leaves(moved)) > 1e-3
+
+
+@pytest.mark.parametrize("choice", METHODS)
+def test_a_restored_search_goes_on_as_if_it_had_not_ended(choice, tmp_path):
+    search = formula(choice)
+    step, start = jax.jit(search.step), jax.jit(search.init)(jax.random.key(0))
+    state, _ = step(start, levels(0))
+    with records.create(tmp_path / "run", Config()) as run:
+        run.checkpoint(1, state, {})
+    with records.resume(tmp_path / "run") as run:
+        restored, _ = run.restore(jax.eval_shape(search.init, jax.random.key(0)))
+    uninterrupted, resumed = formula_searched(step, state, 1), formula_searched(step, restored, 1)
+    assert jax.tree.structure(uninterrupted) == jax.tree.structure(resumed)
+    for a, b in zip(jax.tree.leaves(uninterrupted), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name]().select and not METHODS[name]().masks])

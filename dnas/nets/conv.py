@@ -199,7 +199,7 @@ def _face(name: str, by_xla: Callable[..., Any], shape: Callable[..., tuple[int,
             return by_xla(a[0], b[0], settings)[None]
         return jax.lax.map(lambda pair: by_xla(*pair, settings), (a, b))  # vmap would make a grouped convolution
 
-    face.def_impl(jax.jit(face.bind, static_argnames="settings"))
+    native.eagerly(face)
     face.def_abstract_eval(result)
     mlir.register_lowering(face, mlir.lower_fun(anywhere, multiple_results=False))
     mlir.register_lowering(face, mlir.lower_fun(on_cpu, multiple_results=False), platform="cpu")

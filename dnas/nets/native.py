@@ -86,14 +86,20 @@ def kernel(
             results = jax.lax.map(lambda row: primitive.bind(*row, **settings), rows)
         return results, [0] * len(results)
 
-    @primitive.def_impl
-    def compiled(*operands, **settings):
-        return jax.jit(partial(primitive.bind, **settings))(*operands)
-
+    eagerly(primitive)
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(by_xla or compute, multiple_results=True), platform="cpu")
     batching.primitive_batchers[primitive] = over_first_axis
     return primitive
+
+
+def eagerly(primitive: Primitive) -> None:
+    """Outside of jit the primitive is a program of its own, also where jit is switched off."""
+
+    @primitive.def_impl
+    def compiled(*operands, **settings):
+        with jax.disable_jit(False):
+            return jax.jit(partial(primitive.bind, **settings))(*operands)
 
 
 @contextmanager

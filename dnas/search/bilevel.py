@@ -21,9 +21,8 @@ from dnas.search.method import Method, clip
 from dnas.spaces.topology import Space
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
-WEIGHTS, OUTER, INNER = range(
-    3
-)  # what a turn of a step takes a gradient for: weights, alphas, the step unrolled for them
+SHORT = 1000  # steps of a first-order search: up to here one program less to compile is worth more than a faster step
+WEIGHTS, OUTER, INNER = range(3)  # whose gradient a turn takes: of the weights, of the alphas, of the unrolled step
 
 
 class Levels(NamedTuple):
@@ -113,6 +112,7 @@ def make_search(
         method = method.adapt(method, space, config)
     check(method, config)
     network = replicated(network, method.replicas)
+    apply = jax.jit(network.apply, static_argnames="train")  # traced once for all gradients of a step
     rate, start = phase_rate(config, steps, span), span.start
     clip_tx, alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
@@ -164,7 +164,7 @@ def make_search(
 
         def value(weights, mix, train):
             random = {"noise": noise} if train and is_random else {}
-            logits, moments = network.apply(weights, state.stats, batch.x, mix, train=train, **random)
+            logits, moments = apply(weights, state.stats, batch.x, mix, train=train, **random)
             accuracy = correct(logits, batch.y) / len(batch.y)
             return cross_entropy(logits, batch.y), Evaluated(moments, logits, mix, accuracy)
 
@@ -223,9 +223,10 @@ def make_search(
         return with_weights(with_alphas(state, to_alphas), to_weights), (loss, correct(seen.logits, batch.y))
 
     def step_in_turns(state: SearchState, levels: Levels, keys: jax.Array):
-        """The levels of a first-order or unrolled step as a loop over one gradient program; each turn has its batch and
-        its end. Every further copy would be compiled anew, and what copies have in common XLA would keep from one to
-        the next, at several times the memory.
+        """The levels of a step as a loop over one gradient program; each turn has its batch and its end.
+
+        Every further copy would be compiled anew, and what those of an unrolled step have in common XLA would keep from
+        one to the next, at several times the memory. The price: each turn takes both gradients, of weights and alphas.
 
         While the alphas warm up only the weights have their turn.
         """
@@ -317,19 +318,15 @@ def make_search(
         return state, valid or train, train
 
     unrolled = method.hypergrad is hypergrad.unrolled
-    shared_program = (
-        (unrolled or method.hypergrad is hypergrad.first_order)
-        and method.perturb is None
-        and method.weight_relax is None
-        and config.inner_steps == 1
-    )
+    short = method.hypergrad is hypergrad.first_order and (config.epochs * steps <= SHORT or method.gate is not None)
+    in_turns = (unrolled or short) and config.inner_steps == 1 and not (method.perturb or method.weight_relax)
 
     def step(state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), 2)  # of the alphas, of the weights
         if config.levels == "single":
             state, train = step_jointly(state, levels.train, keys[1])
             valid = train
-        elif shared_program and levels.train.x.shape == levels.valid.x.shape:
+        elif in_turns and levels.train.x.shape == levels.valid.x.shape:
             state, valid, train = step_in_turns(state, levels, keys)
         else:
             state, valid, train = apart(state, levels, keys)

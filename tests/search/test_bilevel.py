@@ -16,7 +16,7 @@ from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad, relax
-from dnas.search.bilevel import Levels, Span, cross_entropy, learning_rate, make_search, weight_optimiser
+from dnas.search.bilevel import SHORT, Levels, Span, cross_entropy, learning_rate, make_search, weight_optimiser
 from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
 from dnas.spaces.topology import Body
@@ -72,6 +72,20 @@ def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
     separate, expected = trained(Method(hypergrad=apart(estimate)), config)
     assert_close(shared._replace(key=0), separate._replace(key=0))
     assert_close(rows, expected)
+
+
+def test_a_long_search_has_a_program_for_each_level():
+    """Of the same numbers; only then the alphas' gradient comes without that of the weights."""
+    config = replace(CONFIG, weights=replace(CONFIG.weights, learning_rate_end=CONFIG.weights.learning_rate))
+    results = [trained(Method(), replace(config, epochs=epochs)) for epochs in (1, SHORT)]
+    assert_close(*[(state._replace(key=0), rows) for state, rows in results])
+
+    def loops(epochs):
+        search = make_search(NETWORK, SPACE, Method(), replace(config, epochs=epochs), 2)
+        (levels,) = batches(1)
+        return str(jax.make_jaxpr(search.step)(search.init(jax.random.key(0)), levels)).count("length=2")
+
+    assert loops(1) > loops(SHORT)
 
 
 def test_the_order_of_the_levels_matters():
@@ -183,7 +197,9 @@ def test_four_seeds_are_four_runs():
 def test_jit_is_no_jit():
     search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
     state, levels = search.init(jax.random.key(0)), batches(1)[0]
-    plain, jitted = search.step(state, levels), jax.jit(search.step)(state, levels)
+    with jax.disable_jit():
+        plain = search.step(state, levels)
+    jitted = jax.jit(search.step)(state, levels)
     assert_close(plain[0]._replace(key=0), jitted[0]._replace(key=0))
     assert_close(plain[1], jitted[1])
 
