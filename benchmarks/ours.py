@@ -109,9 +109,9 @@ def search(options: Namespace):
 
 
 def training(options: Namespace):
-    """(init, step) of training DARTS_V2 with auxiliary head and drop-path."""
+    """(init, step) of training DARTS_V2 with auxiliary head and drop-path, as in a run of many steps."""
     plan = RetrainConfig(epochs=2)
-    body = Body(options.cells, options.channels, 10, auxiliary=True)
+    body = Body(options.cells, options.channels, 10, auxiliary=True, remat=options.remat, unroll=True)
     network = functionalize(lambda rngs: Network(entry("DARTS_V2").genotype, darts.space(), body, rngs=rngs))
     built = make_training(network, (options.cells, 8), plan, steps=1000)
 

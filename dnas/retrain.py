@@ -24,7 +24,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network, drop_path_factors
-from dnas.search.bilevel import correct, learning_rate, weight_optimiser
+from dnas.search.bilevel import SHORT, correct, learning_rate, weight_optimiser
 from dnas.search.method import clip
 from dnas.search.run import EVALUATION_BATCH, facts
 from dnas.spaces import diagram
@@ -133,7 +133,8 @@ class _Job:
         auxiliary = plan.auxiliary > 0 and space.has_auxiliary
         classes = len(splits.classes)
         channels = splits.train_x.shape[-1]
-        body = Body(plan.cells, plan.channels, classes, channels, plan.stem, auxiliary, remat=plan.remat)
+        unroll = plan.epochs * self.steps > SHORT
+        body = Body(plan.cells, plan.channels, classes, channels, plan.stem, auxiliary, remat=plan.remat, unroll=unroll)
         edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         self.network = programs.deferred(lambda rngs: Network(genotype, space, body, rngs=rngs))
         self.training = make_training(self.network, edges, plan, self.steps)

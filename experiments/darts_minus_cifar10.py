@@ -4,8 +4,8 @@
     dnas retrain runs/darts_minus_cifar10
 
 Hardware: one GPU. Published cost: 0.4 GPU-days. Expected test error: 2.59 +- 0.08 % with 3.5 M parameters (Chu et al.,
-ICLR 2021, arXiv:2009.01027, table 2, as quoted from other papers and not checked against it). Not yet run by this
-project. Search as in Meituan-AutoML/DARTS-: the settings of DARTS, first order, the coefficient falls linearly.
+ICLR 2021, arXiv:2009.01027, as quoted by later papers). Not yet run by this project.
+Search as in Meituan-AutoML/DARTS-: the settings of DARTS, first order, the coefficient falls linearly.
 """
 
 from dnas.config import Config

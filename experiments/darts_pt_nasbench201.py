@@ -4,7 +4,7 @@
     dnas retrain runs/darts_pt_nasbench201
 
 Hardware: one GPU. Expected test accuracy of the found cell: 88.11 % on CIFAR-10 (Wang et al., ICLR 2021,
-arXiv:2108.04392, not checked against the paper; 88.2 % in a run of its authors, issue 6 of ruocwang/darts-pt), where
+arXiv:2108.04392, table 4; 88.2 % in a run of its authors, issue 6 of ruocwang/darts-pt), where
 DARTS has 54.30 %. Not yet run by this project.
 Search as in their scripts: 100 epochs of DARTS, then 26 epochs of tuning with 6 decisions; training as in the
 benchmark's paper.

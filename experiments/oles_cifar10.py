@@ -4,7 +4,8 @@
     dnas retrain runs/oles_cifar10
 
 Hardware: one GPU. Published cost: 0.4 GPU-days.
-Expected test error: 2.30 % (Jiang et al., NeurIPS 2023, abstract). Not yet run by this project.
+Expected test error: 2.30 %, mean 2.41 +- 0.11 % (Jiang et al., NeurIPS 2023, as quoted by others; not checked
+against the paper). Not yet run by this project.
 The settings of first-order DARTS.
 """
 

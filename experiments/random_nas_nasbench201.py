@@ -3,9 +3,9 @@
     dnas search experiments/random_nas_nasbench201.py --out runs/random_nas_nasbench201
     dnas retrain runs/random_nas_nasbench201
 
-Hardware: one GPU. Expected test accuracy of the found cell: 87.66 % on CIFAR-10 ("RSPS", Dong and Yang, ICLR 2020,
-arXiv:2001.00326, table 5; quoted from memory), where the best cell of the space has 94.37 %. Not yet run by this
-project.
+Hardware: one GPU. Expected test accuracy of the found cell: 87.66 +- 1.69 % on CIFAR-10 ("RSPS", Dong and Yang, ICLR
+2020, arXiv:2001.00326, as quoted by later papers; some quote 84.07 +- 3.61 %), where the best cell of the space has
+94.37 %. Not yet run by this project.
 Search as in D-X-Y/AutoDL-Projects: 250 epochs, Nesterov momentum, weight decay 5e-4, then the best of 100
 architectures on the validation part.
 """

@@ -5,8 +5,8 @@
     dnas retrain runs/sdarts_cifar10
 
 Hardware: one GPU. Published cost: 1.3 GPU-days. Expected test error: 2.61 +- 0.02 % with 3.3 M parameters (Chen and
-Hsieh, ICML 2020, arXiv:2002.05283, as quoted from other papers and not checked against it). Not yet run by this
-project. Search as in xiangning-chen/SmoothDARTS: the settings of DARTS, first order, seven operations without `none`,
+Hsieh, ICML 2020, arXiv:2002.05283, as quoted by later papers). Not yet run by this project.
+Search as in xiangning-chen/SmoothDARTS: the settings of DARTS, first order, seven operations without `none`,
 the radius grows from 0.03 to 0.3.
 """
 

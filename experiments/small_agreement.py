@@ -1,4 +1,4 @@
-"""Our method against DARTS on 4,000 images of JPEG CIFAR-10 in the NAS-Bench-201 space, 8 seeds each.
+"""Our method against DARTS on 2,000 images of JPEG CIFAR-10 in the NAS-Bench-201 space, 8 seeds each.
 
     dnas compare experiments/small_agreement.py --out runs/small_agreement
 
@@ -14,10 +14,10 @@ from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, Searc
 AUGMENT = AugmentConfig(pad=1, flip=True)
 BASE = Config(
     space="nasbench201",
-    data="cifar10_jpeg:limit=4000,size=16",
+    data="cifar10_jpeg:limit=2000,size=16",
     seeds=8,
     checkpoint_epochs=4,
-    search=SearchConfig(epochs=12, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=AUGMENT),
+    search=SearchConfig(epochs=8, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=AUGMENT),
     retrain=RetrainConfig(epochs=8, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=AUGMENT),
 )
 
@@ -25,7 +25,7 @@ BASE = Config(
 def configs() -> dict[str, Config]:
     return {
         "darts": BASE,
-        "darts-4x": replace(BASE, search=replace(BASE.search, epochs=48)),
+        "darts-4x": replace(BASE, search=replace(BASE.search, epochs=32)),
         "agreement": replace(BASE, method="agreement"),
         "agreement-mean": replace(BASE, method="agreement:rule=mean"),
     }

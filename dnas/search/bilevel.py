@@ -21,7 +21,7 @@ from dnas.search.method import Method, clip
 from dnas.spaces.topology import Space
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
-SHORT = 1000  # steps of a first-order search: up to here one program less to compile is worth more than a faster step
+SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
 WEIGHTS, OUTER, INNER = range(3)  # whose gradient a turn takes: of the weights, of the alphas, of the unrolled step
 
 

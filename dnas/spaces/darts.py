@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from dnas.errors import UserError, unknown
@@ -72,9 +73,11 @@ class Stage(nnx.Module):
     """
 
     def __init__(
-        self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, remat: bool, rngs
+        self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, body: Body, rngs
     ):
-        self.count, self.affine, self.remat = count, affine, remat
+        self.count, self.affine, self.remat = count, affine, body.remat
+        # two cells per turn: half of what the backward pass needs is then not copied into and out of stacks
+        self.unroll = 1 if body.remat else count if body.unroll else 2
         self.entry = nnx.List(entry)  # first cell: projections of s0 and s1; second cell: of s0
         self.core: Any = stack(core, count, rngs)
         self.width = self.core.width * channels
@@ -132,9 +135,9 @@ class Stage(nnx.Module):
             return (s1, out), moments
 
         nothing = jnp.zeros((*first0.shape[:-1], self.width), first0.dtype)
-        rows = jnp.arange(self.count), tuple(xs), argument
-        # two cells per turn: half of what the backward pass needs is then not copied into and out of stacks
-        carry, moments = jax.lax.scan(body, (nothing, nothing), rows, unroll=1 if self.remat else 2)
+        # a constant, so that of unrolled cells only what is selected is computed
+        rows = np.arange(self.count), tuple(xs), argument
+        carry, moments = jax.lax.scan(body, (nothing, nothing), rows, unroll=self.unroll)
         for module, seen, k in zip(modules, moments, lacking, strict=True):
             if module is not None:
                 nnx.update(module, jax.tree.map(lambda leaf, k=k: leaf[k:], seen))
@@ -183,7 +186,7 @@ class Backbone(nnx.Module):
                 return ReluConvNorm(c_in, channels, 1, affine=norm.affine, rngs=rngs)
 
             entry = [project(older, reduced), project(newer)] + ([project(newer)] if len(cells) > 1 else [])
-            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, body.remat, rngs)
+            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, body, rngs)
             self.stages.append(stage)
             older, newer = (newer if len(cells) == 1 else stage.width), stage.width
             reduced = kind == "reduce"

@@ -62,6 +62,7 @@ class Body:
 
     loop: Python loops instead of scan and vmap: the slow twin for tests and for counting operations.
     remat: the backward pass computes the inside of every cell again instead of keeping it: less memory, more time.
+    unroll: DARTS cells are compiled each by itself rather than once per stage: faster steps, for a longer compilation.
     """
 
     cells: int
@@ -72,6 +73,7 @@ class Body:
     auxiliary: bool = False
     loop: bool = False
     remat: bool = False
+    unroll: bool = False
 
 
 @dataclass(frozen=True)

@@ -155,11 +155,12 @@ def test_a_supernet_of_loops_is_the_same(space, cells):
     assert_close(jax.jit(evaluate[0])(weights, stats, x, mix), evaluate[1](weights, stats, x, mix))
 
 
-def test_a_derived_network_of_loops_is_the_same():
+@pytest.mark.parametrize("unroll", [False, True])
+def test_a_derived_network_of_loops_is_the_same(unroll):
     """With drop-path, whose rows belong to certain cells and edges."""
     genotype = random(SMALL_DARTS, 0)
     (fast, _), (slow, _) = (
-        prepared(Network, genotype, SMALL_DARTS, Body(9, 2, 3, loop=loop)) for loop in (False, True)
+        prepared(Network, genotype, SMALL_DARTS, Body(9, 2, 3, loop=loop, unroll=unroll)) for loop in (False, True)
     )
     weights, stats = random_weights(fast)
     x, factors = draw(3, 4, 4, 3), jnp.abs(draw(9, 4, 3))
