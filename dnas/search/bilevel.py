@@ -112,7 +112,8 @@ def make_search(
         method = method.adapt(method, space, config)
     check(method, config)
     network = replicated(network, method.replicas)
-    apply = jax.jit(network.apply, static_argnames="train")  # traced once for all gradients of a step
+    # traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that nobody reads
+    apply = jax.jit(network.apply, static_argnames="train")
     rate, start = phase_rate(config, steps, span), span.start
     clip_tx, alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
@@ -208,7 +209,7 @@ def make_search(
         return state, (estimate.loss, correct(estimate.logits, valid.y))
 
     def step_weights(state: SearchState, train: Batch, key: jax.Array):
-        (loss, seen), gradient = jax.value_and_grad(objective(state, train, key, False), has_aux=True)(
+        (loss, seen), (gradient, _) = jax.value_and_grad(objective(state, train, key, False), (0, 1), has_aux=True)(
             state.weights, state.alphas
         )
         state = with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
