@@ -583,30 +583,86 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
   });
 }
 
+// Per group `count` sums of every channel, [groups, count, C]; add(part, first, rows, group) sums over one piece.
+template <typename T, typename Add>
+std::vector<double> channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count, const Add& add) {
+  int64_t size = count * p.channels;
+  std::vector<T> parts(p.groups * p.count * size);
+  p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
+    add(parts.data() + (group * p.count + piece) * size, first, rows, group);
+  });
+  std::vector<double> sums(p.groups * size);
+  for (int64_t group = 0; group < p.groups; ++group)
+    for (int64_t piece = 0; piece < p.count; ++piece)
+      for (int64_t c = 0; c < size; ++c) sums[group * size + c] += parts[(group * p.count + piece) * size + c];
+  return sums;
+}
+
 // With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g.
 template <typename T>
 void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor, const T* g,
              T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-  std::vector<T> parts(p.groups * p.count * 2 * C), means(p.groups * 2 * C);
-  p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
-    T* part = parts.data() + (group * p.count + piece) * 2 * C;
+  auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
     sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * (at(b, i) - at(m, c)) * at(r, c)));
   });
-  for (int64_t group = 0; group < p.groups; ++group)
-    for (int64_t c = 0; c < 2 * C; ++c) {
-      double sum = 0;
-      for (int64_t piece = 0; piece < p.count; ++piece) sum += parts[(group * p.count + piece) * 2 * C + c];
-      means[group * 2 * C + c] = sum / p.pixels;
-      (c < C ? of_bias : of_scale)[group * C + c % C] = sum;
-    }
+  std::vector<T> means(sums.size());
+  for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
+    int64_t group = i / (2 * C), c = i % (2 * C);
+    means[i] = sums[i] / p.pixels;
+    (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
+  }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C, *f = factor + group * C;
     const T *of_g = means.data() + group * 2 * C, *of_product = of_g + C;
     auto value = ELEMENT((at(a, i) - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    fill_rows<T>(rows, C, out + first, value);
+  });
+}
+
+// How mean, variance and 1 / deviation change with x, given dx.
+template <typename T>
+void moments(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const T* dx, T* mean, T* variance,
+             T* of_inverse) {
+  Pieces p(shape, 4);
+  int64_t C = p.channels;
+  auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t) {
+    const T *a = dx + first, *b = y + first;
+    sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
+    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * at(b, i)));
+  });
+  for (int64_t i = 0; i < p.groups * C; ++i) {
+    int64_t group = i / C, c = i % C;
+    double product = sums[(2 * group + 1) * C + c] / p.pixels, r = inverse[i];
+    mean[i] = sums[2 * group * C + c] / p.pixels;
+    variance[i] = 2 * product / r;
+    of_inverse[i] = -r * r * product;
+  }
+}
+
+// How (g - mean(g) - y mean(g y)) * inverse changes with y, inverse and g.
+template <typename T>
+void bend(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const T* g, const T* dy, const T* d_inverse,
+          const T* dg, T* out) {
+  Pieces p(shape, 4);
+  int64_t C = p.channels;
+  auto sums = channel_sums<T>(pool, p, 4, [&](T* part, int64_t first, int64_t rows, int64_t) {
+    const T *a = g + first, *b = y + first, *da = dg + first, *db = dy + first;
+    sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
+    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * at(b, i)));
+    sum_rows<T>(rows, C, part + 2 * C, ELEMENT(at(da, i)));
+    sum_rows<T>(rows, C, part + 3 * C, ELEMENT(at(da, i) * at(b, i) + at(a, i) * at(db, i)));
+  });
+  std::vector<T> means(sums.size());
+  for (size_t i = 0; i < sums.size(); ++i) means[i] = sums[i] / p.pixels;
+  p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+    const T *a = g + first, *b = y + first, *da = dg + first, *db = dy + first, *r = inverse + group * C;
+    const T *dr = d_inverse + group * C, *m = means.data() + group * 4 * C, *product = m + C, *dm = product + C, *change = dm + C;
+    auto value = ELEMENT((at(da, i) - at(dm, c) - at(b, i) * at(change, c) - at(db, i) * at(product, c)) * at(r, c) +
+                         (at(a, i) - at(m, c) - at(b, i) * at(product, c)) * at(dr, c));
     fill_rows<T>(rows, C, out + first, value);
   });
 }
@@ -774,6 +830,22 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
   });
 }
 
+ffi::Error moments_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer dx, Out mean, Out variance, Out of_inverse) {
+  return dispatch(y, [&](auto zero) {
+    using T = decltype(zero);
+    moments<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(dx), data<T>(mean), data<T>(variance),
+               data<T>(of_inverse));
+  });
+}
+
+ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Buffer dy, Buffer d_inverse, Buffer dg, Out out) {
+  return dispatch(y, [&](auto zero) {
+    using T = decltype(zero);
+    bend<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(g), data<T>(dy), data<T>(d_inverse), data<T>(dg),
+            data<T>(out));
+  });
+}
+
 ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g,
                                 Out out, Out of_scale, Out of_bias) {
   return dispatch(x, [&](auto zero) {
@@ -830,6 +902,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
                                   .Ret<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,
                               BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));

@@ -30,7 +30,8 @@ SOURCE = Path(__file__).with_name("native.cc")
 SYMBOLS = (
     *("dnas_conv_forward", "dnas_conv_to_x", "dnas_conv_to_kernel"),
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
-    *("dnas_norm_forward", "dnas_norm_backward", "dnas_affine_forward", "dnas_affine_backward"),
+    *("dnas_norm_forward", "dnas_norm_backward", "dnas_norm_moments", "dnas_norm_bend"),
+    *("dnas_affine_forward", "dnas_affine_backward"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
 _unused = ContextVar("unused", default=False)

@@ -70,17 +70,26 @@ def _per_channel(shape):
 
 
 normalise_p = native.kernel("norm_forward", lambda x, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
-# mostly nobody reads it, so it is one operation, quickly traced and quickly dropped
-moments_p = native.kernel(
-    "moments", lambda y, inverse, dx: (inverse,) * 3, batched=True, by_xla=lambda *args: _change_of_moments(*args)
-)
 whiten_p = native.kernel("norm_backward", lambda y, inverse, g: (y,), batched=True)
+# how mean, variance and 1 / deviation change with x; how W changes with y, 1 / deviation and g
+moments_p = native.kernel("norm_moments", lambda y, inverse, dx: (inverse,) * 3, batched=True)
+bend_p = native.kernel("norm_bend", lambda y, *_: (y,), batched=True)
+
+
+def _over_pixels(moment):
+    """[..., C] -> [..., 1, 1, 1, C]."""
+    return jax.lax.expand_dims(moment, range(moment.ndim - 1, moment.ndim + 2))
 
 
 def _change_of_moments(y, inverse, dx):
-    """How mean, variance and 1 / deviation change with x."""
     product = (dx * y).mean(AXES)
     return [dx.mean(AXES), 2 * product / inverse, -jnp.square(inverse) * product]
+
+
+def _bend(y, inverse, g, dy, d_inverse, dg):
+    out, r, wide = whiten_p.bind(y, inverse, g)[0], _over_pixels(inverse), {"axis": AXES, "keepdims": True}
+    of_y = r * (dy * (g * y).mean(**wide) + y * (g * dy).mean(**wide))
+    return [whiten_p.bind(y, inverse, dg)[0] + out * _over_pixels(d_inverse / inverse) - of_y]
 
 
 def _normalise_derivative(primals, tangents, epsilon):
@@ -90,36 +99,43 @@ def _normalise_derivative(primals, tangents, epsilon):
 
 
 def _whiten_derivative(primals, tangents):
-    (y, inverse, g), (dy, d_inverse, dg) = primals, map(ad.instantiate_zeros, tangents)
-    out = whiten_p.bind(y, inverse, g)[0]
-    r, wide = inverse[..., None, None, None, :], {"axis": AXES, "keepdims": True}
-    of_y = r * (dy * (g * y).mean(**wide) + y * (g * dy).mean(**wide))
-    of_inverse = out * (d_inverse / inverse)[..., None, None, None, :]
-    return (out,), (whiten_p.bind(y, inverse, dg)[0] + of_inverse - of_y,)
+    return whiten_p.bind(*primals), bend_p.bind(*primals, *map(ad.instantiate_zeros, tangents))
 
 
 def _derivative_of(function):
     return lambda primals, tangents: jax.jvp(function, primals, tuple(map(ad.instantiate_zeros, tangents)))
 
 
+def _transpose_of(function, constants):
+    """Of a function that is linear in all arguments but the first ones."""
+
+    def transpose(cotangents, *args):
+        fixed, changes = args[:constants], args[constants:]
+        avals = {i: change.aval for i, change in enumerate(changes) if ad.is_undefined_primal(change)}
+
+        def of_unknown(*values):
+            given = dict(zip(avals, values, strict=True))
+            known = (given[i] if i in given else jnp.zeros_like(change) for i, change in enumerate(changes))
+            return function(*fixed, *known)
+
+        found = jax.linear_transpose(of_unknown, *avals.values())(list(map(ad.instantiate_zeros, cotangents)))
+        gradients = dict(zip(avals, found, strict=True))
+        return [*[None] * constants, *(gradients.get(i) for i in range(len(changes)))]
+
+    return transpose
+
+
 ad.primitive_jvps[normalise_p] = _normalise_derivative
 ad.primitive_jvps[whiten_p] = _whiten_derivative
 ad.primitive_jvps[moments_p] = _derivative_of(_change_of_moments)
-ad.primitive_transposes[moments_p] = lambda cts, y, inverse, dx: [
-    None,
-    None,
-    *jax.linear_transpose(lambda dx: _change_of_moments(y, inverse, dx), dx.aval)(list(map(ad.instantiate_zeros, cts))),
-]
+ad.primitive_jvps[bend_p] = _derivative_of(_bend)
+ad.primitive_transposes[moments_p] = _transpose_of(_change_of_moments, 2)
+ad.primitive_transposes[bend_p] = _transpose_of(_bend, 3)
 ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, whiten_p.bind(y, inverse, ct[0])[0]]
 
 
 # With scale and bias. From x, mean and 1 / deviation, so that y is not kept beside the result: `affine_p`, the linear
 # map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass.
-
-
-def _over_pixels(moment):
-    """[..., C] -> [..., 1, 1, 1, C]."""
-    return jax.lax.expand_dims(moment, range(moment.ndim - 1, moment.ndim + 2))
 
 
 def _standard(x, mean, inverse):
