@@ -10,6 +10,7 @@ and Yang, ICLR 2019, arXiv:1806.09055, table 1, with cutout; the paper takes the
 accuracy). Not yet run by this project.
 The settings are those of quark0/darts, which are the defaults of `dnas.config`; `order=second` is the exact derivative
 where they take a finite difference. Their split is in index order, ours is drawn with the seed.
+A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.json.
 """
 
 from dnas.config import Config

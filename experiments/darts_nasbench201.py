@@ -7,6 +7,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: 54.30 % on CIFAR-10
 94.37 % (Dong and Yang, ICLR 2020, arXiv:2001.00326, table 5, 200 epochs). Not yet run by this project.
 Search as in D-X-Y/AutoDL-Projects: 5 cells per stage, 16 channels, Nesterov momentum, weight decay 5e-4, weights before
 alphas; training as in the paper.
+A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.json.
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -10,6 +10,7 @@ repository). Not yet run by this project.
 The settings are those of the code: 20 cells of 36 channels, no `none`, 25 epochs with 1/6 of the channels and all 7
 operations, then 25 with 1/4 and 4 operations, alphas still in the first 10 of each; L2 of the alphas as distance.
 Training: batches of 64 and drop-path 0.3.
+A step of `drnas` costs about 0.7 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -9,6 +9,7 @@ best cells of the space have 94.37, 73.51 and 47.31 %). A third party found 70.8
 xiangning-chen/DrNAS). Not yet run by this project.
 The settings are those of the code: 1/4 of the channels and all 5 operations, then 1/2 and 3 operations, alphas still in
 the first 10 epochs of each phase; L2 of the alphas as distance.
+A step of `drnas` costs about 0.7 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

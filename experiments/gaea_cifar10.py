@@ -8,6 +8,7 @@ Expected test error: 2.50 +- 0.06 % with 3.7 M parameters (Li, Khodak, Balcan an
 arXiv:2004.07802, DARTS space). Not yet run by this project.
 The settings are those of liamcli/gaea_release: bilevel, rate 0.1 for operations and edges, no warm-up, no entropic
 regularisation, `none` among the operations; drop-path 0.3 in training.
+A step of `gaea` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -11,6 +11,7 @@ The settings are those of liamcli/gaea_release: 24 channels, no `none`, rate 0.1
 learning rate is the first half of a cosine over 50 epochs, here it is a whole cosine to the rate of their last epoch;
 they draw separate batches for alphas and weights from all images, here one batch serves both; and 2 % of the images are
 put aside to measure the validation accuracy.
+A step of `gaea` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -10,6 +10,7 @@ searches 3.26, 3.35 and 4.85 % (not checked against the paper's tables). Not yet
 Search as in the scripts of automl/RobustDARTS: the settings of DARTS, second order (here the exact derivative),
 eigenvalues every second epoch, tenfold weight decay up to 0.03. They ask for cutout, which their code turns off where
 there is no drop-path, as here.
+A step of `darts:order=second` costs about 3.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

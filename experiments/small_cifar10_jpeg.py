@@ -6,6 +6,7 @@
 Hardware: 2 CPU cores. Expected: no published numbers; normal and reduction cells, auxiliary head and drop-path at work.
 Departures from the paper: 3 cells of 2 nodes, 4 channels, 16x16 pixels, few steps and therefore a larger learning rate
 for the alphas; the images are JPEG copies.
+A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.json.
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig

@@ -6,7 +6,8 @@
 Hardware: 2 CPU cores. Every method searches on the same images with the same supernet, batches and
 epochs; what it changes beside itself stands in CHANGES. Every found cell is trained alike and, where the table of
 NAS-Bench-201 is at hand ($DNAS_SHARED), looked up: its CIFAR-10 accuracy after 200 epochs. Expected: no published
-numbers; on searches this short methods differ as early searches do, not as papers do. Not yet run as a whole.
+numbers; on searches this short methods differ as early searches do, not as papers do. What a step
+of each costs beside one of first-order DARTS: benchmarks/results/step_cost.json (scripts/step_cost.py).
 """
 
 from dataclasses import replace

@@ -7,6 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; `make demo` ranks the fou
 The best of two searches by validation accuracy counts; the paper takes the best of four. Departures from the paper: 3
 cells of 2 nodes, 4 channels, few steps and therefore a larger learning rate for the alphas, which stand still at first
 (as in PC-DARTS) so that the convolutions can learn; digits must not be mirrored.
+A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.json.
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig

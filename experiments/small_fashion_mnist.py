@@ -6,6 +6,7 @@
 Hardware: 2 CPU cores. Expected: no published numbers; a first run on images of a natural size.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and therefore a larger learning rate
 for the alphas.
+A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.json.
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
