@@ -8,8 +8,8 @@ one program, give R gradients g_r, and each alpha steps by their mean m, shrunk 
 the gain of a Wiener filter whose noise is the standard error. Where all agree this is the mean; where they do not, the
 alpha stands still. No paper: compared with DARTS (arXiv:1806.09055) in experiments/small_agreement.py. Related: the
 masks of Parascandolo et al. 2021 (arXiv:2009.00329), which compare gradients between data sets. `rule=mean` shares the
-alphas without shrinking. A step is R first-order DARTS steps in one program; with 4 it took 7 times as long on a CPU core
-(benchmarks/results/step_cost.json).
+alphas without shrinking. A step is R first-order DARTS steps in one program; with 4 it took 7 times as long as one on a
+CPU core (benchmarks/results/step_cost.json).
 """
 
 import jax
