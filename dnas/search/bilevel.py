@@ -199,7 +199,6 @@ def make_search(
     def step_alphas(state: SearchState, train: Batch, valid: Batch, key: jax.Array):
         inner_key, outer_key = jax.random.split(key)
         inner, outer = objective(state, train, inner_key, False), objective(state, valid, outer_key, True)
-
         assert method.hypergrad is not None
         estimate = method.hypergrad(inner, outer, state.weights, state.alphas, inner_update(state))
         stats = state.stats
@@ -231,10 +230,8 @@ def make_search(
 
         While the alphas warm up only the weights have their turn.
         """
-        turns = [(OUTER, levels.valid, keys[0])]
-        if unrolled:
-            inner_key, outer_key = jax.random.split(keys[0])
-            turns = [(INNER, levels.train, inner_key), (OUTER, levels.valid, outer_key)]
+        inner_key, outer_key = jax.random.split(keys[0])
+        turns = [(INNER, levels.train, inner_key)] * unrolled + [(OUTER, levels.valid, outer_key)]
         skipped: jax.Array | int = jnp.where(warming(state), len(turns), 0) if config.alphas.warmup_epochs else 0
         begin, end = (skipped, len(turns) + 1) if alphas_first else (0, len(turns) + 1 - skipped)
         turns.insert(len(turns) if alphas_first else 0, (WEIGHTS, levels.train, keys[1]))
