@@ -119,19 +119,6 @@ def test_three_steps(choice):
     assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
 
 
-@pytest.mark.parametrize("choice", METHODS)
-def test_seeds_in_one_program_are_single_searches(choice):
-    search, state, _ = searched(choice)
-    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    both, step = jax.jit(jax.vmap(search.init))(keys), jax.jit(jax.vmap(search.step, (0, None)))
-    for number in range(STEPS):
-        both, _ = step(both, levels(number))
-    for one, several in zip(jax.tree.leaves(state.alphas), jax.tree.leaves(both.alphas), strict=True):
-        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
-    for one, several in zip(jax.tree.leaves(state.weights), jax.tree.leaves(both.weights), strict=True):
-        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
-
-
 def formula(choice):
     """A search whose network is a formula with a supernet's arguments: without jit a step takes a moment."""
     method = find.resolve("method", choice)
@@ -157,6 +144,32 @@ def formula_searched(step, state, begin=0):
     for number in range(begin, STEPS):
         state, metrics = step(state, levels(number))
     return state._replace(key=jax.random.key_data(state.key)), metrics
+
+
+def assert_first_of_both_is_the_single_one(search, single):
+    """Two seeds in one program; the first is that of the single search."""
+    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+    both, step = jax.jit(jax.vmap(search.init))(keys), jax.jit(jax.vmap(search.step, (0, None)))
+    for number in range(STEPS):
+        both, _ = step(both, levels(number))
+    for one, several in zip(jax.tree.leaves(single.alphas), jax.tree.leaves(both.alphas), strict=True):
+        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
+    for one, several in zip(jax.tree.leaves(single.weights), jax.tree.leaves(both.weights), strict=True):
+        np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("choice", ["darts", "gdas", "pc_darts"])
+def test_seeds_in_one_program_are_single_searches(choice):
+    """With whole networks: all operations, one path, a part of the channels."""
+    search, state, _ = searched(choice)
+    assert_first_of_both_is_the_single_one(search, state)
+
+
+@pytest.mark.parametrize("choice", METHODS)
+def test_seeds_of_every_method_are_single_searches(choice):
+    search = formula(choice)
+    state, _ = formula_searched(jax.jit(search.step), jax.jit(search.init)(jax.random.key(0)))
+    assert_first_of_both_is_the_single_one(search, state)
 
 
 @pytest.mark.parametrize("choice", METHODS)
