@@ -35,9 +35,9 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         Levels(oracle.batch(f"batch/{i}/train/"), oracle.batch(f"batch/{i}/valid/")) for i in range(meta["steps"])
     ]
 
-    @partial(jax.jit, static_argnums=0)  # whole: a scan outside of jit would compile its body at every step
-    def first_order_step(clip, alpha_rate, state, level):
-        return search("first", clip, alpha_rate).step(state, level)
+    @partial(jax.jit, static_argnums=(0, 1))  # whole: a loop outside of jit would compile its body at every step
+    def step_in_turns(order, clip, alpha_rate, state, level):
+        return search(order, clip, alpha_rate).step(state, level)
 
     def search(order, clip, alpha_rate):
         rate, adam = meta["eta"], meta["adam"]
@@ -50,7 +50,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     for tag, variant in meta["variants"].items():
         order, clip, alpha_rate = variant["order"], float(variant["clip"]), variant["arch_lr"]
         built = search(order, clip, alpha_rate)
-        step = partial(first_order_step, clip, alpha_rate) if order == "first" else built.step
+        step = built.step if order == "second_fd" else partial(step_in_turns, order, clip, alpha_rate)
         like = jax.eval_shape(built.init, jax.random.key(0))
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, _wide(leaf.dtype)), like._replace(key=like.step))
         state = zeros._replace(key=jax.random.key(0), weights=weights, stats=stats, alphas=alphas)
