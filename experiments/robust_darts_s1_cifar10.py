@@ -5,8 +5,8 @@
     dnas retrain runs/robust_darts_s1_cifar10
 
 Hardware: one GPU. Expected test error: early stopping 3.05 +- 0.07 %, adaptive 3.03 +- 0.08 %, DARTS 4.66 +- 0.71 %
-(Zela et al., ICLR 2020, arXiv:1909.09656: means of 3 searches, as quoted by the ROME paper, table 1); of the best
-searches 3.01, 3.10 and 3.84 % (not checked against the paper's tables). Not yet run by this project.
+(Zela et al., ICLR 2020, arXiv:1909.09656: means of 3 searches, as quoted by the ROME paper, table 1). Also quoted:
+3.01 and 3.10 % (not checked), DARTS 3.84 % (DARTS-PT, arXiv:2108.04392, table 3). Not yet run by this project.
 Search as in the scripts of automl/RobustDARTS: the settings of DARTS, second order (here the exact derivative),
 eigenvalues every second epoch, tenfold weight decay up to 0.03. They ask for cutout, which their code turns off where
 there is no drop-path, as here.

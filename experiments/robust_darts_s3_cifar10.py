@@ -5,8 +5,8 @@
     dnas retrain runs/robust_darts_s3_cifar10
 
 Hardware: one GPU. Expected test error: early stopping 3.71 +- 1.14 %, adaptive 2.99 +- 0.34 %, DARTS 4.12 +- 0.85 %
-(Zela et al., ICLR 2020, arXiv:1909.09656: means of 3 searches, as quoted by the ROME paper, table 1); of the best
-searches 2.74, 2.59 and 3.34 % (not checked against the paper's tables). Not yet run by this project.
+(Zela et al., ICLR 2020, arXiv:1909.09656: means of 3 searches, as quoted by the ROME paper, table 1). Also quoted:
+2.74 and 2.59 % (not checked), DARTS 3.34 % (DARTS-PT, arXiv:2108.04392, table 3). Not yet run by this project.
 Search as in the scripts of automl/RobustDARTS: the settings of DARTS, second order (here the exact derivative),
 eigenvalues every second epoch, tenfold weight decay up to 0.03. They ask for cutout, which their code turns off where
 there is no drop-path, as here.

@@ -2,10 +2,11 @@
 
     dnas compare experiments/small_agreement.py --out runs/small_agreement
 
-Hardware: 2 CPU cores. `agreement` shares its alphas among 4 supernets, so that its step costs four of
-DARTS; `darts-4x` spends the same on four times as many epochs. Expected (commit fd00bff, --lookup, without
-agreement-mean): darts 86.18 +- 15.14 %, agreement 83.42 +- 13.19 %, darts-4x 80.37 +- 16.24 %; medians 92.0, 87.4 and
-88.9 %: it does not help. The found cells are looked up in the table of NAS-Bench-201 ($DNAS_SHARED) and trained alike.
+Hardware: 2 CPU cores. `agreement` shares its alphas among 4 supernets, so that its step takes four gradients of DARTS
+for one (and 7 x the time); `darts-4x` takes as many in four times the epochs. Expected (commit fd00bff, --lookup,
+without agreement-mean): darts 86.18 +- 15.14 %, agreement 83.42 +- 13.19 %, darts-4x 80.37 +- 16.24 %; medians 92.0,
+87.4 and 88.9 %: no sign that it helps. The found cells are looked up in the table of NAS-Bench-201 ($DNAS_SHARED) and
+trained alike.
 """
 
 from dataclasses import replace

@@ -82,11 +82,13 @@ def _over_pixels(moment):
 
 
 def _change_of_moments(y, inverse, dx):
+    """What the kernel `norm_moments` computes."""
     product = (dx * y).mean(AXES)
     return [dx.mean(AXES), 2 * product / inverse, -jnp.square(inverse) * product]
 
 
 def _bend(y, inverse, g, dy, d_inverse, dg):
+    """What the kernel `norm_bend` computes."""
     out, r, wide = whiten_p.bind(y, inverse, g)[0], _over_pixels(inverse), {"axis": AXES, "keepdims": True}
     of_y = r * (dy * (g * y).mean(**wide) + y * (g * dy).mean(**wide))
     return [whiten_p.bind(y, inverse, dg)[0] + out * _over_pixels(d_inverse / inverse) - of_y]

@@ -24,6 +24,7 @@ Policy = Callable[[Alphas, Mix], tuple[jax.Array, jax.Array]]  # -> log-probabil
 
 def first_order(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
     """dF/da(w, a): the inner step is ignored (DARTS, section 2.3, "first-order approximation")."""
+    # of both, as at the other level: so the network is traced once, and XLA leaves out what nobody reads
     (loss, seen), (_, gradient) = jax.value_and_grad(outer, (0, 1), has_aux=True)(weights, alphas)
     return Estimate(gradient, loss, (seen.moments,), seen.logits)
 
