@@ -1,5 +1,5 @@
-// What XLA does slowly on the CPU, as custom calls: convolutions (conv.py), batch norm (norm.py) and the weighted sums of
-// a mixed operation (mixing.py). Images are [..., H, W, C], channels innermost and in vectors.
+// What XLA does slowly on the CPU, as custom calls: convolutions (conv.py), batch norm (norm.py), max pooling (pooling.py)
+// and the weighted sums of a mixed operation (mixing.py). Images are [..., H, W, C], channels innermost and in vectors.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -667,6 +667,78 @@ void bend(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const
   });
 }
 
+// Max pooling, 3x3 with padding 1 that never counts. x [..., H, W, C].
+
+template <typename T> using Mask = decltype(Vec<T>{} > Vec<T>{});
+
+struct Pool {
+  int64_t images, H, W, C, stride;
+  Pool(Dims x, int64_t stride) : images(1), H(x[x.size() - 3]), W(x[x.size() - 2]), C(x[x.size() - 1]), stride(stride) {
+    for (size_t i = 0; i + 3 < x.size(); ++i) images *= x[i];
+  }
+  int64_t oh() const { return (H + stride - 1) / stride; }
+  int64_t ow() const { return (W + stride - 1) / stride; }
+  // visit(position 0 to 8, offset in the image) for all positions of a window that are inside
+  template <typename Visit>
+  void window(int64_t i, int64_t j, const Visit& visit) const {
+    for (int64_t u = 0; u < 3; ++u)
+      for (int64_t v = 0; v < 3; ++v) {
+        int64_t row = i * stride + u - 1, column = j * stride + v - 1;
+        if (row >= 0 && row < H && column >= 0 && column < W) visit(static_cast<int>(u * 3 + v), (row * W + column) * C);
+      }
+  }
+};
+
+// use(image, i, j, offset in the output image, first channel, number of channels, where in the window x is largest)
+template <typename T, typename Use>
+void each_window(ffi::ThreadPool& pool, const Pool& s, const T* x, const Use& use) {
+  parallel(pool, s.images, [&](int64_t image) {
+    const T* from = x + image * s.H * s.W * s.C;
+    for (int64_t i = 0; i < s.oh(); ++i)
+      for (int64_t j = 0; j < s.ow(); ++j)
+        vectors<T>(s.C, [&](int64_t c, int64_t live) {
+          Vec<T> best = {};
+          Mask<T> winner = {};
+          bool begun = false;
+          s.window(i, j, [&](int position, int64_t offset) {
+            Vec<T> value = load_part(from + offset + c, live);
+            Mask<T> better = (value > best) | (value != value);  // the first of equals; NaN wins
+            if (!begun) better = Mask<T>{} - 1;
+            begun = true;
+            best = better ? value : best;
+            winner = better ? Mask<T>{} + position : winner;
+          });
+          use(image, i, j, (i * s.ow() + j) * s.C, c, live, winner);
+        });
+  });
+}
+
+// y = t where x is largest in each window; t like x
+template <typename T>
+void max_pick(ffi::ThreadPool& pool, const Pool& s, const T* x, const T* t, T* y) {
+  each_window<T>(pool, s, x, [&](int64_t image, int64_t i, int64_t j, int64_t to, int64_t c, int64_t live, const Mask<T>& winner) {
+    const T* from = t + image * s.H * s.W * s.C;
+    Vec<T> value = {};
+    s.window(i, j, [&](int position, int64_t offset) {
+      value = winner == position ? load_part(from + offset + c, live) : value;
+    });
+    store_part(y + image * s.oh() * s.ow() * s.C + to + c, value, live);
+  });
+}
+
+// The transpose: g like y is added where x is largest in each window.
+template <typename T>
+void max_scatter(ffi::ThreadPool& pool, const Pool& s, const T* x, const T* g, T* out) {
+  std::memset(out, 0, sizeof(T) * s.images * s.H * s.W * s.C);
+  each_window<T>(pool, s, x, [&](int64_t image, int64_t i, int64_t j, int64_t from, int64_t c, int64_t live, const Mask<T>& winner) {
+    T* to = out + image * s.H * s.W * s.C + c;
+    const Vec<T> value = load_part(g + image * s.oh() * s.ow() * s.C + from + c, live), nothing = {};
+    s.window(i, j, [&](int position, int64_t offset) {
+      store_part(to + offset, load_part(to + offset, live) + (winner == position ? value : nothing), live);
+    });
+  });
+}
+
 // Weighted sums. weights [E, O]; value o is [E, ...] or, the same for all edges, [...]; out and g [E, ...].
 
 constexpr int64_t kPiece = 4096;
@@ -857,6 +929,20 @@ ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buf
   });
 }
 
+ffi::Error max_pick_call(ffi::ThreadPool pool, Buffer x, Buffer t, Out y, int64_t stride) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    max_pick<T>(pool, Pool(x.dimensions(), stride), data<T>(x), data<T>(t), data<T>(y));
+  });
+}
+
+ffi::Error max_scatter_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out out, int64_t stride) {
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    max_scatter<T>(pool, Pool(x.dimensions(), stride), data<T>(x), data<T>(g), data<T>(out));
+  });
+}
+
 ffi::Error mix_call(ffi::ThreadPool pool, Buffer weights, ffi::RemainingArgs values, Out out, int64_t shared) {
   return dispatch(weights, [&](auto zero) {
     using T = decltype(zero);
@@ -907,6 +993,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_pick, max_pick_call, BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_scatter, max_scatter_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,
                               BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));

@@ -32,6 +32,7 @@ SYMBOLS = (
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
     *("dnas_norm_forward", "dnas_norm_backward", "dnas_norm_moments", "dnas_norm_bend"),
     *("dnas_affine_forward", "dnas_affine_backward"),
+    *("dnas_max_pick", "dnas_max_scatter"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
 _unused = ContextVar("unused", default=False)
@@ -47,7 +48,9 @@ def available() -> bool:
     try:
         library = ctypes.CDLL(str(_built()))
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"No CPU kernels ({error}): the same results, several times slower. Install g++.", file=sys.stderr)
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
+        reason = said.partition("\n")[0] or error
+        print(f"No CPU kernels ({reason}): the same results, several times slower. Install g++.", file=sys.stderr)
         return False
     for name in SYMBOLS:
         handler = jax.ffi.pycapsule(getattr(library, name))

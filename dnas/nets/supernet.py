@@ -16,9 +16,9 @@ from flax import nnx
 
 from dnas.errors import UserError
 from dnas.nets.functional import over_copies, stack
-from dnas.nets.layers import max_pool_2x2
 from dnas.nets.mixing import fan_out, weighted_sums
 from dnas.nets.nodes import Nodes, zero_node
+from dnas.nets.pooling import max_pool_2x2
 from dnas.spaces.topology import Body, Space
 from dnas.types import Noise
 

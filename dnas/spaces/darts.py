@@ -16,7 +16,8 @@ from flax import nnx
 
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import rematerialised, stack, unstack
-from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm, global_avg_pool
+from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm
+from dnas.nets.pooling import global_avg_pool
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
@@ -76,8 +77,8 @@ class Stage(nnx.Module):
         self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, body: Body, rngs
     ):
         self.count, self.affine, self.remat = count, affine, body.remat
-        # two cells per turn: half of what the backward pass needs is then not copied into and out of stacks
-        self.unroll = 1 if body.remat else count if body.unroll else 2
+        # two cells are compiled as two: what the backward pass needs is then not copied into and out of stacks
+        self.unroll = count if (body.unroll or count == 2) and not body.remat else 1
         self.entry = nnx.List(entry)  # first cell: projections of s0 and s1; second cell: of s0
         self.core: Any = stack(core, count, rngs)
         self.width = self.core.width * channels

@@ -14,7 +14,8 @@ from flax import nnx
 
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import looped_scan, rematerialised, stack
-from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm, global_avg_pool
+from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm
+from dnas.nets.pooling import global_avg_pool
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 

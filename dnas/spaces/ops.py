@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
-from dnas.nets import layers
+from dnas.nets import pooling
 from dnas.nets.layers import BatchNorm, Conv, FactorizedReduce, ReluConvNorm, SeparableConv
 from dnas.spaces.topology import Norm
 from dnas.types import Noise
@@ -98,12 +98,12 @@ def skip_connect(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
 
 def max_pool_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """3x3 max pooling."""
-    return Pool(layers.max_pool_3x3, channels, stride, norm, rngs=rngs)
+    return Pool(pooling.max_pool_3x3, channels, stride, norm, rngs=rngs)
 
 
 def avg_pool_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):
     """3x3 average pooling; padding does not count."""
-    return Pool(layers.avg_pool_3x3, channels, stride, norm, rngs=rngs)
+    return Pool(pooling.avg_pool_3x3, channels, stride, norm, rngs=rngs)
 
 
 def sep_conv_3x3(channels, stride, norm: Norm, *, rngs: nnx.Rngs):

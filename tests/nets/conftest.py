@@ -19,4 +19,6 @@ def kernels(request, monkeypatch):
         monkeypatch.setattr(native, "available", lambda: False)
     elif native.compiler() is None:
         pytest.skip("no C++ compiler on this machine: install g++ to test the native kernels")
+    else:
+        assert native.available(), "there is a C++ compiler, but the kernels were not built: see above"
     jax.clear_caches()

@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from dnas.config import WeightConfig
-from dnas.nets import layers
+from dnas.nets import layers, pooling
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
@@ -195,11 +195,11 @@ def tiny_problem():
             candidates = [
                 layers.normalise(layers.dense_conv(r, weights["conv"][i], (2, 2), (1, 1)))[0],
                 layers.separable_conv(r, weights["depthwise"][i], weights["pointwise"][i], 2, 2),
-                layers.max_pool_3x3(x, 2),
-                layers.avg_pool_3x3(x, 2),
+                pooling.max_pool_3x3(x, 2),
+                pooling.avg_pool_3x3(x, 2),
             ]
             x = sum(m * c for m, c in zip(mix, candidates, strict=True))
-        logits = layers.global_avg_pool(x) @ weights["head"]
+        logits = pooling.global_avg_pool(x) @ weights["head"]
         return cross_entropy(logits, jnp.arange(4) % 3), Evaluated({}, logits)
 
     return partial(loss, 20), partial(loss, 21), jax.tree.map(jnp.asarray, weights), alphas
