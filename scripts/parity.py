@@ -43,10 +43,10 @@ class Check(NamedTuple):
     tolerance: float
 
 
-def run(folder: Path) -> tuple[list[Check], Counter[str]]:
-    """All checks of one oracle, and how many of its arrays were not compared, by group."""
+def run(folder: Path, every: int = 1) -> tuple[list[Check], Counter[str]]:
+    """All checks of one oracle, and how many of its arrays were not compared, by group. every: see `Oracle`."""
     with jax.enable_x64(True):
-        oracle = Oracle(folder)
+        oracle = Oracle(folder, every)
         comparisons = importlib.import_module(f"oracles.{folder.name}").compare(oracle)
         checks = [Check(c.key, error(c.ours, c.theirs), c.tolerance) for c in comparisons]
     return checks, Counter(group(key) for key in sorted(oracle.arrays) if key not in oracle.asked)

@@ -65,13 +65,14 @@ def prepared(choice):
 
 @cache
 def searched(choice):
+    """The search, its states before and after three steps, and what these said."""
     search, _ = prepared(choice)
-    state = jax.jit(search.init)(jax.random.key(0))
+    start = state = jax.jit(search.init)(jax.random.key(0))
     step, seen = jax.jit(search.step), []
     for number in range(STEPS):
         state, metrics = step(state, levels(number))
         seen.append(metrics)
-    return search, state, seen
+    return search, start, state, seen
 
 
 def test_the_methods_are_found():
@@ -89,11 +90,10 @@ def test_is_a_value_with_simple_keyword_settings_and_a_source(name):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_three_steps(choice):
-    search, state, seen = searched(choice)
+    search, start, state, seen = searched(choice)
     method = find.resolve("method", choice)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.weights, state.stats, state.alphas, seen)))
     assert int(state.step) == STEPS
-    start = jax.jit(search.init)(jax.random.key(0))
     for a, b in zip(*map(jax.tree.leaves, (state.alphas, start.alphas)), strict=True):
         assert (np.abs(a - b).max() > 0) == (method.hypergrad is not None)
     moved = [
@@ -119,8 +119,10 @@ def test_three_steps(choice):
     assert all({kind: m.shape for kind, m in seen.items()} == SPACE.mix_shapes for seen in evaluated)
 
 
+@cache
 def formula(choice):
-    """A search whose network is a formula with a supernet's arguments: without jit a step takes a moment."""
+    """A search whose network is a formula with a supernet's arguments, so that without jit a step takes a moment; and
+    its jitted start and step."""
     method = find.resolve("method", choice)
     shapes = method.phases(SPACE, CONFIG)[0].supernet(method.supernet(SPACE)).mix_shapes
     ((kind, (edges, operations)),) = shapes.items()
@@ -137,7 +139,8 @@ def formula(choice):
         kernels = jnp.stack([weights[kind]["candidates"][str(o)]["kernel"][0] for o in range(operations)])
         return jnp.einsum("eo,oebd->bd", mix[kind], jnp.tanh(jnp.einsum("bc,oecd->oebd", pooled, kernels))), moments
 
-    return make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS)
+    search = make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS)
+    return search, jax.jit(search.init), jax.jit(search.step)
 
 
 def formula_searched(step, state, begin=0):
@@ -161,14 +164,14 @@ def assert_first_of_both_is_the_single_one(search, single):
 @pytest.mark.parametrize("choice", ["darts", "gdas", "pc_darts"])
 def test_seeds_in_one_program_are_single_searches(choice):
     """With whole networks: all operations, one path, a part of the channels."""
-    search, state, _ = searched(choice)
+    search, _, state, _ = searched(choice)
     assert_first_of_both_is_the_single_one(search, state)
 
 
 @pytest.mark.parametrize("choice", METHODS)
 def test_seeds_of_every_method_are_single_searches(choice):
-    search = formula(choice)
-    state, _ = formula_searched(jax.jit(search.step), jax.jit(search.init)(jax.random.key(0)))
+    search, init, step = formula(choice)
+    state, _ = formula_searched(step, init(jax.random.key(0)))
     assert_first_of_both_is_the_single_one(search, state)
 
 
@@ -176,9 +179,9 @@ def test_seeds_of_every_method_are_single_searches(choice):
 def test_jit_changes_nothing(choice):
     """In the parts of a method; tests/search/test_bilevel.py has a step with its network."""
     with jax.enable_x64(True):
-        search = formula(choice)
-        start = search.init(jax.random.key(0))
-        jitted = formula_searched(jax.jit(search.step), start)
+        search, init, step = formula(choice)
+        start = init(jax.random.key(0))
+        jitted = formula_searched(step, start)
         with jax.disable_jit():
             plain = formula_searched(search.step, start)
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(jitted), strict=True):
@@ -189,9 +192,8 @@ def test_jit_changes_nothing(choice):
 
 @pytest.mark.parametrize("choice", METHODS)
 def test_a_restored_search_goes_on_as_if_it_had_not_ended(choice, tmp_path):
-    search = formula(choice)
-    step, start = jax.jit(search.step), jax.jit(search.init)(jax.random.key(0))
-    state, _ = step(start, levels(0))
+    search, init, step = formula(choice)
+    state, _ = step(init(jax.random.key(0)), levels(0))
     with records.create(tmp_path / "run", Config()) as run:
         run.checkpoint(1, state, {})
     with records.resume(tmp_path / "run") as run:

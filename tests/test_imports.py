@@ -21,6 +21,7 @@ ROOMS = (
     "dnas.nets.native",
     "dnas.nets.conv",
     "dnas.nets.norm",
+    "dnas.nets.pooling",
     "dnas.nets.mixing",
     "dnas.nets.layers",
     "dnas.nets.nodes",

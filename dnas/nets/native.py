@@ -1,7 +1,7 @@
 """The CPU's own kernels: native.cc, compiled on first use with the machine's C++ compiler and kept in the user's cache.
 
 XLA runs depthwise convolution on the CPU 30 to 50 times slower than it could, and a supernet is made of them. Where
-there is no compiler, or DNAS_NATIVE=0 is set, `available()` is False and layers.py writes the same with XLA's dense
+there is no compiler, or DNAS_NATIVE=0 is set, `available()` is False and the layers write the same with XLA's dense
 convolution: the same numbers, several times slower.
 """
 

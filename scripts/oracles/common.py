@@ -32,10 +32,10 @@ class Comparison(NamedTuple):
 
 
 class Oracle:
-    """One folder; remembers which arrays were asked for."""
+    """One folder; remembers which arrays were asked for. every: of what is alike (variants, cells) take each n-th."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.asked = folder, set[str]()
+    def __init__(self, folder: Path, every: int = 1):
+        self.folder, self.every, self.asked = folder, every, set[str]()
         self.meta = self.table("meta.json")
         self.arrays = interop.load(folder / "oracle.npz")
 
