@@ -62,6 +62,7 @@ def run(
     for number, (name, config) in enumerate(configs.items(), 1):
         loop.say(f"Search {number} of {len(configs)}: {name}", quiet)
         rows.append(_searched(name, config, folder, quiet))
+        loop.forget_programs()
     first = next(iter(configs.values()))
     if random_cells:
         space = find.resolve("space", first.space)
@@ -134,6 +135,7 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             plain = replace(config, method="darts", seeds=1)
             result = retrain.run(plain, genotype, done.parent, resume=done.parent.exists(), quiet=True)
             records.atomic_write(done, json.dumps(100 * result.accuracy))
+            loop.forget_programs()
         accuracies[place] = float(json.loads(done.read_text()))
     return lambda row, genotype: accuracies[_place(genotype, row.config)]
 

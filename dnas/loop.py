@@ -4,6 +4,7 @@ Used by search and retraining alike. What changes is one tree, `Progress`: the s
 so that a run interrupted in the middle of an epoch ends bit-identical to one that was not.
 """
 
+import gc
 import shlex
 import shutil
 import signal
@@ -212,6 +213,15 @@ def use_compilation_cache() -> None:
     folder = data_dir().parent / "xla"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def forget_programs() -> None:
+    """Give back what was compiled for runs that have ended; for a process that runs many.
+
+    Every program maps some pieces of memory, of which a process may have 65,530 (Linux' default): then it crashes.
+    """
+    gc.collect()
+    jax.clear_caches()
 
 
 def epoch_order(key: jax.Array, count: int, needed: int) -> jax.Array:
