@@ -16,6 +16,6 @@ def forget_programs():
     yield
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
-        import jax
+        from dnas import loop
 
-        jax.clear_caches()
+        loop.forget_programs()

@@ -149,8 +149,9 @@ def formula_searched(step, state, begin=0):
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 
-def assert_first_of_both_is_the_single_one(search, single):
-    """Two seeds in one program; the first is that of the single search."""
+@pytest.mark.parametrize("choice", METHODS)
+def test_seeds_in_one_program_are_single_searches(choice):
+    search, _, single, _ = searched(choice)
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
     both, step = jax.jit(jax.vmap(search.init))(keys), jax.jit(jax.vmap(search.step, (0, None)))
     for number in range(STEPS):
@@ -159,20 +160,6 @@ def assert_first_of_both_is_the_single_one(search, single):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
     for one, several in zip(jax.tree.leaves(single.weights), jax.tree.leaves(both.weights), strict=True):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("choice", ["darts", "gdas", "pc_darts"])
-def test_seeds_in_one_program_are_single_searches(choice):
-    """With whole networks: all operations, one path, a part of the channels."""
-    search, _, state, _ = searched(choice)
-    assert_first_of_both_is_the_single_one(search, state)
-
-
-@pytest.mark.parametrize("choice", METHODS)
-def test_seeds_of_every_method_are_single_searches(choice):
-    search, init, step = formula(choice)
-    state, _ = formula_searched(step, init(jax.random.key(0)))
-    assert_first_of_both_is_the_single_one(search, state)
 
 
 @pytest.mark.parametrize("choice", METHODS)

@@ -48,9 +48,8 @@ def available() -> bool:
     try:
         library = ctypes.CDLL(str(_built()))
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
-        reason = said.partition("\n")[0] or error
-        print(f"No CPU kernels ({reason}): the same results, several times slower. Install g++.", file=sys.stderr)
+        advice = "Install g++, or name a compiler by $CXX."
+        print(f"No CPU kernels ({error}): the same results, several times slower. {advice}", file=sys.stderr)
         return False
     for name in SYMBOLS:
         handler = jax.ffi.pycapsule(getattr(library, name))
@@ -184,7 +183,10 @@ def _built() -> Path:
             made = Path(scratch) / library.name
             tuned = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
             command = [cxx, *FLAGS, tuned, f"-I{jax.ffi.include_dir()}", str(SOURCE), "-o", str(made)]
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
+            if done.returncode:
+                errors = [line for line in done.stderr.splitlines() if "error" in line]
+                raise OSError(errors[0] if errors else f"{cxx} failed")
             os.replace(made, library)  # whole or not at all, whoever else is compiling
     return library
 

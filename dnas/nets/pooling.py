@@ -102,11 +102,11 @@ _max_by_xla.defvjp(_max_pool_forward, _max_pool_backward)
 # second operand and do not change with the first, so that their derivatives stay among themselves.
 
 
-def _halved(x, t, stride):
+def _of_windows(x, t, stride):
     return ((*x[:-3], -(-x[-3] // stride), -(-x[-2] // stride), x[-1]),)
 
 
-pick_p = native.kernel("max_pick", _halved, batched=True)
+pick_p = native.kernel("max_pick", _of_windows, batched=True)
 scatter_p = native.kernel("max_scatter", lambda x, g, stride: (x,), batched=True)
 
 

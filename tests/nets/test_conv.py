@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from arrays import assert_same, normal
 
 from dnas.nets.conv import dense_conv, depthwise_conv
 
@@ -25,10 +25,6 @@ CASES = [
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
 
-def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
-
-
 def lax_depthwise(x, kernel, stride, dilation):
     pad = dilation * (len(kernel) - 1) // 2
     return jax.lax.conv_general_dilated(
@@ -41,10 +37,6 @@ def lax_depthwise(x, kernel, stride, dilation):
         ("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
-
-
-def assert_same(a, b):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12), a, b)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -2,20 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from arrays import assert_same, normal
 
 from dnas.nets.mixing import fan_out, weighted_sums
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
-
-
-def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
-
-
-def assert_same(a, b):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12), a, b)
 
 
 def formula(weights, values, shared):

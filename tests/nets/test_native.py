@@ -13,10 +13,11 @@ ASK = "from dnas.nets import native; print(native.available())"
 
 
 def ask(**environment):
+    """What the kernels say: whether they are there, and why not."""
     done = subprocess.run(
         [sys.executable, "-c", ASK], capture_output=True, text=True, env={**os.environ, **environment}, check=True
     )
-    return done.stdout.strip()
+    return done.stdout.strip(), done.stderr
 
 
 def test_this_machine_has_them():
@@ -26,15 +27,28 @@ def test_this_machine_has_them():
 
 
 def test_they_can_be_switched_off():
-    assert ask(DNAS_NATIVE="0") == "False"
+    assert ask(DNAS_NATIVE="0") == ("False", "")
 
 
 def test_without_a_compiler_they_are_not_there(tmp_path):
-    assert ask(PATH=str(tmp_path), CXX="", XDG_CACHE_HOME=str(tmp_path)) == "False"
+    there, said = ask(PATH=str(tmp_path), CXX="", XDG_CACHE_HOME=str(tmp_path))
+    assert there == "False" and "there is no C++ compiler" in said
 
 
-def test_a_compiler_that_fails_is_none(tmp_path):
-    assert ask(CXX="false", XDG_CACHE_HOME=str(tmp_path)) == "False"
+COMPILERS = {
+    "speaks": ('echo "a note" >&2; echo "native.cc:1: error: what?" >&2; exit 1', "(native.cc:1: error: what?)"),
+    "is silent": ("exit 1", "cc failed)"),
+}
+
+
+@pytest.mark.parametrize("how", COMPILERS)
+def test_a_compiler_that_fails_is_none(how, tmp_path):
+    script, reason = COMPILERS[how]
+    compiler = tmp_path / "cc"
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    there, said = ask(CXX=str(compiler), XDG_CACHE_HOME=str(tmp_path))
+    assert there == "False" and reason in said and "Traceback" not in said
 
 
 def test_operands_of_two_types_are_left_to_xla():

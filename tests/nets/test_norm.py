@@ -4,24 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import assert_same, normal
 
 from dnas.nets.norm import EPSILON, normalise
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
 
-def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
-
-
 def formula(x):
     mean = x.mean((0, 1, 2))
     variance = jnp.square(x - mean).mean((0, 1, 2))
     return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
-
-
-def assert_same(a, b):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11), a, b)
 
 
 # parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums

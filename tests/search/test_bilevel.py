@@ -67,7 +67,8 @@ def noisy(alphas, key, clock):
     return jax.tree.map(lambda a: jax.nn.softmax(a + jax.random.normal(key, a.shape)), alphas)
 
 
-@pytest.mark.parametrize(("order", "warmup_epochs"), [("alphas_first", 0), ("weights_first", 1)])
+@pytest.mark.parametrize("warmup_epochs", [0, 1])
+@pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
 @pytest.mark.parametrize("estimate", [hypergrad.first_order, hypergrad.unrolled])
 def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
     config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=warmup_epochs))
