@@ -96,7 +96,7 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
     space = nasbench201.space() if options.work == "nasbench201" else darts.space(nodes=options.nodes)
-    body = Body(options.cells, options.channels, 10, remat=options.remat)
+    body = Body(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
     built = make_search(network, space, method, SearchConfig(), steps=1000)

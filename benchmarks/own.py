@@ -13,7 +13,7 @@ MORE_CELLS, MORE_CELLS_RATIO = 20, 1.3  # trace + compile, to that of the settin
 
 
 def compare(setting: Setting, options: Namespace, torch_peak_mb: float | None) -> tuple[list[dict], list[Verdict]]:
-    """Rows and verdicts; the first two work side by side with the setting, the last one is only compiled.
+    """Rows and verdicts.
 
     torch_peak_mb: PyTorch's peak memory in the same setting, if it was measured.
     """
@@ -22,6 +22,7 @@ def compare(setting: Setting, options: Namespace, torch_peak_mb: float | None) -
         f"ours {SEEDS} seeds": {"seeds": SEEDS},
         "ours remat": {"remat": True},
         f"ours {MORE_CELLS} cells": {"cells": MORE_CELLS},
+        f"ours {MORE_CELLS} cells unrolled": {"cells": MORE_CELLS, "unroll": True},
     }
     with fresh_caches() as environment:
         named = {name: dataclasses.replace(setting, **change) for name, change in changes.items()}

@@ -12,7 +12,7 @@ from typing import Any
 
 WORKS = ("darts-first", "darts-second", "nasbench201", "derived")
 VARIANTS = ("channels_last", "nchw", "compile")
-FIELDS = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype", "remat")  # what a work is made of
+FIELDS = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype", "remat", "unroll")  # what a work is made of
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def add_options(parser: ArgumentParser) -> None:
     one.add_argument("--seeds", type=positive, default=1, help="searches in one program (ours only)")
     one.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     one.add_argument("--remat", action="store_true", help="rematerialise every cell (ours only)")
+    one.add_argument("--unroll", action="store_true", help="compile every cell by itself (ours only)")
     one.add_argument("--variant", choices=VARIANTS, default="channels_last", help="of PyTorch")
     one.add_argument("--cache", action="store_true", help="with JAX's persistent compilation cache (ours only)")
     one.add_argument("--count", action="store_true", help="count FLOP and bytes of a step (ours only)")

@@ -38,6 +38,7 @@ class Setting:
     seeds: int = 1
     dtype: str = "float32"
     remat: bool = False
+    unroll: bool = False
     ratio: float | None = None
     cold_seconds: float | None = None
     start_seconds: float | None = None
@@ -46,13 +47,13 @@ class Setting:
         title = f"{self.work} {self.cells}x{self.channels}, batch {self.batch}"
         title += f", {self.nodes} nodes" if self.nodes != 4 else ""
         title += f", {self.seeds} seeds" if self.seeds > 1 else ""
-        return title + (", bf16" if self.dtype == "bfloat16" else "") + (", remat" if self.remat else "")
+        return title + ", bf16" * (self.dtype == "bfloat16") + ", remat" * self.remat + ", unrolled" * self.unroll
 
     def words(self) -> list[str]:
         """As options of one side."""
         names = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype")
         words = [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
-        return words + ["--remat"] * self.remat
+        return words + ["--remat"] * self.remat + ["--unroll"] * self.unroll
 
     @property
     def images(self) -> int:

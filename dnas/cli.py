@@ -259,8 +259,13 @@ def report(options: Report) -> None:
 
     if not options.folders:
         raise UserError("dnas report needs at least one run folder.")
-    pages = [reports.page(folder) for folder in options.folders]
-    Console().print(reports.table(options.folders))
+    folders = [folder for folder in options.folders if (Path(folder) / "config.json").exists()]
+    if not folders:
+        raise UserError(f"There is no run in {', '.join(options.folders)}: name folders that hold a config.json.")
+    for folder in (f for f in options.folders if f not in folders):
+        print(f"Left out {folder}: it is no run, as it has no config.json.")
+    pages = [reports.page(folder) for folder in folders]
+    Console().print(reports.table(folders))
     for page in pages:
         print(f"Open {page}")
 

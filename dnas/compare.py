@@ -7,7 +7,8 @@ holds what is known so far. Started again with the same --out it goes on with wh
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,8 @@ import numpy as np
 from rich.table import Table
 
 from dnas import find, loop, records, retrain, search, tabular
-from dnas.config import Config, differences, from_dict, to_dict
-from dnas.errors import UserError
+from dnas.config import Config, SearchConfig, differences, from_dict, load, to_dict
+from dnas.errors import StorageError, UserError
 from dnas.spaces.genotype import Genotype, from_json, random, to_json
 
 RANDOM = "random cells"
@@ -108,20 +109,43 @@ def _searched(name: str, config: Config, folder: Path, quiet: bool) -> Row:
     finished = out / "found.json"
     if finished.exists():
         known = json.loads(finished.read_text())
-        changed = differences(from_dict(known["config"]), config)
-        if changed:
-            raise UserError(f"{out} was made with another config ({'; '.join(changed)}): choose another --out.")
+        _same_config(out, from_dict(known["config"]), config)
         return Row(name, config, [from_json(g) for g in known["genotypes"]], known["seconds"], [], [])
-    began = time.perf_counter()
+    begun = (out / "config.json").exists()
+    if begun:
+        _same_config(out, load(out), config)
     try:
-        result = search.run(config, out, resume=(out / "config.json").exists(), quiet=quiet)
+        with _timed(out / "seconds.json") as spent:
+            result = search.run(config, out, resume=begun, quiet=quiet)
+    except StorageError:  # says nothing about the method
+        raise
     except UserError as error:
         loop.say(f"{name}: {error}", quiet)
         return Row(name, config, [], 0.0, [], [], str(error))
-    seconds, genotypes = time.perf_counter() - began, list(result.genotypes)
+    seconds, genotypes = spent(), list(result.genotypes)
     found = {"config": to_dict(config), "genotypes": [to_json(g) for g in genotypes], "seconds": seconds}
     records.atomic_write(finished, json.dumps(found, indent=1))
     return Row(name, config, genotypes, seconds, [], [])
+
+
+def _same_config(out: Path, known: Config, config: Config) -> None:
+    if changed := differences(known, config):
+        raise UserError(f"{out} was made with another config ({'; '.join(changed)}): choose another --out.")
+
+
+@contextmanager
+def _timed(file: Path) -> Iterator[Callable[[], float]]:
+    """Gives the seconds spent inside, now and before an interruption, which the file keeps."""
+    before, began = json.loads(file.read_text()) if file.exists() else 0.0, time.perf_counter()
+
+    def spent() -> float:
+        return before + time.perf_counter() - began
+
+    try:
+        yield spent
+    finally:
+        if file.parent.exists():
+            records.atomic_write(file, json.dumps(spent()))
 
 
 def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float]:
@@ -132,8 +156,9 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
         done = folder / "cells" / place / "accuracy.json"
         if not done.exists():
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
-            plain = replace(config, method="darts", seeds=1)
-            result = retrain.run(plain, genotype, done.parent, resume=done.parent.exists(), quiet=True)
+            plain = replace(config, method="darts", seeds=1, search=SearchConfig())  # whoever found it
+            begun = (done.parent / "config.json").exists()
+            result = retrain.run(plain, genotype, done.parent, resume=begun, quiet=True)
             records.atomic_write(done, json.dumps(100 * result.accuracy))
             loop.forget_programs()
         accuracies[place] = float(json.loads(done.read_text()))

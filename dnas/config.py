@@ -81,6 +81,8 @@ class SearchConfig:
     """Part of the train set that trains the alphas."""
     remat: bool = False
     """Compute the inside of every cell again in the backward pass: less memory, more time."""
+    unroll_cells: bool = False
+    """Compile each cell by itself, not once per stage: with many cells less time and memory, more compilation."""
     levels: Literal["bilevel", "single"] = "bilevel"
     """Alphas on validation batches, or weights and alphas together on training batches."""
     order: Literal["alphas_first", "weights_first"] = "alphas_first"

@@ -8,6 +8,10 @@ class UserError(Exception):
     """A mistake in the input. The command line prints its sentence and exits with code 2."""
 
 
+class StorageError(UserError):
+    """Nothing can be written: the disk is full, or not ours."""
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names that look like this one, or contain it; the most alike first."""
     known = sorted(known)

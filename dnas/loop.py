@@ -141,9 +141,10 @@ def drive(
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), metric)
             if stop and step < total and not ended:
                 run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), None)
-                raise Interrupted(
-                    f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}"
-                )
+                break
+        _, stop = devices.agree(count, stopped())  # also after the last step: what is to come may take long
+        if stop:
+            raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}")
     return progress
 
 

@@ -42,7 +42,7 @@ import numpy as np
 
 from dnas import __version__, devices
 from dnas.config import Config, differences, load, to_dict
-from dnas.errors import UserError
+from dnas.errors import StorageError, UserError
 from dnas.types import Mix, Tree
 
 ROW_FILES = ("metrics.jsonl", "mix.jsonl")
@@ -141,7 +141,7 @@ class Run:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
         self.config = config
-        self.recent = 2  # how many of the last checkpoints are kept
+        self.reach = 0  # how many more checkpoints are kept than the last two and the best
         self._purge_step: int | None = None
         self._events: Any = None
         self._manager: Any = None
@@ -201,7 +201,18 @@ class Run:
             self._event(step, summary.text(tag, text))
 
     def data(self, facts: dict[str, Any]) -> None:
-        """Describe the data set in data.json: name, sizes, source, licence, whatever a reader should know."""
+        """Describe the data set in data.json: name, sizes, source, licence, whatever a reader should know.
+
+        Errors: `UserError` if the run was begun with other data.
+        """
+        facts = _plain(facts)
+        known = _read_json(self.folder / "data.json") or {}
+        changed = [f"{key}: {known[key]} -> {facts[key]}" for key in facts if known.get(key, facts[key]) != facts[key]]
+        if changed:
+            raise UserError(
+                f"{self.folder} was begun with other data ({', '.join(changed)}): give it the same, or choose another "
+                "--out."
+            )
         if self._writes:
             atomic_write(self.folder / "data.json", _json(facts))
 
@@ -375,7 +386,7 @@ class Run:
             options = ocp.CheckpointManagerOptions(
                 enable_async_checkpointing=False,  # a step counts as saved only when it is
                 cleanup_tmp_directories=self._writes,
-                preservation_policy=_LastAndBest(self._metrics, self.recent),
+                preservation_policy=_LastAndBest(self._metrics, self.reach),
                 multiprocessing_options=_alone(ocp),
                 create=False,
             )
@@ -451,13 +462,15 @@ def _alone(ocp: Any) -> Any:
 class _LastAndBest:
     """Which checkpoints orbax keeps (its `PreservationPolicy`)."""
 
-    def __init__(self, metrics: dict[int, float], recent: int) -> None:
-        self._metrics, self._recent = metrics, recent
+    def __init__(self, metrics: dict[int, float], reach: int) -> None:
+        self._metrics, self._reach = metrics, reach
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
         steps = sorted(info.step for info in checkpoints)
         scored = [step for step in steps if step in self._metrics]
-        keep = set(steps[-self._recent :]) | set(sorted(scored, key=lambda step: (self._metrics[step], step))[-1:])
+        best = sorted(scored, key=lambda step: (self._metrics[step], step))[-1:]
+        # an interruption's is not scored: it pushes none out that a search may go back to
+        keep = {*steps[-2 - self._reach :], *scored[max(len(scored) - self._reach, 0) :], *best}
         return [info.step in keep for info in checkpoints]
 
 
@@ -557,11 +570,11 @@ def _storage(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if _disk_full(error):
-            raise UserError(
+            raise StorageError(
                 f"The disk that holds {folder} is full; what was saved is intact: free some space, then use --resume."
             ) from error
         if isinstance(error, OSError):
-            raise UserError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+            raise StorageError(f"Cannot write to {folder}: {error.strerror or error}.") from error
         raise
 
 

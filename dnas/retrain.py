@@ -89,6 +89,8 @@ def run(
     loop.prepare_process()
     space = find.resolve("space", config.space)
     check(genotype, space)
+    if data is not None:
+        config = dataclasses.replace(config, data=datasets.name_of(data))
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, 0.0, 0)  # the same for every seed: seeds differ in what they draw, not in the data
     if len(splits.train_x) < config.retrain.batch_size:
@@ -96,18 +98,14 @@ def run(
             f"retrain.batch_size is {config.retrain.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
             f"train images: choose a batch of at most {len(splits.train_x)}."
         )
-    if config.dtype == "float64":
-        jax.config.update("jax_enable_x64", True)
-    job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
-    folder = Path(out) if out is not None else default_folder(config)
-    opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
-    with opened as record:
-        if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
-            raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
-        sizes = {"train": len(splits.train_x), "test": len(splits.test_x)}
-        record.data({"name": splits.name, "note": splits.note} | sizes)
-        record.genotype(0, [to_json(genotype)])
-        return job.go(record, resume)
+    with jax.enable_x64(config.dtype == "float64"):
+        job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
+        folder = Path(out) if out is not None else default_folder(config)
+        with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
+            if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
+                raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
+            record.data(datasets.described(splits))
+            return job.go(record, resume)
 
 
 def default_folder(config: Config) -> Path:
@@ -164,6 +162,7 @@ class _Job:
     def go(self, record: records.Run, resume: bool) -> Result:
         config, self.record = self.config, record
         found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
+        self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
         progress = self.init(self.seeds) if found is None else found[0]
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
         loop.say(

@@ -168,9 +168,9 @@ def test_retrain_takes_config_and_genotype_of_a_run(dnas, searched):
     code, out, _ = dnas("retrain", "--out", searched / "retrain", "--resume", "--quiet")
     assert code == 0
     assert "Test accuracy" in out
-    code, out, _ = dnas("report", searched, searched / "retrain")
+    code, out, _ = dnas("report", searched, searched / "retrain", searched / "genotypes")
     assert code == 0
-    assert "digits" in out
+    assert "digits" in out and "genotypes: it is no run" in re.sub(r"\s+", " ", out)
 
 
 def test_the_best_seed_is_retrained(tmp_path):
@@ -253,7 +253,7 @@ MISTAKES = {
     "no cell": (["show"], "dnas show needs a CELL"),
     "no cell to train": (["retrain"], "dnas retrain needs a cell"),
     "no run to report": (["report"], "at least one run folder"),
-    "not a run": (["report", "/nowhere"], "No such config: '/nowhere'"),
+    "not a run": (["report", "/nowhere"], "There is no run in /nowhere"),
     "epochs": (["search", "--search.epochs", "0"], "search.epochs must be at least 1, not 0"),
     "cells": (["search", "--search.cells", "-1"], "search.cells must be at least 1, not -1"),
     "batch": (["search", "--search.batch_size", "0"], "search.batch_size must be at least 1"),

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from dnas import compare, loop, tabular
-from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import UserError
 from dnas.spaces.genotype import parse
 
@@ -48,6 +48,32 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
     assert {row.name: row.trained for row in again}["one"] == by_name["one"].trained
     with pytest.raises(UserError, match="search.epochs: 1 -> 2"):
         compare.run({"one": replace(BASE, search=replace(BASE.search, epochs=2))}, tmp_path / "all", quiet=True)
+
+
+def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
+    """A search with its seconds, a cell whoever found it; and never with another config."""
+
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "drive", crash)
+        compare.run({"one": BASE}, tmp_path / "all", random_cells=0, quiet=True)
+    with pytest.raises(UserError, match="seeds: 2 -> 1"):
+        compare.run({"one": replace(BASE, seeds=1)}, tmp_path / "all", random_cells=0, quiet=True)
+    (tmp_path / "all" / "one" / "seconds.json").write_text("1000")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "say", lambda text, quiet=False: "parameters on" in text and crash())
+        compare.run({"one": BASE}, tmp_path / "all", random_cells=0, quiet=True)
+    slower = replace(BASE, search=replace(BASE.search, order="weights_first"))
+    (tmp_path / "all" / "one").rename(tmp_path / "elsewhere")
+    found = json.loads((tmp_path / "elsewhere" / "found.json").read_text())
+    assert found["seconds"] > 1000
+    (tmp_path / "all" / "two").mkdir()
+    found["config"] = to_dict(slower)
+    (tmp_path / "all" / "two" / "found.json").write_text(json.dumps(found))
+    (row,) = compare.run({"two": slower}, tmp_path / "all", random_cells=0, quiet=True)
+    assert len(row.trained) == 2
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from dnas import records, retrain
 from dnas.config import Config, RetrainConfig
 from dnas.errors import UserError
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import parse, random
+from dnas.spaces.genotype import parse, random, to_json
 
 CELL = parse("|nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|")
 PLAN = RetrainConfig(epochs=2, batch_size=16, cells=1, channels=4, drop_path=0.0)
@@ -67,6 +67,19 @@ def test_a_genotype_that_does_not_fit_is_refused_before_a_folder_is_made(tmp_pat
     with pytest.raises(UserError):
         retrain.run(dataclasses.replace(CONFIG, space="darts"), CELL, tmp_path / "run", data=images(4), quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_without_a_checkpoint_begins_anew_and_keeps_its_genotype(tmp_path, monkeypatch):
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(retrain.loop, "drive", crash)
+        retrain.run(CONFIG, CELL, tmp_path / "run", data=images(4), quiet=True)
+    retrain.run(CONFIG, CELL, tmp_path / "run", data=images(4), resume=True, quiet=True)
+    assert records.read_genotypes(tmp_path / "run") == [to_json(CELL)]
+    retrain.run(CONFIG, CELL, tmp_path / "run", data=images(4), resume=True, quiet=True)
+    assert records.read_genotypes(tmp_path / "run") == [to_json(CELL)]
 
 
 def test_another_genotype_is_refused_when_resuming(tmp_path):

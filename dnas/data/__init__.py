@@ -5,7 +5,9 @@ Axis letters: N images, H W C.
 """
 
 import math
+import zlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,20 @@ from dnas.data._files import Location, data_dir
 from dnas.errors import UserError
 from dnas.find import resolve
 
-__all__ = ["Dataset", "Location", "Splits", "data_dir", "from_arrays", "load", "split", "tailored"]
+__all__ = [
+    "Dataset",
+    "Location",
+    "Splits",
+    "data_dir",
+    "described",
+    "from_arrays",
+    "load",
+    "name_of",
+    "split",
+    "tailored",
+]
+
+ARRAYS = "arrays"  # the name of data that were given as arrays
 
 HELD_OUT = 0.2  # the portion that becomes the test split where none is given
 LIMIT_SEED = 0  # `limit` always takes the same images, whatever the seed of the run
@@ -77,11 +92,25 @@ def load(choice: str | Dataset | tuple) -> Dataset:
     """
     if isinstance(choice, Dataset):
         return choice
+    if choice == ARRAYS:
+        raise UserError("This run was given its data as arrays, from Python: go on there, with data=(x, y).")
     if isinstance(choice, str):
         return resolve("data set", choice)
     if isinstance(choice, (tuple, list)) and len(choice) in (2, 4):
-        return from_arrays("arrays", *choice)
+        return from_arrays(ARRAYS, *choice)
     raise UserError("Data is a name, as in 'fashion_mnist:limit=5000', or arrays (x, y) or (x, y, test_x, test_y).")
+
+
+def name_of(choice: str | Dataset | tuple) -> str:
+    """What a run's config calls its data."""
+    return choice if isinstance(choice, str) else choice.name if isinstance(choice, Dataset) else ARRAYS
+
+
+def described(splits: Splits) -> dict[str, Any]:
+    """What identifies the data of a run, for its record: name, sizes, a checksum of the train part."""
+    sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x), "test": len(splits.test_x)}
+    checksum = zlib.crc32(splits.train_y.tobytes(), zlib.crc32(splits.train_x.tobytes()))
+    return {"name": splits.name, "note": splits.note} | sizes | {"crc32": checksum}
 
 
 def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = True) -> Splits:

@@ -5,7 +5,8 @@
 Wang, Cheng, Chen, Tang and Hsieh, "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021,
 arXiv:2108.04392. Reference code: ruocwang/darts-pt. As in the code: edges in random order, both cells at once, 5 epochs
 of tuning between decisions with a tenth of the learning rate while the alphas go on training, then two inputs of every
-node; norms by the batch; `none` is a candidate. Unlike there, momentum carries over into the tuning.
+node; norms by the batch; `none` is a candidate. Unlike there, momentum carries over into the tuning. Schedules of the
+method that it is `on` stand at their end while tuning.
 """
 
 from dataclasses import replace
@@ -36,7 +37,7 @@ def method(*, on: str = "darts", blank: bool = False, interval: int = 5, criteri
         rate, end = config.weights.learning_rate / 10, config.weights.learning_rate_end
         weights = replace(config.weights, learning_rate=rate, learning_rate_end=min(rate, end))
         tuning = replace(config, epochs=epochs, weights=weights, alphas=replace(config.alphas, warmup_epochs=0))
-        return (*search, replace(search[0], config=tuning))
+        return (*search, replace(search[0], config=tuning, settled=True))
 
     def look(view: View) -> Outcome:
         decision = view.epoch // interval if view.phase else 0

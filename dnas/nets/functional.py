@@ -1,7 +1,6 @@
 """The border between flax modules and pure functions, and many equal modules as one."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -35,9 +34,16 @@ def replicated(network: Functional, count: int) -> Functional:
         return jax.vmap(network.init)(jax.random.split(key, count))
 
     def apply(weights, stats, x, mix, *, train: bool, **kwargs):
+        def one(row):
+            weights, stats, own_mix = row
+            return network.apply(weights, stats, x, own_mix if own else mix, train=train, **kwargs)
+
         own = all(leaf.ndim == 3 for leaf in jax.tree.leaves(mix))
-        one = partial(network.apply, train=train, **kwargs)
-        output, moments = jax.vmap(one, in_axes=(0, 0, None, 0 if own else None))(weights, stats, x, mix)
+        rows = weights, stats, mix if own else None
+        if jax.default_backend() == "cpu":  # vmap over kernels is slower than a loop, which keeps one replica's values
+            output, moments = jax.lax.map(jax.checkpoint(one), rows)
+        else:
+            output, moments = jax.vmap(one)(rows)
         return output if own else jax.tree.map(lambda leaf: leaf.mean(0), output), moments
 
     return Functional(init, apply)

@@ -38,7 +38,8 @@ class Levels(NamedTuple):
 class StepMetrics(NamedTuple):
     """Losses and numbers of correct images of one step, measured in training mode.
 
-    `valid` is of the batch that the alphas were trained on; without such a batch it repeats `train`.
+    `valid` is of the batch that the alphas were trained on; where nothing trains them it repeats `train`, while they
+    warm up it is 0.
     """
 
     train_loss: jax.Array
@@ -84,12 +85,13 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 class Span(NamedTuple):
     """Where a phase begins: its first step, the epochs done before it, and the first step and the epochs of the
-    learning rate's schedule, which may span several phases; 0 epochs: those of the phase."""
+    learning rate's schedule, which may span several phases; 0 epochs: those of the phase. settled: see `Phase`."""
 
     start: int = 0
     epoch: int = 0
     schedule_start: int = 0
     schedule_epochs: int = 0
+    settled: bool = False
 
 
 WHOLE = Span()
@@ -143,7 +145,8 @@ def make_search(
         )
 
     def clock(state: SearchState) -> Clock:
-        return Clock(state.step, (state.step - start) // steps, config.epochs)
+        epoch = jnp.int32(config.epochs - 1) if span.settled else (state.step - start) // steps
+        return Clock(state.step, epoch, config.epochs)
 
     def scores(state: SearchState) -> Mix:
         read = method.scores or relax.score(method.relax)
@@ -176,9 +179,15 @@ def make_search(
         return state._replace(alphas=method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
     def with_weights(state: SearchState, gradient: Tree) -> SearchState:
-        gradient, _ = clip_tx.update(gradient, clip_tx.init(gradient))
+        gradient = clipped(gradient)
         updates, weight_opt = weight_tx(state.step).update(decayed(state, gradient), state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
+
+    def clipped(gradient: Tree) -> Tree:
+        def one(gradient):
+            return clip_tx.update(gradient, clip_tx.init(gradient))[0]
+
+        return one(gradient) if method.replicas == 1 else jax.vmap(one)(gradient)  # each replica by its own norm
 
     def decayed(state: SearchState, gradient: Tree) -> Tree:
         """The gradient with what a method adds to the weight decay of the config."""

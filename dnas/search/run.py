@@ -32,7 +32,7 @@ from dnas.search.method import Method, Outcome, Phase, View
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.stops import hessian
 from dnas.spaces import diagram
-from dnas.spaces.genotype import Genotype, from_json, to_json, to_text
+from dnas.spaces.genotype import Genotype, as_mix, from_json, to_json, to_text
 from dnas.spaces.topology import Body, Space, with_operations
 from dnas.types import Batch, Mix, SearchState, Tree
 
@@ -71,18 +71,17 @@ def run(
     """
     loop.prepare_process()
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
+    if data is not None:
+        config = dataclasses.replace(config, data=datasets.name_of(data))
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, config.search.valid_portion, config.seed % 2**32)
     check_sizes(config, splits)
-    if config.dtype == "float64":
-        jax.config.update("jax_enable_x64", True)
-    job = _Job(config, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
-    folder = Path(out) if out is not None else default_folder(config)
-    opened = (records.resume if resume else records.create)(folder, config, loop.typed_command())
-    with opened as record:
-        sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x)}
-        record.data({"name": splits.name, "note": splits.note} | sizes)
-        return job.go(record, resume, None if profile is None else Path(profile))
+    with jax.enable_x64(config.dtype == "float64"):
+        job = _Job(config, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
+        folder = Path(out) if out is not None else default_folder(config)
+        with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
+            record.data(datasets.described(splits))
+            return job.go(record, resume, None if profile is None else Path(profile))
 
 
 def check_sizes(config: Config, splits: datasets.Splits) -> None:
@@ -122,7 +121,9 @@ class _Stage:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.single_path = method.single_path or supernet.paths != "all"
         plan = phase.config
-        body = Body(plan.cells, plan.channels, len(splits.classes), splits.train_x.shape[-1], remat=plan.remat)
+        classes, image_channels = len(splits.classes), splits.train_x.shape[-1]
+        size = plan.cells, plan.channels, classes, image_channels
+        body = Body(*size, remat=plan.remat, unroll=plan.unroll_cells)
 
         def build(rngs):
             return Supernet(supernet, body, rngs=rngs)
@@ -271,7 +272,7 @@ class _Job:
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
-        record.recent += self.method.reach
+        record.reach = self.method.reach
         progress = self._restored(resume)
         loop.say(self._headline(progress.state.weights), self.quiet)
         while True:
@@ -309,13 +310,15 @@ class _Job:
         return {"phase": self.index, "operations": kept, "notes": self.notes, "stopped": stopped}
 
     def _restored(self, resume: bool) -> loop.Progress:
-        def target(extra):
+        first = self.stage
+
+        def target(extra):  # again for an older checkpoint, where the newest is damaged
             self.index = extra.get("phase", 0)
-            masked = False
-            if self.index:
-                masked = True
-                self.stage = self._stage(self.index, with_operations(self.stage.space, extra["operations"]))
-            return self.stage.target(masked and any(p.keep for p in self.phases[: self.index + 1]))
+            if not self.index:
+                self.stage = first
+                return first.target(False)
+            self.stage = self._stage(self.index, with_operations(first.space, extra["operations"]))
+            return self.stage.target(any(p.keep for p in self.phases[: self.index + 1]))
 
         found = self.record.restore(target) if resume else None
         if found is None:
@@ -363,6 +366,7 @@ class _Job:
         step = span.start + in_phase * stage.steps
         rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
         images, outcomes = stage.steps * stage.plan.batch_size, []
+        searching = in_phase > stage.plan.alphas.warmup_epochs  # else no image of the alphas was looked at
         for i in range(self.config.seeds):
             outcome = self._look(i, epoch, in_phase, state, mixes) if self.method.after_epoch else Outcome()
             self.notes[i].append(dict(outcome.notes))
@@ -378,8 +382,8 @@ class _Job:
                     "seed": self.config.seed + i,
                     "train_loss": sums.train_loss[i] / stage.steps,
                     "train_accuracy": sums.train_correct[i] / images,
-                    "search_loss": sums.valid_loss[i] / stage.steps,
-                    "search_accuracy": sums.valid_correct[i] / images,
+                    "search_loss": sums.valid_loss[i] / stage.steps if searching else None,
+                    "search_accuracy": sums.valid_correct[i] / images if searching else None,
                     "valid_loss": losses[i],
                     "valid_accuracy": self.accuracies[i],
                     "learning_rate": rate,
@@ -489,6 +493,10 @@ class _Job:
             mix = {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
                 self.genotypes[i] = self.method.select(self.stage.space, mix, count(evaluate), seed)
+            chosen = as_mix(self.genotypes[i], self.stage.space)
+            for kind, rows in chosen.items():  # a supernet may have operations beside the space's
+                chosen[kind] = np.pad(rows, ((0, 0), (0, mix[kind].shape[1] - rows.shape[1])))
+            self.accuracies[i] = evaluate(chosen, train=True)
 
     def _conclude(self, progress: loop.Progress) -> None:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
@@ -497,11 +505,18 @@ class _Job:
         if self.method.select:
             self._select(progress.state)
         for i, epoch in self.stopped.items():
-            rows = records.read_genotypes(self.record.folder, epoch)
-            self.genotypes[i] = from_json(rows[i])
-        if self.stopped or self.method.select:
-            last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
-            self.record.genotype(last, [to_json(g) for g in self.genotypes])
+            rows = records.read_metrics(self.record.folder)
+            self.genotypes[i] = from_json(records.read_genotypes(self.record.folder, epoch)[i])
+            self.accuracies[i] = next(
+                row["valid_accuracy"] for row in rows if (row["seed"], row["epoch"]) == (self.config.seed + i, epoch)
+            )
+        if not (self.stopped or self.method.select):
+            return
+        last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
+        self.record.genotype(last, [to_json(g) for g in self.genotypes])
+        step = int(devices.fetch(progress.state.step).max())
+        for seed, accuracy in enumerate(self.accuracies, self.config.seed):  # the last row says which seed is best
+            self.record.log({"step": step, "epoch": last, "seed": seed, "valid_accuracy": accuracy})
 
     def _headline(self, weights: Tree) -> str:
         splits, seeds = self.splits, self.config.seeds
@@ -538,14 +553,14 @@ def spans(phases: tuple[Phase, ...], splits: datasets.Splits) -> list[Span]:
     found, step, epoch = list[Span](), 0, 0
     for i, phase in enumerate(phases):
         if phase.continues and i:
-            found.append(found[-1]._replace(start=step, epoch=epoch))
+            found.append(found[-1]._replace(start=step, epoch=epoch, settled=phase.settled))
         else:
             together = [phase]
             for later in phases[i + 1 :]:
                 if not later.continues:
                     break
                 together.append(later)
-            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together)))
+            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), phase.settled))
         step += phase.config.epochs * steps_per_epoch(phase.config, splits)
         epoch += phase.config.epochs
     return found

@@ -66,6 +66,9 @@ class Backbone(nnx.Module):
             raise UserError(f"The space 'nasbench201' has the stem 'cifar' only, not '{body.stem}'.")
         channels = body.channels
         self.cells, self.loop, self.remat = body.cells, body.loop, body.remat
+        # unrolled, what the backward pass needs is not copied into and out of stacks; for a few cells, compiling takes
+        # little longer
+        self.unroll = 1 if body.remat else body.cells if body.unroll else min(body.cells, 5)
         self.stem = Chain(
             Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
         )
@@ -96,8 +99,7 @@ class Backbone(nnx.Module):
             cell = nnx.merge(graphdef, state)
             return cell([x], extra), nnx.as_pure(nnx.state(cell, nnx.BatchStat))
 
-        # unrolled, what the backward pass needs is not copied into and out of stacks; compiling takes little longer
-        scan = looped_scan if self.loop else partial(jax.lax.scan, unroll=1 if self.remat else min(self.cells, 5))
+        scan = looped_scan if self.loop else partial(jax.lax.scan, unroll=self.unroll)
         count = jax.numpy.arange(self.cells)  # a cell of pools and skips has nothing else to scan over
         x, moments = scan(body, x, (nnx.as_pure(state), argument, count))
         nnx.update(stage, moments)

@@ -62,7 +62,7 @@ class Body:
 
     loop: Python loops instead of scan and vmap: the slow twin for tests and for counting operations.
     remat: the backward pass computes the inside of every cell again instead of keeping it: less memory, more time.
-    unroll: DARTS cells are compiled each by itself rather than once per stage: faster steps, for a longer compilation.
+    unroll: cells are compiled each by itself rather than once per stage: faster steps, for a longer compilation.
     """
 
     cells: int

@@ -246,10 +246,15 @@ def test_very_shallow_networks_run(cells):
     ).shape == (1, 3)
 
 
-@pytest.mark.parametrize(("space", "cells"), [(SMALL_DARTS, 4), (SMALL_NB201, 2)], ids=["darts", "nasbench201"])
-def test_rematerialised_cells_give_the_same_gradients(space, cells):
-    def gradients(remat):
-        network, _ = prepared(Supernet, space, Body(cells, 2, 3, remat=remat))
+@pytest.mark.parametrize("how", ["remat", "unroll"])
+@pytest.mark.parametrize(
+    ("space", "cells", "stage"), [(SMALL_DARTS, 9, 3), (SMALL_NB201, 6, 6)], ids=["darts", "nb201"]
+)
+def test_rematerialised_or_unrolled_cells_give_the_same_gradients(space, cells, stage, how):
+    """The longest stage has `stage` cells."""
+
+    def gradients(**how):
+        network, _ = prepared(Supernet, space, Body(cells, 2, 3, **how))
         weights, stats = random_weights(network)
 
         def loss(weights, mix):
@@ -257,9 +262,9 @@ def test_rematerialised_cells_give_the_same_gradients(space, cells):
             return jnp.sum(jnp.sin(logits)), moments
 
         compute = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
-        text = str(jax.make_jaxpr(compute)(weights, random_mix(space)))
-        return compute(weights, random_mix(space)), "remat" in text or "checkpoint" in text
+        return compute(weights, random_mix(space)), str(jax.make_jaxpr(compute)(weights, random_mix(space)))
 
-    (kept, none), (again, some) = gradients(False), gradients(True)
-    assert_close(again, kept)
-    assert some and not none
+    (expected, usual), (found, changed) = gradients(), gradients(**{how: True})
+    assert_close(found, expected)
+    sign = {"remat": "remat|checkpoint", "unroll": f"unroll={stage}"}[how]
+    assert re.search(sign, changed) and not re.search(sign, usual)

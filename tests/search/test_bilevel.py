@@ -326,6 +326,32 @@ def test_replicas_share_alphas_and_nothing_else():
     np.testing.assert_allclose(adam, 0.5 * (mean + 1e-3 * before.alphas["cell"][0]), rtol=1e-7)
 
 
+def test_each_replica_is_clipped_by_its_own_norm():
+    method = find.resolve("method", "agreement:replicas=2")
+    config = replace(CONFIG, weights=replace(CONFIG.weights, clip=1e-3, decay=0.0))
+    search = make_search(NETWORK, SPACE, method, config, 2)
+    before = search.init(jax.random.key(0))
+    after, _ = jax.jit(search.step)(before, batches(1)[0])
+    for i in range(2):
+        change = jax.tree.map(lambda a, b, i=i: a[i] - b[i], after.weights, before.weights)
+        assert np.linalg.norm(flat(change)) == pytest.approx(config.weights.learning_rate * 1e-3)
+
+
+def test_in_a_settled_phase_schedules_stand_at_their_end():
+    seen = []
+
+    def look(alphas, key, clock):
+        jax.debug.callback(lambda epoch: seen.append(int(epoch)), clock.epoch)
+        return relax.softmax(alphas, key, clock)
+
+    for settled in (False, True):
+        search = make_search(NETWORK, SPACE, Method(relax=look), replace(CONFIG, epochs=9), 2, Span(settled=settled))
+        jax.block_until_ready(jax.jit(search.step)(search.init(jax.random.key(0)), batches(1)[0]))
+        jax.effects_barrier()
+        assert set(seen) == {8 if settled else 0}
+        seen.clear()
+
+
 def test_agreement_stands_still_where_the_replicas_disagree():
     rule = agreement.RULES["shrink"]
     assert rule(0.5, 0.0) == pytest.approx(0.5)

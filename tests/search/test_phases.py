@@ -276,6 +276,43 @@ def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
 
 
+def test_told_to_stop_in_the_last_steps_it_stops_before_what_follows(tmp_path, monkeypatch, whole):
+    config, uninterrupted = whole
+    finish = run._Job._finish_epoch
+
+    def stop(job, number, progress):
+        if number == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return finish(job, number, progress)
+
+    with monkeypatch.context() as patch, pytest.raises(loop.Interrupted, match="Stopped at step 12 of 12"):
+        patch.setattr(run._Job, "_finish_epoch", stop)
+        dnas.search.run(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
+
+
+def test_where_the_newest_checkpoint_is_damaged_the_phase_is_that_of_the_one_before(tmp_path, monkeypatch, whole):
+    config, uninterrupted = whole
+    finish = run._Job._finish_epoch
+
+    def crash(job, number, progress):
+        if number == 4:
+            raise Crash
+        return finish(job, number, progress)
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(run._Job, "_finish_epoch", crash)
+        dnas.search.run(config, tmp_path / "run", quiet=True)
+    newest = max((tmp_path / "run" / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    for file in (newest / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-1])
+    resumed = dnas.search.run(config, tmp_path / "run", resume=True, quiet=True)
+    assert list((tmp_path / "run" / "damaged_checkpoints").iterdir())
+    assert_same_run(resumed, uninterrupted)
+
+
 def assert_same_run(one, other):
     assert records.read_metrics(one.folder) == records.read_metrics(other.folder)
     assert records.read_mix(one.folder) == records.read_mix(other.folder)

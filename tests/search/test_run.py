@@ -146,9 +146,26 @@ def test_bad_input_is_one_sentence(tmp_path, finished):
 def test_arrays_serve_as_data(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 255, (80, 8, 8, 1), dtype=np.uint8), np.arange(80) % 2
-    config = changed(CONFIG, epochs=1, batch_size=30)  # the last batch is not full
+    warm = dataclasses.replace(CONFIG.search.alphas, warmup_epochs=1)
+    config = changed(CONFIG, epochs=1, batch_size=30, alphas=warm)  # the last batch is not full
     result = dnas.search.run(config, tmp_path / "arrays", data=(x, y), quiet=True)
-    assert len(records.read_metrics(result.folder)) == 1
+    (row,) = records.read_metrics(result.folder)
+    assert row["search_loss"] is None and row["valid_loss"] > 0, "no image of the alphas was looked at"
+
+    again = {"resume": True, "quiet": True}
+    assert dnas.search.run(config, result.folder, data=(x, y), **again).genotypes == result.genotypes
+    with pytest.raises(UserError, match="begun with other data"):
+        dnas.search.run(config, result.folder, data=(x[::-1], y), **again)
+    with pytest.raises(UserError, match="data: arrays -> digits"):
+        dnas.search.run(config, result.folder, **again)
+    with pytest.raises(UserError, match="go on there, with data="):
+        dnas.search.run(dataclasses.replace(config, data="arrays"), result.folder, **again)
+
+
+def test_the_precision_of_a_run_is_its_own(tmp_path):
+    config = dataclasses.replace(changed(CONFIG, epochs=1), dtype="float64")
+    dnas.search.run(config, tmp_path / "double", quiet=True)
+    assert np.asarray(jax.numpy.zeros(())).dtype == np.float32
 
 
 def test_over_seeds_on_an_accelerator_is_a_vmap(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 import dnas.search
 from dnas import records
+from dnas.cli import genotype_of
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.spaces.genotype import check
@@ -35,7 +36,10 @@ def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
         check(genotype, SPACE)
     config = dataclasses.replace(CONFIG, method=method, seeds=2)
     again = dnas.search.run(config, tmp_path / "run", resume=True, quiet=True)
-    assert again.genotypes == found.genotypes
+    assert again.genotypes == found.genotypes and again.accuracies == found.accuracies
+    last = records.read_metrics(found.folder)[-2:]  # of the genotypes that were selected, not of the paths before
+    assert [row["valid_accuracy"] for row in last] == [pytest.approx(a) for a in found.accuracies]
+    assert genotype_of(str(found.folder)) == found.genotype
     assert len(records.read_genotypes(tmp_path / "run", 1)) == 2
 
 
