@@ -364,8 +364,9 @@ def genotype_of(source: str) -> "Genotype":
     found = records.read_genotypes(source)
     last: dict[int, float] = {}
     for row in records.read_metrics(source):
-        if row.get("valid_accuracy") is not None:
-            last[row["seed"]] = row["valid_accuracy"]
+        for name in ("valid_accuracy", "selected_accuracy"):
+            if row.get(name) is not None:
+                last[row["seed"]] = row[name]
     best = max(range(len(found)), key=lambda i: last.get(sorted(last)[i], 0.0)) if len(last) == len(found) else 0
     return genotype.from_json(found[best])
 

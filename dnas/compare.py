@@ -90,7 +90,7 @@ def check(configs: Mapping[str, Config], folder: Path) -> None:
     for name, config in configs.items():
         if not name or "/" in name or name in (RANDOM, "cells"):
             raise UserError(f"'{name}' cannot name a method of a comparison: it becomes the name of a folder.")
-        for field in ("space", "data", "retrain"):
+        for field in ("space", "data", "dtype", "retrain"):
             if getattr(config, field) != getattr(first, field):
                 raise UserError(
                     f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
@@ -144,7 +144,7 @@ def _timed(file: Path) -> Iterator[Callable[[], float]]:
     try:
         yield spent
     finally:
-        if file.parent.exists():
+        if (file.parent / "config.json").exists():
             records.atomic_write(file, json.dumps(spent()))
 
 
@@ -156,7 +156,8 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
         done = folder / "cells" / place / "accuracy.json"
         if not done.exists():
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
-            plain = replace(config, method="darts", seeds=1, search=SearchConfig())  # whoever found it
+            # whoever found it
+            plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
             begun = (done.parent / "config.json").exists()
             result = retrain.run(plain, genotype, done.parent, resume=begun, quiet=True)
             records.atomic_write(done, json.dumps(100 * result.accuracy))

@@ -89,8 +89,8 @@ def run(
     loop.prepare_process()
     space = find.resolve("space", config.space)
     check(genotype, space)
-    if data is not None:
-        config = dataclasses.replace(config, data=datasets.name_of(data))
+    if isinstance(data, (tuple, list)):  # which no name stands for
+        config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, 0.0, 0)  # the same for every seed: seeds differ in what they draw, not in the data
     if len(splits.train_x) < config.retrain.batch_size:

@@ -24,12 +24,11 @@ __all__ = [
     "described",
     "from_arrays",
     "load",
-    "name_of",
     "split",
     "tailored",
 ]
 
-ARRAYS = "arrays"  # the name of data that were given as arrays
+ARRAYS = "arrays"  # what a config calls data that were given as arrays
 
 HELD_OUT = 0.2  # the portion that becomes the test split where none is given
 LIMIT_SEED = 0  # `limit` always takes the same images, whatever the seed of the run
@@ -92,18 +91,13 @@ def load(choice: str | Dataset | tuple) -> Dataset:
     """
     if isinstance(choice, Dataset):
         return choice
-    if choice == ARRAYS:
-        raise UserError("This run was given its data as arrays, from Python: go on there, with data=(x, y).")
     if isinstance(choice, str):
+        if choice == ARRAYS:
+            raise UserError("This run was given its data as arrays, from Python: go on there, with data=(x, y).")
         return resolve("data set", choice)
     if isinstance(choice, (tuple, list)) and len(choice) in (2, 4):
         return from_arrays(ARRAYS, *choice)
     raise UserError("Data is a name, as in 'fashion_mnist:limit=5000', or arrays (x, y) or (x, y, test_x, test_y).")
-
-
-def name_of(choice: str | Dataset | tuple) -> str:
-    """What a run's config calls its data."""
-    return choice if isinstance(choice, str) else choice.name if isinstance(choice, Dataset) else ARRAYS
 
 
 def described(splits: Splits) -> dict[str, Any]:

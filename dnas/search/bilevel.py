@@ -85,13 +85,14 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 class Span(NamedTuple):
     """Where a phase begins: its first step, the epochs done before it, and the first step and the epochs of the
-    learning rate's schedule, which may span several phases; 0 epochs: those of the phase. settled: see `Phase`."""
+    learning rate's schedule, which may span several phases; 0 epochs: those of the phase. settled: the method's own
+    schedules stand at the last of so many epochs; 0: they run."""
 
     start: int = 0
     epoch: int = 0
     schedule_start: int = 0
     schedule_epochs: int = 0
-    settled: bool = False
+    settled: int = 0
 
 
 WHOLE = Span()
@@ -144,13 +145,15 @@ def make_search(
             knobs={name: jnp.asarray(value, float) for name, value in method.knobs.items()},
         )
 
-    def clock(state: SearchState) -> Clock:
-        epoch = jnp.int32(config.epochs - 1) if span.settled else (state.step - start) // steps
-        return Clock(state.step, epoch, config.epochs)
+    def clock(state: SearchState, after: bool = False) -> Clock:
+        """after: what counts between epochs, when the last one is over."""
+        if span.settled:
+            return Clock(state.step, jnp.int32(span.settled - (not after)), span.settled)
+        return Clock(state.step, (state.step - start) // steps, config.epochs)
 
     def scores(state: SearchState) -> Mix:
         read = method.scores or relax.score(method.relax)
-        return relax.masked(read(state.alphas, clock(state)), state.mask)
+        return relax.masked(read(state.alphas, clock(state, after=True)), state.mask)
 
     def objective(state: SearchState, batch: Batch, key: jax.Array, outer: bool) -> Objective:
         now, relaxation = clock(state), method.relax if outer else method.weight_relax or method.relax

@@ -61,7 +61,8 @@ class Phase:
     is left. keep: how many operations each edge keeps when the phase begins, by their scores; None: all.
     restart: weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew.
     continues: the learning rate goes on with the schedule of the phase before, which spans both.
-    drop_rate: as of the method, in its place. settled: the method's own schedules stand where they end.
+    drop_rate: as of the method, in its place. settled: the method's own schedules stand where
+    they were at the end of the phase before.
     """
 
     config: SearchConfig

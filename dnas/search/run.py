@@ -41,7 +41,8 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Result:
-    """What a search leaves: its folder and, per seed, the genotype and the supernet's last validation accuracy."""
+    """What a search leaves: its folder and, per seed, the genotype and the supernet's validation accuracy: the last,
+    that of the epoch that counts, or with the genotype that was selected."""
 
     folder: Path
     config: Config
@@ -71,8 +72,8 @@ def run(
     """
     loop.prepare_process()
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
-    if data is not None:
-        config = dataclasses.replace(config, data=datasets.name_of(data))
+    if isinstance(data, (tuple, list)):  # which no name stands for
+        config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, config.search.valid_portion, config.seed % 2**32)
     check_sizes(config, splits)
@@ -515,8 +516,8 @@ class _Job:
         last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
         self.record.genotype(last, [to_json(g) for g in self.genotypes])
         step = int(devices.fetch(progress.state.step).max())
-        for seed, accuracy in enumerate(self.accuracies, self.config.seed):  # the last row says which seed is best
-            self.record.log({"step": step, "epoch": last, "seed": seed, "valid_accuracy": accuracy})
+        for seed, accuracy in enumerate(self.accuracies, self.config.seed):
+            self.record.log({"step": step, "epoch": last, "seed": seed, "selected_accuracy": accuracy})
 
     def _headline(self, weights: Tree) -> str:
         splits, seeds = self.splits, self.config.seeds
@@ -552,15 +553,16 @@ def spans(phases: tuple[Phase, ...], splits: datasets.Splits) -> list[Span]:
     """Where every phase begins, in steps and epochs, and where its learning rate's schedule does."""
     found, step, epoch = list[Span](), 0, 0
     for i, phase in enumerate(phases):
+        settled = phases[i - 1].config.epochs if phase.settled else 0
         if phase.continues and i:
-            found.append(found[-1]._replace(start=step, epoch=epoch, settled=phase.settled))
+            found.append(found[-1]._replace(start=step, epoch=epoch, settled=settled))
         else:
             together = [phase]
             for later in phases[i + 1 :]:
                 if not later.continues:
                     break
                 together.append(later)
-            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), phase.settled))
+            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), settled))
         step += phase.config.epochs * steps_per_epoch(phase.config, splits)
         epoch += phase.config.epochs
     return found

@@ -78,7 +78,7 @@ def test_a_sharp_minimum_brings_back_an_earlier_genotype(tmp_path, monkeypatch):
     found = dnas.search.run(CONFIG, tmp_path / "run", quiet=True)
     rows = records.read_metrics(found.folder)
     assert [row["epoch"] for row in rows] == [*range(1, 8), 7]  # the seventh measurement is sharp
-    assert rows[-1]["valid_accuracy"] == rows[0]["valid_accuracy"] == found.accuracies[0]
+    assert rows[-1]["selected_accuracy"] == rows[0]["valid_accuracy"] == found.accuracies[0]
     (first,) = records.read_genotypes(found.folder, 1)
     assert found.genotype == from_json(first)  # 6 epochs before
 

@@ -1,6 +1,7 @@
 """One bilevel step: order, optimisers, schedules, the shared gradient program, seeds."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -344,12 +345,17 @@ def test_in_a_settled_phase_schedules_stand_at_their_end():
         jax.debug.callback(lambda epoch: seen.append(int(epoch)), clock.epoch)
         return relax.softmax(alphas, key, clock)
 
-    for settled in (False, True):
+    for settled, now, after in ((0, 0, 0), (50, 49, 50)):
         search = make_search(NETWORK, SPACE, Method(relax=look), replace(CONFIG, epochs=9), 2, Span(settled=settled))
-        jax.block_until_ready(jax.jit(search.step)(search.init(jax.random.key(0)), batches(1)[0]))
-        jax.effects_barrier()
-        assert set(seen) == {8 if settled else 0}
-        seen.clear()
+        state = search.init(jax.random.key(0))
+        for compute, expected in (
+            (partial(search.step, state, batches(1)[0]), now),
+            (partial(search.mix, state), after),
+        ):
+            jax.block_until_ready(jax.jit(compute)())
+            jax.effects_barrier()
+            assert set(seen) == {expected}
+            seen.clear()
 
 
 def test_agreement_stands_still_where_the_replicas_disagree():
