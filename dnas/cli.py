@@ -172,6 +172,8 @@ class Compare:
     """Only these methods, by their names in the file."""
     seeds: Annotated[int, _optional("INT")] = 0
     """Seeds of every search; 0: as in the file."""
+    seed: Annotated[int | None, _optional("INT")] = None
+    """The first of them, for more searches in another folder; by default as in the file."""
     random_cells: int = 8
     """Cells drawn at random that join the comparison."""
     lookup: Flag = False
@@ -283,6 +285,8 @@ def compare(options: Compare) -> None:
     chosen = {name: config for name, config in known.items() if name in (options.only or known)}
     if options.seeds:
         chosen = {name: dataclasses.replace(config, seeds=options.seeds) for name, config in chosen.items()}
+    if options.seed is not None:
+        chosen = {name: dataclasses.replace(config, seed=options.seed) for name, config in chosen.items()}
     out = Path(options.out or Path("runs") / Path(options.experiment).stem)
     rows = comparison.run(chosen, out, random_cells=options.random_cells, train=not options.lookup, quiet=options.quiet)
     Console().print(comparison.table(rows))

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnas import cli, find, records
-from dnas.config import load
+from dnas import cli, compare, find, records
+from dnas.config import Config, load
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -318,6 +318,16 @@ def test_broken_experiments(refused, tmp_path):
     refused(["search", file], "Unknown config field search.: 'epoch'", "epochs")
     file.write_text("{")
     refused(["search", file], "not valid JSON")
+
+
+def test_a_comparison_takes_names_and_seeds(dnas, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(compare, "run", lambda configs, *_, **__: seen.update(configs) or [])
+    file = tmp_path / "mine.py"
+    file.write_text("from dnas.config import Config\ndef configs():\n    return {'a': Config(), 'b': Config()}\n")
+    code, *_ = dnas("compare", file, "--only", "b", "--seed", 8, "--seeds", 3, "--out", tmp_path / "out")
+    assert code == 0
+    assert seen == {"b": Config(seed=8, seeds=3)}
 
 
 def test_a_run_folder_is_never_overwritten(refused, searched):
