@@ -8,7 +8,7 @@ ImageNet16-120 (Ye et al., CVPR 2022, arXiv:2203.01665, as listed by paperswithc
 94.37, 73.51 and 47.31 %. Not yet run by this project.
 Search as in Sunshine-Ye/Beta-DARTS: 100 epochs, alphas first, first order, the weight of the penalty rises to 50;
 training as in the benchmark's paper.
-A step of `beta_darts` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `beta_darts` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -7,7 +7,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: 93.80 % on CIFAR-10
 ImageNet16-120 (Chu et al., ICLR 2021, arXiv:2009.01027, as listed by paperswithcode); the best cell of the space has
 94.37, 73.51 and 47.31 %. Not yet run by this project.
 Search and training as in `darts_nasbench201.py`; their code has no settings for this space.
-A step of `darts_minus` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `darts_minus` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -6,7 +6,7 @@
 Hardware: one GPU. Expected: a cell without a majority of skip connections; the errors on S1 to S4 stand in the paper
 (Chu et al., ICLR 2021, arXiv:2009.01027, section 4.4) and are not repeated here unchecked. Not yet run by this project.
 Search as in the script of Meituan-AutoML/DARTS-: first order, no cutout, the coefficient falls linearly.
-A step of `darts_minus` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `darts_minus` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

@@ -9,7 +9,7 @@ Hardware: one GPU. Published cost: 0.8 GPU-days. Expected test error: 2.61 +- 0.
 ICLR 2021, arXiv:2108.04392, table 2; with fixed alphas 2.87 %, table 4). Not yet run by this project.
 Search as in ruocwang/darts-pt: the settings of DARTS, first order, 50 epochs, seven operations without `none`, then 81
 epochs of tuning with 17 decisions.
-A step of `darts_pt` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `darts_pt` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

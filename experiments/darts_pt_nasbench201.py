@@ -8,7 +8,7 @@ arXiv:2108.04392, table 4; 88.2 % in a run of its authors, issue 6 of ruocwang/d
 DARTS has 54.30 %. Not yet run by this project.
 Search as in their scripts: 100 epochs of DARTS, then 26 epochs of tuning with 6 decisions; training as in the
 benchmark's paper.
-A step of `darts_pt` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `darts_pt` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

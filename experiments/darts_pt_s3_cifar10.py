@@ -7,7 +7,7 @@
 Hardware: one GPU. Expected test error: 2.49 %, with fixed alphas 2.52 %, DARTS 3.34 % (Wang et al., ICLR 2021,
 arXiv:2108.04392, table 3). Not yet run by this project.
 Search as in ruocwang/darts-pt: the settings of DARTS, first order, 50 epochs, then an operation is decided every five.
-A step of `darts_pt` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `darts_pt` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

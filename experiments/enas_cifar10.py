@@ -9,7 +9,7 @@ arXiv:1802.03268, table 2). Not yet run by this project.
 Of cifar10_micro_search.sh: 150 epochs, batches of 160, weight decay 1e-4, Nesterov momentum, controller by Adam without
 first moment at 0.0035, on a tenth of the images. One cosine from 0.05 to 0.0005 stands for their four; paths are not
 dropped.
-A step of `enas` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `enas` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, SearchConfig, WeightConfig

@@ -6,7 +6,7 @@
 Hardware: one GPU. Expected test accuracy of the found cell: 54.30 % on CIFAR-10, all skip connections (Dong and Yang,
 ICLR 2020, arXiv:2001.00326, table 5), where the best cell of the space has 94.37 %. Not yet run by this project.
 Search as in D-X-Y/AutoDL-Projects: 250 epochs, Nesterov momentum, weight decay 5e-4; the controller by Adam at 0.001.
-A step of `enas` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `enas` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -7,7 +7,7 @@ Hardware: one GPU. Published cost: 0.25 GPU-days. Expected test error: 2.54 +- 0
 of seven searches (Chu et al., ECCV 2020, arXiv:1911.12126, and the README of their code). Not yet run by this project.
 Search as in xiaomi-automl/FairDARTS: seven operations, without `none`; alphas begin at 0, and Adam's first decay is 0.9
 where DARTS has 0.5. Their split is in index order, ours is drawn with the seed.
-A step of `fair_darts` costs about 1.1 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `fair_darts` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, SearchConfig, WeightConfig

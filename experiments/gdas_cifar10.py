@@ -8,7 +8,7 @@ Expected test error: 2.93 % with 3.4 M parameters (Dong and Yang, CVPR 2019, arX
 by DARTS-PT, arXiv:2108.04392, table 2). Not yet run by this project.
 250 epochs, batches of 256 and a temperature from 10 to 0.1 as in the code, Nesterov momentum. Their reduction cell can
 be fixed by hand (FRC, 2.82 %); here both cells are searched.
-A step of `gdas` costs about 0.5 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `gdas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config, SearchConfig, WeightConfig

@@ -7,7 +7,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: 93.61 +- 0.09 % on 
 arXiv:2001.00326, as quoted by later papers), where the best cell of the space has 94.37 %. Not yet run by this project.
 Search as in D-X-Y/AutoDL-Projects: 250 epochs, Nesterov momentum, weight decay 5e-4, weights before alphas, and its
 gradient of operations that are not selected.
-A step of `gdas` costs about 0.5 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `gdas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

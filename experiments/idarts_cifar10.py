@@ -8,7 +8,7 @@ Expected test error: 2.37 +- 0.03 % with 3.8 M parameters (Zhang et al., ICML 20
 from memory). Not yet run by this project.
 The settings of DARTS, with two terms of the series and four steps of the weights before one of the alphas, as in the
 published notebook. An epoch is one pass of the weights over their images.
-A step of `idarts` costs about 6.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `idarts` costs about 5.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config, SearchConfig

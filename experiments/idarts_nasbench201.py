@@ -8,7 +8,7 @@ arXiv:2106.10784, as listed by paperswithcode), where the best cell of the space
 this project.
 Two terms of the series and four steps of the weights before one of the alphas, as in the published notebook; the rest
 as in D-X-Y/AutoDL-Projects for DARTS.
-A step of `idarts` costs about 6.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `idarts` costs about 5.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

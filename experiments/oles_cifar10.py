@@ -7,7 +7,7 @@ Hardware: one GPU. Published cost: 0.4 GPU-days.
 Expected test error: 2.30 %, mean 2.41 +- 0.11 % (Jiang et al., NeurIPS 2023, as quoted by others; not checked
 against the paper). Not yet run by this project.
 The settings of first-order DARTS.
-A step of `oles` costs about 1.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `oles` costs about 1.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

@@ -7,7 +7,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: the paper has a tab
 2023), which is not quoted here because it was not at hand; the best cell has 94.37 %, that of DARTS 54.30 %. Not yet
 run by this project.
 The settings of DARTS as in D-X-Y/AutoDL-Projects, but alphas first, as in the code of OLES.
-A step of `oles` costs about 1.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `oles` costs about 1.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

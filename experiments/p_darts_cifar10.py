@@ -9,7 +9,7 @@ authors measured 2.47 % with the same code. Not yet run by this project.
 The settings are those of the code and the command in its README: 25 epochs in each phase, alphas still in the first 10,
 dropout on skips from 0.1, 0.4 and 0.7 (the paper says 0.0, 0.4 and 0.7 on CIFAR-10), at most 2 skips in the normal
 cell. Training: batches of 128 and drop-path 0.3.
-A step of `p_darts` costs about 2.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `p_darts` costs about 2.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, RetrainConfig, SearchConfig, WeightConfig

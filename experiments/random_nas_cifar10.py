@@ -7,7 +7,7 @@ Hardware: one GPU. Published cost: 2.7 GPU-days.
 Expected test error: 2.85 +- 0.08 % with 4.3 M parameters (Li and Talwalkar, UAI 2019, arXiv:1902.07638; quoted from
 memory). Not yet run by this project.
 Of liamcli/randomNAS_release: 150 epochs, 24 channels, gradients clipped at 1; then 5 rounds of 1,000 architectures.
-A step of `random_nas` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `random_nas` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config, SearchConfig, WeightConfig

@@ -8,7 +8,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: 87.66 +- 1.69 % on 
 94.37 %. Not yet run by this project.
 Search as in D-X-Y/AutoDL-Projects: 250 epochs, Nesterov momentum, weight decay 5e-4, then the best of 100
 architectures on the validation part.
-A step of `random_nas` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `random_nas` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -8,7 +8,7 @@ Hardware: one GPU. Published cost: 1.3 GPU-days. Expected test error: 2.61 +- 0.
 Hsieh, ICML 2020, arXiv:2002.05283, as quoted by later papers). Not yet run by this project.
 Search as in xiangning-chen/SmoothDARTS: the settings of DARTS, first order, seven operations without `none`,
 the radius grows from 0.03 to 0.3.
-A step of `sdarts` costs about 4.5 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `sdarts` costs about 4.1 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import Config

@@ -7,7 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of
 all methods, with one seed.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas.
-A step of `beta_darts` costs about 0.9 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `beta_darts` costs about 1.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of
 all methods, with one seed.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas. With one seed each edge computes the operation that was drawn and no other.
-A step of `gdas` costs about 0.5 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `gdas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dataclasses import replace

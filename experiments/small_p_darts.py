@@ -7,7 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of
 all methods, with one seed.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas. Three phases of 4 epochs with 1, 2 and 3 cells per stage and 5, 4 and 3 operations on every edge.
-A step of `p_darts` costs about 2.0 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `p_darts` costs about 2.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of
 all methods, with one seed.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas. At the end 50 random cells are ranked on one batch and the best 5 on all.
-A step of `random_nas` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `random_nas` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ Hardware: 2 CPU cores. Expected: no published numbers; the settings are those of
 all methods, with one seed.
 Departures from the paper: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for
 the alphas. A single level: weights and alphas step together on the training part.
-A step of `snas` costs about 0.7 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `snas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dataclasses import replace

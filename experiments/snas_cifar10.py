@@ -8,7 +8,7 @@ Expected test error: 2.85 % with 2.8 M parameters at the moderate penalty (Xie e
 quoted by P-DARTS, table 1). Not yet run by this project.
 150 epochs on one level, temperature from 1 to 0.03, penalty 1.5e-3 log R as in SNAS-Series. 1,000 images are kept
 to watch the accuracy; the code trains on all. It drops paths with 0.3 in the search, which is left out here.
-A step of `snas` costs about 0.7 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `snas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, Config, SearchConfig

@@ -7,7 +7,7 @@ Hardware: one GPU. Expected test accuracy of the found cell: 92.77 % on CIFAR-10
 ICLR 2021, arXiv:2006.10355), where the best cell of the space has 94.37 %. Not yet run by this project.
 They do not give the settings of this search; these are those of SNAS-Series for its schedule and alphas, and those of
 D-X-Y/AutoDL-Projects for the weights. 1,000 images are kept to watch the accuracy.
-A step of `snas` costs about 0.7 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `snas` costs about 0.6 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

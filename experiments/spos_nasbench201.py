@@ -6,7 +6,7 @@
 Hardware: one GPU. Expected: no published number in this space by its authors, who search on ImageNet in spaces of their
 own (Guo et al., ECCV 2020, arXiv:1904.00420); the best cell has 94.37 % test accuracy. Not yet run by this project.
 The evolution is theirs, 20 generations of 50; the training of the shared weights is that of RandomNAS-WS here.
-A step of `spos` costs about 0.3 x one of first-order DARTS (benchmarks/results/step_cost.json).
+A step of `spos` costs about 0.4 x one of first-order DARTS (benchmarks/results/step_cost.json).
 """
 
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the results as JSON here")
     options = parser.parse_args()
     loop.prepare_process()
+    jax.config.update("jax_enable_compilation_cache", False)  # compilation is measured, too
     known = configs.load_several(options.experiment)
     chosen = {name: c for name, c in known.items() if not options.only or name in {"darts", *options.only}}
     console = Console(stderr=True)
