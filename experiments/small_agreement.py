@@ -5,10 +5,10 @@
 
 Hardware: 2 CPU cores, 20 and 13 minutes. `agreement` shares its alphas among 4 supernets, so that its step takes four
 gradients of DARTS for one (and 4.8 x the time); `darts-4x` takes as many in four times the epochs. Expected (commits
-cb11f60 and 2c0097f): agreement 90.95 +- 2.81 %, darts 87.76 +- 11.43 %, darts-4x 84.96 +- 13.08 % over 16 seeds, medians 92.2,
-92.1 and 89.8 %; agreement-mean 89.54 +- 3.51 % over 8. No search of agreement ended below 80 %, 2 and 3 of 16 of the others
-did, which may be chance: permutation tests of the means give p = 0.36 and 0.09. The found cells are looked up in the table
-of NAS-Bench-201 ($DNAS_SHARED); without --lookup they are also trained alike.
+cb11f60 and 2c0097f): agreement 90.95 +- 2.81 %, darts 87.76 +- 11.43 %, darts-4x 84.96 +- 13.08 % over 16 seeds,
+medians 92.2, 92.1 and 89.8 %; agreement-mean 89.54 +- 3.51 % over 8. No search of agreement ended below 80 %, 2 and 3
+of 16 of the others did, which may be chance: permutation tests of the means give p = 0.36 and 0.09. The found cells
+are looked up in the table of NAS-Bench-201 ($DNAS_SHARED); without --lookup they are also trained alike.
 """
 
 from dataclasses import replace

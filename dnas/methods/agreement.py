@@ -5,12 +5,13 @@ one program, give R gradients g_r, and each alpha steps by their mean m, shrunk 
 
     g = m . m^2 / (m^2 + s^2 / R),    m = mean of g_r,    s^2 = variance of g_r over the replicas
 
-the gain of a Wiener filter whose noise is the standard error. Where all agree this is the mean; where they do not, the
-alpha stands still. No paper: compared with DARTS (arXiv:1806.09055) over 16 seeds in experiments/small_agreement.py: no
-bad search, where DARTS had two, and the same median. Related: the masks of Parascandolo et al. 2021 (arXiv:2009.00329),
-which compare gradients between data sets. `rule=mean` shares the alphas without shrinking. A step is R first-order DARTS
-steps in one program: on a CPU one replica after the other, with its forward pass computed again for the gradient; with 4
-it takes 4.8 times as long as one (benchmarks/results/step_cost.json).
+the gain of a Wiener filter whose noise is the standard error. Where all agree this is the mean; where they do not,
+the alpha stands still. No paper: compared with DARTS (arXiv:1806.09055) over 16 seeds in
+experiments/small_agreement.py: no bad search, where DARTS had two, and the same median. Related: the masks of
+Parascandolo et al. 2021 (arXiv:2009.00329), which compare gradients between data sets. `rule=mean` shares the alphas
+without shrinking. A step is R first-order DARTS steps in one program: on a CPU one replica after the other, with its
+forward pass computed again for the gradient; with 4 it takes 4.8 times as long as one
+(benchmarks/results/step_cost.json).
 """
 
 import jax
