@@ -22,14 +22,20 @@ namespace {
 
 using Dims = ffi::Span<const int64_t>;
 
+struct Progress { std::atomic<int64_t> next{0}, done{0}; };
+
+// A function of its own: inlined twice, the two copies would fuse other products and sums, and a result would depend on
+// which thread took which task.
+template <typename Body>
+[[gnu::noinline, gnu::noclone]] void take(Progress& progress, int64_t tasks, const Body& body) {
+  for (int64_t task; (task = progress.next.fetch_add(1)) < tasks; progress.done.fetch_add(1)) body(task);
+}
+
 // Run body(task) for all tasks on the pool; the calling thread takes part, so that it never waits for an idle pool.
 template <typename Body>
 void parallel(ffi::ThreadPool& pool, int64_t tasks, const Body& body) {
-  struct Shared { std::atomic<int64_t> next{0}, done{0}; };
-  auto shared = std::make_shared<Shared>();
-  auto work = [shared, tasks, &body] {
-    for (int64_t task; (task = shared->next.fetch_add(1)) < tasks; shared->done.fetch_add(1)) body(task);
-  };
+  auto shared = std::make_shared<Progress>();
+  auto work = [shared, tasks, &body] { take(*shared, tasks, body); };
   int64_t helpers = std::min<int64_t>(pool.num_threads(), tasks) - 1;
   for (int64_t i = 0; i < helpers; ++i) pool.Schedule(std::function<void()>(work));
   work();

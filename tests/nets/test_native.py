@@ -3,11 +3,18 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from dnas.nets import native
+from dnas.nets.conv import dense_conv, depthwise_conv
+from dnas.nets.mixing import weighted_sums
+from dnas.nets.norm import normalise
+from dnas.nets.pooling import max_pool_3x3
 
 ASK = "from dnas.nets import native; print(native.available())"
 
@@ -56,3 +63,30 @@ def test_operands_of_two_types_are_left_to_xla():
     assert not native.supports(single, double)
     assert not native.supports(jax.ShapeDtypeStruct((2,), "bfloat16"))
     assert native.supports(single, single) == native.supports(double) == native.available()
+
+
+def everything(function, *args):
+    """The value, and the gradients of a scalar of it."""
+    value, pull = jax.vjp(lambda *args: jnp.sin(jax.tree.leaves(function(*args))[0]), *args)
+    return function(*args), pull(jnp.ones_like(value))
+
+
+KERNELS = {  # of x [B, H, W, 12] and further arrays of these shapes
+    "depthwise": (depthwise_conv, (3, 3, 12)),
+    "dense": (lambda x, kernel: dense_conv(x, kernel, padding=(1, 1)), (3, 3, 12, 12)),
+    "norm": (normalise,),
+    "norm with scale and bias": (normalise, (12,), (12,)),
+    "max pool": (lambda x: max_pool_3x3(x, 1),),
+    "mix": (lambda x, weights: weighted_sums(weights, (x, 2 * x), True), (3, 2)),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_results_do_not_depend_on_which_thread_does_what(name):
+    function, *shapes = KERNELS[name]
+    rng = np.random.default_rng(0)
+    args = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((32, 9, 9, 12), *shapes)]
+    compute = jax.jit(partial(everything, function))
+    first = jax.tree.map(np.asarray, compute(*args))
+    for _ in range(30):
+        jax.tree.map(np.testing.assert_array_equal, first, jax.tree.map(np.asarray, compute(*args)))
