@@ -123,8 +123,7 @@ class _Stage:
         self.single_path = method.single_path or supernet.paths != "all"
         plan = phase.config
         classes, image_channels = len(splits.classes), splits.train_x.shape[-1]
-        size = plan.cells, plan.channels, classes, image_channels
-        body = Body(*size, remat=plan.remat, unroll=plan.unroll_cells)
+        body = Body(plan.cells, plan.channels, classes, image_channels, remat=plan.remat, unroll=plan.unroll_cells)
 
         def build(rngs):
             return Supernet(supernet, body, rngs=rngs)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from contextlib import contextmanager
 from functools import partial
 
 import jax
@@ -241,19 +242,30 @@ class Crash(Exception):
     pass
 
 
+def crash():
+    raise Crash
+
+
+@contextmanager
+def before_the_end_of(epoch, act, monkeypatch):
+    """Inside, a search does this when the steps of an epoch are done, before anything is kept of it."""
+    finish = run._Job._finish_epoch
+
+    def acting(job, number, progress):
+        if number == epoch:
+            act()
+        return finish(job, number, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run._Job, "_finish_epoch", acting)
+        yield
+
+
 @pytest.mark.parametrize("epoch", [3, 4])
 def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_path, monkeypatch, whole, epoch):
     """The last checkpoint before: at the end of the first phase, in the second phase."""
     config, uninterrupted = whole
-    finish = run._Job._finish_epoch
-
-    def crash(job, number, progress):
-        if number == epoch:
-            raise Crash
-        return finish(job, number, progress)
-
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(run._Job, "_finish_epoch", crash)
+    with before_the_end_of(epoch, crash, monkeypatch), pytest.raises(Crash):
         dnas.search.run(config, tmp_path / "run", quiet=True)
     resumed = dnas.search.run(config, tmp_path / "run", resume=True, quiet=True)
     assert_same_run(resumed, uninterrupted)
@@ -278,15 +290,11 @@ def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase
 
 def test_told_to_stop_in_the_last_steps_it_stops_before_what_follows(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
-    finish = run._Job._finish_epoch
-
-    def stop(job, number, progress):
-        if number == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return finish(job, number, progress)
-
-    with monkeypatch.context() as patch, pytest.raises(loop.Interrupted, match="Stopped at step 12 of 12"):
-        patch.setattr(run._Job, "_finish_epoch", stop)
+    terminate = partial(os.kill, os.getpid(), signal.SIGTERM)
+    with (
+        before_the_end_of(4, terminate, monkeypatch),
+        pytest.raises(loop.Interrupted, match="Stopped at step 12 of 12"),
+    ):
         dnas.search.run(config, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "report.html").exists()
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
@@ -294,15 +302,7 @@ def test_told_to_stop_in_the_last_steps_it_stops_before_what_follows(tmp_path, m
 
 def test_where_the_newest_checkpoint_is_damaged_the_phase_is_that_of_the_one_before(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
-    finish = run._Job._finish_epoch
-
-    def crash(job, number, progress):
-        if number == 4:
-            raise Crash
-        return finish(job, number, progress)
-
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(run._Job, "_finish_epoch", crash)
+    with before_the_end_of(4, crash, monkeypatch), pytest.raises(Crash):
         dnas.search.run(config, tmp_path / "run", quiet=True)
     newest = max((tmp_path / "run" / "checkpoints").iterdir(), key=lambda path: int(path.name))
     for file in (newest / "state").rglob("*"):
