@@ -14,6 +14,8 @@ ROOMS = (
     "dnas",
     "dnas.types",
     "dnas.errors",
+    "dnas.paths",
+    "dnas.keys",
     "dnas.config",
     "dnas.find",
     "dnas.nets",
