@@ -6,24 +6,27 @@ The defaults are the published protocol of DARTS (Liu, Simonyan and Yang 2019, a
 import dataclasses
 import importlib.util
 import json
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+from dnas import ranges
 from dnas.errors import UserError, unknown
+from dnas.ranges import Amount, Count, Portion, Range, Seed, Whole, Width
+
+Depth = Annotated[int, Range(1, 1000)]
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """What happens to a training image, inside the jitted step."""
 
-    pad: int = 4
+    pad: Whole = 4
     """Random crop after this many pixels of zero padding."""
     flip: bool = True
     """Random horizontal flip."""
-    cutout: int = 0
+    cutout: Whole = 0
     """Side of the square that is blanked, in pixels; 0 for none."""
 
 
@@ -31,17 +34,17 @@ class AugmentConfig:
 class WeightConfig:
     """How network weights are trained: SGD with momentum, coupled weight decay after clipping, cosine schedule."""
 
-    learning_rate: float = 0.025
+    learning_rate: Amount = 0.025
     """Learning rate of the first epoch."""
-    learning_rate_end: float = 0.001
+    learning_rate_end: Amount = 0.001
     """Learning rate the cosine falls to."""
-    momentum: float = 0.9
+    momentum: Portion = 0.9
     """Momentum; the buffer starts at zero."""
     nesterov: bool = False
     """Nesterov momentum."""
-    decay: float = 3e-4
+    decay: Amount = 3e-4
     """L2 coefficient, added to the gradient after clipping."""
-    clip: float = 5.0
+    clip: Amount = 5.0
     """Largest global norm of the gradient; 0 for no clipping."""
 
 
@@ -49,19 +52,19 @@ class WeightConfig:
 class AlphaConfig:
     """How alphas are trained: Adam with coupled L2."""
 
-    learning_rate: float = 3e-4
+    learning_rate: Amount = 3e-4
     """Learning rate, constant."""
-    beta1: float = 0.5
+    beta1: Portion = 0.5
     """Adam's first decay."""
-    beta2: float = 0.999
+    beta2: Portion = 0.999
     """Adam's second decay."""
-    decay: float = 1e-3
+    decay: Amount = 1e-3
     """L2 coefficient, added to the gradient."""
-    clip: float = 0.0
+    clip: Amount = 0.0
     """Largest global norm of the gradient; 0 for no clipping."""
-    initial_scale: float = 1e-3
+    initial_scale: Amount = 1e-3
     """Standard deviation of the initial alphas."""
-    warmup_epochs: int = 0
+    warmup_epochs: Whole = 0
     """Epochs at the start in which alphas stand still."""
 
 
@@ -69,15 +72,15 @@ class AlphaConfig:
 class SearchConfig:
     """The search itself."""
 
-    epochs: int = 50
+    epochs: Count = 50
     """Passes over the training half."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Images per step and level."""
-    cells: int = 8
+    cells: Depth = 8
     """Cells of the supernet (NAS-Bench-201: cells per stage)."""
-    channels: int = 16
+    channels: Width = 16
     """Channels of the first cell."""
-    valid_portion: float = 0.5
+    valid_portion: Portion = 0.5
     """Part of the train set that trains the alphas."""
     remat: bool = False
     """Compute the inside of every cell again in the backward pass: less memory, more time."""
@@ -87,7 +90,7 @@ class SearchConfig:
     """Alphas on validation batches, or weights and alphas together on training batches."""
     order: Literal["alphas_first", "weights_first"] = "alphas_first"
     """Which level steps first."""
-    inner_steps: int = 1
+    inner_steps: Count = 1
     """Steps of the weights, each on a batch of its own, for one of the alphas."""
     weights: WeightConfig = field(default_factory=WeightConfig)
     alphas: AlphaConfig = field(default_factory=AlphaConfig)
@@ -98,23 +101,23 @@ class SearchConfig:
 class RetrainConfig:
     """How a derived network is trained from scratch."""
 
-    epochs: int = 600
+    epochs: Count = 600
     """Passes over the whole train set."""
-    batch_size: int = 96
+    batch_size: Count = 96
     """Images per step."""
-    cells: int = 20
+    cells: Depth = 20
     """Cells of the network (NAS-Bench-201: cells per stage)."""
-    channels: int = 36
+    channels: Width = 36
     """Channels of the first cell."""
     remat: bool = False
     """Compute the inside of every cell again in the backward pass: less memory, more time."""
     stem: Literal["cifar", "imagenet"] = "cifar"
     """Stem: one convolution, or three of stride 2."""
-    auxiliary: float = 0.4
+    auxiliary: Amount = 0.4
     """Weight of the auxiliary head's loss; 0 for no such head."""
-    drop_path: float = 0.2
+    drop_path: Portion = 0.2
     """Drop-path probability reached at the end; it rises linearly from 0."""
-    label_smoothing: float = 0.0
+    label_smoothing: Portion = 0.0
     """Share of the label spread over all classes."""
     weights: WeightConfig = field(default_factory=lambda: WeightConfig(learning_rate_end=0.0))
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
@@ -130,11 +133,11 @@ class Config:
     """How it is searched."""
     data: str = "digits"
     """What it is searched on."""
-    seed: int = 0
+    seed: Seed = 0
     """All randomness follows from it."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 10_000)] = 1
     """Independent searches in one program, seeded seed, seed + 1, ..."""
-    checkpoint_epochs: int = 1
+    checkpoint_epochs: Count = 1
     """Epochs between checkpoints."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Type of activations; alphas, optimisers and statistics stay in float32 or better."""
@@ -145,28 +148,14 @@ class Config:
         check(self)
 
 
-_AT_LEAST_ONE = {"epochs", "batch_size", "cells", "channels", "seeds", "checkpoint_epochs", "inner_steps"}
-_PORTIONS = {"valid_portion", "drop_path", "label_smoothing", "momentum", "beta1", "beta2"}
-_MAY_BE_NEGATIVE = {"seed"}
-
-
 def check(config: Any, path: str = "") -> None:
-    """Raise `UserError` for the first field that cannot be meant."""
+    """Raise `UserError` for the first field that cannot be meant: see the ranges of their types."""
     for item in dataclasses.fields(config):
         name, value = f"{path}{item.name}", getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             check(value, f"{name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            if not math.isfinite(value):
-                raise UserError(f"{name} must be a finite number, not {value}.")
-            if item.name in _AT_LEAST_ONE and value < 1:
-                raise UserError(f"{name} must be at least 1, not {value}.")
-            if item.name in _PORTIONS and not 0 <= value < 1:
-                raise UserError(f"{name} must be at least 0 and below 1, not {value}.")
-            if item.name in _MAY_BE_NEGATIVE and not -(2**31) <= value < 2**31:
-                raise UserError(f"{name} must fit into 32 bits, {value} does not.")
-            if value < 0 and item.name not in _MAY_BE_NEGATIVE:
-                raise UserError(f"{name} must not be negative, got {value}.")
+        else:
+            ranges.check(value, item.type, name)
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -263,7 +252,7 @@ def _called(path: Path, name: str) -> Any:
 
 
 def _typed(value: Any, default: Any, annotation: Any, name: str) -> Any:
-    choices = getattr(annotation, "__args__", None)
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     if choices and value not in choices:
         raise unknown(f"value for {name}:", str(value), map(str, choices))
     if isinstance(default, bool):

@@ -2,6 +2,8 @@
 
 A choice is written `name` or `name:key=value,key=value`; the settings are the keyword arguments of the module's
 factory (`space`, `method` or `dataset`), so `darts:order=second` calls `dnas.methods.darts.method(order="second")`.
+What a value is, its argument says: a text is the text that was typed (a path, `a+b`), a number lies in the range of its
+type (`dnas.ranges`).
 """
 
 import ast
@@ -14,7 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dnas import ranges
 from dnas.errors import UserError, unknown
+
+KEY = r"[A-Za-z_]\w*"
+QUOTED = r"""'[^']*'(?=\s*(?:,|$))|"[^"]*"(?=\s*(?:,|$))"""
+ITEM = re.compile(rf"\s*({KEY})\s*=\s*({QUOTED}|.*?)\s*(?:,(?=\s*{KEY}\s*=)|$)", re.DOTALL)  # key = value
 
 PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.data"}
 FACTORIES = {"space": "space", "method": "method", "data set": "dataset"}
@@ -68,35 +75,46 @@ def summary(factory: Callable[..., Any]) -> str:
     return doc.splitlines()[0] if doc else ""
 
 
-def parse_choice(text: str) -> tuple[str, dict[str, Any]]:
-    """`"darts:nodes=2"` -> `("darts", {"nodes": 2})`. Values are Python literals; anything else is a string."""
+def parse_choice(text: str) -> tuple[str, dict[str, str]]:
+    """`"darts:nodes=2"` -> `("darts", {"nodes": "2"})`.
+
+    A comma begins a setting only where a name and `=` follow, so that paths may have commas; a value in quotes may have
+    anything.
+    """
     name, _, rest = text.partition(":")
-    settings: dict[str, Any] = {}
-    for item in filter(None, rest.split(",")):
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"Cannot read '{item}' in '{text}': expected key=value, as in 'darts:order=second'.")
-        if key.strip() in settings:
-            raise UserError(f"The setting '{key.strip()}' is given twice in '{text}'.")
-        settings[key.strip()] = _literal(value.strip())
+    settings: dict[str, str] = {}
+    place = 0
+    while place < len(rest):
+        item = ITEM.match(rest, place)
+        if item is None:
+            found = f"Cannot read '{rest[place:]}' in '{text}'"
+            raise UserError(f"{found}: expected key=value, as in 'darts:order=second'.")
+        key, value = item.groups()
+        if key in settings:
+            raise UserError(f"The setting '{key}' is given twice in '{text}'.")
+        settings[key] = value
+        place = item.end()
     return name.strip(), settings
 
 
 def resolve(what: str, text: str) -> Any:
     """Call the factory that a choice names with the choice's settings.
 
-    Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type.
+    Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type or
+    outside its range.
     """
-    name, settings = parse_choice(text)
+    name, typed = parse_choice(text)
     known = described(what)
     if name not in known:
         raise unknown(what, name, known)
     factory = _factory(what, name)
-    parameters = inspect.signature(factory).parameters
-    for key, value in settings.items():
+    parameters, settings = inspect.signature(factory).parameters, {}
+    for key, value in typed.items():
         if key not in parameters:
             raise unknown(f"setting of {what} {name}:", key, parameters)
-        settings[key] = _typed(value, parameters[key].default, f"The setting '{key}' of {what} '{name}'")
+        where = f"The setting '{key}' of {what} '{name}'"
+        settings[key] = _typed(value, parameters[key].default, where)
+        ranges.check(settings[key], parameters[key].annotation, where)
     return factory(**settings)
 
 
@@ -139,22 +157,25 @@ def _settings(factory: ast.FunctionDef) -> str:
     return ",".join(shown)
 
 
-def _typed(value: Any, default: Any, where: str) -> Any:
+def _typed(text: str, default: Any, where: str) -> Any:
+    """The value of a text, of the type of the default."""
+    value = _literal(text)
     if isinstance(default, str):
-        return str(value)  # a name like 2024 was read as a number
+        quoted = isinstance(value, str) and text[:1] in ("'", '"')
+        return value if quoted else text
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise UserError(f"{where} is true or false, not '{value}'.")
+            raise UserError(f"{where} is true or false, not '{text}'.")
     elif isinstance(default, (int, float)):
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise UserError(f"{where} is a number, not '{value}'.")
+            raise UserError(f"{where} is a number, not '{text}'.")
         if isinstance(default, int) and isinstance(value, float):
-            raise UserError(f"{where} is a whole number, not {value}.")
+            raise UserError(f"{where} is a whole number, not {text}.")
     return value
 
 
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return {"true": True, "false": False}.get(text.lower(), text)

@@ -78,24 +78,24 @@ def test_wrong_fields_and_types_are_named(values, says):
 @pytest.mark.parametrize(
     "values, says",
     [
-        ({"seeds": 0}, "seeds must be at least 1, not 0"),
+        ({"seeds": 0}, "seeds must be at least 1 and at most 10,000, not 0"),
         ({"checkpoint_epochs": 0}, "checkpoint_epochs must be at least 1"),
-        ({"search": {"epochs": 0}}, "search.epochs must be at least 1, not 0"),
-        ({"search": {"batch_size": -4}}, "search.batch_size must be at least 1, not -4"),
+        ({"search": {"epochs": 0}}, "search.epochs must be at least 1 and at most 1,000,000, not 0"),
+        ({"search": {"batch_size": -4}}, "search.batch_size must be at least 1 and at most 1,000,000, not -4"),
         ({"search": {"valid_portion": 1.0}}, "search.valid_portion must be at least 0 and below 1"),
         ({"search": {"weights": {"momentum": -0.1}}}, "search.weights.momentum must be at least 0"),
         (
             {"search": {"weights": {"learning_rate": -1.0}}},
-            "search.weights.learning_rate must not be negative",
+            "search.weights.learning_rate must be at least 0 and at most",
         ),
-        ({"retrain": {"augment": {"pad": -1}}}, "retrain.augment.pad must not be negative, got -1"),
+        ({"retrain": {"augment": {"pad": -1}}}, "retrain.augment.pad must be at least 0 and at most 1,000,000, not -1"),
         (
             {"search": {"alphas": {"decay": float("nan")}}},
-            "search.alphas.decay must be a finite number, not nan",
+            "search.alphas.decay must be at least 0 and at most 1,000,000,000, not nan",
         ),
         (
             {"search": {"alphas": {"decay": float("inf")}}},
-            "search.alphas.decay must be a finite number, not inf",
+            "search.alphas.decay must be at least 0 and at most 1,000,000,000, not inf",
         ),
     ],
 )

@@ -16,9 +16,35 @@ def test_a_choice_is_a_name_and_settings():
     assert find.parse_choice("darts") == ("darts", {})
     assert find.parse_choice("darts:nodes=2,operations=a+b, x = 0.5,y=true") == (
         "darts",
-        {"nodes": 2, "operations": "a+b", "x": 0.5, "y": True},
+        {"nodes": "2", "operations": "a+b", "x": "0.5", "y": "true"},
     )
     assert find.parse_choice("npz:path=/a/b.npz") == ("npz", {"path": "/a/b.npz"})
+
+
+@pytest.mark.parametrize(
+    "written, read",
+    [
+        ("2024.10", "2024.10"),
+        ("true", "true"),
+        ("None", "None"),
+        ("1e3", "1e3"),
+        ("[a]", "[a]"),
+        ("a,b", "a,b"),
+        ("a, b/c d", "a, b/c d"),
+        ("it's", "it's"),
+        ("a=b", "a=b"),
+        ("C:\\x", "C:\\x"),
+        ("'a,seed=3'", "a,seed=3"),
+        ('"2024.10"', "2024.10"),
+    ],
+)
+def test_a_path_is_the_text_that_was_typed(written, read):
+    def typed(text):
+        return find._typed(find.parse_choice(text)[1]["path"], "", "here")
+
+    assert typed(f"npz:path={written}") == typed(f"npz:limit=3,path={written}") == read
+    assert typed(f"npz:path={written},limit=3") == read
+    assert find.parse_choice(f"npz:path={written},limit=3")[1]["limit"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +61,11 @@ def test_a_choice_is_a_name_and_settings():
         ("space", "darts:nodes=True", ["is a number, not 'True'"]),
         ("space", "darts:nodes", ["Cannot read 'nodes' in 'darts:nodes'", "key=value"]),
         ("space", "darts:nodes=2,nodes=3", ["'nodes' is given twice"]),
-        ("space", "darts:nodes=0", ["at least 1 node"]),
+        ("space", "darts:nodes=0", ["'nodes' of space 'darts' must be at least 1 and at most 16, not 0"]),
+        ("space", "darts:operations=none", ["Nothing flows"]),
+        ("space", "nasbench201:operations=none", ["Nothing flows"]),
+        ("space", "darts:operations=skip_connect+none+skip_connect", ["'skip_connect' stands twice"]),
+        ("space", "darts:operations=", ["Unknown operation ''"]),
         ("space", "darts:operations=sep_conv_3x4", ["Unknown operation 'sep_conv_3x4'", "sep_conv_3x3"]),
         ("method", "darts:order=3", ["order of method 'darts'", "'3'", "first"]),
     ],

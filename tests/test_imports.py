@@ -16,6 +16,7 @@ ROOMS = (
     "dnas.errors",
     "dnas.paths",
     "dnas.keys",
+    "dnas.ranges",
     "dnas.config",
     "dnas.find",
     "dnas.nets",
@@ -30,6 +31,7 @@ ROOMS = (
     "dnas.spaces",
     "dnas.spaces.topology",
     "dnas.spaces.ops",
+    "dnas.spaces.candidates",
     "dnas.spaces.genotype dnas.spaces.zoo",  # published cells are written as texts, and read by their name
     "dnas.spaces.diagram",
     "dnas.spaces.*",  # the named spaces

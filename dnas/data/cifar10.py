@@ -7,12 +7,13 @@ import numpy as np
 
 from dnas.data import Dataset, Location, tailored
 from dnas.data._cifar import class_names, images_and_labels, locate_cifar, read_members
+from dnas.ranges import Limit, Size
 
 ARCHIVE, FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"
 TRAIN, TEST, META = [f"data_batch_{i}" for i in range(1, 6)], "test_batch", "batches.meta"
 
 
-def dataset(*, size: int = 0, limit: int = 0) -> Dataset:
+def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
     """50,000 train images, in the order of the five batches, and 10,000 test images."""
     place = locate().require("cifar10", ARCHIVE)
     members = read_members(place, FOLDER, [*TRAIN, TEST, META])

@@ -5,11 +5,12 @@ Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
 from dnas.data import Dataset, Location, tailored
 from dnas.data._cifar import class_names, images_and_labels, locate_cifar, read_members
+from dnas.ranges import Limit, Size
 
 ARCHIVE, FOLDER = "cifar-100-python.tar.gz", "cifar-100-python"
 
 
-def dataset(*, size: int = 0, limit: int = 0) -> Dataset:
+def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
     """50,000 train and 10,000 test images."""
     place = locate().require("cifar100", ARCHIVE)
     members = read_members(place, FOLDER, ["train", "test", "meta"])

@@ -17,6 +17,7 @@ import numpy as np
 from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._files import progress, read_npz, reading, write_atomically
 from dnas.errors import UserError
+from dnas.ranges import Limit, Size
 
 FILE = "cifar10_jpeg.npz"
 NOTE = "JPEG CIFAR-10 (quality 75, 4:2:0): not comparable to published CIFAR-10 numbers"
@@ -24,7 +25,7 @@ SIDE, ORDER_SEED = 32, 0
 DECODED = ["train_x", "train_y", "test_x", "test_y", "classes"]
 
 
-def dataset(*, size: int = 0, limit: int = 0) -> Dataset:
+def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
     """50,000 train and 10,000 test images."""
     source = locate().require("cifar10_jpeg", FILE)
     arrays = _decoded(source)

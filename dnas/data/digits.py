@@ -11,9 +11,10 @@ import numpy as np
 from dnas.data import HELD_OUT, Dataset, Location, held_out_note, tailored
 from dnas.data._arrays import hold_out
 from dnas.errors import UserError
+from dnas.ranges import Limit, Seed, Size
 
 
-def dataset(*, size: int = 0, limit: int = 0, seed: int = 0) -> Dataset:
+def dataset(*, size: Size = 0, limit: Limit = 0, seed: Seed = 0) -> Dataset:
     """Holds out a stratified 20 % as the test split, drawn with `seed`."""
     pixels, y = _read()
     x = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)

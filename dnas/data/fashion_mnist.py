@@ -12,6 +12,7 @@ import numpy as np
 
 from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._files import reading
+from dnas.ranges import Limit, Size
 
 CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -22,7 +23,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 IMAGES_MAGIC, LABELS_MAGIC, SIDE, MOST = 2051, 2049, 28, 60_000
 
 
-def dataset(*, size: int = 0, limit: int = 0) -> Dataset:
+def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
     """60,000 train and 10,000 test images."""
     location = locate()
     folder = location.require("fashion_mnist", ", ".join(FILES))

@@ -21,9 +21,10 @@ from dnas.data import (
 from dnas.data._arrays import hold_out
 from dnas.data._files import progress, reading
 from dnas.errors import UserError
+from dnas.ranges import Limit, Seed, Size
 
 
-def dataset(*, path: str = "", size: int = 32, limit: int = 0, seed: int = 0) -> Dataset:
+def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0) -> Dataset:
     """RGB images, the centre square resized to size x size; only those within `limit` are read."""
     if not path:
         raise UserError(f"The data set 'image_folder' needs the path of a folder: {_HOW}")

@@ -6,9 +6,10 @@ from pathlib import Path
 from dnas.data import Dataset, Location, from_arrays, tailored
 from dnas.data._files import read_npz
 from dnas.errors import UserError
+from dnas.ranges import Limit, Seed, Size
 
 
-def dataset(*, path: str = "", size: int = 0, limit: int = 0, seed: int = 0) -> Dataset:
+def dataset(*, path: str = "", size: Size = 0, limit: Limit = 0, seed: Seed = 0) -> Dataset:
     """x: uint8 or floats in [0, 1], [N, H, W] or [N, H, W, C]; y: 0, 1, ... Without x_test and y_test,
     a stratified 20 % drawn with `seed` is the test split."""
     if not path:

@@ -14,12 +14,15 @@ forward pass computed again for the gradient; with 4 it takes 4.8 times as long 
 (benchmarks/results/step_cost.json).
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from dnas.config import AlphaConfig
-from dnas.errors import UserError, unknown
+from dnas.errors import unknown
+from dnas.ranges import Range
 from dnas.search import relax
 from dnas.search.method import Method, adam_with_l2
 
@@ -29,10 +32,8 @@ RULES = {
 }
 
 
-def method(*, replicas: int = 4, rule: str = "shrink") -> Method:
+def method(*, replicas: Annotated[int, Range(2, 64)] = 4, rule: str = "shrink") -> Method:
     """`replicas`: supernets that share the alphas."""
-    if replicas < 2:
-        raise UserError(f"Method 'agreement' needs at least 2 replicas to agree, not {replicas}.")
     if rule not in RULES:
         raise unknown("rule of method 'agreement':", rule, RULES)
 

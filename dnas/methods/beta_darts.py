@@ -7,10 +7,11 @@ Reference code: Sunshine-Ye/Beta-DARTS, whose schedule is fixed to 100 epochs wh
 several kinds of cells, which their code leaves open, the mean is over the edges of all.
 """
 
+from dnas.ranges import Amount
 from dnas.search import penalty
 from dnas.search.method import Method
 
 
-def method(*, weight: float = 50.0) -> Method:
+def method(*, weight: Amount = 50.0) -> Method:
     """`weight`: of the penalty after the last epoch."""
     return Method(penalty=penalty.beta_decay(weight))

@@ -7,11 +7,12 @@ code: alphas first, on a fresh validation batch, then weights with the new alpha
 """
 
 from dnas.errors import unknown
+from dnas.ranges import Factor
 from dnas.search import hypergrad
 from dnas.search.method import Method
 
 
-def method(*, order: str = "first", radius: float = 0.01) -> Method:
+def method(*, order: str = "first", radius: Factor = 0.01) -> Method:
     """DARTS of the given order."""
     orders = {
         "first": hypergrad.first_order,

@@ -5,12 +5,13 @@ the paper, there is no reference code: criterion 1, the normal cell has two skip
 of the operations that have weights is the same, on every edge, for 10 epochs. The genotype is that of the last epoch.
 """
 
+from dnas.ranges import Whole
 from dnas.search import stops
 from dnas.search.discretise import strongest
 from dnas.search.method import Method, Outcome, View
 
 
-def method(*, skips: int = 2, still: int = 10) -> Method:
+def method(*, skips: Whole = 2, still: Whole = 10) -> Method:
     """`skips`: in the normal cell, at which the search stops. `still`: epochs without a change in the ranking after
     which it does. 0 turns a criterion off."""
 

@@ -14,13 +14,14 @@ from dataclasses import replace
 from dnas import find
 from dnas.config import SearchConfig
 from dnas.errors import UserError, unknown
+from dnas.ranges import Count
 from dnas.search import projection, relax
 from dnas.search.method import Method, Outcome, Phase, View
 
 CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
 
 
-def method(*, on: str = "darts", blank: bool = False, interval: int = 5, criterion: str = "accuracy") -> Method:
+def method(*, on: str = "darts", blank: bool = False, interval: Count = 5, criterion: str = "accuracy") -> Method:
     """`on`: the method whose supernet it is. `blank`: leave its alphas as they begin. `interval`: epochs of tuning
     between two decisions. `criterion`: "accuracy" or "loss"."""
     base: Method = find.resolve("method", on)

@@ -10,13 +10,14 @@ differentiated rather than the whole sample (`relax.dirichlet`).
 """
 
 from dnas.errors import unknown
+from dnas.ranges import Amount
 from dnas.search import penalty, phases, relax, supernets
 from dnas.search.method import Method, Phase
 
 DISTANCES = ("l2", "kl")
 
 
-def method(*, partial: str = "6+4", keep: str = "4", distance: str = "l2", scale: float = 1e-3) -> Method:
+def method(*, partial: str = "6+4", keep: str = "4", distance: str = "l2", scale: Amount = 1e-3) -> Method:
     """The phases share `search.epochs`; warm-up epochs are those of each.
 
     partial: 1/partial of the channels passes through the operations, for each phase (NAS-Bench-201: 4+2); `1` is one

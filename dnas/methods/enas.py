@@ -11,20 +11,22 @@ rather than the best of several samples.
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import optax
 
+from dnas.ranges import Amount, Factor, Portion, Range
 from dnas.search import controller, hypergrad
 from dnas.search.method import Method, adam_with_l2
 
 
 def method(
     *,
-    hidden: int = 64,
-    tanh: float = 1.1,
-    operations_tanh_reduce: float = 2.5,
-    entropy: float = 1e-4,
-    baseline: float = 0.99,
+    hidden: Annotated[int, Range(1, 4096)] = 64,
+    tanh: Factor = 1.1,
+    operations_tanh_reduce: Factor = 2.5,
+    entropy: Amount = 1e-4,
+    baseline: Portion = 0.99,
 ) -> Method:
     """Of the LSTM: its width and the bounds of its logits. The weight of the entropy; the decay of the baseline."""
     settings = controller.Settings(hidden, tanh, operations_tanh_reduce)

@@ -9,12 +9,13 @@ no input; their alphas begin at 0 (`search.alphas.initial_scale`).
 """
 
 from dnas.errors import unknown
+from dnas.ranges import Amount, Probability
 from dnas.search import discretise, penalty, relax
 from dnas.search.method import Method
 
 
 def method(
-    *, weight: float = 10.0, distance: str = "l2", rule: str = "threshold_sparse", threshold: float = 0.85
+    *, weight: Amount = 10.0, distance: str = "l2", rule: str = "threshold_sparse", threshold: Probability = 0.85
 ) -> Method:
     """`weight`: of the zero-one loss. `distance`: "l2" or "l1". `rule`: "threshold_sparse", "threshold_edge" (up to two
     operations on any edge) or "darts"."""

@@ -11,12 +11,15 @@ The paper's `search.alphas.learning_rate` is 0.1 and its decay 0, as in experime
 """
 
 from dnas.errors import unknown
+from dnas.ranges import Amount, Parts
 from dnas.search import relax, supernets
 from dnas.search.alpha_tx import GEOMETRIES, gradient_descent
 from dnas.search.method import Method
 
 
-def method(*, partial: int = 1, edges: bool = False, edge_rate: float = 0.1, geometry: str = "exponentiated") -> Method:
+def method(
+    *, partial: Parts = 1, edges: bool = False, edge_rate: Amount = 0.1, geometry: str = "exponentiated"
+) -> Method:
     """GAEA on the space as it is, or with `partial=4,edges=true` on that of PC-DARTS.
 
     edges: learn weights of edges, at `edge_rate`. geometry: "euclidean" for plain steps, for comparison.

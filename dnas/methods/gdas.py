@@ -13,12 +13,13 @@ operations and has the derivative of the equation. Several seeds as one vmapped 
 from dataclasses import replace
 
 from dnas.errors import unknown
+from dnas.ranges import Temperature
 from dnas.search import relax
 from dnas.search.method import Method
 from dnas.spaces.topology import Paths
 
 
-def method(*, hottest: float = 10.0, coldest: float = 0.1, unselected: str = "scalars") -> Method:
+def method(*, hottest: Temperature = 10.0, coldest: Temperature = 0.1, unselected: str = "scalars") -> Method:
     """The temperature of the first and of the last epoch, and what operations that are not selected contribute."""
     paths: dict[str, Paths] = {"scalars": "one_with_scalars", "ignored": "one", "computed": "all"}
     if unselected not in paths:

@@ -14,13 +14,14 @@ from dataclasses import replace
 import jax.numpy as jnp
 
 from dnas.errors import UserError
+from dnas.ranges import Whole
 from dnas.search import discretise, phases, supernets
 from dnas.search.method import Method, Phase
 
 DECAY = 0.2  # of the drop rate, per epoch behind the warm-up
 
 
-def method(*, deeper: str = "0+6+12", keep: str = "5+3", dropout: str = "0.1+0.4+0.7", skips: int = 2) -> Method:
+def method(*, deeper: str = "0+6+12", keep: str = "5+3", dropout: str = "0.1+0.4+0.7", skips: Whole = 2) -> Method:
     """The phases share `search.epochs`; warm-up epochs are those of each.
 
     deeper: cells of each phase beside `search.cells` (published: 5). keep: how many operations an edge keeps, for each

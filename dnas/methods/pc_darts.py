@@ -8,11 +8,12 @@ Memory-Efficient Architecture Search", ICLR 2020, arXiv:1907.05737. Reference co
 the channels are always the first, shuffled behind every node, and the genotype reads operation times edge.
 """
 
+from dnas.ranges import Parts
 from dnas.search import relax, supernets
 from dnas.search.method import Method
 
 
-def method(*, partial: int = 4) -> Method:
+def method(*, partial: Parts = 4) -> Method:
     """`partial`: 1/partial of the channels passes through the operations."""
     return Method(
         alphas=relax.noise_with_edges,

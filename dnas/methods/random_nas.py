@@ -11,11 +11,12 @@ genotype is that of one random architecture.
 
 from dataclasses import replace
 
+from dnas.ranges import Count
 from dnas.search import relax, select
 from dnas.search.method import Method
 
 
-def method(*, rounds: int = 5, samples: int = 1000, finalists: int = 10) -> Method:
+def method(*, rounds: Count = 5, samples: Count = 1000, finalists: Count = 10) -> Method:
     """How many architectures are tried at the end."""
     return Method(
         hypergrad=None,

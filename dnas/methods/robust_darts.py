@@ -10,8 +10,10 @@ go back to an epoch before 10. Unlike there, the eigenvalues too are forgotten w
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from dnas.methods import darts
+from dnas.ranges import LARGE, Count, Factor, Range, Whole
 from dnas.search import stops
 from dnas.search.method import Method, Outcome, View
 
@@ -21,12 +23,12 @@ BACK = 6  # measurements to go back: see `stops.sharpened`
 def method(
     *,
     order: str = "second",
-    every: int = 2,
-    factor: float = 1.3,
-    begin: int = 10,
+    every: Count = 2,
+    factor: Factor = 1.3,
+    begin: Whole = 10,
     adaptive: bool = False,
-    multiplier: float = 10.0,
-    largest: float = 100.0,
+    multiplier: Annotated[float, Range(1.01, LARGE)] = 10.0,
+    largest: Annotated[float, Range(1, LARGE)] = 100.0,
 ) -> Method:
     """`order`: of the hypergradient, as in 'darts'. `every`: epochs between measurements. `factor`, `begin`: of the
     rule."""

@@ -8,11 +8,14 @@ the attack sees the training batch and running statistics, and its radius grows 
 """
 
 from dnas.errors import unknown
+from dnas.ranges import Count, Probability
 from dnas.search import perturb
 from dnas.search.method import Method
 
 
-def method(*, attack: str = "adversarial", start: float = 0.03, end: float = 0.3, steps: int = 7) -> Method:
+def method(
+    *, attack: str = "adversarial", start: Probability = 0.03, end: Probability = 0.3, steps: Count = 7
+) -> Method:
     """`attack`: "adversarial" or "random". `start`, `end`: radius in the first and after the last epoch. `steps`: of
     the ascent."""
     radius = perturb.growing(start, end)

@@ -9,12 +9,20 @@ anew for every candidate from train images; here every validation batch is norma
 """
 
 from dataclasses import replace
+from typing import Annotated
 
+from dnas.ranges import Count, Range
 from dnas.search import relax, select
 from dnas.search.method import Method
 
 
-def method(*, population: int = 50, generations: int = 20, parents: int = 10, mutation: float = 0.1) -> Method:
+def method(
+    *,
+    population: Count = 50,
+    generations: Count = 20,
+    parents: Count = 10,
+    mutation: Annotated[float, Range(0, 1, above=True)] = 0.1,
+) -> Method:
     """Of the evolution at the end; `mutation`: the probability that an edge of a genotype changes."""
     return Method(
         hypergrad=None,

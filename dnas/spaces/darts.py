@@ -7,17 +7,19 @@ the cell's channels; cells at 1/3 and 2/3 of the depth halve the image and doubl
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas.errors import UserError, unknown
+from dnas.errors import UserError
 from dnas.nets.functional import rematerialised, stack, unstack
 from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm
 from dnas.nets.pooling import global_avg_pool
+from dnas.ranges import Range
+from dnas.spaces import candidates
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
@@ -33,15 +35,9 @@ PRIMITIVES = (
 )
 
 
-def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
+def space(*, nodes: Annotated[int, Range(1, 16)] = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
     """The space with `nodes` intermediate nodes and the candidates `a+b+c` on every edge."""
-    names = tuple(operations.split("+"))
-    for name in names:
-        if name not in OPERATIONS:
-            raise unknown("operation", name, OPERATIONS)
-    if not isinstance(nodes, int) or nodes < 1:
-        raise UserError(f"The space 'darts' needs at least 1 node, not {nodes}.")
-    edges = all_edges(2, nodes)
+    names, edges = candidates.named(operations), all_edges(2, nodes)
 
     def cell(reduction: bool) -> Cell:
         return Cell(
@@ -62,6 +58,8 @@ def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
         search_norm=Norm(affine=False, pools=True),
         network_norm=Norm(affine=True, pools=False),
         has_auxiliary=True,
+        kinds=lambda cells: {kind for kind, _ in plan(cells)},
+        random=candidates.random(names),
     )
 
 

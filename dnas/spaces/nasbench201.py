@@ -7,15 +7,18 @@ be `none`.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas.errors import UserError, unknown
+from dnas.errors import UserError
 from dnas.nets.functional import looped_scan, rematerialised, stack
 from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm
 from dnas.nets.pooling import global_avg_pool
+from dnas.ranges import Range
+from dnas.spaces import candidates
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
@@ -23,15 +26,9 @@ PRIMITIVES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 STAGES = 3
 
 
-def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
+def space(*, nodes: Annotated[int, Range(2, 16)] = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
     """The space with cells of `nodes` nodes (the input counts) and the candidates `a+b+c` on every edge."""
-    names = tuple(operations.split("+"))
-    for name in names:
-        if name not in OPERATIONS:
-            raise unknown("operation", name, OPERATIONS)
-    if nodes < 2:
-        raise UserError(f"The space 'nasbench201' needs at least 2 nodes, not {nodes}.")
-    edges = all_edges(1, nodes - 1)
+    names, edges = candidates.named(operations), all_edges(1, nodes - 1)
     return Space(
         name="nasbench201",
         cells={"cell": Cell(inputs=1, nodes=nodes - 1, edges=edges, operations=(names,) * len(edges))},
@@ -40,6 +37,7 @@ def space(*, nodes: int = 4, operations: str = "+".join(PRIMITIVES)) -> Space:
         search_norm=Norm(affine=False, pools=False),
         network_norm=Norm(affine=True, pools=False),
         stages=STAGES,
+        random=candidates.random(names),
     )
 
 

@@ -6,9 +6,11 @@ preferred; S2: skip connection and separable convolution; S3: these and `none`; 
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from dnas.errors import UserError, unknown
-from dnas.spaces import darts
+from dnas.ranges import Range
+from dnas.spaces import candidates, darts
 from dnas.spaces.topology import Space
 
 EVERYWHERE = {
@@ -54,7 +56,7 @@ S1 = {  # of the 14 edges
 }
 
 
-def space(*, name: str = "s1", nodes: int = 4) -> Space:
+def space(*, name: str = "s1", nodes: Annotated[int, Range(1, 16)] = 4) -> Space:
     """The space "s1", "s2", "s3" or "s4", of the first `nodes` nodes of its cells."""
     if name not in ("s1", *EVERYWHERE):
         raise unknown("name of space 'robust':", name, ("s1", *EVERYWHERE))
@@ -68,4 +70,4 @@ def space(*, name: str = "s1", nodes: int = 4) -> Space:
         )
         for kind, cell in base.cells.items()
     }
-    return replace(base, name="robust", cells=cells, random=frozenset({"noise"} if name == "s4" else ()))
+    return replace(base, name="robust", cells=cells, random=candidates.random(EVERYWHERE.get(name, ())))

@@ -1,0 +1,99 @@
+"""Every number that a user may write has a range: fields of a config, settings of spaces, methods and data sets."""
+
+import dataclasses
+import inspect
+import math
+
+import pytest
+
+from dnas import find
+from dnas.config import Config, from_dict
+from dnas.errors import UserError
+from dnas.ranges import Range, range_of
+
+TRIED = (0, -1, 1, 10**12, -(10**12), 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)
+SETTINGS = [
+    (what, name, parameter)
+    for what in find.PACKAGES
+    for name, factory in find.available(what).items()
+    for parameter in inspect.signature(factory).parameters.values()
+    if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
+]
+
+
+def fields(kind=Config, path=()):
+    for item in dataclasses.fields(kind):
+        if isinstance(item.default_factory, type) or callable(item.default_factory):
+            yield from fields(type(item.default_factory()), (*path, item.name))
+        elif isinstance(item.default, (int, float)) and not isinstance(item.default, bool):
+            yield (*path, item.name), item
+
+
+FIELDS = dict(fields())
+
+
+def refused(value, whole):
+    """Whether a value cannot be of any range: too large, not a number, or a part where whole numbers are wanted."""
+    return not math.isfinite(value) or abs(value) > 1e11 or (whole and value != int(value))
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=".".join)
+def test_every_field_of_a_config_has_a_range(path):
+    allowed = range_of(FIELDS[path].type)
+    assert allowed is not None, "give its type a range: see dnas/ranges.py"
+    assert FIELDS[path].default in allowed
+    for value in TRIED:
+        values = value
+        for name in reversed(path):
+            values = {name: values}
+        whole = isinstance(FIELDS[path].default, int)
+        if value in allowed and not (whole and isinstance(value, float)):
+            from_dict(values)
+            assert not refused(value, whole)
+        else:
+            with pytest.raises(UserError, match=".".join(path)):
+                from_dict(values)
+
+
+@pytest.mark.parametrize("what, name, parameter", SETTINGS, ids=lambda p: getattr(p, "name", p))
+def test_every_setting_has_a_range(what, name, parameter, monkeypatch):
+    allowed = range_of(parameter.annotation)
+    assert allowed is not None, "give its type a range: see dnas/ranges.py"
+    assert parameter.default in allowed
+    taken = {}
+
+    def factory(**settings):
+        taken.update(settings)
+
+    factory.__signature__ = inspect.Signature([parameter])
+    monkeypatch.setattr(find, "_factory", lambda *_: factory)
+    for value in TRIED:
+        whole = isinstance(parameter.default, int)
+        text = f"{name}:{parameter.name}={value!r}"
+        if value in allowed and not (whole and isinstance(value, float)):
+            find.resolve(what, text)
+            assert taken.pop(parameter.name) == value
+            assert not refused(value, whole)
+        else:
+            with pytest.raises(UserError, match=f"'{parameter.name}' of {what} '{name}'"):
+                find.resolve(what, text)
+
+
+def test_there_are_settings_to_test():
+    assert len(SETTINGS) > 50 and len(FIELDS) > 30
+    assert {what for what, *_ in SETTINGS} == set(find.PACKAGES)
+
+
+@pytest.mark.parametrize(
+    "allowed, inside, outside, says",
+    [
+        (Range(1, 1_000_000), (1, 1_000_000), (0, 1_000_001), "at least 1 and at most 1,000,000"),
+        (Range(0, 1, below=True), (0, 0.999), (1, -0.1), "at least 0 and below 1"),
+        (Range(0, 1e9, above=True), (1e-30, 1e9), (0, 1e10), "above 0 and at most 1,000,000,000"),
+        (Range(1e-4, 1), (1e-4, 1), (0, 9e-5), "at least 0.0001 and at most 1"),
+    ],
+)
+def test_ranges(allowed, inside, outside, says):
+    assert str(allowed) == says
+    assert all(value in allowed for value in inside)
+    assert not any(value in allowed for value in (*outside, math.nan, math.inf, -math.inf))
