@@ -16,7 +16,7 @@ from dnas.config import SearchConfig
 from dnas.errors import UserError, unknown
 from dnas.ranges import Count
 from dnas.search import projection, relax
-from dnas.search.method import Method, Outcome, Phase, View
+from dnas.search.method import Method, Outcome, Phase, View, adapted
 
 CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
 
@@ -24,9 +24,12 @@ CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
 def method(*, on: str = "darts", blank: bool = False, interval: Count = 5, criterion: str = "accuracy") -> Method:
     """`on`: the method whose supernet it is. `blank`: leave its alphas as they begin. `interval`: epochs of tuning
     between two decisions. `criterion`: "accuracy" or "loss"."""
-    base: Method = find.resolve("method", on)
     if criterion not in CRITERIA:
         raise unknown("criterion of method 'darts_pt':", criterion, CRITERIA)
+    return _around(find.resolve("method", on), on, blank, interval, criterion)
+
+
+def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -> Method:
     if base.after_epoch is not None or base.masks:
         raise UserError(f"Method 'darts_pt' selects after one whole search, and '{on}' prunes or stops on its own.")
 
@@ -55,6 +58,9 @@ def method(*, on: str = "darts", blank: bool = False, interval: Count = 5, crite
                 decided[kind] = list(plan[decision])
         return Outcome({"decided": decided}, mask=mask if decided else None)
 
+    def adapt(method, space, config):
+        return _around(adapted(base, space, config), on, blank, interval, criterion)
+
     return replace(
         base,
         hypergrad=None if blank else base.hypergrad,
@@ -62,4 +68,5 @@ def method(*, on: str = "darts", blank: bool = False, interval: Count = 5, crite
         after_epoch=look,
         masks=True,
         select=projection.remaining,
+        adapt=adapt if base.adapt else None,
     )

@@ -1,28 +1,41 @@
 """SNAS: samples of the concrete distribution on every edge; weights and alphas by the gradient of one loss.
 
-    mix = softmax((alpha + Gumbel noise) / temperature),   loss = L(w, mix) + penalty log R(mix)
+    mix = softmax((alpha + Gumbel noise) / temperature),   loss = L(w, mix) + penalty sum_edges log R_edge(mix)
 
 Xie, Zheng, Liu and Lin, "SNAS: Stochastic Neural Architecture Search", ICLR 2019, arXiv:1812.09926. Reference code:
 SNAS-Series. A single level: set `search.levels` to "single". The temperature falls linearly over the epochs. R is what
-the sampled network costs, its `resource` "multiply_adds" or "parameters"; the logarithm is the code's, which counts
-memory accesses too. The genotype keeps every edge but those that chose `none`. Their code drops paths in the search,
-which is left out here.
+the sampled operations of an edge cost, its `resource` "multiply_adds" (of 32x32 pixels) or "parameters", the mean over
+the cells of a kind. `rule` "log" takes the logarithm edge by edge, as their code does with the weight that is the
+default here; "linear" is the paper's, whose weight is of another size (their code: 1e-5). They count memory accesses
+too. The genotype keeps every edge but those that chose `none`. Their code drops paths in the search, which is left out.
 """
 
 from dataclasses import replace
 
+from dnas.errors import unknown
+from dnas.ranges import Amount, Temperature
 from dnas.search import discretise, relax
 from dnas.search.method import Method
-from dnas.search.penalty import log_cost, operation_costs
+from dnas.search.penalty import log_cost, mean_cost, operation_costs
+
+RULES = {"log": log_cost, "linear": mean_cost}
 
 
 def method(
-    *, hottest: float = 1.0, coldest: float = 0.03, penalty: float = 1.5e-3, resource: str = "multiply_adds"
+    *,
+    hottest: Temperature = 1.0,
+    coldest: Temperature = 0.03,
+    penalty: Amount = 1.5e-3,
+    resource: str = "multiply_adds",
+    rule: str = "log",
 ) -> Method:
-    """The temperature of the first and of the last epoch; weight of the resource penalty, 0 for none, and its kind."""
+    """The temperature of the first and of the last epoch; weight of the resource penalty, 0 for none, what it counts
+    and how."""
+    if rule not in RULES:
+        raise unknown("rule of method 'snas':", rule, RULES)
 
     def with_costs(method, space, config):
-        return replace(method, penalty=log_cost(operation_costs(space, config, resource), penalty))
+        return replace(method, penalty=RULES[rule](operation_costs(space, config, resource), penalty))
 
     return Method(
         relax=relax.concrete(relax.linear(hottest, coldest)),

@@ -77,7 +77,7 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
 
 
 class Table(NamedTuple):
-    """What the candidates of a kind of cell cost, in all cells of that kind together; arrays [E, O]."""
+    """What the candidates of a kind of cell cost, in each of its N cells; arrays [N, E, O]."""
 
     parameters: np.ndarray
     multiply_adds: np.ndarray
@@ -85,20 +85,21 @@ class Table(NamedTuple):
 
 def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
     """The cost of every operation on every edge, as it would be in a derived network of `body`."""
-    tables = {kind: Table(np.zeros(shape), np.zeros(shape)) for kind, shape in space.mix_shapes.items()}
+    found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
     known: dict[tuple, Cost] = {}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
         cell, (batch, height, width, _) = space.cells[kind], shapes[-1]
         inner = -(-height // cell.stride(0)), -(-width // cell.stride(0))
+        table = Table(np.zeros(cell.mix_shape), np.zeros(cell.mix_shape))
         for e, (_, source) in enumerate(cell.edges):
             at = (height, width) if source < cell.inputs else inner
             for o, name in enumerate(cell.operations[e]):
                 key = name, channels, cell.stride(source), at
                 if key not in known:
                     known[key] = _operation_cost(space, name, channels, cell.stride(source), at)
-                tables[kind].parameters[e, o] += known[key].parameters
-                tables[kind].multiply_adds[e, o] += known[key].multiply_adds
+                table.parameters[e, o], table.multiply_adds[e, o], _ = known[key]
+        found[kind].append(table)
         width_out = channels * (len(cell.concat) if cell.concat is not None else 1)
         return Cost(0, 0, (batch, *inner, width_out))
 
@@ -110,7 +111,8 @@ def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
 
     image = jax.ShapeDtypeStruct((1, image_size, image_size, body.image_channels), jnp.float32)
     _cost(build, lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
-    return tables
+    rows = {kind: zip(*tables, strict=True) for kind, tables in found.items() if tables}
+    return {kind: Table(*map(np.stack, both)) for kind, both in rows.items()}
 
 
 def _operation_cost(space: Space, name: str, channels: int, stride: int, size: tuple[int, int]) -> Cost:

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dnas import keys
 from dnas.config import SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
-from dnas.search.method import Method, clip
+from dnas.search.method import Method, adapted, clip
 from dnas.spaces.topology import Space
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
@@ -111,8 +112,7 @@ def make_search(
     network: of the supernet that `method.supernet(space)` describes. steps: of an epoch.
     Errors: `UserError` for options that the method cannot be combined with.
     """
-    if method.adapt is not None:
-        method = method.adapt(method, space, config)
+    method = adapted(method, space, config)
     check(method, config)
     network = replicated(network, method.replicas)
     # traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that nobody reads
@@ -127,12 +127,11 @@ def make_search(
         return weight_optimiser(config.weights, lambda _: rate(step))
 
     def init(key: jax.Array) -> SearchState:
-        run_key, weight_key, alpha_key = jax.random.split(key, 3)
-        weights, stats = network.init(weight_key)
-        alphas = method.alphas(space, alpha_key, config.alphas)
+        weights, stats = network.init(keys.stream(key, "weights"))
+        alphas = method.alphas(space, keys.stream(key, "alphas"), config.alphas)
         state = SearchState(
             jnp.int32(start),
-            run_key,
+            keys.stream(key, "run"),
             weights,
             stats,
             alphas,
@@ -155,15 +154,19 @@ def make_search(
         read = method.scores or relax.score(method.relax)
         return relax.masked(read(state.alphas, clock(state, after=True)), state.mask)
 
+    def mix_of(state: SearchState, alphas: Tree, key: jax.Array, outer: bool = True) -> Mix:
+        relaxation = method.relax if outer else method.weight_relax or method.relax
+        return relax.masked(relaxation(alphas, keys.stream(key, "relax"), clock(state)), state.mask)
+
     def objective(state: SearchState, batch: Batch, key: jax.Array, outer: bool) -> Objective:
-        now, relaxation = clock(state), method.relax if outer else method.weight_relax or method.relax
-        noise = Noise(jax.random.fold_in(key, 2), method.drop_rate(now) if method.drop_rate else 0.0)
+        now = clock(state)
+        noise = Noise(keys.stream(key, "noise"), method.drop_rate(now) if method.drop_rate else 0.0)
 
         def loss(weights, alphas):
-            mix = relax.masked(relaxation(alphas, key, now), state.mask)
+            mix = mix_of(state, alphas, key, outer)
             if method.perturb is not None and not outer:
                 fixed = jax.lax.stop_gradient(weights)
-                mix = method.perturb(mix, lambda m: value(fixed, m, False)[0], jax.random.fold_in(key, 1), now)
+                mix = method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
             total, seen = value(weights, mix, True)
             if method.penalty is not None and outer:
                 total += method.penalty(alphas, mix, now)
@@ -234,7 +237,7 @@ def make_search(
         state = state._replace(stats=absorb(state.stats, seen.moments))
         return with_weights(with_alphas(state, to_alphas), to_weights), (loss, correct(seen.logits, batch.y))
 
-    def step_in_turns(state: SearchState, levels: Levels, keys: jax.Array):
+    def step_in_turns(state: SearchState, levels: Levels, drawn: jax.Array):
         """The levels of a step as a loop over one gradient program; each turn has its batch and its end.
 
         Every further copy would be compiled anew, and what those of an unrolled step have in common XLA would keep from
@@ -242,11 +245,11 @@ def make_search(
 
         While the alphas warm up only the weights have their turn.
         """
-        inner_key, outer_key = jax.random.split(keys[0])
+        inner_key, outer_key = jax.random.split(drawn[0])
         turns = [(INNER, levels.train, inner_key)] * unrolled + [(OUTER, levels.valid, outer_key)]
         skipped: jax.Array | int = jnp.where(warming(state), len(turns), 0) if config.alphas.warmup_epochs else 0
         begin, end = (skipped, len(turns) + 1) if alphas_first else (0, len(turns) + 1 - skipped)
-        turns.insert(len(turns) if alphas_first else 0, (WEIGHTS, levels.train, keys[1]))
+        turns.insert(len(turns) if alphas_first else 0, (WEIGHTS, levels.train, drawn[1]))
         rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *turns)
 
         def turn(i, carry):
@@ -268,7 +271,7 @@ def make_search(
             def end_of_outer():
                 total, gradient = loss, to_alphas
                 if method.penalty is not None:
-                    added = lambda a: method.penalty(a, relax.masked(method.relax(a, key, now), state.mask), now)  # noqa: E731
+                    added = lambda a: method.penalty(a, mix_of(state, a, key), now)  # noqa: E731
                     extra, to_extra = jax.value_and_grad(added)(state.alphas)
                     total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
                 if not unrolled:
@@ -296,7 +299,7 @@ def make_search(
     def warming(state: SearchState) -> jax.Array:
         return clock(state).epoch < config.alphas.warmup_epochs
 
-    def apart(state: SearchState, levels: Levels, keys: jax.Array):
+    def apart(state: SearchState, levels: Levels, drawn: jax.Array):
         """The levels one after the other: any hypergradient, any number of inner steps."""
         several = config.inner_steps > 1
         last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
@@ -305,17 +308,17 @@ def make_search(
             if method.hypergrad is None:
                 return state, None
             if not config.alphas.warmup_epochs:
-                return step_alphas(state, last, levels.valid, keys[0])
-            nothing = jax.eval_shape(lambda: step_alphas(state, last, levels.valid, keys[0])[1])
+                return step_alphas(state, last, levels.valid, drawn[0])
+            nothing = jax.eval_shape(lambda: step_alphas(state, last, levels.valid, drawn[0])[1])
             zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
             return jax.lax.cond(
-                warming(state), lambda s: (s, zeros), lambda s: step_alphas(s, last, levels.valid, keys[0]), state
+                warming(state), lambda s: (s, zeros), lambda s: step_alphas(s, last, levels.valid, drawn[0]), state
             )
 
         def weight_level(state):
             if not several:
-                return step_weights(state, levels.train, keys[1])
-            rows = levels.train, jax.random.split(keys[1], config.inner_steps)
+                return step_weights(state, levels.train, drawn[1])
+            rows = levels.train, jax.random.split(drawn[1], config.inner_steps)
             state, (losses, hits) = jax.lax.scan(lambda state, row: step_weights(state, *row), state, rows)
             return state, (losses.mean(), hits.mean())
 
@@ -332,14 +335,16 @@ def make_search(
     in_turns = (unrolled or short) and config.inner_steps == 1 and not (method.perturb or method.weight_relax)
 
     def step(state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), 2)  # of the alphas, of the weights
+        drawn = jax.random.split(keys.stream(state.key, "step", state.step), 2)  # of the alphas, of the weights
         if config.levels == "single":
-            state, train = step_jointly(state, levels.train, keys[1])
+            state, train = step_jointly(state, levels.train, drawn[1])
             valid = train
         elif in_turns and levels.train.x.shape == levels.valid.x.shape:
-            state, valid, train = step_in_turns(state, levels, keys)
+            state, valid, train = step_in_turns(state, levels, drawn)
+        elif method.gate is not None:
+            raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
         else:
-            state, valid, train = apart(state, levels, keys)
+            state, valid, train = apart(state, levels, drawn)
         (loss, hits), (valid_loss, valid_hits) = train, valid
         metrics = StepMetrics(loss / method.replicas, hits, valid_loss / method.replicas, valid_hits)
         return state._replace(step=state.step + 1), metrics
@@ -348,19 +353,30 @@ def make_search(
 
 
 def check(method: Method, config: SearchConfig) -> None:
-    """Refuse what cannot be combined."""
-    single = config.levels == "single"
+    """Refuse what cannot be combined; method: `adapted`."""
+    single, warmup = config.levels == "single", config.alphas.warmup_epochs
     if single and (
         method.perturb or method.gate or method.weight_relax or method.hypergrad is not hypergrad.first_order
     ):
         raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
-    if single and (config.inner_steps > 1 or config.alphas.warmup_epochs):
+    if single and (config.inner_steps > 1 or warmup):
         raise UserError(
             "With search.levels 'single' weights and alphas step together: search.inner_steps must be 1 and "
             "search.alphas.warmup_epochs 0."
         )
     if method.gate and config.inner_steps > 1:
         raise UserError("This method compares the gradients of both levels: search.inner_steps must be 1.")
+    if method.gate and (method.perturb or method.weight_relax or method.hypergrad is not hypergrad.first_order):
+        raise UserError(
+            "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
+            "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
+            "weights."
+        )
+    if method.hypergrad is not None and warmup >= config.epochs:
+        raise UserError(
+            f"search.alphas.warmup_epochs is {warmup}, but the search, or a phase of it, has {config.epochs} epochs: "
+            "no alphas would be trained; choose fewer warm-up epochs."
+        )
 
 
 def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -1,11 +1,12 @@
 """Gates: what a method does to the weights' gradients. A `types.Gate` is (init, apply), with a memory of its own."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from dnas.errors import UserError
 from dnas.types import Gate, Tree, Weights
 
 
@@ -19,17 +20,22 @@ class Agreement(NamedTuple):
     frozen: dict[str, jax.Array]
 
 
-def freeze_disagreeing(threshold: float, window: int) -> Gate:
+class Rule(NamedTuple):
+    """What "disagree" means. cosine: (validation, training gradient) of an operation -> [cells, edges]. more: how many
+    cosines a window sums beyond those that it divides by."""
+
+    cosine: Callable[[Tree, Tree], jax.Array]
+    more: int
+
+
+def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.GradientTransformation) -> Gate:
     """Stop the training of an operation whose validation and training gradients disagree (OLES, section 3.2).
 
     Per operation and edge of every cell: the cosine between the gradient on a validation batch and that on the training
-    batch before it. When its mean over `window` such pairs is below `threshold`, the operation's gradient is zero from
-    then on.
+    batch before it, clipped by `clip`. When its mean over `window` such pairs is below `threshold`, the operation's
+    gradient is zero from then on. rule: "paper" or "code", see `RULES`.
     """
-    if window < 1 or not -1 <= threshold <= 1:
-        raise UserError(
-            f"The gate's window must be at least 1 and its threshold from -1 to 1, not {window} and {threshold}."
-        )
+    cosine, terms = RULES[rule].cosine, window + RULES[rule].more
 
     def init(weights: Weights) -> Agreement:
         parts = _candidates(weights)
@@ -50,14 +56,8 @@ def freeze_disagreeing(threshold: float, window: int) -> Gate:
             for name in parts
         }
         checks = memory.checks + counts
-        full = counts & (checks == window)
+        full = counts & (checks == terms)
         frozen = {name: memory.frozen[name] | (full & (total[name] / window < threshold)) for name in parts}
-        memory = Agreement(
-            previous=jax.tree.map(lambda old, new: jnp.where(of_alpha_level, old, new), memory.previous, parts),
-            total={name: jnp.where(full, 0, t) for name, t in total.items()},
-            checks=jnp.where(full, 0, checks),
-            frozen=frozen,
-        )
 
         def gated(path, leaf):
             name = _candidate(path)
@@ -66,20 +66,50 @@ def freeze_disagreeing(threshold: float, window: int) -> Gate:
             stopped = frozen[name].reshape(*frozen[name].shape, *[1] * (leaf.ndim - 2))
             return jnp.where(stopped, 0, leaf)
 
-        return memory, jax.tree_util.tree_map_with_path(gated, gradient)
+        gradient = jax.tree_util.tree_map_with_path(gated, gradient)
+        new = _candidates(clip.update(gradient, clip.init(gradient))[0])
+        memory = Agreement(
+            previous=jax.tree.map(lambda old, new: jnp.where(of_alpha_level, old, new), memory.previous, new),
+            total={name: jnp.where(full, 0, t) for name, t in total.items()},
+            checks=jnp.where(full, 0, checks),
+            frozen=frozen,
+        )
+        return memory, gradient
 
     return Gate(init, apply)
 
 
-def cosine(a: Tree, b: Tree) -> jax.Array:
+def whole_cosine(valid: Tree, train: Tree) -> jax.Array:
     """Of two trees of leaves [cells, edges, ...], over all that follows the first two axes -> [cells, edges]."""
 
     def dot(x, y):
         pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
         return sum((p * q).sum(tuple(range(2, p.ndim))) for p, q in pairs)
 
-    norms = jnp.sqrt(dot(a, a)) * jnp.sqrt(dot(b, b))
-    return jnp.where(norms > 0, dot(a, b) / jnp.where(norms > 0, norms, 1), 0)
+    return _divided(dot(valid, train), dot(valid, valid), dot(train, train))
+
+
+def mean_cosine(valid: Tree, train: Tree) -> jax.Array:
+    """The mean over parameters of the mean of cosines along the output channels, our last axis, between the sum of both
+    gradients and the training gradient -> [cells, edges]. The reference code adds the validation gradient to the
+    training gradient that it did not clear."""
+
+    def one(v, t):
+        both = v + t
+        cosines = _divided((both * t).sum(-1), (both * both).sum(-1), (t * t).sum(-1))
+        return cosines.mean(tuple(range(2, cosines.ndim)))
+
+    means = [one(v, t) for v, t in zip(jax.tree.leaves(valid), jax.tree.leaves(train), strict=True)]
+    return sum(means[1:], means[0]) / len(means)
+
+
+RULES = {"paper": Rule(whole_cosine, 0), "code": Rule(mean_cosine, 1)}
+
+
+def _divided(dot: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """dot / sqrt(a b), where one of them is 0: 0."""
+    norms = jnp.sqrt(a) * jnp.sqrt(b)
+    return jnp.where(norms > 0, dot / jnp.where(norms > 0, norms, 1), 0)
 
 
 def _candidate(path: tuple) -> str | None:

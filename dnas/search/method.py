@@ -1,7 +1,7 @@
 """What a search method is: one choice per axis, and the phases of its search."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -137,7 +137,7 @@ class Method:
     knobs: numbers it turns, of which the step knows "decay_factor", of the weights' decay; reach: how many epochs it
     may go back, whose checkpoints are kept. discretise: the genotype of an epoch. select: that at the end, if another.
     adapt: (method, space, config) -> the method for this space, where pieces of it are made for one (what samples
-    whole paths, tables of costs).
+    whole paths, tables of costs): see `adapted`.
     """
 
     alphas: InitialAlphas = relax.noise
@@ -162,3 +162,12 @@ class Method:
     discretise: Discretiser = discretise.strongest
     select: Selector | None = None
     adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None
+
+
+def adapted(method: Method, space: Space, config: SearchConfig) -> Method:
+    """The method whose pieces are all there. A run reads nothing of a method before, and does this anew for every
+    phase, whose space and config are its own."""
+    while method.adapt is not None:
+        adapt, method = method.adapt, replace(method, adapt=None)
+        method = adapt(method, space, config)
+    return method

@@ -1,8 +1,10 @@
 """Penalties: what is added to the outer loss. (alphas, mix, clock) -> scalar.
 
-A resource's cost is linear in the mix: with c[e, o] the cost of operation o on edge e, in all cells of a kind, the
-cost of a one-hot mix is that of the operations of its network, and of a softmax or of samples its expectation.
+A resource's cost is linear in the mix: with c[n, e, o] the cost of operation o on edge e in cell n of a kind, the cost
+of a one-hot mix is that of the operations of its network, and of a softmax or of samples its expectation.
 """
+
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +22,14 @@ Costs = dict[str, np.ndarray]
 DISTANCES = {"l2": jnp.square, "l1": jnp.abs}
 
 IMAGE_SIZE = 32  # multiply-adds scale with the image's area, which neither a logarithm's nor a ratio's derivative sees
+LEAST = 1.0  # cost of an edge, for its logarithm: as in SNAS' code
 
 
 def operation_costs(space: Space, config: SearchConfig, resource: str) -> Costs:
-    """{kind: [E, O]}: parameters or multiply-adds of every candidate in a network of the search's size."""
+    """{kind: [N, E, O]}: parameters or multiply-adds of every candidate in each cell of a network of the search's size.
+
+    Errors: `UserError` for another resource.
+    """
     body = Body(config.cells, config.channels, 10)
     tables = {kind: table._asdict() for kind, table in count.candidates(space, body, IMAGE_SIZE).items()}
     if resource not in count.Table._fields:
@@ -32,20 +38,37 @@ def operation_costs(space: Space, config: SearchConfig, resource: str) -> Costs:
 
 
 def cost(costs: Costs, mix: Mix) -> jax.Array:
-    """sum over kinds, edges and operations of costs[e, o] mix[e, o]; columns that a method added are free."""
-    return sum(
-        ((m[:, : costs[kind].shape[1]] * costs[kind].astype(m.dtype)).sum() for kind, m in mix.items()), jnp.zeros(())
-    )
+    """The sum of costs[n, e, o] mix[e, o] over the cells of all kinds, edges and operations."""
+    return _total(edges.sum() for edges in _of_edges(costs, mix))
+
+
+def _of_edges(costs: Costs, mix: Mix) -> list[jax.Array]:
+    """What every edge costs in every cell of a kind [N, E]; columns that a method added to the mix are free."""
+    return [(m[:, : costs[kind].shape[-1]] * costs[kind].astype(m.dtype)).sum(-1) for kind, m in mix.items()]
+
+
+def _total(parts: Iterable[jax.Array]) -> jax.Array:
+    return sum(parts, jnp.zeros(()))
+
+
+def mean_cost(costs: Costs, weight: float) -> Penalty:
+    """weight times the cost of a cell, the mean over those of a kind, summed over the kinds (SNAS, section 2.4)."""
+    return lambda alphas, mix, clock: weight * _total(edges.sum(-1).mean() for edges in _of_edges(costs, mix))
 
 
 def log_cost(costs: Costs, weight: float) -> Penalty:
-    """weight log R with R the cost of the mix, in units of one (SNAS, section 2.4, with the logarithm of its code)."""
-    return lambda alphas, mix, clock: weight * jnp.log(jnp.maximum(cost(costs, mix), 1.0))
+    """The same with the logarithm of each edge's cost in place of the cost, which is at least 1 (SNAS' code)."""
+
+    def penalty(alphas: Alphas, mix: Mix, clock: Clock) -> jax.Array:
+        logs = [jnp.log(jnp.maximum(edges, LEAST)) for edges in _of_edges(costs, mix)]
+        return weight * _total(edges.sum(-1).mean() for edges in logs)
+
+    return penalty
 
 
 def relative_cost(costs: Costs, weight: float) -> Penalty:
     """weight R / R_max: the cost of the mix relative to that of the costliest operation on every edge."""
-    most = sum(float(table.max(-1).sum()) for table in costs.values())
+    most = sum(float(table.sum(0).max(-1).sum()) for table in costs.values())
     return lambda alphas, mix, clock: weight * cost(costs, mix) / max(most, 1.0)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -11,24 +12,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from dnas import data as datasets
-from dnas import devices, find, loop, programs, records, report
+from dnas import devices, find, keys, loop, programs, records, report
 from dnas.config import Config, SearchConfig, to_dict
 from dnas.data.augment import augment, normalise
 from dnas.errors import UserError
+from dnas.nets.functional import Deferred
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import (
     Levels,
     Search,
     Span,
     StepMetrics,
+    check,
     cross_entropy,
     make_search,
     phase_rate,
     stats_dtype,
 )
-from dnas.search.method import Method, Outcome, Phase, View
+from dnas.search.method import Method, Outcome, Phase, View, adapted
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.stops import hessian
 from dnas.spaces import diagram
@@ -88,6 +92,11 @@ def run(
 def check_sizes(config: Config, splits: datasets.Splits) -> None:
     """Refuse a search that its data cannot feed."""
     size, what = config.search.batch_size, {"train": splits.train_x, "validation": splits.valid_x}
+    if not len(splits.valid_x):
+        raise UserError(
+            "search.valid_portion is 0, but cells are chosen by the accuracy on validation images, also where a single "
+            "level does not train on them: choose a portion above 0, say 0.1."
+        )
     for part, images in what.items():
         if len(images) < size:
             raise UserError(
@@ -103,7 +112,10 @@ def default_folder(config: Config) -> Path:
 
 
 class _Stage:
-    """One phase, compiled: the supernet and the functions of its state; every leaf has the seeds as first axis."""
+    """One phase, compiled: the supernet and the functions of its state; every leaf has the seeds as first axis.
+
+    method: adapted to this phase's space and config.
+    """
 
     def __init__(
         self,
@@ -117,19 +129,12 @@ class _Stage:
     ):
         self.config, self.plan, self.space, self.splits, self.span = config, phase.config, space, splits, span
         self.steps = steps_per_epoch(phase.config, splits)
-        supernet = phase.supernet(method.supernet(space))
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
-        self.single_path = method.single_path or supernet.paths != "all"
-        plan = phase.config
-        classes, image_channels = len(splits.classes), splits.train_x.shape[-1]
-        body = Body(plan.cells, plan.channels, classes, image_channels, remat=plan.remat, unroll=plan.unroll_cells)
-
-        def build(rngs):
-            return Supernet(supernet, body, rngs=rngs)
-
-        self.build = build
-        self.search: Search = make_search(programs.deferred(build), space, method, plan, self.steps, span)
+        self.method, plan = method, phase.config
+        self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
+        self.build = supernet_of(phase, method, space, splits)
+        self.search: Search = make_search(programs.deferred(self.build), space, method, plan, self.steps, span)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         moments = splits.mean, splits.std
@@ -159,10 +164,10 @@ class _Stage:
         return {"command": "search", "config": config, "phase": index, "operations": left} | facts(self.splits)
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
-        keys = jax.vmap(jax.random.key)(seeds)
+        seeded = jax.vmap(jax.random.key)(seeds)
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
-            keys = jax.vmap(jax.random.fold_in, (0, None))(keys, self.span.start)
-        state = self.layout.over_seeds(self.search.init)(keys)
+            seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
+        state = self.layout.over_seeds(self.search.init)(seeded)
         zero = jnp.zeros(self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(zero, zero, zero, zero))
 
@@ -190,8 +195,7 @@ class _Stage:
         size, inner, augmenting = self.plan.batch_size, self.plan.inner_steps, self.plan.augment
         done = progress.state.step - self.span.start
         epoch = self.span.epoch + done // self.steps
-        order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
-        train_key, valid_key = jax.random.split(order_key)
+        train_key, valid_key = jax.random.split(keys.stream(progress.state.key, "order", epoch))
         train_order = loop.epoch_order(train_key, len(train_x), self.steps * size * inner)
         valid_order = loop.epoch_order(valid_key, len(valid_x), self.steps * size)
 
@@ -209,7 +213,7 @@ class _Stage:
         def one(_, progress):
             state = progress.state
             number = (state.step - self.span.start) % self.steps
-            train_key, valid_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
+            train_key, valid_key = jax.random.split(keys.stream(state.key, "augment", state.step))
             levels = Levels(train_batches(number, train_key), batch(valid_x, valid_y, valid_order, number, valid_key))
             state, metrics = self.search.step(state, levels)
             metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
@@ -254,12 +258,17 @@ class _Job:
     """A whole search: its phases one after the other, and what is logged and decided between epochs."""
 
     def __init__(self, config: Config, space: Space, method: Method, splits: datasets.Splits, quiet: bool):
-        self.config, self.method, self.splits, self.quiet = config, method, splits, quiet
-        self.phases = method.phases(space, config.search)
+        self.config, self.splits, self.quiet = config, splits, quiet
+        self.lacking = [kind for kind in space.cells if kind not in space.contained(config.search.cells)]
+        self.unlimited, self.space = space, space.within(config.search.cells)
+        space = self.space
+        self.unadapted, method = method, adapted(method, space, config.search)
+        self.method, self.phases = method, method.phases(space, config.search)
         if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
             raise UserError(
                 f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
+        self._check_phases()
         self.index, self.spans = 0, spans(self.phases, splits)
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
@@ -267,14 +276,45 @@ class _Job:
         self.notes: list[list[dict]] = [[] for _ in range(config.seeds)]  # of every seed, one per epoch
         self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
 
+    def _adapted(self, index: int, space: Space) -> Method:
+        """The method for the space that is left in a phase."""
+        plan = self.phases[index].config
+        known = space is self.space and plan == self.config.search
+        return self.method if known else adapted(self.unadapted, space, plan)
+
+    def _check_phases(self) -> None:
+        """Build the later phases, too, with all operations: what none of them can be is said now, not in hours."""
+        for index, phase in enumerate(self.phases):
+            method, cells = self._adapted(index, self.space), phase.config.cells
+            check(method, phase.config)
+            missing = set(self.space.cells) ^ set(self.unlimited.contained(cells))
+            if missing:
+                raise UserError(
+                    f"search.cells is {self.config.search.cells}, and phase {index + 1} of '{self.config.method}' has "
+                    f"{cells}: not both contain the {min(missing)} cell; choose more cells."
+                )
+            if index:
+                changes = phase.keep or phase.supernet != self.phases[index - 1].supernet
+                if method.gate is not None and changes and not phase.restart:
+                    raise UserError(
+                        f"Method '{self.config.method}' stops operations by their gradients, and the supernet of its "
+                        f"phase {index + 1} has others: use one phase, or phases that begin anew."
+                    )
+                supernet_of(phase, method, self.space, self.splits)(Deferred(params=jax.random.key(0)))
+
     def _stage(self, index: int, space: Space) -> _Stage:
-        return _Stage(self.config, self.method, self.phases[index], space, self.splits, self.spans[index], index)
+        method, phase = self._adapted(index, space), self.phases[index]
+        return _Stage(self.config, method, phase, space, self.splits, self.spans[index], index)
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
         record.reach = self.method.reach
         progress = self._restored(resume)
         loop.say(self._headline(progress.state.weights), self.quiet)
+        if self.lacking:
+            cells = f"{self.config.search.cells} cell" + "s" * (self.config.search.cells > 1)
+            kinds = " and no ".join(self.lacking)
+            loop.say(f"A supernet of {cells} contains no {kinds} cell: none is searched (--search.cells).", self.quiet)
         while True:
             stage, span = self.stage, self.spans[self.index]
             number = f" {self.index + 1}/{len(self.phases)}" if len(self.phases) > 1 else ""
@@ -368,7 +408,7 @@ class _Job:
         images, outcomes = stage.steps * stage.plan.batch_size, []
         searching = in_phase > stage.plan.alphas.warmup_epochs  # else no image of the alphas was looked at
         for i in range(self.config.seeds):
-            outcome = self._look(i, epoch, in_phase, state, mixes) if self.method.after_epoch else Outcome()
+            outcome = self._look(i, epoch, in_phase, state, mixes) if stage.method.after_epoch else Outcome()
             self.notes[i].append(dict(outcome.notes))
             outcomes.append(outcome)
             if outcome.stop is not None and i not in self.stopped:
@@ -394,15 +434,16 @@ class _Job:
         shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
         self.record.log_mix(step, shown, stage.space, epoch)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
-        self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
+        with suppress(UserError):  # some cells have no text form
+            self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
         if any(outcome.restart is not None for outcome in outcomes):
             return loop.Epoch(None, self._restarted(outcomes[0]))
         return loop.Epoch(float(np.mean(self.accuracies)), self._turned(progress, outcomes), self._ended())
 
     def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
         """What the method makes of one seed after an epoch."""
-        assert self.method.after_epoch is not None
         stage = self.stage
+        assert stage.method.after_epoch is not None
         one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
 
         view = View(
@@ -420,7 +461,7 @@ class _Job:
             evaluate=self._evaluator(state, i),
             hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
         )
-        return self.method.after_epoch(view)
+        return stage.method.after_epoch(view)
 
     @staticmethod
     def _turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
@@ -460,7 +501,7 @@ class _Job:
 
         def genotype(i: int) -> Genotype:
             mix = {kind: m[i] for kind, m in mixes.items()}
-            return self.method.discretise(stage.space, mix, self._accuracy(state, i))
+            return stage.method.discretise(stage.space, mix, self._accuracy(state, i))
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, [float(loss) for loss in losses]
@@ -486,13 +527,14 @@ class _Job:
 
     def _select(self, state: SearchState) -> None:
         """Set the genotypes that the method chooses by trying several."""
-        assert self.method.select is not None
+        select = self.stage.method.select
+        assert select is not None
         mixes = devices.fetch(self.stage.mixes(state))
         for i in range(self.config.seeds):
             seed, evaluate = self.config.seed + i, self._accuracy(state, i)
             mix = {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
-                self.genotypes[i] = self.method.select(self.stage.space, mix, count(evaluate), seed)
+                self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)
             chosen = as_mix(self.genotypes[i], self.stage.space)
             for kind, rows in chosen.items():  # a supernet may have operations beside the space's
                 chosen[kind] = np.pad(rows, ((0, 0), (0, mix[kind].shape[1] - rows.shape[1])))
@@ -502,7 +544,7 @@ class _Job:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
         if not self.genotypes:  # resumed after the last epoch
             self._discretise(progress.state)
-        if self.method.select:
+        if self.stage.method.select:
             self._select(progress.state)
         for i, epoch in self.stopped.items():
             rows = records.read_metrics(self.record.folder)
@@ -510,7 +552,7 @@ class _Job:
             self.accuracies[i] = next(
                 row["valid_accuracy"] for row in rows if (row["seed"], row["epoch"]) == (self.config.seed + i, epoch)
             )
-        if not (self.stopped or self.method.select):
+        if not (self.stopped or self.stage.method.select):
             return
         last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
         self.record.genotype(last, [to_json(g) for g in self.genotypes])
@@ -541,6 +583,16 @@ class _Job:
 
 def _advanced(stage: _Stage, progress: loop.Progress, count: Any) -> loop.Progress:
     return stage.advance(progress, count, stage.arrays)
+
+
+def supernet_of(
+    phase: Phase, method: Method, space: Space, splits: datasets.Splits
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What builds the supernet of a phase; method: adapted."""
+    plan, supernet = phase.config, phase.supernet(method.supernet(space))
+    classes, image_channels = len(splits.classes), splits.train_x.shape[-1]
+    body = Body(plan.cells, plan.channels, classes, image_channels, remat=plan.remat, unroll=plan.unroll_cells)
+    return lambda rngs: Supernet(supernet, body, rngs=rngs)
 
 
 def steps_per_epoch(plan: SearchConfig, splits: datasets.Splits) -> int:
