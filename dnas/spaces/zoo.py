@@ -1,16 +1,22 @@
 """Published cells by name: `DARTS_V2`, `PC_DARTS_cifar`, `SDARTS_c10_s1_random`, `DARTS_V2_rnn`, ...
 
-They stand in zoo.json in the text forms of `genotype.py`. `SDARTS_<data set>_<space>_<method>` are those of
+They stand in zoo.json in the text forms of `genotype_text.py`. `SDARTS_<data set>_<space>_<method>` are those of
 SmoothDARTS (Chen and Hsieh 2020, arXiv:2002.05283) for the spaces S1-S5; `_rnn` marks recurrent cells.
+The cells of NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) have an index: its place in the benchmark's own table.
 """
 
 import json
+import random
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import product
 
-from dnas.errors import unknown
-from dnas.spaces import genotype
+from dnas.errors import UserError, unknown
+from dnas.spaces.genotype_data import CellGenotype, Edge, Genotype
+from dnas.spaces.genotype_text import from_texts
+from dnas.spaces.topology import all_edges
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Entry:
     """
 
     name: str
-    genotype: genotype.Genotype
+    genotype: Genotype
     source: str
     parameters: int | None
     multiply_adds: int | None
@@ -34,16 +40,54 @@ def names() -> list[str]:
     return list(_records())
 
 
-def entry(name: str) -> Entry:
-    """The published cell of a name, in upper or lower case. Errors: `UserError` with the nearest names."""
+def find(name: str) -> Entry | None:
+    """The published cell of a name, in upper or lower case, also with `-` or blanks for `_`; None if there is none."""
     by_lower = {known.lower(): known for known in _records()}
-    if name.lower() not in by_lower:
-        raise unknown("published cell", name, by_lower)
-    name = by_lower[name.lower()]
-    record = _records()[name]
-    return Entry(**{**record, "name": name, "genotype": genotype.parse(record["genotype"])})
+    known = by_lower.get(re.sub(r"[\s-]", "_", name.lower()))
+    if known is None:
+        return None
+    record = _records()[known]
+    (genotype,) = from_texts(record["genotype"])
+    return Entry(**{**record, "name": known, "genotype": genotype})
+
+
+def entry(name: str) -> Entry:
+    """The same. Errors: `UserError` with the nearest names."""
+    found = find(name)
+    if found is None:
+        raise unknown("published cell", name, (known.lower() for known in _records()))
+    return found
+
+
+def nasbench201(index: int) -> Genotype:
+    """The cell of an index of NAS-Bench-201, from 0. Errors: `UserError`."""
+    order = _nasbench201()
+    if not 0 <= index < len(order):
+        raise UserError(f"NAS-Bench-201 has no cell {index}: expected an index from 0 to {len(order) - 1}.")
+    edges = (Edge(*edge, operation) for edge, operation in zip(NASBENCH201_EDGES, order[index], strict=True))
+    return Genotype("nasbench201", (("cell", CellGenotype(tuple(edges))),))
+
+
+def nasbench201_index(genotype: Genotype) -> int | None:
+    """Where NAS-Bench-201 lists a cell; None if it does not."""
+    edges = [edge for _, cell in genotype.cells for edge in cell.edges]
+    order = {operations: index for index, operations in enumerate(_nasbench201())}
+    found = order.get(tuple(edge.operation for edge in edges))
+    return found if found is not None and nasbench201(found) == genotype else None
 
 
 @cache
 def _records() -> dict[str, dict]:
     return json.loads(files("dnas.spaces").joinpath("zoo.json").read_text(encoding="utf-8"))
+
+
+NASBENCH201_EDGES = all_edges(1, 3)
+NASBENCH201_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+@cache
+def _nasbench201() -> list[tuple[str, ...]]:
+    """The operations of every cell, in the order of D-X-Y/AutoDL-Projects: all cells, shuffled with its seed."""
+    order = list(product(NASBENCH201_OPERATIONS, repeat=len(NASBENCH201_EDGES)))
+    random.Random(88).shuffle(order)
+    return order

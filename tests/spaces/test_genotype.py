@@ -53,6 +53,11 @@ def two(normal, reduce=None, concat=(2, 3, 4, 5)):
     return Genotype("darts", (("normal", cells[0]), ("reduce", cells[1])))
 
 
+def record(text):
+    """A JSON text of the DARTS space with these cells."""
+    return f'{{"space": "darts", "cells": {{{text}}}}}'
+
+
 def test_pairs_enter_nodes_two_by_two():
     parsed = genotypes.parse(DARTS)
     assert parsed.space == "darts"
@@ -128,31 +133,59 @@ def test_cells_without_a_text_say_so():
     [
         ("", "found ''"),
         ("DARTS_V7", "Did you mean .*darts_v2"),
-        ("no/such/file.json", "genotype file 'no/such/file.json': No such file"),
+        ("no/such/file.json", "genotype file 'no/such/file.json': there is no such file"),
+        ("no/such/run", "genotype file 'no/such/run': there is no such file"),
+        ("x" * 5000, "found 'xxxx.*expected a published cell's name"),
+        ("15625", "NAS-Bench-201 has no cell 15625: expected an index from 0 to 15624"),
+        ("9" * 5000, "expected a published cell's name"),
         ("a cell of mine", "expected a published cell's name"),
         ("|", "node 1 of the NAS-Bench-201 string"),
         ("|a~0|+|a~0|", "node 2 of the NAS-Bench-201 string: found '|a~0|'"),
         ("|a~0|+|a~1|a~0|", "node 2 .* with the sources 0 to 1"),
         ("|a~0|+|a~0|b|", "found '|a~0|b|'"),
         ("|a~0|b~0|", "node 1"),
+        (f"|a~{'0' * 5000}|", "node 1"),
+        ("|a~0|+|a~0|b~1", r"node 2 .* found '|a~0|b~1'"),
+        ("|a a~0|", "an operation of node 1: found 'a a'"),
+        ("+".join("|" + "".join(f"a~{i}|" for i in range(n)) for n in range(1, 60)), "has 1,770 edges"),
         ("Genotype(normal=[('a', 0)", r"a complete Genotype\(...\) .*never closed"),
         ("Genotype(" + "(" * 9000, "a complete Genotype"),
-        ("Genotype(normal=[])\0", "a complete Genotype"),
+        ("Genotype(normal=[])\0", "the fields normal, normal_concat"),
+        ("Genotype(normal=[\0])", "a complete Genotype"),
+        ("Genotype(normal=" + "-" * 9000 + "1)", "nested too deeply"),
+        (DARTS.replace("[2, 3]", "-" * 900 + "1"), "'reduce_concat': found '-----"),
+        ("Genotype(" + "1," * 200_000 + ")", "at most 200,000 characters"),
+        (DARTS.replace("reduce=", "normal=[], reduce="), "expected the field 'normal' once"),
         ("Genotype(normal=[], normal_concat=[2])", "the fields normal, normal_concat, reduce, reduce_concat"),
-        ("Genotype(1, 2, 3, 4)", "the fields normal"),
+        ("Genotype(1, 2, 3, 4)", "every field with its name"),
+        ("Genotype(**x)", "'None': found 'x'"),
+        ("Genotype(space='darts', cells=3)", "'cells': found 3"),
+        ("Genotype(space='darts', cells=[['normal', CellGenotype()]])", "'cells': found"),
         ("Genotype(recurrent=[('tanh', 0)])", "the fields recurrent, concat"),
-        (DARTS + "; import os", "a complete Genotype"),
+        (DARTS + "; import os", "end of the genotype: found '; import os'"),
+        (DARTS + "[0]", "nothing after its last bracket"),
         (DARTS.replace("[2, 3]", "open('x')"), r"'reduce_concat': found \"open\('x'\)\""),
         (DARTS.replace("[2, 3]", "[]"), "'reduce_concat': found"),
         (DARTS.replace("[2, 3]", "['2']"), "'reduce_concat': found"),
         (DARTS.replace("[2, 3]", "[2000000]"), "expected a number from 0 to 999"),
+        (DARTS.replace("[2, 3]", f"[0x{'f' * 9000}]"), "a node <int>, expected a number from 0 to 999"),
+        (DARTS.replace("('skip_connect', 2)", f"('skip_connect', 0x{'f' * 9000})"), "reads node <int>"),
+        (DARTS.replace("[2, 3]", "[2, 2]"), r"concatenates a node twice: \[2, 2\]"),
+        (DARTS.replace("[2, 3]", "[True]"), "'reduce_concat': found"),
+        (DARTS.replace("[2, 3]", "range(2, 4, 0)"), "'reduce_concat': found 'range"),
+        (DARTS.replace("[2, 3]", "range('a')"), "'reduce_concat': found"),
         (DARTS.replace("range(2, 3)", "range(2, 10**9)"), "'normal_concat': found"),
         (
             DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3',)"),
-            r"entry 0 of 'normal': found \('sep_conv_3x3',\)",
+            r"entry 0 of 'normal': found \['sep_conv_3x3'\]",
         ),
         (DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', 2, 1)"), "entry 0 of 'normal'"),
         (DARTS.replace("('sep_conv_3x3', 1)", "(1, 'sep_conv_3x3')"), "expected ..operation., source"),
+        (DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', 1.0)"), "entry 0 of 'normal'"),
+        (DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', True)"), "entry 0 of 'normal'"),
+        (DARTS.replace("'sep_conv_3x3'", "'sep conv'"), "operation of entry 0 of 'normal': found 'sep conv'"),
+        (DARTS.replace("'sep_conv_3x3'", r"'\ud800'"), "operation of entry 0 of 'normal'"),
+        ("Genotype(recurrent=[('tanh', 1, 0)], concat=[1])", "entry 0 of 'recurrent'"),
         (DARTS.replace("('sep_conv_3x3', 1), ", ""), "found 1 operations, expected two for each node"),
         (
             DARTS.replace("('skip_connect', 2)", "('skip_connect', 3)"),
@@ -162,29 +195,74 @@ def test_cells_without_a_text_say_so():
             DARTS.replace("('skip_connect', 2)", "('skip_connect', -1)"),
             "Node 3 of the reduce cell reads node -1",
         ),
-        ("Genotype(normal=7, normal_concat=[2], reduce=[], reduce_concat=[2])", "'normal': found '7'"),
+        (DARTS.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', 1, 0), ('sep_conv_3x3', 1)"), "entry 0 of 'normal'"),
+        ("Genotype(normal=[('a', 1, 0)], normal_concat=[2], reduce=[], reduce_concat=[2])", "which is a cell input"),
+        ("Genotype(normal=7, normal_concat=[2], reduce=[], reduce_concat=[2])", "'normal': found 7"),
+        ("{", r"found '{', expected JSON \(Expecting"),
+        ("[]", r"found \[\], expected {'space'"),
+        ("[" * 100_000, "expected JSON .it is nested too deeply"),
+        ('{"a": 1' + "1" * 5000 + "}", "expected JSON"),
+        ('{"space": "a", "space": "b"}', "has 'space' twice"),
+        ('{"normal": [], "normal_concat": [2]}', "the fields normal, normal_concat, reduce, reduce_concat"),
     ],
 )
 def test_malformed_text_gets_one_sentence(text, sentence):
     with pytest.raises(UserError, match=sentence.replace("|", r"\|")) as error:
         genotypes.parse(text)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 2000
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "is not JSON"),
-        ("\x81", "is not JSON"),
+        ("{", "expected JSON"),
+        ("\x81", "not a text in UTF-8"),
+        ("", "found '', expected JSON"),
+        ("a" * (2**24 + 1), "more than 16 MiB"),
         ("[]", r"found \[\], expected"),
         ('{"space": "darts"}', "expected {'space': name"),
         ('{"space": "darts", "cells": {"normal": []}}', r"the normal cell: found \[\]"),
         ('{"space": "darts", "cells": {"normal": {"edges": [[2, 0]], "concat": null}}}', r"found \[2, 0\]"),
         ('{"space": "darts", "cells": {"normal": {"edges": [], "concat": ["2"]}}}', "a list of nodes"),
+        ('{"space": "darts", "cells": {}}', "expected {'space': name"),
         (
-            '{"space": "darts", "cells": {"normal": {"edges": [[0, 0, "none"]], "concat": null}}}',
-            "an earlier node",
+            record('"normal": {"edges": [], "concat": []}'),
+            r"'concat' of the normal cell: found \[\], expected a list",
         ),
+        (record('"normal": {"edges": [], "concat": [3, 2, 3]}'), "concatenates a node twice"),
+        (record('"normal": {"edges": [], "concat": [1000]}'), "a node 1000, expected a number from 0 to 999"),
+        (record('"normal": {"edges": [], "concat": [-1]}'), "a node -1"),
+        (record('"normal": {"edges": []}'), "the normal cell: found {'edges'"),
+        (record('"normal": {"edges": [[0, 0, "none"]], "concat": null}'), "an earlier node"),
+        (record('"normal": {"edges": [[2, 3, "none"]], "concat": null}'), "an earlier node"),
+        (record('"normal": {"edges": [[1, 0, "none"]], "concat": null}'), "node 1, which is a cell input"),
+        (record('"normal": {"edges": [[2.0, 0, "none"]], "concat": null}'), r"an edge .* found \[2.0, 0"),
+        (record('"normal": {"edges": [[true, 0, "none"]], "concat": null}'), r"an edge .* found \[True, 0"),
+        (record('"normal": {"edges": [[NaN, 0, "none"]], "concat": null}'), r"an edge .* found \[nan, 0"),
+        (
+            record('"normal": {"edges": [[2, 0, 3]], "concat": null}'),
+            "operation of an edge of the normal cell: found 3",
+        ),
+        (
+            record('"normal": {"edges": [[2, 0, "\\ud800"]], "concat": null}'),
+            "operation of an edge of the normal cell",
+        ),
+        (
+            record('"normal": {"edges": [], "concat": [2]}, "normal": {"edges": [], "concat": [2]}'),
+            "'normal' twice",
+        ),
+        (record('"a\\nb": {"edges": [], "concat": [2]}'), "the kind of a cell: found 'a"),
+        (record('"cell": {"edges": [' + "[1, 0, null]," * 3 + '[1, 0, "none"]], "concat": null}'), "found None"),
+        (
+            record('"cell": {"edges": [' + '[1, 0, "none"],' * 1000 + '[1, 0, "none"]], "concat": null}'),
+            "1,001 edges",
+        ),
+        (
+            '{"space": "darts:nodes=2", "cells": {"cell": {"edges": [], "concat": null}}}',
+            "found 'darts:nodes=2'",
+        ),
+        ('{"space": null, "cells": {"cell": {"edges": [], "concat": null}}}', "'space': found None"),
+        ('{"a": ' * 500 + "1" + "}" * 500, r"found {'a': {'a': .*\.\.\."),
     ],
 )
 def test_malformed_file_gets_one_sentence_that_names_it(tmp_path, content, sentence):
@@ -192,9 +270,8 @@ def test_malformed_file_gets_one_sentence_that_names_it(tmp_path, content, sente
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=sentence) as error:
         genotypes.parse(str(path))
-    assert "\n" not in str(error.value)
-    if "earlier" not in sentence:
-        assert str(path) in str(error.value)
+    message = str(error.value)
+    assert "\n" not in message and str(path) in message and len(message) < 1000
 
 
 @pytest.mark.parametrize(
@@ -208,6 +285,7 @@ def test_malformed_file_gets_one_sentence_that_names_it(tmp_path, content, sente
         (two([(1, 0, "none")]), "node 1, which is a cell input"),
         (two([(2, 0, "none")], concat=(2, 6)), "concatenates node 6, expected 2 to 5"),
         (two([(2, 0, "none")], concat=(1, 2)), "concatenates node 1, expected 2 to 5"),
+        (two([(2, 0, "none")], concat=None), "concatenates no nodes, expected a list"),
         (
             Genotype("darts", two([]).cells[:1]),
             "has the cells normal, expected those of 'darts': normal, reduce",
@@ -221,6 +299,12 @@ def test_malformed_file_gets_one_sentence_that_names_it(tmp_path, content, sente
 def test_check_refuses_what_cannot_be_built(bad, sentence):
     with pytest.raises(UserError, match=sentence):
         genotypes.check(bad, SPACES["darts"])
+
+
+def test_a_cell_with_one_output_concatenates_nothing():
+    cell = CellGenotype(tuple(Edge(node, source, "none") for node, source in all_edges(1, 3)), (2, 3))
+    with pytest.raises(UserError, match=r"The cell cell concatenates \(2, 3\), expected none"):
+        genotypes.check(Genotype("nasbench201", (("cell", cell),)), SPACES["nasbench201"])
 
 
 def test_mix_is_one_hot_in_the_order_of_the_space():

@@ -1,5 +1,7 @@
 """The zoo: the published cells as their repositories wrote them, under readable names."""
 
+import csv
+import gzip
 import json
 import os
 from collections import Counter
@@ -9,15 +11,16 @@ import pytest
 
 from dnas.errors import UserError
 from dnas.spaces import genotype as genotypes
-from dnas.spaces import zoo
+from dnas.spaces import nasbench201, zoo
 from dnas.spaces.topology import Cell, Norm, Space, all_edges
 
 SHARED = Path(os.environ.get("DNAS_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 PUBLISHED = SHARED / "data" / "genotypes" / "published.json"
 COUNTS = SHARED / "oracles" / "darts_genotype_params" / "table.json"
+TABLE = SHARED / "data" / "nasbench201" / "nasbench201.csv.gz"
 needs = {
     path: pytest.mark.skipif(not path.exists(), reason=f"needs {path.name} of DNAS_SHARED")
-    for path in (PUBLISHED, COUNTS)
+    for path in (PUBLISHED, COUNTS, TABLE)
 }
 
 
@@ -54,13 +57,52 @@ def test_sizes_agree_with_the_reference_networks():
 def test_names_are_unique_without_regard_to_case():
     assert max(Counter(name.lower() for name in zoo.names()).values()) == 1
     assert zoo.entry("darts_v2") == zoo.entry("DARTS_V2")
-    assert zoo.entry("pc_darts_CIFAR").name == "PC_DARTS_cifar"
+    assert zoo.entry("pc_darts_CIFAR").name == zoo.entry("PC-DARTS cifar").name == "PC_DARTS_cifar"
+    assert zoo.find("darts") is None and zoo.find("") is None
     assert zoo.entry("DARTS_V2_rnn").genotype.space == "darts_rnn"
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
     with pytest.raises(UserError, match="Unknown published cell 'fairdart'. Did you mean .*fairdarts_a"):
         zoo.entry("fairdart")
+
+
+KNOWN = {  # the benchmark's assertions of its own order; the cells that papers name by their index
+    0: "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
+    9: "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
+    1835: "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|",
+    6111: "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|",
+    9930: "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    13714: "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+}
+
+
+@pytest.mark.parametrize("index", KNOWN)
+def test_an_index_of_nasbench201_names_its_cell(index):
+    genotype = genotypes.parse(KNOWN[index])
+    assert zoo.nasbench201(index) == genotype == genotypes.parse(f" {index} ")
+    assert zoo.nasbench201_index(genotype) == index
+
+
+def test_other_cells_have_no_index():
+    for text in ("|none~0|", KNOWN[0].replace("skip_connect", "sep_conv_3x3"), "DARTS_V2", "DARTS_V2_rnn"):
+        assert zoo.nasbench201_index(genotypes.parse(text)) is None
+    for index in (-1, 15625):
+        with pytest.raises(UserError, match=f"has no cell {index}: expected an index from 0 to 15624"):
+            zoo.nasbench201(index)
+
+
+def test_operations_are_those_of_the_space():
+    assert zoo.NASBENCH201_OPERATIONS == nasbench201.PRIMITIVES
+    assert nasbench201.space().cells["cell"].edges == zoo.NASBENCH201_EDGES
+
+
+@needs[TABLE]
+def test_the_order_of_nasbench201_is_that_of_its_table():
+    with gzip.open(TABLE, "rt", newline="") as file:
+        for index, row in enumerate(csv.DictReader(file)):
+            assert (int(row["index"]), row["arch"]) == (index, genotypes.to_text(zoo.nasbench201(index)))
+    assert index == 15624
 
 
 @pytest.mark.parametrize("name", zoo.names())
