@@ -6,13 +6,14 @@ Axis letters: N images, H W C.
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order
-from dnas.data._files import Location, data_dir
+from dnas.data._files import Location, check_memory, data_dir
 from dnas.errors import UserError
 from dnas.find import resolve
 
@@ -36,7 +37,10 @@ LIMIT_SEED = 0  # `limit` always takes the same images, whatever the seed of the
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images uint8 [N, H, W, C] and labels int32 [N]. The note says what a reader of a result must know."""
+    """Images uint8 [N, H, W, C] and labels int32 [N]. The note says what a reader of a result must know.
+
+    mirrors: whether a mirrored image is one of the same class, as it is not for letters and digits.
+    """
 
     name: str
     train_x: np.ndarray
@@ -45,6 +49,7 @@ class Dataset:
     test_y: np.ndarray
     classes: tuple[str, ...]
     note: str = ""
+    mirrors: bool = True
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -82,6 +87,7 @@ class Splits:
     classes: tuple[str, ...]
     note: str
     name: str
+    mirrors: bool = True
 
 
 def load(choice: str | Dataset | tuple) -> Dataset:
@@ -140,6 +146,7 @@ def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = Tru
         classes=dataset.classes,
         note=dataset.note,
         name=dataset.name,
+        mirrors=dataset.mirrors,
     )
 
 
@@ -191,6 +198,9 @@ def tailored(dataset: Dataset, *, size: int = 0, limit: int = 0) -> Dataset:
     height, width = dataset.train_x.shape[1:3]
     if size and (height, width) != (size, size):
         size_note = f"resized from {height}x{width} to {size}x{size}"
+        pixels = (len(dataset.train_x) + len(dataset.test_x)) * size * size
+        what = f"The images of '{dataset.name}' at size={size}"
+        check_memory(pixels * dataset.train_x.shape[3], what, "choose a smaller size, or a limit")
         dataset = replace(dataset, train_x=resized(dataset.train_x, size), test_x=resized(dataset.test_x, size))
     return replace(dataset, note=joined_notes(dataset.note, limit_note, size_note))
 
@@ -219,6 +229,12 @@ def held_out_note(seed: int) -> str:
 
 def joined_notes(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
+
+
+def named(what: str, names: Sequence[str], most: int = 5) -> str:
+    """A note that names the first of many: "left out: a, b and 7 more"; none without names."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{what}: {', '.join(names[:most])}{more}" if names else ""
 
 
 def _check_numbering(name: str, labels: np.ndarray) -> None:

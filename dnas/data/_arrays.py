@@ -4,7 +4,8 @@ import numpy as np
 
 from dnas.errors import UserError
 
-CHUNK = 1024  # images resized at once: bounds the float32 copy
+CHUNK = 1024  # images converted at once: bounds their copies in float32
+CHUNK_BYTES = 2**28  # that such a copy may have, unless one image has more
 
 
 def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -39,11 +40,12 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     overlap = _area_overlap(side, size)
     columns = np.kron(overlap, np.eye(channels, dtype=np.float32)).T  # [W C, size C]: one large product
     out = np.empty((count, size, size, channels), np.uint8)
-    for start in range(0, count, CHUNK):
-        chunk = images[start : start + CHUNK].astype(np.float32).reshape(-1, side * channels)
+    step = max(1, min(CHUNK, CHUNK_BYTES // (4 * channels * max(side, size) ** 2)))
+    for start in range(0, count, step):
+        chunk = images[start : start + step].astype(np.float32).reshape(-1, side * channels)
         narrow = (chunk @ columns).reshape(-1, side, size * channels)
         small = np.matmul(overlap, narrow).reshape(-1, size, size, channels)
-        out[start : start + CHUNK] = np.floor(small + 0.5).clip(0, 255)
+        out[start : start + step] = np.floor(small + 0.5).clip(0, 255)
     return out
 
 
@@ -60,7 +62,10 @@ def as_images(array: object, what: str) -> np.ndarray:
                 f"{what} are floats from {images.min():.4g} to {images.max():.4g}: "
                 "give uint8 images (0 to 255) or floats in [0, 1]."
             )
-        images = np.round(images * 255).astype(np.uint8)
+        rounded = np.empty(images.shape, np.uint8)
+        for start in range(0, len(images), CHUNK):
+            rounded[start : start + CHUNK] = np.round(images[start : start + CHUNK] * 255)
+        images = rounded
     if images.dtype != np.uint8:
         raise UserError(f"{what} are of type {images.dtype}: give uint8 images (0 to 255) or floats in [0, 1].")
     return images

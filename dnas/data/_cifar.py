@@ -1,33 +1,35 @@
 """The reader of CIFAR's "python version": an archive or its folder of pickles, which are never executed."""
 
+import gzip
 import io
+import os
 import pickle
 import re
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from dnas.data import Location, data_dir
-from dnas.data._files import reading
+from dnas.data._archives import read_tar
+from dnas.data._files import first_existing, opened, reading
 from dnas.errors import UserError
 
 SIDE, CHANNELS = 32, 3
-MOST_BYTES = 300_000_000  # the largest member, CIFAR-100's train, has 155 MB
+MOST_BYTES = 300_000_000  # the largest member, CIFAR-100's train, has 155 MB, and a whole archive 186 MB
+MOST_STEPS = 2_000_000  # of a pickle; CIFAR-100's train takes 200,000 to 700,000, by the protocol
 
 
 def locate_cifar(name: str, archive: str, folder: str) -> Location:
     places = [parent / entry for parent in (data_dir() / name, data_dir()) for entry in (folder, archive)]
-    found = next((place for place in places if place.exists()), None)
     how = f"Download https://www.cs.toronto.edu/~kriz/{archive} into {data_dir()}."
-    return Location(tuple(places), found, how)
+    return Location(tuple(places), first_existing(places), how)
 
 
 def read_members(place: Path, folder: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The named pickles of an archive or an extracted folder. Errors: `UserError` that names the member."""
-    contents = _read_folder(place, names) if place.is_dir() else _read_archive(place, folder, names)
+    contents = _read_folder(place, names) if os.path.isdir(place) else _read_archive(place, folder, names)
     for name in names:
         if name not in contents:
             raise UserError(f"{place} has no member '{folder}/{name}': {_REMEDY}.")
@@ -37,8 +39,10 @@ def read_members(place: Path, folder: str, names: Sequence[str]) -> dict[str, di
 def images_and_labels(batch: dict[str, Any], labels_key: str, where: Path) -> tuple[np.ndarray, np.ndarray]:
     """One batch: uint8 [N, 32, 32, 3] and int32 [N]. On file an image is 3 planes of 32 rows."""
     with reading(where, _REMEDY):
-        data = batch["data"]
-        labels = np.asarray(batch[labels_key])
+        data, listed = batch["data"], batch[labels_key]
+        if not isinstance(listed, np.ndarray) and not all(isinstance(label, int) for label in listed):
+            raise ValueError("its labels are no list of whole numbers")  # lists in lists can be of any size
+        labels = np.asarray(listed)
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8:
             raise ValueError("its 'data' is no uint8 array")
         if data.ndim != 2 or data.shape[1] != CHANNELS * SIDE * SIDE:
@@ -53,16 +57,16 @@ def images_and_labels(batch: dict[str, Any], labels_key: str, where: Path) -> tu
 
 def class_names(meta: dict[str, Any], key: str, count: int, where: Path) -> tuple[str, ...]:
     with reading(where, _REMEDY):
-        names = [name.decode() if isinstance(name, bytes) else name for name in meta[key]]
-        if len(names) != count or not all(isinstance(name, str) for name in names):
+        names = meta[key]
+        if len(names) != count or not all(isinstance(name, (str, bytes)) and len(name) < 100 for name in names):
             raise ValueError(f"'{key}' is no list of {count} names")
-        return tuple(names)
+        return tuple(name.decode() if isinstance(name, bytes) else name for name in names)
 
 
 def unpickle(content: bytes, where: Path) -> dict[str, Any]:
     """A pickled dict with text keys. Errors: `UserError` if it is broken or asks for more than arrays."""
     with reading(where, _REMEDY):
-        content_dict = _ArraysOnly(io.BytesIO(content), where).load()
+        content_dict = _ArraysOnly(content, where).load()
         if not isinstance(content_dict, dict):
             raise ValueError("it holds no dict")
         unpacked = {k.decode() if isinstance(k, bytes) else k: v for k, v in content_dict.items()}
@@ -105,27 +109,63 @@ def _scalar(kind: _Type, data: bytes) -> int:
     return int(np.frombuffer(data, kind.dtype)[0])
 
 
-def _encode(text: str, _encoding: str) -> bytes:
-    return text.encode("latin-1")  # how Python 3 pickles bytes for Python 2
-
-
 _ALLOWED = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _encode,
     **{(f"{core}.multiarray", "_reconstruct"): _reconstruct for core in ("numpy.core", "numpy._core")},
     **{(f"{core}.multiarray", "scalar"): _scalar for core in ("numpy.core", "numpy._core")},
 }
 
+_OPCODES = (
+    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
+    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2),
+    *(pickle.LONG, pickle.LONG1, pickle.LONG4, pickle.FLOAT, pickle.BINFLOAT),
+    *(pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.UNICODE, pickle.BINUNICODE),
+    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8),
+    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
+    *(pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS),
+    *(pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS),
+    *(pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.GET, pickle.BINGET, pickle.LONG_BINGET),
+    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.PERSID, pickle.BINPERSID),
+)
 
-class _ArraysOnly(pickle.Unpickler):
-    """Knows the few names that a pickled numpy array needs, as harmless stand-ins, and refuses all others."""
 
-    def __init__(self, file: io.BytesIO, where: Path) -> None:
-        super().__init__(file, encoding="bytes")
+_KEYS = {pickle.SETITEM[0]: slice(-2, -1), pickle.SETITEMS[0]: slice(0, None, 2), pickle.DICT[0]: slice(0, None, 2)}
+
+
+def _step(code: int) -> Callable[[Any], None]:
+    """What an opcode does, if it may."""
+    load = pickle._Unpickler.dispatch[code]
+
+    def step(unpickler: Any) -> None:
+        unpickler.steps += 1
+        if unpickler.steps > MOST_STEPS:
+            raise pickle.UnpicklingError(f"it takes more than {MOST_STEPS:,} steps")
+        if code in _KEYS and not all(isinstance(key, (str, bytes)) for key in unpickler.stack[_KEYS[code]]):
+            raise pickle.UnpicklingError("a key of a dict is no text")  # to hash nested tuples can end the process
+        if code == pickle.BUILD[0] and not isinstance(unpickler.stack[-2], (_Array, _Type)):
+            raise pickle.UnpicklingError("it changes something that is no array")
+        load(unpickler)
+
+    return step
+
+
+class _ArraysOnly(pickle._Unpickler):
+    """Knows the few names that a pickled numpy array needs, as harmless stand-ins, and refuses all others.
+
+    In Python and not in C, where no step can be counted or looked at.
+    """
+
+    dispatch = {code[0]: _step(code[0]) for code in _OPCODES}
+
+    def __init__(self, content: bytes, where: Path) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
         self.where = where
+        self.steps, self.encoded, self.most_encoded = 0, 0, len(content)
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return self._encode
         if (module, name) not in _ALLOWED:
             asked = f"it asks to run '{module}.{name}', which no CIFAR file needs"
             raise UserError(f"Refused {self.where}: {asked}; {_REMEDY}.")
@@ -134,31 +174,23 @@ class _ArraysOnly(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> NoReturn:
         raise pickle.UnpicklingError("it refers to an object outside of the file")
 
+    def _encode(self, text: str, _encoding: str) -> bytes:
+        """How Python 3 pickles bytes for Python 2. Every text is encoded once, so that all fit into the file."""
+        self.encoded += len(text)
+        if self.encoded > self.most_encoded:
+            raise pickle.UnpicklingError("it makes more bytes than it has")
+        return text.encode("latin-1")
+
 
 def _read_folder(place: Path, names: Sequence[str]) -> dict[str, bytes]:
     contents = {}
     for name in names:
-        with reading(place / name, _REMEDY):
-            _check_size((place / name).stat().st_size)
-            contents[name] = (place / name).read_bytes()
+        with reading(place / name, _REMEDY), opened(place / name, MOST_BYTES) as file:
+            contents[name] = file.read()
     return contents
 
 
 def _read_archive(place: Path, folder: str, names: Sequence[str]) -> dict[str, bytes]:
-    wanted = {f"{folder}/{name}": name for name in names}
-    contents: dict[str, bytes] = {}
-    with reading(place, _REMEDY), tarfile.open(place, "r:gz") as archive:
-        for member in archive:
-            name = wanted.get(member.name.removeprefix("./"))
-            file = archive.extractfile(member) if name and member.isfile() else None
-            if name and file:
-                _check_size(member.size)
-                contents[name] = file.read()
-            if len(contents) == len(wanted):
-                break
-    return contents
-
-
-def _check_size(size: int) -> None:
-    if not 0 < size <= MOST_BYTES:
-        raise ValueError(f"a member of {size} bytes")
+    with reading(place, _REMEDY), opened(place) as packed, gzip.open(packed) as archive:
+        found = read_tar(archive, [f"{folder}/{name}" for name in names], 2 * MOST_BYTES)
+        return {name.removeprefix(f"{folder}/"): content for name, content in found.items()}

@@ -1,21 +1,27 @@
-"""Where data files are looked for, and one sentence for each way in which a file can be missing or broken."""
+"""Where data files are looked for, how they are opened, and one sentence for each way in which one can be missing or
+broken. Only regular files are opened, whoever put them there: a named pipe waits and a device never ends.
+"""
 
+import csv
+import errno
 import os
 import pickle
+import re
+import stat
 import struct
+import sys
 import tarfile
-import uuid
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeVar
 
-import numpy as np
-
 from dnas.errors import UserError
+from dnas.paths import cache_dir, replaced
 
 Item = TypeVar("Item")
 
@@ -40,9 +46,18 @@ class Location:
 def data_dir() -> Path:
     """The folder of data files and decoded copies: `$DNAS_DATA_DIR`, else in the user's cache folder."""
     if chosen := os.environ.get("DNAS_DATA_DIR"):
-        return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "dnas" / "data"
+        return users_path(chosen).absolute()
+    return cache_dir() / "data"
+
+
+def users_path(written: object) -> Path:
+    """A path as a user writes it: with ~ for the home folder, or a number as in `path=2024`."""
+    return Path(os.path.expanduser(str(written)))
+
+
+def first_existing(places: Iterable[Path]) -> Path | None:
+    """The first place that is there, if any; one that we may not look into counts as not there."""
+    return next((place for place in places if os.path.exists(place)), None)
 
 
 @contextmanager
@@ -54,35 +69,52 @@ def reading(what: Path | str, remedy: str) -> Iterator[None]:
         if error.errno is None:  # gzip, tarfile and Pillow raise OSError for content, without an errno
             raise _corrupt(what, error, remedy) from error
         raise UserError(f"Cannot read {what} ({error.strerror}): {remedy}.") from error
-    except _CONTENT_ERRORS as error:
+    except CONTENT_ERRORS as error:
         raise _corrupt(what, error, remedy) from error
 
 
-def read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = (), remedy: str = "") -> dict[str, np.ndarray]:
-    """The named arrays of an .npz, read without pickle. Errors: `UserError`: a missing array, a bad file."""
-    remedy = remedy or "give an .npz written by numpy.savez"
-    with reading(path, remedy):
-        opened = np.load(path, allow_pickle=False)
-        if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise ValueError("a single .npy array")
-        with opened as arrays:
-            for name in names:
-                if name not in arrays.files:
-                    has = ", ".join(arrays.files) or "none"
-                    raise UserError(f"{path} has no array '{name}' (it has: {has}): {remedy}.")
-            return {name: arrays[name] for name in (*names, *optional) if name in arrays.files}
+@contextmanager
+def opened(path: Path, most: int = sys.maxsize) -> Iterator[IO[bytes]]:
+    """A regular file, or a link to one, to read bytes from.
+
+    most: how many bytes it may have. Errors: `OSError` for anything but a regular file, `ValueError` for more bytes.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            kind = "a named pipe" if stat.S_ISFIFO(about.st_mode) else "a device"
+            raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+        if about.st_size > most:
+            raise ValueError(f"it has {about.st_size:,} bytes, where at most {most:,} are expected")
+        yield file
+
+
+def free_memory() -> int:
+    """Bytes of memory that can still be had: the machine's free ones, or all of this container's if they are fewer.
+
+    Without a bound where the system does not say (it is asked as Linux is).
+    """
+    found = [sys.maxsize]
+    for place, pattern, unit in _MEMORY:
+        with suppress(OSError):
+            if match := re.search(pattern, place.read_text()):
+                found.append(int(match[1]) * unit)
+    return min(found)
+
+
+def check_memory(size: int, what: str, remedy: str) -> None:
+    """Errors: `UserError` if so many bytes would fill more than half of the free memory: more copies will follow."""
+    free = free_memory()
+    if size > free / 2:
+        large, half = f"{size / 1e9:,.1f} GB", f"half of the free memory ({free / 1e9:,.1f} GB)"
+        raise UserError(f"{what} take {large}, more than {half}: {remedy}.")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """The file is there whole or not at all: written under another name, then renamed. Errors: `OSError`."""
+    """The file is there whole or not at all, in a folder that is made if need be. Errors: `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path) as part, part.open("wb") as file:
+        write(file)
 
 
 def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
@@ -93,10 +125,11 @@ def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
     yield from track(items, description, console=Console(stderr=True), transient=True)
 
 
-_CONTENT_ERRORS = (
+CONTENT_ERRORS = (
     EOFError,
     zlib.error,
     struct.error,
+    csv.Error,
     pickle.UnpicklingError,
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -105,13 +138,27 @@ _CONTENT_ERRORS = (
     MemoryError,  # a header that promises more than there is
     OverflowError,
     SyntaxError,  # numpy's .npy header; Pillow's PNG reader
+    tokenize.TokenError,  # numpy's .npy header again
     LookupError,
     AttributeError,
     TypeError,
     ValueError,
 )
 
+_MEMORY = (
+    (Path("/proc/meminfo"), r"MemAvailable: *(\d+) kB", 1024),
+    (Path("/sys/fs/cgroup/memory.max"), r"^(\d+)", 1),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), r"^(\d+)", 1),
+)
+
 
 def _corrupt(what: Path | str, error: Exception, remedy: str) -> UserError:
-    reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")[:120] or type(error).__name__
+    silent = {EOFError: "it ends early", MemoryError: "it needs more memory than there is"}
+    text = str(error) or silent.get(type(error), type(error).__name__)
+    reason = " ".join(text.split()).split(". ")[0].rstrip(".")[:120]
     return UserError(f"{what} is truncated or corrupt ({reason}): {remedy}.")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a named pipe that nobody writes to at once, so that it can be refused."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

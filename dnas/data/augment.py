@@ -5,10 +5,16 @@ DARTS' recipe: crop of the zero-padded image (`RandomCrop(32, padding=4)`), mirr
 Axis letters: B batch, H W C. Mean and std are [C], in 0..255 units.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from dnas.config import AugmentConfig
+from dnas.data import Splits, joined_notes
+
+PUBLISHED = 32  # pixels a side of the images for which paddings and cutouts are published
 
 
 class Draw(NamedTuple):
@@ -19,6 +25,42 @@ class Draw(NamedTuple):
     mirrored: jax.Array
     hole_row: jax.Array  # of the cutout's centre, anywhere in the image
     hole_column: jax.Array
+
+
+def fitted(recipe: AugmentConfig, splits: Splits) -> tuple[AugmentConfig, Splits]:
+    """The recipe as these images bear it, and the splits with a note that says what was changed.
+
+    Neither the crop nor the cutout may leave less than half of an image: what would is scaled from the 32 pixels for
+    which it was published, and cut down further if need be. What means something else when mirrored is not mirrored.
+    """
+    height, width = splits.train_x.shape[1:3]
+    half, share = height * width / 2, min(height, width) / PUBLISHED
+
+    def cropped(pad: int) -> int:
+        return max(height - pad, 0) * max(width - pad, 0)
+
+    def blanked(cutout: int) -> int:
+        side = cutout // 2 * 2
+        return min(side, height) * min(side, width)
+
+    pad, cutout = recipe.pad, recipe.cutout
+    if cropped(pad) < half:
+        pad = round(min(pad, PUBLISHED) * share)
+        while cropped(pad) < half:
+            pad -= 1
+    if blanked(cutout) > half:
+        cutout = int(min(cutout, 2 * PUBLISHED) * share) // 2 * 2
+        while blanked(cutout) > half:
+            cutout -= 2
+    fit = replace(recipe, pad=pad, flip=recipe.flip and splits.mirrors, cutout=cutout)
+    changes = [
+        f"{name} {old} -> {new}"
+        for name, old, new in (("pad", recipe.pad, pad), ("cutout", recipe.cutout, cutout))
+        if old != new
+    ]
+    left = f"{', '.join(changes)}, which leaves half of the {height}x{width} pixels at least" if changes else ""
+    unmirrored = "images not mirrored, as that changes what they mean" if recipe.flip != fit.flip else ""
+    return fit, replace(splits, note=joined_notes(splits.note, left, unmirrored))
 
 
 def augment(

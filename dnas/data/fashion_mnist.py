@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dnas.data import Dataset, Location, data_dir, tailored
-from dnas.data._files import reading
+from dnas.data._files import first_existing, opened, reading
 from dnas.ranges import Limit, Size
 
 CLASSES = (
@@ -37,10 +37,10 @@ def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
 
 def locate() -> Location:
     folders = (data_dir() / "fashion_mnist", data_dir(), DEBIAN)
-    found = next((folder for folder in folders if any((folder / file).exists() for file in FILES)), None)
+    found = first_existing(folder / file for folder in folders for file in FILES)
     return Location(
         folders,
-        found,
+        found and found.parent,
         "Install Debian's package (apt install dataset-fashion-mnist) or put the four .gz files of "
         f"https://github.com/zalandoresearch/fashion-mnist into {folders[0]}.",
     )
@@ -52,7 +52,7 @@ _REMEDY = "get the four .gz files of Fashion-MNIST again"
 def _read_idx(path: Path) -> np.ndarray:
     """Images uint8 [N, 28, 28, 1] or labels int32 [N], by the file's name."""
     wants_images = "images" in path.name
-    with reading(path, _REMEDY), gzip.open(path, "rb") as file:
+    with reading(path, _REMEDY), opened(path) as packed, gzip.open(packed) as file:
         magic, count = struct.unpack(">II", file.read(8))
         if magic != (IMAGES_MAGIC if wants_images else LABELS_MAGIC):
             raise ValueError(f"its magic number is {magic}")

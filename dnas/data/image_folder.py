@@ -1,11 +1,14 @@
 """Your own images, one folder per class, as in `image_folder:path=flowers,size=32`.
 
-`path/train/<class>/*` with `path/test/<class>/*` (or `path/val/<class>/*`) where they exist; else
-`path/<class>/*`, of which a seeded stratified 20 % is the test split. Hidden files are skipped; any other
-must be an image.
+`path/train/<class>/*` or `path/<class>/*`, and where they exist `path/test/<class>/*` or else `path/val/<class>/*` as
+the test split; without them it is a seeded stratified 20 %. The folders may be called Training, testing, valid,
+validation, dev as well. Hidden files are skipped; the note says what else was left out, and what was done to images.
 """
 
+import os
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +20,16 @@ from dnas.data import (
     held_out_note,
     joined_notes,
     limited,
+    named,
 )
 from dnas.data._arrays import hold_out
-from dnas.data._files import progress, reading
+from dnas.data._files import check_memory, progress, reading, users_path
+from dnas.data._images import SUFFIXES, read_square
 from dnas.errors import UserError
 from dnas.ranges import Limit, Seed, Size
+
+TRAIN, TEST, VALID = ("train", "training"), ("test", "testing"), ("val", "valid", "validation", "dev")
+UNLABELLED = ("unlabelled", "unlabeled")
 
 
 def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0) -> Dataset:
@@ -31,32 +39,30 @@ def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0
     check_size_and_limit("image_folder", size, limit)
     if size == 0:
         raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
-    root = Path(str(path)).expanduser()  # str: a name like 2024 arrives as a number
-    train_root = root / "train" if (root / "train").is_dir() else root
-    test_root = next((root / part for part in ("test", "val") if (root / part).is_dir()), None)
-    if train_root == root:
-        test_root = None
-    classes = _classes(train_root)
-    train_files, train_y = _list(train_root, classes)
-    note = ""
-    if test_root:
-        if unknown := set(_classes(test_root)) - set(classes):
-            raise UserError(f"{test_root} has the class '{min(unknown)}', which {train_root} has not.")
-        test_files, test_y = _list(test_root, classes)
+    root = users_path(path)
+    found = _found(root)
+    train_files, train_y = _list(found.train, found.classes, found.others)
+    if found.test:
+        test_files, test_y = _list(found.test, found.classes, found.others)
+        note = ""
     else:
         train, test = hold_out(train_y, HELD_OUT, seed)
         test_files, test_y = [train_files[i] for i in test], train_y[test]
         train_files, train_y = [train_files[i] for i in train], train_y[train]
         note = held_out_note(seed)
     train, test, limit_note = limited(train_y, test_y, limit)
+    images, remarks = _read([*(train_files[i] for i in train), *(test_files[i] for i in test)], size)
+    others = [
+        named(what, [repr(str(file.relative_to(root))) for file in files]) for what, files in found.others.items()
+    ]
     return Dataset(
         root.resolve().name,
-        _read([train_files[i] for i in train], size),
+        images[: len(train)],
         train_y[train],
-        _read([test_files[i] for i in test], size),
+        images[len(train) :],
         test_y[test],
-        classes,
-        joined_notes(note, limit_note),
+        found.classes,
+        joined_notes(note, *found.notes, *others, limit_note, *remarks),
     )
 
 
@@ -65,6 +71,45 @@ def locate() -> Location:
 
 
 _HOW = "write image_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."
+NO_IMAGES, NESTED = "left out, no images by their names", "left out, folders inside a class"
+UNCLASSED = "left out, files in no class"
+
+
+class _Found(NamedTuple):
+    """The folders of the splits, notes on what else was found, and files by the reason why they are left out."""
+
+    train: Path
+    test: Path | None
+    classes: tuple[str, ...]
+    notes: list[str]
+    others: dict[str, list[Path]]
+
+
+def _found(root: Path) -> _Found:
+    folders = _folders(root)
+    train, test, valid = (_only(root, folders, names) for names in (TRAIN, TEST, VALID))
+    classes = [f for f in folders if f not in (test, valid) and f.name.lower() not in UNLABELLED]
+    if train and not _folders(train):
+        if classes == [train]:
+            raise UserError(f"{train} has no class folder: put its images into one folder per class.")
+        train = None  # a class like the others, of images of trains
+    classes = _folders(train) if train else classes
+    if len(classes) < 2:
+        raise UserError(f"{train or root} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
+    labelled = [part for part in (test, valid) if part and _is_labelled(part)]
+    split = labelled[0] if labelled else None
+    if split and (unknown := {f.name for f in _folders(split)} - {f.name for f in classes}):
+        raise UserError(f"{split} has the class '{min(unknown)}', which {train or root} has not.")
+    used = [train, split] if train else [*classes, split]
+    why = {f: " (it has no class folders)" for f in (test, valid) if f not in labelled}
+    why |= {f: " (validation images are taken from the train images)" for f in labelled[1:]}
+    left_out = [f"{f.name!r}{why.get(f, '')}" for f in folders if f not in used]
+    notes = [f"{split.name!r} is the test split"] if split and split == valid else []
+    notes += [named("folders left out", left_out)]
+    roots = dict.fromkeys(part for part in (root, train, split) if part)
+    unclassed = [entry for part in roots for entry in _visible(part) if not os.path.isdir(entry)]
+    others = {NO_IMAGES: [], NESTED: [], UNCLASSED: unclassed}
+    return _Found(train or root, split, tuple(f.name for f in classes), notes, others)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -72,34 +117,50 @@ def _visible(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    classes = tuple(entry.name for entry in _visible(root) if entry.is_dir())
-    if len(classes) < 2:
-        raise UserError(f"{root} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
-    return classes
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _visible(folder) if os.path.isdir(entry)]
 
 
-def _list(root: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
-    """The image files below a folder and their labels int32 [N], class by class."""
-    by_class = [_visible(root / name) if (root / name).is_dir() else [] for name in classes]
-    for name, files in zip(classes, by_class, strict=True):
-        if not files and (root / name).is_dir():
-            raise UserError(f"{root / name} has no image: fill the folder or remove it.")
-    labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(files) for files in by_class])
-    return [file for files in by_class for file in files], labels
+def _only(root: Path, folders: list[Path], names: tuple[str, ...]) -> Path | None:
+    """The folder with one of these names, in any case."""
+    matching = [folder for folder in folders if folder.name.lower() in names]
+    if len(matching) > 1:
+        both = " and ".join(f"'{folder.name}'" for folder in matching[:2])
+        raise UserError(f"{root} has both {both}, where one folder is expected: rename or remove the other.")
+    return matching[0] if matching else None
 
 
-def _read(files: list[Path], size: int) -> np.ndarray:
-    from PIL import Image, ImageOps
+def _is_labelled(part: Path) -> bool:
+    """Whether a split has class folders. Errors: `UserError` if it has nothing at all."""
+    if not _visible(part):
+        raise UserError(f"{part} is empty: fill it with one folder of images per class, or remove it.")
+    return bool(_folders(part))
 
-    images = np.empty((len(files), size, size, 3), np.uint8)
+
+def _list(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
+    """The image files below a folder and their labels int32 [N], class by class; adds to the others."""
+    files, counts = list[Path](), []
+    for folder in (root / name for name in classes):
+        inside = _visible(folder) if os.path.isdir(folder) else []
+        images = [entry for entry in inside if entry.suffix.lower() in SUFFIXES]
+        for entry in inside:
+            if entry.suffix.lower() not in SUFFIXES:
+                others[NESTED if os.path.isdir(entry) else NO_IMAGES].append(entry)
+        if not images and os.path.isdir(folder):
+            but = f", but '{inside[0].name}'" if inside else ""
+            raise UserError(f"{folder} has no image{but}: fill the folder or remove it.")
+        files += images
+        counts.append(len(images))
+    return files, np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+
+
+def _read(files: list[Path], size: int) -> tuple[np.ndarray, list[str]]:
+    """uint8 [N, size, size, 3], and notes on what the images were."""
+    check_memory(
+        len(files) * size * size * 3, f"{len(files):,} images of {size}x{size}", "choose a smaller size or limit"
+    )
+    images, remarks = np.empty((len(files), size, size, 3), np.uint8), Counter[str]()
     for i, file in enumerate(progress(files, f"Reading {len(files):,} images")):
-        try:
-            with reading(file, "replace or remove this image"), Image.open(file) as image:
-                image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
-                if image.mode.startswith(("I", "F")):  # Pillow would clip these to 255
-                    raise ValueError(f"mode {image.mode}, more than 8 bits per channel")
-                images[i] = np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BOX))
-        except Image.DecompressionBombError as error:
-            raise UserError(f"{file} is too large an image to be safe: replace or remove this image.") from error
-    return images
+        images[i], found = read_square(file, size)
+        remarks.update(found)
+    return images, [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]

@@ -1,10 +1,10 @@
 """Your own arrays from one .npz: `x`, `y` and optionally `x_test`, `y_test`, as in `npz:path=mine.npz`."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from dnas.data import Dataset, Location, from_arrays, tailored
-from dnas.data._files import read_npz
+from dnas.data import Dataset, Location, from_arrays, joined_notes, named, tailored
+from dnas.data._archives import read_npz
+from dnas.data._files import users_path
 from dnas.errors import UserError
 from dnas.ranges import Limit, Seed, Size
 
@@ -14,10 +14,11 @@ def dataset(*, path: str = "", size: Size = 0, limit: Limit = 0, seed: Seed = 0)
     a stratified 20 % drawn with `seed` is the test split."""
     if not path:
         raise UserError(f"The data set 'npz' needs the path of a file: {_HOW}")
-    file = Path(str(path)).expanduser()  # str: a name like 2024 arrives as a number
-    arrays = read_npz(file, ["x", "y"], ["x_test", "y_test"], remedy=_REMEDY)
+    file = users_path(path)
+    arrays, others = read_npz(file, ["x", "y"], ["x_test", "y_test"], remedy=_REMEDY)
     whole = from_arrays(str(file), arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"), seed=seed)
-    return tailored(replace(whole, name=file.stem), size=size, limit=limit)
+    whole = replace(whole, name=file.stem, note=joined_notes(whole.note, named("left out", others)))
+    return tailored(whole, size=size, limit=limit)
 
 
 def locate() -> Location:

@@ -1,11 +1,15 @@
 """Augmentation against a slow numpy version with the same draws, and its chances."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.data.augment import Draw, augment, draw, normalise, transform
+from dnas.config import AugmentConfig, RetrainConfig, SearchConfig
+from dnas.data import Dataset, Splits, load, split, tailored
+from dnas.data.augment import Draw, augment, draw, fitted, normalise, transform
 
 MEAN, STD = np.array([125.0, 123.0, 114.0], np.float32), np.array([63.0, 62.0, 66.0], np.float32)
 
@@ -122,3 +126,67 @@ def test_other_types_are_computed_in_float32():
     half = transform(draws, x, MEAN, STD, pad=2, flip=True, cutout=4, dtype=jnp.bfloat16)
     assert half.dtype == jnp.bfloat16
     np.testing.assert_array_equal(half, exact.astype(jnp.bfloat16))
+
+
+# --- a recipe that fits the images
+
+
+def splits_of(height: int, width: int, mirrors: bool = True) -> Splits:
+    x, y = np.zeros((4, height, width, 1), np.uint8), np.array([0, 1, 0, 1], np.int32)
+    return split(Dataset("some", x, y, x, y, ("a", "b"), "a note", mirrors), 0.5, seed=0)
+
+
+def kept(recipe: AugmentConfig, height: int, width: int) -> float:
+    """The share of a white image that the crop, or the cutout, leaves at worst."""
+    white = np.full((1, height, width, 3), 255, np.uint8)
+    worst = Draw(*(np.array([v]) for v in (0, 0, False, height // 2, width // 2)))  # type: ignore[arg-type]
+    crop, hole = (slow(worst, white, pad, False, cut) for pad, cut in ((recipe.pad, 0), (0, recipe.cutout)))
+    return min(float((left == (255 - MEAN) / STD).mean()) for left in (crop, hole))
+
+
+RETRAINING = RetrainConfig().augment
+
+
+@pytest.mark.parametrize("side", [14, 16, 28, 32, 64, 224])
+def test_the_published_recipe_of_a_search_is_kept_where_it_fits(side):
+    splits = splits_of(side, side)
+    fit, noted = fitted(SearchConfig().augment, splits)
+    assert fit == SearchConfig().augment and noted.note == "a note"
+    np.testing.assert_array_equal(noted.train_x, splits.train_x)
+
+
+@pytest.mark.parametrize("side", [24, 28, 32, 96])
+def test_the_published_recipe_of_a_training_is_kept_where_it_fits(side):
+    assert fitted(RETRAINING, splits_of(side, side))[0] == RETRAINING
+
+
+def test_what_was_published_for_32_pixels_is_scaled_to_8_and_said():
+    fit, noted = fitted(RETRAINING, splits_of(8, 8))
+    assert (fit.pad, fit.flip, fit.cutout) == (1, True, 4)
+    assert noted.note == "a note; pad 4 -> 1, cutout 16 -> 4, which leaves half of the 8x8 pixels at least"
+    fit, noted = fitted(RETRAINING, splits_of(16, 16))
+    assert (fit.pad, fit.cutout) == (4, 8)
+    assert "pad" not in noted.note and "cutout 16 -> 8" in noted.note
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 2), (3, 3), (8, 8), (13, 13), (32, 32), (8, 64), (64, 8), (1, 50), (100, 70)]
+)
+def test_no_recipe_leaves_less_than_half_of_an_image(shape):
+    splits = splits_of(*shape)
+    for pad, cutout in product((0, 1, 4, 9, 40, 1_000_000), (0, 1, 7, 16, 22, 23, 100, 1_000_000)):
+        recipe = AugmentConfig(pad, False, cutout)
+        fit, noted = fitted(recipe, splits)
+        assert kept(fit, *shape) >= 0.5
+        assert 0 <= fit.pad <= pad and 0 <= fit.cutout <= cutout
+        if max(pad, cutout) < 1000:  # what fits is kept
+            assert (fit == recipe) == (kept(recipe, *shape) >= 0.5)
+            assert (noted.note == "a note") == (fit == recipe)
+
+
+def test_what_must_not_be_mirrored_is_not_and_it_is_said():
+    fit, noted = fitted(AugmentConfig(), splits_of(32, 32, mirrors=False))
+    assert fit == AugmentConfig(flip=False) and "not mirrored" in noted.note
+    fit, noted = fitted(AugmentConfig(flip=False), splits_of(32, 32, mirrors=False))
+    assert fit == AugmentConfig(flip=False) and noted.note == "a note"
+    assert not split(tailored(load("digits"), size=6, limit=50), 0.5, seed=0).mirrors
