@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -26,6 +27,7 @@ from dnas.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
     from dnas.spaces.genotype import Genotype
+    from dnas.spaces.topology import Space
 
 Command = TypeVar("Command")
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -92,8 +94,8 @@ class Retrain:
     """Train the network of a genotype from scratch, on the whole train set, and test it.
 
     CELL is a run folder (its config, and the genotype of its best seed) or a genotype: a published cell (`DARTS_V2`), a
-    NAS-Bench-201 string, a DARTS `Genotype(...)` or a .json file. The defaults are the run's, else those of --config,
-    else those of the DARTS paper.
+    DARTS `Genotype(...)`, a NAS-Bench-201 string or index, JSON, a file of one of these, or - for standard input. The
+    defaults are the run's, else those of --config, else those of the DARTS paper.
 
     Examples:
       dnas retrain runs/first --retrain.epochs 100 --seeds 3
@@ -120,12 +122,14 @@ class Retrain:
 class Show:
     """Show a cell: its graph, and the parameters and multiply-adds of its network.
 
-    CELL is a published cell (`DARTS_V2`), a NAS-Bench-201 string, a DARTS `Genotype(...)`, a .json file, or the
-    folder of a run.
+    CELL is a published cell (`DARTS_V2`), a DARTS `Genotype(...)`, a NAS-Bench-201 string or index, JSON, a file of any
+    number of these, - for standard input, or a run folder (its best seed).
 
     Examples:
       dnas show DARTS_V2 --png cells.png
       dnas show PC_DARTS_image --stem imagenet
+      dnas show 1835
+      dnas show "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=...)"
       dnas show '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
     """
 
@@ -200,14 +204,13 @@ def search(options: Search) -> None:
     from dnas import loop
     from dnas.search.run import run
     from dnas.spaces import diagram
-    from dnas.spaces.genotype import to_text
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the run folder to go on with.")
     result = run(options.config, options.out, resume=options.resume, quiet=options.quiet, profile=options.profile)
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
-    print(f"\n{to_text(result.genotype)}")
+    _print_text(result.genotype)
     print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
@@ -223,7 +226,7 @@ def retrain(options: Retrain) -> None:
     if source is None:
         raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
     config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
-    out = options.out or (Path(source) / "retrain" if Path(source).is_dir() else None)
+    out = options.out or (Path(source) / "retrain" if _is_run(source) else None)
     result = run(config, genotype_of(source), out, resume=options.resume, quiet=options.quiet)
     each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
     seeds = f" (mean of the seeds: {each})" if len(result.accuracies) > 1 else ""
@@ -233,23 +236,29 @@ def retrain(options: Retrain) -> None:
 
 def show(options: Show) -> None:
     """`dnas show`."""
-    from dnas.spaces import diagram, zoo
-    from dnas.spaces.genotype import to_text
+    from dnas.spaces import diagram
+    from dnas.spaces.genotype import check
 
     png = Path(options.png or "cells.png")
-    if png.suffix.lower() != ".png" or not png.parent.is_dir():
+    if png.suffix.lower() != ".png" or not os.path.isdir(png.parent):
         raise UserError(f"--png needs a file name that ends in .png, in a folder that exists, not '{png}'.")
     configs.check(RetrainConfig(channels=options.channels or 1, cells=options.cells or 1))
-    genotype = genotype_of(options.cell)
-    if options.cell in zoo.names():
-        entry = zoo.entry(options.cell)
-        print(f"{entry.name}, published in {entry.source}\n")
-    print(diagram.text(genotype))
-    with contextlib.suppress(UserError):  # some cells have no text form
-        print(f"\n{to_text(genotype)}")
-    print(f"\n{_size(genotype, options)}")
+    genotypes = genotypes_of(options.cell)
+    if options.png is not None and len(genotypes) > 1:
+        raise UserError(f"--png draws one genotype, here are {len(genotypes)}: give one of them by itself.")
+    spaces = {genotype: _space_of(genotype) for genotype in genotypes}
+    for genotype, space in spaces.items():
+        if space is not None:
+            check(genotype, space)
+    for number, genotype in enumerate(genotypes, 1):
+        if len(genotypes) > 1:
+            print(f"{'' if number == 1 else chr(10)}Genotype {number} of {len(genotypes)}\n")
+        _print_origin(genotype, options.cell)
+        print(diagram.text(genotype))
+        _print_text(genotype)
+        print(f"\n{_size(genotype, spaces[genotype], options)}")
     if options.png is not None:
-        diagram.draw(genotype, png)
+        diagram.draw(genotypes[0], png)
         print(f"Wrote {png}")
 
 
@@ -261,7 +270,7 @@ def report(options: Report) -> None:
 
     if not options.folders:
         raise UserError("dnas report needs at least one run folder.")
-    folders = [folder for folder in options.folders if (Path(folder) / "config.json").exists()]
+    folders = [folder for folder in options.folders if _is_run(folder)]
     if not folders:
         raise UserError(f"There is no run in {', '.join(options.folders)}: name folders that hold a config.json.")
     for folder in (f for f in options.folders if f not in folders):
@@ -337,6 +346,9 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal has no letter for must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
         _run(arguments)
     except UserError as error:
@@ -347,6 +359,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        from dnas.spaces.genotype_data import shown  # it shortens a name that was too long
+
+        print(f"dnas: Cannot use the file {shown(error.filename)}: {error.strerror}.", file=sys.stderr)
+        return 2
     except SystemExit as exit:  # tyro, after --help
         return int(exit.code or 0)
     except Exception as error:
@@ -358,21 +377,35 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def genotype_of(source: str) -> "Genotype":
-    """The genotype that a text, a file or a run folder (its best seed) gives."""
-    from dnas.spaces import genotype
+    """The one genotype of a source as in `genotypes_of`. Errors: `UserError`, also where there are several."""
+    found = genotypes_of(source)
+    if len(found) > 1:
+        raise UserError(f"Here is one genotype needed, and there are {len(found)}: give one of them by itself.")
+    return found[0]
 
-    if not Path(source).is_dir():
-        return genotype.parse(source)
+
+def genotypes_of(source: str) -> "list[Genotype]":
+    """The genotypes of a text, a name or a file, see `spaces.genotype.read`; of a run folder, that of its best seed."""
+    from dnas.spaces.genotype import read
+
+    found = read(_standard_input() if source == "-" else source)
+    return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
+
+
+def _best_seed(folder: str, seeds: int) -> int:
+    """Which seed of a run has the best accuracy, of all that its last rows say; the first if they say too little."""
     from dnas import records
 
-    found = records.read_genotypes(source)
     last: dict[int, float] = {}
-    for row in records.read_metrics(source):
+    for row in records.read_metrics(folder) if seeds > 1 else ():
         for name in ("valid_accuracy", "selected_accuracy"):
             if row.get(name) is not None:
                 last[row["seed"]] = row[name]
-    best = max(range(len(found)), key=lambda i: last.get(sorted(last)[i], 0.0)) if len(last) == len(found) else 0
-    return genotype.from_json(found[best])
+    return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
+
+
+def _is_run(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "config.json"))  # of a pathlib.Path, this raises for odd names
 
 
 def _run(arguments: list[str]) -> None:
@@ -387,6 +420,8 @@ def _run(arguments: list[str]) -> None:
         print(f"dnas {__version__}")
         return
     name, *rest = arguments
+    if any("\0" in argument for argument in arguments):
+        raise UserError("An argument has a NUL character, which no name and no path has: leave it out.")
     if name not in COMMANDS:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
     kind, act = COMMANDS[name]
@@ -403,11 +438,11 @@ def _base(options: Search | Retrain) -> Config | None:
     if isinstance(options, Search):
         source = options.experiment
     else:
-        source = options.base or (options.cell if options.cell and Path(options.cell).is_dir() else None)
+        source = options.base or (options.cell if options.cell and _is_run(options.cell) else None)
     if source is not None:
         return configs.load(source)
     if options.resume and options.out is not None:
-        if not (Path(options.out) / "config.json").exists():
+        if not _is_run(options.out):
             raise UserError(f"{options.out} holds no run to go on with: check --out, or leave out --resume.")
         return configs.load(options.out)
     if isinstance(options, Retrain) and options.cell is not None:
@@ -488,17 +523,54 @@ def _sentence(box: str, name: str) -> str:
     return text
 
 
-def _size(genotype: "Genotype", options: Show) -> str:
-    """One line on the network: parameters and multiply-adds."""
+@cache  # it can be read once
+def _standard_input() -> str:
+    from dnas.spaces.genotype import decoded
+
+    return decoded(sys.stdin.buffer.read())
+
+
+def _print_origin(genotype: "Genotype", source: str) -> None:
+    """Where a genotype was published, if it was."""
+    from dnas.spaces import zoo
+
+    entry = zoo.find(source)
+    if entry is not None and entry.genotype == genotype:
+        print(f"{entry.name}, published in {entry.source}\n")
+    index = zoo.nasbench201_index(genotype)
+    if index is not None:
+        print(f"Cell {index} of NAS-Bench-201\n")
+
+
+def _print_text(genotype: "Genotype") -> None:
+    from dnas.spaces.genotype import to_text
+
+    with contextlib.suppress(UserError):  # some cells have no text form
+        print(f"\n{to_text(genotype)}")
+
+
+def _space_of(genotype: "Genotype") -> "Space | None":
+    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here."""
     if genotype.space not in find.described("space"):
+        return None
+    space = find.resolve("space", genotype.space)
+    known = {kind: space.cells[kind] for kind, _ in genotype.cells if kind in space.cells}
+    return dataclasses.replace(space, cells=known) if known else space
+
+
+def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
+    """One line on the network: parameters and multiply-adds."""
+    if space is None:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
     from dnas.nets.count import count
     from dnas.spaces.topology import Body
 
     imagenet = options.stem == "imagenet"
-    space = find.resolve("space", genotype.space)
     paper = (16, 5) if space.stages > 1 else (48, 14) if imagenet else (36, 20)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
+    lacking = {*(space.kinds(cells) if space.kinds else ())} - {*space.cells}
+    if lacking:
+        return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
     size, classes = (224, 1000) if imagenet else (32, 10)
     counts = count(genotype, space, Body(cells, channels, classes, 3, options.stem), size)
     head = f" ({counts.parameters_with_auxiliary:,} with auxiliary head)" if space.has_auxiliary else ""

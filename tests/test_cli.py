@@ -1,5 +1,6 @@
 """The command line as a user calls it."""
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import pytest
 
 from dnas import cli, compare, find, records
 from dnas.config import Config, load
+from dnas.spaces import zoo
+from dnas.spaces.genotype import to_json, to_text
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -122,6 +125,116 @@ def test_show_reads_texts_and_sizes(dnas):
     code, out, _ = dnas("show", "DARTS_V2_rnn")
     assert code == 0
     assert "not counted" in out
+
+
+SMALL = ("--channels", 2, "--cells", 3)
+
+
+@pytest.mark.parametrize("name", ["DARTS_V2", "NASNet", "FairDARTS_a"])
+def test_the_full_text_of_a_cell_is_a_cell(name, dnas, refused):
+    """It is longer than any file may be named."""
+    text = to_text(zoo.entry(name).genotype)
+    assert len(text) > 255
+    _, published, _ = dnas("show", name, *SMALL)
+    for written in (text, text + ";", f"\ncell = {text}\n"):
+        assert dnas("show", written, *SMALL)[1] == published.partition("\n\n")[2]
+    refused(["retrain", text, "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")
+
+
+def test_show_names_cells_of_nasbench201(dnas):
+    code, out, _ = dnas("show", "1835", *SMALL)
+    assert code == 0 and out.startswith("Cell 1835 of NAS-Bench-201\n")
+    assert dnas("show", to_text(zoo.nasbench201(1835)), *SMALL)[1] == out
+    assert "Cell " not in dnas("show", "|none~0|", *SMALL)[1]
+    assert dnas("show", "darts-v2", *SMALL)[1].startswith("DARTS_V2, published in ")
+
+
+def test_show_shows_all_of_several_and_others_take_none_silently(dnas, refused, tmp_path):
+    file = tmp_path / "found.txt"
+    file.write_text(f"{to_text(zoo.nasbench201(1835))}\n{to_text(zoo.nasbench201(7))}\n")
+    code, out, _ = dnas("show", file, *SMALL)
+    assert code == 0
+    for words in ("Genotype 1 of 2\n\nCell 1835 of", "\n\nGenotype 2 of 2\n\nCell 7 of"):
+        assert words in out
+    assert out.count("multiply-adds") == 2
+    refused(["show", file, "--png", tmp_path / "cells.png"], "--png draws one genotype, here are 2")
+    refused(["retrain", file], "there are 2: give one of them by itself")
+
+
+@pytest.mark.parametrize("content", ["1835\n", f"{to_text(zoo.nasbench201(1835))}\n".encode("utf-16"), "\xff", ""])
+def test_a_dash_is_standard_input(content, dnas, refused, monkeypatch):
+    content = content if isinstance(content, bytes) else content.encode("latin-1")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    cli._standard_input.cache_clear()
+    if len(content) < 2:
+        return refused(["show", "-"], "genotype")
+    assert dnas("show", "-", *SMALL)[1] == dnas("show", "1835", *SMALL)[1]
+    refused(["retrain", "-", "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")  # read twice
+
+
+def test_the_best_seed_of_a_run(dnas, tmp_path):
+    cells = [zoo.nasbench201(index) for index in (5, 6, 7)]
+    (tmp_path / "genotype.json").write_text(json.dumps([to_json(cell) for cell in cells]))
+    rows = [{"step": 1, "epoch": 1, "seed": seed, "valid_accuracy": 0.5 + seed % 3 / 10} for seed in (3, 4, 5)]
+    for lines, index in ((rows, 7), (rows[1:], 5), ([], 5), ([*rows, {**rows[1], "selected_accuracy": 0.9}], 6)):
+        (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        assert cli.genotypes_of(str(tmp_path)) == [zoo.nasbench201(index)]
+
+
+def test_a_cell_that_a_small_supernet_did_not_have(dnas, tmp_path):
+    cell = {"edges": [[2, 0, "skip_connect"], [2, 1, "sep_conv_3x3"]], "concat": [2]}
+    text = json.dumps({"space": "darts", "cells": {"reduce": cell}})
+    _, out, _ = dnas("show", text)
+    assert "reduction cell" in out and "It has no normal cell" in out
+    _, out, _ = dnas("show", text, "--cells", 1, "--channels", 2)
+    assert "Network of 1 cells" in out and "parameters" in out
+
+
+def test_a_space_that_is_not_here_is_shown_and_not_counted(dnas):
+    text = json.dumps(to_json(zoo.nasbench201(1835)) | {"space": "mine"})
+    code, out, _ = dnas("show", text)
+    assert code == 0 and "skip" in out and "The space 'mine' is not built here" in out
+
+
+ODD = {"long": "x" * 300, "longer": "x/" * 3000 + "x", "of bytes": "\udcff\udcfe", "with lines": "a\nb", "no": "\0"}
+PATHS = {  # every place where a path or a text is typed
+    "search": ["search"],
+    "search --out": ["search", *TINY, "--out"],
+    "search --resume": ["search", "--resume", "--out"],
+    "search --profile": ["search", *TINY, "--search.batch_size=5000", "--profile"],
+    "retrain": ["retrain"],
+    "retrain --out": ["retrain", "|skip_connect~0|", *(t for t in TINY if "search" not in t), "--resume", "--out"],
+    "retrain --config": ["retrain", "DARTS_V2", "--config"],
+    "retrain --resume": ["retrain", "--resume", "--out"],
+    "show": ["show"],
+    "show --png": ["show", "|none~0|", *SMALL, "--png"],
+    "compare": ["compare"],
+    "report": ["report"],
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("place", PATHS)
+def test_no_text_is_an_offence_to_the_system(place, odd, dnas, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if place == "search --out" and odd in ("of bytes", "with lines"):
+        pytest.skip("a folder may be named so")
+    code, _, err = dnas(*PATHS[place], ODD[odd])
+    assert code == 2 and err.startswith("dnas: ") and "Traceback" not in err
+    if odd != "with lines":
+        assert err.count("\n") == 1, err
+
+
+def test_a_file_of_a_long_name_is_named_in_short(refused, tmp_path):
+    refused(
+        ["show", "|none~0|", *SMALL, "--png", tmp_path / f"{'x' * 300}.png"], "Cannot use the file", "name too long"
+    )
+
+
+def test_letters_that_the_terminal_lacks_end_nothing():
+    result = shell("show", "|none~0|", *SMALL, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "none" in result.stdout
 
 
 def test_show_reads_a_run_folder_and_its_json(dnas, searched):
@@ -254,13 +367,13 @@ MISTAKES = {
     "no cell to train": (["retrain"], "dnas retrain needs a cell"),
     "no run to report": (["report"], "at least one run folder"),
     "not a run": (["report", "/nowhere"], "There is no run in /nowhere"),
-    "epochs": (["search", "--search.epochs", "0"], "search.epochs must be at least 1, not 0"),
-    "cells": (["search", "--search.cells", "-1"], "search.cells must be at least 1, not -1"),
+    "epochs": (["search", "--search.epochs", "0"], "search.epochs must be at least 1", "not 0"),
+    "cells": (["search", "--search.cells", "-1"], "search.cells must be at least 1", "not -1"),
     "batch": (["search", "--search.batch_size", "0"], "search.batch_size must be at least 1"),
     "seeds": (["search", "--seeds", "0"], "seeds must be at least 1"),
-    "nan": (["search", "--search.weights.learning_rate", "nan"], "finite number"),
+    "nan": (["search", "--search.weights.learning_rate", "nan"], "search.weights.learning_rate must be", "not nan"),
     "portion": (["search", "--search.valid_portion", "1"], "search.valid_portion must be at least 0 and below 1"),
-    "no validation": (["search", "--search.valid_portion", "0"], "search.batch_size is 64", "0 images"),
+    "no validation": (["search", "--search.valid_portion", "0"], "search.valid_portion is 0"),
     "large batch": (["search", "--search.batch_size", "5000"], "search.batch_size is 5000", "at most 719"),
     "large batch to train": (["retrain", "DARTS_V2", "--retrain.batch_size", "5000"], "retrain.batch_size is 5000"),
     "no config": (["search", "nowhere.py"], "No such config: 'nowhere.py'"),
@@ -271,13 +384,20 @@ MISTAKES = {
     "malformed": (["show", "Genotype(normal=["], "Cannot read the genotype"),
     "malformed string": (["show", "|nor_conv_3x3~1|"], "NAS-Bench-201 string"),
     "no such file": (["show", "nowhere.json"], "Cannot read the genotype file 'nowhere.json'"),
+    "no such folder": (["show", "runs/nowhere"], "Cannot read the genotype file 'runs/nowhere'"),
+    "no run": (["show", "."], "The folder '.' holds no genotype.json"),
+    "no run to train": (["retrain", "."], "The folder '.' holds no genotype.json"),
+    "no index": (["show", "15625"], "an index from 0 to 15624"),
+    "no nodes": (["show", '{"space": "darts", "cells": {"normal": {"edges": [], "concat": []}}}'], "found []"),
+    "another space's": (["show", '{"space": "darts", "cells": {"cell": {"edges": [], "concat": null}}}'], "normal"),
+    "NUL": (["search", "--data", "npz:path=\0"], "NUL character"),
     "misfit": (["retrain", "DARTS_V2", "--space", "nasbench201"], "cells normal, reduce", "nasbench201"),
     "unknown operation": (["show", "|conv~0|"], "Unknown operation", "'conv'"),
     "stem": (["show", "|nor_conv_3x3~0|", "--stem", "imagenet"], "stem 'cifar' only"),
     "picture": (["show", "DARTS_V2", "--png", "cells.jpg"], "ends in .png", "'cells.jpg'"),
-    "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1, not -4"),
+    "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1", "not -4"),
     "odd channels": (["show", "DARTS_V2", "--stem", "imagenet", "--channels", "3"], "3", "even"),
-    "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "0 or more"),
+    "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "at least 0"),
     "no path": (["search", "--data", "npz"], "needs the path of a file"),
     "no file": (["search", "--data", "npz:path=/nowhere.npz"], "Cannot read /nowhere.npz"),
 }
@@ -298,7 +418,7 @@ def test_missing_truncated_and_hostile_data(refused, tmp_path, monkeypatch):
     refused(["search", "--data", "cifar10"], "truncated or corrupt")
     hostile = tmp_path / "hostile.npz"
     np.savez(hostile, x=np.array([{"a": 1}], dtype=object), y=np.zeros(1, int))
-    refused(["search", "--data", f"npz:path={hostile}"], "hostile.npz", "corrupt")
+    refused(["search", "--data", f"npz:path={hostile}"], "hostile.npz", "Python objects")
 
 
 def test_broken_experiments(refused, tmp_path):
@@ -331,11 +451,11 @@ def test_a_comparison_takes_names_and_seeds(dnas, tmp_path, monkeypatch):
 
 
 def test_a_run_folder_is_never_overwritten(refused, searched):
-    before = {path: path.stat().st_mtime_ns for path in searched.rglob("*") if path.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in searched.rglob("[!.]*") if path.is_file()}  # not the lock
     refused(["search", *TINY, "--out", searched], "already exists", "--resume", "--out")
     refused(["search", "--out", searched, "--resume", "--search.epochs", 9], "search.epochs: 2 -> 9")
     refused(["search", "--data", "digits", "--out", searched], "already exists")
-    after = {path: path.stat().st_mtime_ns for path in searched.rglob("*") if path.is_file()}
+    after = {path: path.stat().st_mtime_ns for path in searched.rglob("[!.]*") if path.is_file()}
     assert before == after
 
 
@@ -344,7 +464,7 @@ def test_a_loss_that_is_not_finite_names_the_step(refused, tmp_path):
         [
             "search",
             *TINY,
-            "--search.weights.learning_rate=1e30",
+            "--search.weights.learning_rate=1e9",
             "--search.weights.clip=0",
             "--quiet",
             f"--out={tmp_path}/a",
