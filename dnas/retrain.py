@@ -19,7 +19,7 @@ import optax
 from dnas import data as datasets
 from dnas import devices, find, loop, programs, records, report
 from dnas.config import Config, RetrainConfig, to_dict
-from dnas.data.augment import augment, normalise
+from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
@@ -98,13 +98,16 @@ def run(
             f"retrain.batch_size is {config.retrain.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
             f"train images: choose a batch of at most {len(splits.train_x)}."
         )
+    recipe, splits = fitted(config.retrain.augment, splits)
+    fit = dataclasses.replace(config, retrain=dataclasses.replace(config.retrain, augment=recipe))
     with jax.enable_x64(config.dtype == "float64"):
-        job = _Job(config, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
+        job = _Job(fit, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
         folder = Path(out) if out is not None else default_folder(config)
         with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
             record.data(datasets.described(splits))
+            loop.say(f"Data: {splits.note}.", quiet or not splits.note)
             return job.go(record, resume)
 
 

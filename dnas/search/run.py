@@ -17,7 +17,7 @@ from flax import nnx
 from dnas import data as datasets
 from dnas import devices, find, keys, loop, programs, records, report
 from dnas.config import Config, SearchConfig, to_dict
-from dnas.data.augment import augment, normalise
+from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import Deferred
 from dnas.nets.supernet import Supernet
@@ -81,11 +81,14 @@ def run(
     dataset = datasets.load(config.data if data is None else data)
     splits = datasets.split(dataset, config.search.valid_portion, config.seed % 2**32)
     check_sizes(config, splits)
+    recipe, splits = fitted(config.search.augment, splits)
+    fit = dataclasses.replace(config, search=dataclasses.replace(config.search, augment=recipe))
     with jax.enable_x64(config.dtype == "float64"):
-        job = _Job(config, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
+        job = _Job(fit, space, method, splits, quiet)  # before the folder: what cannot be built leaves none
         folder = Path(out) if out is not None else default_folder(config)
         with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
             record.data(datasets.described(splits))
+            loop.say(f"Data: {splits.note}.", quiet or not splits.note)
             return job.go(record, resume, None if profile is None else Path(profile))
 
 
