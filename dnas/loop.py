@@ -140,7 +140,7 @@ def drive(
                 if epoch % every == 0 or step == total or ended or step < reached:
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), metric)
             if stop and step < total and not ended:
-                run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), None)
+                run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), interim=True)
                 break
         _, stop = devices.agree(count, stopped())  # also after the last step: what is to come may take long
         if stop:

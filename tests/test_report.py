@@ -11,6 +11,7 @@ from rich.console import Console
 from dnas import records, report
 from dnas.config import Config
 from dnas.errors import UserError
+from dnas.files import append
 
 
 def history(edges: int, operations: int, epochs: int = 3) -> report.MixHistory:
@@ -40,7 +41,7 @@ def folder(tmp_path):
                 accuracy = 0.5 + epoch / 10 + seed / 100
                 row = {"step": 10 * epoch, "epoch": epoch, "seed": seed, "train_loss": 1 / epoch}
                 run.log(row | {"valid_accuracy": accuracy, "learning_rate": 0.1, "entropy": 1.0, "broken": None})
-                records._append(
+                append(
                     run.folder / "mix.jsonl",
                     json.dumps(
                         {

@@ -1,7 +1,6 @@
 """One search from a config to a run folder: data, space, supernet, method, bilevel steps, genotypes, pictures."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,9 +108,8 @@ def check_sizes(config: Config, splits: datasets.Splits) -> None:
 
 
 def default_folder(config: Config) -> Path:
-    """runs/darts-first_order-digits-0-20260131-120000, say."""
-    parts = [config.method, config.space, config.data, str(config.seed), time.strftime("%Y%m%d-%H%M%S")]
-    return Path("runs") / "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
+    """runs/darts-darts-digits-0-20260131-120000, say: a new folder."""
+    return records.default_folder(config.method, config.space, config.data, str(config.seed))
 
 
 class _Stage:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import os
 import re
 import signal
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import find, interop, loop, records
+from dnas import checkpoints, find, interop, loop, records
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
@@ -226,10 +225,8 @@ CONFIG = Config(
 
 
 def final_state(folder):
-    with records.resume(folder) as opened:
-        newest = opened.newest_step()
-    about = next((folder / "checkpoints" / str(newest)).rglob("about*"))
-    return newest, json.loads((about / "metadata").read_text())["crc32"]
+    steps = checkpoints.steps(folder)
+    return steps, checkpoints.read_about(folder, steps[-1])["crc32"]
 
 
 @pytest.fixture(scope="module")
@@ -304,12 +301,10 @@ def test_where_the_newest_checkpoint_is_damaged_the_phase_is_that_of_the_one_bef
     config, uninterrupted = whole
     with before_the_end_of(4, crash, monkeypatch), pytest.raises(Crash):
         dnas.search.run(config, tmp_path / "run", quiet=True)
-    newest = max((tmp_path / "run" / "checkpoints").iterdir(), key=lambda path: int(path.name))
-    for file in (newest / "state").rglob("*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[:-1])
+    newest = checkpoints.path_of(tmp_path / "run", checkpoints.steps(tmp_path / "run")[-1])
+    newest.write_bytes(newest.read_bytes()[:-1])
     resumed = dnas.search.run(config, tmp_path / "run", resume=True, quiet=True)
-    assert list((tmp_path / "run" / "damaged_checkpoints").iterdir())
+    assert list((tmp_path / "run" / "damaged").iterdir())
     assert_same_run(resumed, uninterrupted)
 
 
