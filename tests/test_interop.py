@@ -1,7 +1,9 @@
 """Names and layouts of the PyTorch reference codes, there and back; and what is said when files do not fit."""
 
 import builtins
+import sys
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -131,9 +133,19 @@ def test_files(tmp_path, layouts):
 def test_files_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut")
     np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    np.savez_compressed(tmp_path / "damaged.npz", a=np.random.default_rng(0).normal(size=1000))
+    content = bytearray((tmp_path / "damaged.npz").read_bytes())
+    content[100:200] = bytes(100)
+    (tmp_path / "damaged.npz").write_bytes(content)
     (tmp_path / "weights.pt").write_bytes(b"")
     for name, words in {
         "none.npz": "no file",
+        f"{'x' * 300}.npz": "no file",
+        "a\0b.npz": "no file",
+        "one.npz": "plain arrays",
+        "damaged.npz": "not a complete .npz",
         "cut.npz": "not a complete .npz",
         "objects.npz": "plain arrays",
         "weights.txt": ".npz, .pt or .pth",
@@ -150,8 +162,86 @@ def test_files_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     for act in (lambda path: interop.load(path), lambda path: interop.save(path, {})):
         with pytest.raises(UserError, match="pip install torch"):
             act(tmp_path / "weights.pt")
-    with pytest.raises(UserError, match="Cannot write"):
-        interop.save(tmp_path / "missing" / "weights.npz", {})
+    for name in ("missing/weights.npz", f"{'x' * 300}.npz", "a\0b.npz"):
+        with pytest.raises(UserError, match="Cannot write"):
+            interop.save(tmp_path / name, {})
+
+
+class Tensor:
+    """Of PyTorch, as far as it matters here."""
+
+    def __init__(self, value=0.0, requires_grad=False, dtype="float32"):
+        self.value, self.requires_grad, self.dtype = np.full(2, value, np.float32), requires_grad, dtype
+
+    def detach(self):
+        return Tensor(self.value, dtype=self.dtype)
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Tensor(self.value, self.requires_grad)
+
+    def numpy(self):
+        if self.requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self.dtype == "bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.value
+
+
+STATE = {"a.weight": Tensor(1), "a.bias": Tensor(2)}
+OPTIMISER = {"state": {0: {"momentum_buffer": Tensor()}}, "param_groups": [{"lr": 0.1}]}
+CHECKPOINTS = {
+    "plain": STATE,
+    "state_dict": {"state_dict": STATE, "alphas": Tensor(), "epoch": 3},
+    "model": {"model": STATE, "optimizer": OPTIMISER, "args": {"lr": 0.1}},
+    "model_state_dict": {"model_state_dict": STATE, "optimizer_state_dict": OPTIMISER},
+    "with an average": {"ema": {"a.weight": Tensor(), "a.bias": Tensor()}, "state_dict": STATE},
+    "any name, if it is the only one": {"supernet": STATE, "optimizer": OPTIMISER},
+    "of DataParallel": {f"module.{name}": tensor for name, tensor in STATE.items()},
+    "compiled": {"model": {f"_orig_mod.module.{name}": tensor for name, tensor in STATE.items()}},
+    "parameters": {"a.weight": Tensor(1, requires_grad=True), "a.bias": Tensor(2, requires_grad=True)},
+    "bfloat16": {"a.weight": Tensor(1, dtype="bfloat16"), "a.bias": Tensor(2, True, dtype="bfloat16")},
+    "with other things": {**STATE, "epoch": 3, 0: Tensor()},
+}
+
+
+@pytest.fixture
+def torch_holds(tmp_path, monkeypatch):
+    """`torch_holds(content)`: PyTorch is installed, and reads this from the file whose path is returned."""
+
+    def holds(content):
+        (tmp_path / "weights.pt").write_bytes(b"of PyTorch")
+        torch = SimpleNamespace(Tensor=Tensor, load=lambda path, **_: content)
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        return tmp_path / "weights.pt"
+
+    return holds
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_way_of_saving_a_state_dict_is_read(name, torch_holds):
+    loaded = interop.load(torch_holds(CHECKPOINTS[name]))
+    assert {key: array.tolist() for key, array in loaded.items()} == {"a.weight": [1, 1], "a.bias": [2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"epoch": 3, "args": {}}, "no state_dict .found 'epoch', 'args'."),
+        ({}, "no state_dict .found nothing"),
+        ({"student": STATE, "teacher": STATE}, "several state_dicts .found 'student', 'teacher'."),
+        ({"optimizer": OPTIMISER}, "no state_dict .found 'optimizer'."),
+        ([Tensor()], "no state_dict but a list"),
+        (Tensor(), "no state_dict but a Tensor"),
+    ],
+)
+def test_a_file_without_one_state_dict_names_what_it_holds(content, words, torch_holds):
+    path = torch_holds(content)
+    with pytest.raises(UserError, match=words) as error:
+        interop.load(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_state_dicts_of_pytorch(tmp_path, layouts):
@@ -160,7 +250,9 @@ def test_state_dicts_of_pytorch(tmp_path, layouts):
     interop.save(tmp_path / "plain.pt", arrays)
     tensors = {f"module.{name}": torch.from_numpy(a) for name, a in arrays.items()}
     torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "wrapped.pth")
-    for name in ("plain.pt", "wrapped.pth"):
+    parameters = {name: torch.nn.Parameter(torch.from_numpy(a)) for name, a in arrays.items()}
+    torch.save({"model": parameters, "optimizer": {"state": {}}}, tmp_path / "parameters.pt")
+    for name in ("plain.pt", "wrapped.pth", "parameters.pt"):
         loaded = interop.load(tmp_path / name)
         assert list(loaded) == list(arrays)
         np.testing.assert_array_equal(loaded["classifier.weight"], arrays["classifier.weight"])
