@@ -116,7 +116,7 @@ def training(options: Namespace):
     built = make_training(network, (options.cells, 8), plan, steps=1000)
 
     def step(state, levels):
-        state, sums = built.step(state, levels.train, jax.random.fold_in(state.key, state.step))
+        state, sums = built.step(state, levels.train)
         return state, sums.loss
 
     return built.init, step

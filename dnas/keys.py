@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def stream(key: jax.Array, name: str, *numbers: Any) -> jax.Array:
@@ -19,3 +20,8 @@ def stream(key: jax.Array, name: str, *numbers: Any) -> jax.Array:
     for number in numbers:
         key = jax.random.fold_in(key, number)
     return key
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """What draws on the host, by name as well; any whole number is a seed."""
+    return np.random.default_rng([seed % 2**64, zlib.crc32(name.encode())])

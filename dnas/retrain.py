@@ -5,7 +5,6 @@ accuracy after every epoch. Several seeds are several trainings in one program.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import optax
 
 from dnas import data as datasets
-from dnas import devices, find, loop, programs, records, report
+from dnas import devices, find, keys, loop, programs, records, report
 from dnas.config import Config, RetrainConfig, to_dict
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
@@ -51,10 +50,10 @@ class Sums(NamedTuple):
 
 
 class Training(NamedTuple):
-    """init(key) -> TrainState;  step(state, batch, key) -> (state, Sums)."""
+    """init(key) -> TrainState;  step(state, batch) -> (state, Sums)."""
 
     init: Callable[[jax.Array], TrainState]
-    step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
+    step: Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,8 @@ def run(
 
 
 def default_folder(config: Config) -> Path:
-    """runs/retrain-darts-digits-0-20260131-120000, say."""
-    parts = ["retrain", config.space, config.data, str(config.seed), time.strftime("%Y%m%d-%H%M%S")]
-    return Path("runs") / "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
+    """runs/retrain-darts-digits-0-20260131-120000, say: a new folder."""
+    return records.default_folder("retrain", config.space, config.data, str(config.seed))
 
 
 def _kept_genotype(folder: Path) -> Any:
@@ -200,16 +198,15 @@ class _Job:
         x, y, moments = arrays
         plan = self.config.retrain
         epoch = progress.state.step // self.steps
-        order_key = jax.random.fold_in(jax.random.fold_in(progress.state.key, 1), epoch)
-        order = loop.epoch_order(order_key, len(x), self.steps * plan.batch_size)
+        order = loop.epoch_order(keys.stream(progress.state.key, "order", epoch), len(x), self.steps * plan.batch_size)
         options: dict[str, Any] = {**dataclasses.asdict(plan.augment), "dtype": self.dtype}
 
         def one(_, progress):
             state = progress.state
-            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step))
+            augment_key = keys.stream(state.key, "augment", state.step)
             rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            batch = self.layout.split_batch(Batch(augment(keys[0], x[rows], *moments, **options), y[rows]))
-            state, sums = self.training.step(state, batch, keys[1])
+            batch = self.layout.split_batch(Batch(augment(augment_key, x[rows], *moments, **options), y[rows]))
+            state, sums = self.training.step(state, batch)
             return loop.accumulate(progress, state, sums, [sums.loss])
 
         return jax.lax.fori_loop(0, count, one, progress)
@@ -261,15 +258,15 @@ def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConf
     tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
 
     def init(key: jax.Array) -> TrainState:
-        run_key, weight_key = jax.random.split(key)
-        weights, stats = network.init(weight_key)
-        return TrainState(jnp.zeros((), jnp.int32), run_key, weights, stats, tx.init(weights))
+        weights, stats = network.init(keys.stream(key, "weights"))
+        return TrainState(jnp.zeros((), jnp.int32), keys.stream(key, "run"), weights, stats, tx.init(weights))
 
-    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Sums]:
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         factors = None
         if plan.drop_path:
             probability = plan.drop_path * (state.step // steps) / plan.epochs
-            factors = drop_path_factors(key, probability, (*edges, len(batch.y)))
+            drop_key = keys.stream(state.key, "drop path", state.step)
+            factors = drop_path_factors(drop_key, probability, (*edges, len(batch.y)))
 
         def loss(weights):
             outputs, moments = network.apply(weights, state.stats, batch.x, factors, train=True)

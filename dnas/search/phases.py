@@ -4,7 +4,6 @@ Pruning keeps, on every edge, the operations with the largest scores. Searches o
 space: on it an edge keeps what any seed keeps, and a mask says what is left for each. With one seed nothing is masked.
 """
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from dnas import keys
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Deferred
@@ -138,7 +138,7 @@ def carry_over(state: SearchState, fresh: SearchState, builds: tuple[Build, Buil
 
     def sources(name, have: int, want: int) -> np.ndarray:
         """Which old channel each new one is; the same for all axes of a candidate, whatever else is left beside it."""
-        rng = np.random.default_rng([seed % 2**32, zlib.crc32(repr((name, have, want)).encode())])
+        rng = keys.generator(seed, repr(("widening", name, have, want)))
         return np.concatenate([np.arange(have), rng.integers(0, have, want - have)])
 
     like: Any = jax.tree.structure(state.weights)

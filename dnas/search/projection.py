@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dnas import keys
 from dnas.search.discretise import strongest
 from dnas.spaces.genotype import Genotype
 from dnas.spaces.topology import Cell, Space
@@ -43,7 +44,7 @@ def best_edges(mix: Mix, kind: str, edges: Sequence[int], keep: int, damage: Dam
 def projections(space: Space, seed: int) -> dict[str, list[Decision]]:
     """What is decided of every kind of cell, each in random order: all edges, then the nodes that more edges enter than
     they keep."""
-    generator = np.random.default_rng(seed)
+    generator = keys.generator(seed, "projection")
 
     def of(cell: Cell) -> list[Decision]:
         nodes = [n for n in cell.computed if cell.kept is not None and len(cell.incoming(n)) > cell.kept]

@@ -6,8 +6,7 @@ Each piece is a `types.Selector`: (space, mix, evaluate, seed) -> genotype. The 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from dnas import keys
 from dnas.errors import UserError
 from dnas.spaces.genotype import Genotype, as_mix, cross, mutate, random
 from dnas.spaces.topology import Space
@@ -20,7 +19,7 @@ def random_search(rounds: int, samples: int, finalists: int) -> Selector:
     _positive(rounds=rounds, samples=samples, finalists=finalists)
 
     def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
-        generator, best = np.random.default_rng(seed), dict[Genotype, float]()
+        generator, best = keys.generator(seed, "selection"), dict[Genotype, float]()
         for _ in range(rounds):
             drawn = _distinct(lambda: random(space, generator), samples, {})
             quick = {genotype: evaluate(as_mix(genotype, space), batches=1) for genotype in drawn}
@@ -40,7 +39,7 @@ def evolution(population: int, generations: int, parents: int, mutation: float) 
         raise UserError(f"A selection's 'mutation' is a probability above 0, not {mutation}.")
 
     def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
-        generator, tried = np.random.default_rng(seed), dict[Genotype, float]()
+        generator, tried = keys.generator(seed, "selection"), dict[Genotype, float]()
 
         def parent() -> Genotype:
             best = _top(tried, parents)

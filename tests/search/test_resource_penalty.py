@@ -55,6 +55,14 @@ def test_penalties_and_their_derivatives():
     np.testing.assert_allclose(slope["a"], 0.2 * np.stack([first, second]), rtol=1e-6)
 
 
+def test_the_logarithms_of_the_reference_code():
+    """PyTorch: the same with `clean = R.clone(); clean[R.abs() < 1] = 1` and `log(clean)`, over two cells."""
+    log = penalty.log_cost({"a": COSTS["a"]}, 0.2)
+    value, slope = jax.value_and_grad(lambda m: log({}, m, CLOCK))({"a": MIX["a"]})
+    np.testing.assert_allclose(value, 0.5010635294096256, rtol=1e-6)
+    np.testing.assert_allclose(slope["a"], [[0.0, 0.4], [0.03, 0.2]], rtol=1e-6)
+
+
 def test_columns_that_a_method_added_are_free():
     added = {kind: jnp.pad(m, ((0, 0), (0, 1)), constant_values=9.0) for kind, m in MIX.items()}
     for rule in (penalty.mean_cost, penalty.log_cost, penalty.relative_cost):
