@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from dnas import find, loop, records, retrain, search, tabular
-from dnas.config import Config, SearchConfig, differences, from_dict, load, to_dict
+from dnas import find, loop, paths, records, retrain, search, tabular
+from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
+from dnas.files import atomic_write, read_json, storage, warn
 from dnas.spaces.genotype import Genotype, from_json, random, to_json
 
 RANDOM = "random cells"
@@ -55,10 +56,21 @@ def run(
 
     configs: by name; all of one space and data set. random_cells: that many cells, drawn at random, join in.
     train: train the networks of all cells by each config's `retrain` (else only look them up).
-    Errors: `UserError` for configs that cannot be compared; a method that refuses its config is a row that says so.
+    Errors: `UserError` for configs that cannot be compared, and for a folder that cannot be used or in which another
+    comparison runs; a method that refuses its config is a row that says so.
     """
     folder = Path(out)
     check(configs, folder)
+    with ExitStack() as lock:
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(paths.locked(folder, "a comparison"))
+            if not (folder / "comparison.json").exists():
+                atomic_write(folder / "comparison.json", "[]")
+        return _compared(configs, folder, random_cells, train, quiet)
+
+
+def _compared(configs: Mapping[str, Config], folder: Path, random_cells: int, train: bool, quiet: bool) -> list[Row]:
     rows = []
     for number, (name, config) in enumerate(configs.items(), 1):
         loop.say(f"Search {number} of {len(configs)}: {name}", quiet)
@@ -96,56 +108,65 @@ def check(configs: Mapping[str, Config], folder: Path) -> None:
                     f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
                     f"of '{next(iter(configs))}'."
                 )
-    if folder.exists() and any(folder.iterdir()) and not (folder / "comparison.json").exists():
+    with storage(folder):
+        free = not folder.exists() or (folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir()))
+    if not free and not (folder / "comparison.json").is_file():
         raise UserError(f"{folder} is not empty and holds no comparison: choose another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "comparison.json").exists():
-        records.atomic_write(folder / "comparison.json", "[]")
 
 
 def _searched(name: str, config: Config, folder: Path, quiet: bool) -> Row:
     """One search: read where it is finished, else run or go on with."""
     out = folder / name
-    finished = out / "found.json"
-    if finished.exists():
-        known = json.loads(finished.read_text())
-        _same_config(out, from_dict(known["config"]), config)
-        return Row(name, config, [from_json(g) for g in known["genotypes"]], known["seconds"], [], [])
-    begun = (out / "config.json").exists()
-    if begun:
-        _same_config(out, load(out), config)
+    if known := _known(out / "found.json"):
+        if changed := differences(known[0], config):
+            raise UserError(f"{out} was made with another config ({'; '.join(changed)}): choose another --out.")
+        return Row(name, config, known[1], known[2], [], [])
     try:
         with _timed(out / "seconds.json") as spent:
-            result = search.run(config, out, resume=begun, quiet=quiet)
-    except StorageError:  # says nothing about the method
+            result = search.run(config, out, resume=records.holds_run(out), quiet=quiet)
+    except StorageError:  # full, damaged or in use: says nothing about the method
         raise
     except UserError as error:
         loop.say(f"{name}: {error}", quiet)
         return Row(name, config, [], 0.0, [], [], str(error))
     seconds, genotypes = spent(), list(result.genotypes)
     found = {"config": to_dict(config), "genotypes": [to_json(g) for g in genotypes], "seconds": seconds}
-    records.atomic_write(finished, json.dumps(found, indent=1))
+    atomic_write(out / "found.json", json.dumps(found, indent=1))
     return Row(name, config, genotypes, seconds, [], [])
 
 
-def _same_config(out: Path, known: Config, config: Config) -> None:
-    if changed := differences(known, config):
-        raise UserError(f"{out} was made with another config ({'; '.join(changed)}): choose another --out.")
+def _known(file: Path) -> tuple[Config, list[Genotype], float] | None:
+    """The config, the genotypes and the seconds of a search that is finished; else None. If the file is damaged too:
+    the search, gone on with, ends at once and says them again."""
+    try:
+        if (known := read_json(file)) is None:
+            return None
+        config, genotypes = from_dict(known["config"]), [from_json(g) for g in known["genotypes"]]
+        if len(genotypes) == config.seeds:
+            return config, genotypes, float(known["seconds"])
+    except (UserError, KeyError, TypeError, ValueError):
+        pass
+    warn(f"{file} is damaged; it is written anew.")
+    return None
 
 
 @contextmanager
 def _timed(file: Path) -> Iterator[Callable[[], float]]:
     """Gives the seconds spent inside, now and before an interruption, which the file keeps."""
-    before, began = json.loads(file.read_text()) if file.exists() else 0.0, time.perf_counter()
+    hint = "write into it how many seconds the search has taken, or remove it to count from now on"
+    before, began, ours = read_json(file, (int, float), hint) or 0.0, time.perf_counter(), True
 
     def spent() -> float:
         return before + time.perf_counter() - began
 
     try:
         yield spent
+    except StorageError:  # the disk is full, or the folder is another's
+        ours = False
+        raise
     finally:
-        if (file.parent / "config.json").exists():
-            records.atomic_write(file, json.dumps(spent()))
+        if ours and (file.parent / "config.json").exists():
+            atomic_write(file, json.dumps(spent()))
 
 
 def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float]:
@@ -153,17 +174,27 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
     cells = {_place(genotype, row.config): (genotype, row.config) for row in rows for genotype in row.genotypes}
     accuracies = {}
     for number, (place, (genotype, config)) in enumerate(cells.items(), 1):
-        done = folder / "cells" / place / "accuracy.json"
-        if not done.exists():
+        out = folder / "cells" / place
+        accuracy = _accuracy(out / "accuracy.json")
+        if accuracy is None:
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
             # whoever found it
             plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
-            begun = (done.parent / "config.json").exists()
-            result = retrain.run(plain, genotype, done.parent, resume=begun, quiet=True)
-            records.atomic_write(done, json.dumps(100 * result.accuracy))
+            result = retrain.run(plain, genotype, out, resume=records.holds_run(out), quiet=True)
+            accuracy = 100 * result.accuracy
+            atomic_write(out / "accuracy.json", json.dumps(accuracy))
             loop.forget_programs()
-        accuracies[place] = float(json.loads(done.read_text()))
+        accuracies[place] = accuracy
     return lambda row, genotype: accuracies[_place(genotype, row.config)]
+
+
+def _accuracy(file: Path) -> float | None:
+    """That of a training that is finished; else None. If the file is damaged too: the training then says it again."""
+    try:
+        return read_json(file, (int, float))
+    except StorageError:
+        warn(f"{file} is damaged; it is written anew.")
+        return None
 
 
 def _place(genotype: Genotype, config: Config) -> str:
@@ -178,7 +209,7 @@ def _write(rows: list[Row], folder: Path) -> None:
         row._asdict() | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}
         for row in rows
     ]
-    records.atomic_write(folder / "comparison.json", json.dumps(plain, indent=1))
+    atomic_write(folder / "comparison.json", json.dumps(plain, indent=1))
     first = rows[0].config
     title = f"{first.space}, {first.data}: every dot is a search"
     panels = {"test accuracy, retrained [%]": [row.trained for row in rows]}

@@ -29,7 +29,8 @@ def storage(folder: str | Path) -> Iterator[None]:
     except Exception as error:
         if _disk_full(error):
             raise StorageError(
-                f"The disk that holds {folder} is full; what was saved is intact: free some space, then use --resume."
+                f"The disk that holds {folder} is full; what was saved is intact: free some space, then repeat the "
+                "command (a run with --resume)."
             ) from error
         if isinstance(error, OSError):
             where = error.filename2 or error.filename or folder  # of a rename, the name that is in the way

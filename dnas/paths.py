@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dnas.errors import UserError
+from dnas.errors import StorageError
 
 try:
     import fcntl
@@ -24,7 +24,9 @@ LOCK = ".lock"
 def cache_dir() -> Path:
     """The user's cache folder of this library: `$XDG_CACHE_HOME/dnas`, by default `~/.cache/dnas`."""
     chosen = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "dnas"  # the standard wants it absolute
+    return (
+        Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
+    ) / "dnas"  # the standard wants it absolute
 
 
 def private(name: str) -> Path:
@@ -73,7 +75,8 @@ def replaced(path: Path) -> Iterator[Path]:
 def locked(folder: Path, doing: str) -> Iterator[None]:
     """Hold the lock of a folder, which the system gives back when this process ends, however it ends.
 
-    doing: what a process in this folder does, as in "a search". Errors: `UserError` while another process holds it.
+    doing: what a process in this folder does, as in "a search". Errors: `StorageError` while another process, or
+    another part of this one, holds it; `OSError` where there can be no such file.
     """
     if fcntl is None:
         yield
@@ -84,13 +87,16 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read(100).decode(errors="replace").strip() or "unknown"
-            raise UserError(
+            raise StorageError(
                 f"Another process (number {holder}) is running {doing} in {folder}: wait for it or stop it, or choose "
                 "another --out."
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
+        except OSError:  # a file system without such locks: two processes are not noticed there either
+            pass
+        else:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
+            file.flush()
         yield
 
 

@@ -33,7 +33,7 @@ from dnas.checkpoints import Damaged, Saved
 from dnas.config import Config, differences, load, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.events import Events
-from dnas.files import append, atomic_write, cut, move_aside, read_json, storage, warn
+from dnas.files import PUT_BACK, append, atomic_write, cut, move_aside, read_json, storage, warn
 from dnas.rows import is_metrics, is_mix, named_mix, plain, tag, to_json
 from dnas.types import Mix, Tree
 
@@ -62,7 +62,7 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
     or if something is damaged for which there is no copy.
     """
     folder = Path(folder)
-    if not any((folder / place / "config.json").exists() for place in (".", copies.COPIES)):
+    if not holds_run(folder):
         raise StorageError(
             f"{folder} holds no run (there is no config.json in it): check --out, or leave out --resume."
         )
@@ -107,6 +107,11 @@ def default_folder(*parts: str) -> Path:
     raise AssertionError
 
 
+def holds_run(folder: str | Path) -> bool:
+    """Whether there is a run to go on with."""
+    return any((Path(folder) / place / "config.json").exists() for place in (".", copies.COPIES))
+
+
 def config_of(folder: str | Path) -> Config:
     """The config of a run. Errors: `UserError` that names the file."""
     try:
@@ -138,10 +143,12 @@ def read_genotypes(folder: str | Path, epoch: int | None = None) -> list[dict[st
     path = Path(folder) / ("genotype.json" if epoch is None else copies.genotype_name(epoch))
     found = read_json(path, (dict, list))
     if found is None:
+        if (known := copies.newest(Path(folder))) and copies.genotype_epochs(known[1]["files"]):
+            raise StorageError(f"{path} is missing: {PUT_BACK}.")
         raise UserError(f"{path} does not exist: the run has not reached its first genotype.")
     genotypes = found if isinstance(found, list) else [found]
     if not genotypes or not all(isinstance(genotype, dict) for genotype in genotypes):
-        raise StorageError(f"{path} is damaged, it holds no genotypes: go on with --resume, which puts it back.")
+        raise StorageError(f"{path} is damaged, it holds no genotypes: {PUT_BACK}.")
     return genotypes
 
 

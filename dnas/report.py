@@ -18,8 +18,9 @@ from rich import markup
 from rich.table import Table
 
 from dnas import config as configs
-from dnas.errors import UserError
-from dnas.records import atomic_write, read_genotypes, read_metrics, read_mix
+from dnas.errors import StorageError, UserError
+from dnas.files import atomic_write, read_json
+from dnas.records import config_of, read_genotypes, read_metrics, read_mix
 
 Rows = list[dict[str, Any]]
 Series = dict[Any, tuple[list[float], list[float]]]
@@ -39,6 +40,7 @@ COLOURS = {
 }
 SPARE = ("#9467bd", "#17becf", "#8c564b", "#e377c2", "#4c4c4c", "#bcbd22", "#393b79", "#637939")
 SPLITS = {"train": "#1f77b4", "valid": "#d95f02", "test": "#238b45"}
+REDRAWN = "a run draws its own anew with --resume"
 GRID = {"color": "#e6e6e6", "linewidth": 0.6}
 
 
@@ -208,7 +210,7 @@ def plot_comparison(
 def draw(folder: str | Path) -> list[Path]:
     """Draw what the rows of a run folder hold, into it: curves.png and mix.png (mix_seed_3.png, ...)."""
     folder = Path(folder)
-    config, rows, drawn = configs.load(folder), read_metrics(folder), []
+    config, rows, drawn = config_of(folder), read_metrics(folder), []
     if any(_series(rows, name) for name in ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")):
         plot_curves(rows, folder / "curves.png")
         drawn.append(folder / "curves.png")
@@ -223,17 +225,17 @@ def draw(folder: str | Path) -> list[Path]:
 def page(folder: str | Path) -> Path:
     """Write report.html, one self-contained page, into a run folder. Errors: `UserError` if it is none."""
     folder = Path(folder)
-    config, rows = configs.load(folder), read_metrics(folder)
+    config, rows = config_of(folder), read_metrics(folder)
     draw(folder)
     pictures = sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
-    environment = _json_or_none(folder / "environment.json") or {}
+    environment = read_json(folder / "environment.json") or {}
     figures = [_inline(p, "half" if p.stem.startswith("mix_seed") else "whole") for p in pictures]
     sections = [
         ("Result", _headline(config, rows)),
         ("Pictures", f"<div class='figures'>{''.join(figures)}</div>" if figures else ""),
         ("Genotype", _genotype(folder)),
         ("Last metrics", _metrics_table(rows)),
-        ("Data", _facts(_json_or_none(folder / "data.json") or {"data set": config.data})),
+        ("Data", _facts(read_json(folder / "data.json") or {"data set": config.data})),
         ("Config", _facts(_flat(configs.to_dict(config)))),
         ("Environment", _facts(_flat(environment))),
     ]
@@ -252,7 +254,7 @@ def table(folders: Sequence[str | Path]) -> Table:
     for name in ("epoch", "best valid %", "test %", "parameters"):
         shown.add_column(name, justify="right", no_wrap=True)
     for folder in map(Path, folders):
-        config, rows = configs.load(folder), read_metrics(folder)
+        config, rows = config_of(folder), read_metrics(folder)
         seeds = str(config.seed) if config.seeds == 1 else f"{config.seed}-{config.seed + config.seeds - 1}"
         shown.add_row(
             *map(markup.escape, (folder.resolve().name, config.method, config.space, config.data)),
@@ -366,9 +368,13 @@ def _headline(config: configs.Config, rows: Rows) -> str:
 
 
 def _genotype(folder: Path) -> str:
-    if not (folder / "genotype.json").exists():
+    try:
+        genotypes = read_genotypes(folder)
+    except StorageError:
+        raise
+    except UserError:  # the run has not come so far
         return ""
-    texts = [json.dumps(genotype, indent=2) for genotype in read_genotypes(folder)]
+    texts = [json.dumps(genotype, indent=2) for genotype in genotypes]
     flat = [re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) for text in texts]
     return "".join(f"<pre>{escape(text)}</pre>" for text in flat)
 
@@ -410,17 +416,14 @@ def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _json_or_none(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}.") from error
-
-
 def _inline(path: Path, width: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
+    try:
+        picture = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"Cannot read {path} ({error.strerror}): remove it; {REDRAWN}.") from error
+    if not picture.startswith(b"\x89PNG") or b"IEND" not in picture[-12:]:
+        raise StorageError(f"{path} is damaged, it is no PNG: remove it; {REDRAWN}.")
+    data = base64.b64encode(picture).decode()
     return f"<figure class='{width}'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></figure>"
 
 

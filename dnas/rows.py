@@ -24,7 +24,7 @@ def tag(name: str) -> str:
 
 
 def is_metrics(row: Any) -> bool:
-    """A step, and numbers or lists of them; no text."""
+    """A step, perhaps an epoch and a seed, and numbers or lists of them."""
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
         return False
     places = [row.get(name) for name in ("step", "epoch", "seed")]
@@ -34,12 +34,13 @@ def is_metrics(row: Any) -> bool:
 
 
 def is_mix(row: Any) -> bool:
+    """A step, an epoch, a seed and, by kind of cell and edge, the weights of the operations."""
     match row:
         case {"step": int(), "epoch": int() | None, "seed": int(), "mix": dict(kinds)}:
             edges = [edge for kind in kinds.values() for edge in (kind.values() if isinstance(kind, dict) else [None])]
-            return all(
-                isinstance(edge, dict) and all(w is None or isinstance(w, (int, float)) for w in edge.values())
-                for edge in edges
+            numbers = [edge.values() if isinstance(edge, dict) else [""] for edge in edges]
+            return bool(numbers) and all(
+                edge and all(w is None or isinstance(w, (int, float)) for w in edge) for edge in numbers
             )
     return False
 
@@ -60,4 +61,5 @@ def plain(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
+    """The text of a file that people read too."""
     return json.dumps(plain(value), indent=2) + "\n"

@@ -4,6 +4,7 @@ The figure is a layered drawing (Sugiyama, Tagawa and Toda 1981): a node stands 
 an operation, or an arrow that passes a column, has a place of its own there, so arrows never cross a label.
 """
 
+import io
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dnas.files import atomic_write
 from dnas.spaces.genotype import CellGenotype, Edge, Genotype
 
 CELLS = {  # kind: title, names of the inputs, name of the output
@@ -71,7 +73,10 @@ def text(genotype: Genotype) -> str:
 
 
 def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
-    """Write a PNG with one panel for each kind of cell, side by side. title: the space's name if empty."""
+    """Write a PNG with one panel for each kind of cell, side by side. title: the space's name if empty.
+
+    Errors: `StorageError` if it cannot be written; what was there stays.
+    """
     # Not above: matplotlib takes half a second, and whoever enumerates the spaces imports this file.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -92,7 +97,9 @@ def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
         _panel(axes, layout)
         left += layout.width + margin
     _legend(axes, genotype)
-    FigureCanvasAgg(figure).print_png(str(path))
+    picture = io.BytesIO()  # first all of it: a disk may be full
+    FigureCanvasAgg(figure).print_png(picture)
+    atomic_write(path, picture.getvalue())
 
 
 def _ends(kind: str) -> tuple[str, tuple[str, ...], str]:
