@@ -126,7 +126,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, header: _Header) -
             content[start : start + len(chunk)] = np.frombuffer(chunk, np.uint8)
             if len(chunk) < min(CHUNK, header.size - start):
                 raise EOFError(f"its member '{member.filename}' is shorter than it promises")
-        file.read(1)  # at the end of it zipfile looks at the checksum
     return np.ndarray(header.shape, header.dtype, content.data, order="F" if header.fortran_order else "C")
 
 

@@ -8,7 +8,6 @@ class, so the images are shuffled once with a fixed seed: a split in index order
 
 import io
 import os
-import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._archives import read_npz
 from dnas.data._files import first_existing, opened, progress, reading, write_atomically
 from dnas.errors import UserError
+from dnas.files import warn
 from dnas.ranges import Limit, Size
 
 FILE = "cifar10_jpeg.npz"
@@ -62,14 +62,16 @@ def _decoded(source: Path) -> dict[str, np.ndarray]:
     with reading(source, _REMEDY), opened(source, MOST_BYTES) as file:
         checksum = zlib.crc32(file.read())
     cache = data_dir() / f"cifar10_jpeg_decoded_{checksum:08x}.npz"
-    if os.path.exists(cache):
-        with suppress(UserError):  # a damaged cache is made again
-            return read_npz(cache, DECODED)[0]
+    with suppress(UserError):  # there is none, or it is damaged
+        return read_npz(cache, DECODED)[0]
     arrays = _decode(source)
     try:
         write_atomically(cache, lambda file: np.savez(file, allow_pickle=False, **arrays))
     except OSError as error:
-        warnings.warn(f"Cannot keep the decoded images at {cache} ({error.strerror}).", stacklevel=2)
+        warn(
+            f"cannot keep the decoded images at {cache} ({error.strerror or error}), so every run decodes them again: "
+            "let DNAS_DATA_DIR be a folder with space that you may write to."
+        )
     return arrays
 
 

@@ -30,12 +30,13 @@ class Hangs(BaseException):
     """No `Exception`: the readers turn those into sentences."""
 
 
+def hangs(*_):
+    raise Hangs
+
+
 @pytest.fixture(autouse=True)
 def in_time():
-    def stop(*_):
-        raise Hangs
-
-    previous = signal.signal(signal.SIGALRM, stop)
+    previous = signal.signal(signal.SIGALRM, hangs)
     signal.alarm(30)
     yield
     signal.alarm(0)
@@ -177,24 +178,24 @@ def test_a_cache_that_is_no_file_is_made_again(kind, data_folder, read):
     assert cache.is_file() and not cache.is_symlink()
 
 
-def test_a_folder_where_the_cache_should_be(data_folder, read):
+def test_a_folder_where_the_cache_should_be(data_folder, read, capsys):
     jpegs(data_folder)
     read("cifar10_jpeg")
     no_file(next(data_folder.glob("*decoded*")), "folder")
-    with pytest.warns(UserWarning, match="Cannot keep the decoded images"):
-        read("cifar10_jpeg")
+    assert len(read("cifar10_jpeg").train_x) == 10
+    assert "Warning: cannot keep the decoded images" in capsys.readouterr().err
     assert not list(data_folder.glob(".*"))
 
 
-def test_a_disk_that_is_full_does_not_stop_a_run(data_folder, read, monkeypatch):
+def test_a_disk_that_is_full_does_not_stop_a_run(data_folder, read, monkeypatch, capsys):
     jpegs(data_folder)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.warns(UserWarning, match="No space left"):
-        read("cifar10_jpeg")
+    assert len(read("cifar10_jpeg").train_x) == 10
+    assert "No space left on device" in capsys.readouterr().err
     assert [file.name for file in data_folder.iterdir()] == ["cifar10_jpeg.npz"]
 
 
@@ -234,7 +235,6 @@ X = header((2, 3)) + bytes(range(6))
         header((6,)) + bytes(5),
         header((6,)) + bytes(7),
         header((10**18,), "<U0"),
-        header((1,) * 70) + bytes(1),
         header((6.0,)) + bytes(6),
         b"\x93NUMPY\2\0" + b"\xff\xff\xff\xff" + b" " * 100,
         b"\x93NUMPY\2\0" + struct.pack("<I", 2**20) + b" " * 2**20,
@@ -243,11 +243,18 @@ X = header((2, 3)) + bytes(range(6))
         b"\x93NUMPY\1\0" + struct.pack("<H", 9000) + b"{'descr': " + b"[" * 8990,
         b"",
     ],
-    ids=range(15),
+    ids=range(14),
 )
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_headers_that_promise_what_is_not_there(content, method, tmp_path, refused, monkeypatch):
-    monkeypatch.setattr("dnas.data._archives._array", None)  # nothing is inflated for any of them
+    read = zipfile.ZipExtFile.read
+
+    def read_some(file, count=-1):
+        assert 0 <= count <= 2**14, "all of it would be inflated"
+        return read(file, count)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read_some)
+    monkeypatch.setattr("dnas.data._archives._array", hangs)
     with refused(tmp_path / "a.npz", "truncated or corrupt"):
         read_npz(write_zip(tmp_path / "a.npz", method, x=content), ["x"])
 
@@ -310,6 +317,11 @@ def test_zips_that_lie_as_their_headers_do(missing, tmp_path, refused):
         read_npz(path, ["x"])
 
 
+def test_more_axes_than_numpy_has(tmp_path, refused):
+    with refused(tmp_path / "a.npz", "truncated or corrupt"):
+        read_npz(write_zip(tmp_path / "a.npz", x=header((1,) * 70) + bytes(1)), ["x"])
+
+
 def test_a_changed_byte_is_found(tmp_path, refused):
     path = write_zip(tmp_path / "a.npz", zipfile.ZIP_STORED, x=X)
     path.write_bytes(path.read_bytes().replace(bytes(range(6)), bytes(6)))
@@ -321,7 +333,7 @@ def test_what_does_not_fit_into_memory_is_not_inflated(tmp_path, refused, monkey
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(600, np.uint8), y=np.zeros(600, np.uint8))
     monkeypatch.setattr("dnas.data._files.free_memory", lambda: 2000)  # each would fit, both do not
     read_npz(tmp_path / "a.npz", ["x"])
-    monkeypatch.setattr("dnas.data._archives._array", None)
+    monkeypatch.setattr("dnas.data._archives._array", hangs)
     with refused(tmp_path / "a.npz", "half of the free memory", "fewer or smaller"):
         read_npz(tmp_path / "a.npz", ["x"], ["y"])
 
@@ -335,7 +347,7 @@ def test_what_inflates_without_measure_is_not_inflated(tmp_path, refused, monkey
     for name in ("random", "zeros"):
         read_npz(tmp_path / f"{name}.npz", ["x"])
     np.savez_compressed(tmp_path / "bomb.npz", x=zeros)
-    monkeypatch.setattr("dnas.data._archives._array", None)
+    monkeypatch.setattr("dnas.data._archives._array", hangs)
     with refused(tmp_path / "bomb.npz", "inflate from 0.0 MB", "numpy.savez"):
         read_npz(tmp_path / "bomb.npz", ["x"])
 
@@ -408,7 +420,7 @@ def test_members_are_read_up_to_the_last_that_is_wanted():
         member("a/long", b"x" * 200_000, type=tarfile.GNUTYPE_LONGNAME) + WANTED,
         member("a/long", size=10**10, type=tarfile.XHDTYPE) + bytes(200_000),
         sparse("a/wanted", 8**11 - 1),
-        member("a/other") * 200 + WANTED,
+        member("a/other") * 150 + WANTED,
     ],
     ids=range(12),
 )
@@ -522,7 +534,7 @@ def test_images_are_not_enlarged_beyond_memory(refused, monkeypatch):
     monkeypatch.setattr("dnas.data._files.free_memory", lambda: 2 * 1797 * 64 * 64)
     digits = load("digits")
     assert tailored(digits, size=64).train_x.shape[1:] == (64, 64, 1)
-    monkeypatch.setattr("dnas.data.resized", None)
+    monkeypatch.setattr("dnas.data.resized", hangs)
     with refused("digits", "size=65", "free memory", "smaller size"):
         tailored(digits, size=65)
 
