@@ -8,19 +8,27 @@ trained = dnas.retrain.run(config, run.genotype)
 
 import importlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 __version__ = "0.1.0"
 STARTED = time.time()  # before any other source of ours is read; see programs.py
 
-ROOMS = (
-    *("config", "data", "errors", "find", "interop", "loop", "methods", "nets"),
-    *("programs", "records", "report", "retrain", "search", "spaces", "types"),
-)
+
+def modules_of(package: str) -> Callable[[str], Any]:
+    """A `__getattr__` for a package: its modules are imported when they are first used, as `dnas.nets.network`."""
+
+    def imported(name: str) -> Any:
+        module = f"{package}.{name}"
+        if not name.startswith("_"):  # what others ask every object for
+            try:
+                return importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name != module:
+                    raise
+        raise AttributeError(f"module '{package}' has no attribute '{name}'")
+
+    return imported
 
 
-def __getattr__(name: str) -> Any:
-    """Import rooms when they are first used: `dnas.search`, `dnas.nets.network`, ..."""
-    if name in ROOMS:
-        return importlib.import_module(f"dnas.{name}")
-    raise AttributeError(f"module 'dnas' has no attribute '{name}'")
+__getattr__ = modules_of(__name__)

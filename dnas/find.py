@@ -12,7 +12,8 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +107,8 @@ def resolve(what: str, text: str) -> Any:
     name, typed = parse_choice(text)
     known = described(what)
     if name not in known:
+        if meant := _with_setting(what, name.lower(), known):
+            raise UserError(f"Unknown {what} '{name}'. Did you mean {' or '.join(meant[:3])}?")
         raise unknown(what, name, known)
     factory = _factory(what, name)
     parameters, settings = inspect.signature(factory).parameters, {}
@@ -116,6 +119,22 @@ def resolve(what: str, text: str) -> Any:
         settings[key] = _typed(value, parameters[key].default, where)
         ranges.check(settings[key], parameters[key].annotation, where)
     return factory(**settings)
+
+
+def _with_setting(what: str, value: str, known: Collection[str]) -> list[str]:
+    """The choices in which a setting has this value: the space "s2" of a paper is "robust:name=s2" here."""
+    found = []
+    for name, tree in _modules(what):
+        factory, nodes = _definition(tree, FACTORIES[what]), ast.walk(tree)
+        if factory is None or not any(isinstance(node, ast.Constant) and node.value == value for node in nodes):
+            continue
+        for argument, default in zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True):
+            match default:
+                case ast.Constant(str(usual)) if usual not in known:  # else the setting is itself a choice by name
+                    with suppress(UserError):  # the factory says which of its texts are values of this setting
+                        _factory(what, name)(**{argument.arg: value})
+                        found.append(f"{name}:{argument.arg}={value}")
+    return found
 
 
 def _factory(what: str, name: str) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dnas import modules_of
 from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order
 from dnas.data._files import Location, check_memory, data_dir
 from dnas.errors import UserError
@@ -28,6 +29,8 @@ __all__ = [
     "split",
     "tailored",
 ]
+
+__getattr__ = modules_of(__name__)
 
 ARRAYS = "arrays"  # what a config calls data that were given as arrays
 
