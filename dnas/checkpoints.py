@@ -99,6 +99,11 @@ def read_about(folder: Path, step: int) -> dict[str, Any]:
 def read_state(folder: Path, step: int, about: dict[str, Any], target: Tree) -> Tree:
     """The state of a checkpoint. Errors: `Damaged`; `UserError` if it has another structure than the target."""
     check_leaves(about["leaves"], target, folder)
+    return unpack(about["leaves"], read_data(folder, step, about), target)
+
+
+def read_data(folder: Path, step: int, about: dict[str, Any]) -> np.ndarray:
+    """The state as `pack` made it, in bytes. Errors: `Damaged`."""
     try:
         with open(path_of(folder, step), "rb") as file:
             file.seek(about["state_begins"])
@@ -107,7 +112,7 @@ def read_state(folder: Path, step: int, about: dict[str, Any], target: Tree) -> 
         raise Damaged(error.strerror) from error
     if data.nbytes != about["bytes"] or zlib.crc32(data.data) != about["crc32"]:
         raise Damaged("its checksum is wrong")
-    return unpack(about["leaves"], data, target)
+    return data
 
 
 def kept(saved: Mapping[int, Saved], reach: int) -> set[int]:

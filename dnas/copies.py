@@ -7,14 +7,17 @@ events only grow: what an older checkpoint knew is the beginning of the copy.
 import os
 import re
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dnas import checkpoints
 from dnas.errors import StorageError
-from dnas.files import atomic_write, cut, move_aside, parsed, read_json, warn
+from dnas.files import PUT_BACK, atomic_write, cut, move_aside, parsed, read_json, warn
+from dnas.rows import to_json
 
 ROWS = ("metrics.jsonl", "mix.jsonl")
 SMALL = ("config.json", "environment.json", "data.json")
@@ -82,6 +85,18 @@ def put_back(folder: Path, files: Files) -> None:
             atomic_write(path, copy.read_bytes()[:end])
         elif not good:  # only events
             warn(f"{damage(folder, name)}, and so is its copy: TensorBoard will miss what it held.")
+    last = max(genotype_epochs(files), default=None)
+    if last is not None and not _is_json(folder / "genotype.json"):  # else it may be a selection after the last epoch
+        _make_way(folder / "genotype.json", folder)
+        atomic_write(folder / "genotype.json", (folder / genotype_name(last)).read_bytes())
+
+
+def intact(folder: Path, files: Files, name: str) -> bytes | None:
+    """The content of a file, or of its copy, as a checkpoint knows it."""
+    for path in (folder / name, folder / COPIES / name):
+        if _intact(path, name, *files[name]):
+            return path.read_bytes()
+    return None
 
 
 def cut_back(folder: Path, files: Files) -> None:
@@ -117,22 +132,45 @@ def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
+def settled(folder: Path) -> bool:
+    """Whether genotype.json, if there is one, is what the last of genotypes/ holds; a run that is just writing them is
+    waited for."""
+    for seconds in (0.0, 0.05, 0.5):
+        time.sleep(seconds)
+        latest = folder / "genotype.json"
+        last = max(genotype_epochs(_present(folder)), default=None)
+        if last is None or not latest.is_file():
+            return True
+        with suppress(OSError):  # gone since
+            if latest.read_bytes() == (folder / genotype_name(last)).read_bytes():
+                return True
+    return False
+
+
+def check(folder: Path, name: str) -> None:
+    """Errors: `StorageError` if a file is not what the newest checkpoint knows; a run may go on meanwhile."""
+    while (known := newest(folder)) and name in known[1]["files"]:
+        if _intact(folder / name, name, *known[1]["files"][name]):
+            return
+        if newest(folder) == known:  # else the run has just gone back in time
+            raise StorageError(f"{damage(folder, name)}: {PUT_BACK}.")
+
+
 def read_rows(folder: Path, name: str, fits: Callable[[Any], bool]) -> list[dict[str, Any]]:
     """The rows of a file; a half-written last line is left out. No file: no rows.
 
     Errors: `StorageError` that names the first line that is no row, or not what was written.
     """
-    while True:
-        before = newest(folder)
-        size, checksum = before[1]["files"].get(name, (0, 0)) if before else (0, 0)
-        content = _content(folder / name)
-        if len(content) >= size and zlib.crc32(content[:size]) == checksum:
-            break
-        if newest(folder) == before:  # else the run has just gone back in time
-            raise StorageError(f"{damage(folder, name)}: go on with --resume, which puts it back.")
+    check(folder, name)
+    try:
+        content = (folder / name).read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"Cannot read {folder / name} ({error.strerror}): {PUT_BACK}.") from error
     rows, bad = parsed(content, fits)
     if bad:
-        raise StorageError(f"Line {bad} of {folder / name} is no row: go on with --resume, or remove it.")
+        raise StorageError(f"Line {bad} of {folder / name} is no row: {PUT_BACK}.")
     return rows
 
 
@@ -153,7 +191,7 @@ def damage(folder: Path, name: str) -> str:
 
 
 def _gone(path: Path) -> str:
-    return f"{path} was changed or removed while the run wrote it: go on with --resume, which puts it back."
+    return f"{path} was changed or removed while the run wrote it: {PUT_BACK}."
 
 
 def _grows(name: str) -> bool:
@@ -172,34 +210,37 @@ def _present(folder: Path) -> list[str]:
     return few + [name for name in names if _is_event(name) or genotype_epochs([name])]
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise StorageError(
-            f"Cannot read {path} ({error.strerror}): go on with --resume, which puts it back."
-        ) from error
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
 def _intact(path: Path, name: str, size: int, checksum: int) -> bool:
     """Whether a file begins with what a checkpoint knows; one that does not grow must end there too."""
-    if name == "environment.json":  # changed by every continuation
-        try:
-            return read_json(path) is not None
-        except StorageError:
-            return False
+    if name == "environment.json":
+        return _continued(path, checksum)
     try:
         with open(path, "rb") as file:
             content = file.read(size if _grows(name) else size + 1)
     except OSError:
         return False
     return len(content) == size and zlib.crc32(content) == checksum
+
+
+def _continued(path: Path, checksum: int) -> bool:
+    """Whether environment.json is what a checkpoint knows, perhaps with continuations since then."""
+    if not _is_json(path, dict):
+        return False
+    about = read_json(path)
+    resumed = about.get("resumed")
+    earlier = (resumed[:count] for count in range(len(resumed) + 1)) if isinstance(resumed, list) else ()
+    return any(zlib.crc32(to_json(about | {"resumed": part}).encode()) == checksum for part in earlier)
+
+
+def _is_json(path: Path, kind: type | tuple[type, ...] = (dict, list)) -> bool:
+    try:
+        return read_json(path, kind) is not None
+    except StorageError:
+        return False
 
 
 def _copy(path: Path, copy: Path, begin: int, end: int, checksum: int) -> int:

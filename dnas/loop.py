@@ -24,6 +24,7 @@ from rich.progress import Progress as Bar
 
 from dnas import devices
 from dnas.errors import UserError
+from dnas.files import storage
 from dnas.nets import native
 from dnas.records import Run
 from dnas.types import Tree
@@ -253,7 +254,7 @@ def _traced(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+    with storage(folder), jax.profiler.trace(str(folder), create_perfetto_trace=True):
         yield
     say(f"Profile: tensorboard --logdir {quoted(folder)}, or open the .json.gz file below it in Perfetto.")
 

@@ -114,12 +114,19 @@ def holds_run(folder: str | Path) -> bool:
 
 def config_of(folder: str | Path) -> Config:
     """The config of a run. Errors: `UserError` that names the file."""
+    copies.check(Path(folder), "config.json")
     try:
         return load(folder)
     except UserError as error:
         if str(folder) in str(error):
             raise
         raise UserError(f"{Path(folder) / 'config.json'} is damaged: {error}") from error
+
+
+def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
+    """What environment.json or data.json holds; nothing if there is none. Errors: `UserError` that names the file."""
+    copies.check(Path(folder), name)
+    return read_json(Path(folder) / name) or {}
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
@@ -140,15 +147,32 @@ def read_genotypes(folder: str | Path, epoch: int | None = None) -> list[dict[st
 
     Errors: `UserError` if there are none, or the file is damaged.
     """
-    path = Path(folder) / ("genotype.json" if epoch is None else copies.genotype_name(epoch))
+    folder = Path(folder)
+    known = copies.newest(folder)
+    files = known[1]["files"] if known else {}
+    epochs = copies.genotype_epochs(files)
+    try:
+        if epoch is not None:
+            copies.check(folder, copies.genotype_name(epoch))
+        elif not copies.settled(folder):
+            raise StorageError(f"{folder / 'genotype.json'} is not what the last of genotypes/ holds: {PUT_BACK}.")
+        return _genotypes(folder / ("genotype.json" if epoch is None else copies.genotype_name(epoch)), bool(epochs))
+    except StorageError as error:
+        # a training has one genotype all along; the last of a search may be a selection, which no checkpoint knows
+        content = copies.intact(folder, files, copies.genotype_name(0)) if epochs == [0] else None
+        if content is None:
+            raise
+        warn(f"{error} Read is the copy in {folder / copies.COPIES}.")
+        return [json.loads(content)]
+
+
+def _genotypes(path: Path, reached: bool) -> list[dict[str, Any]]:
     found = read_json(path, (dict, list))
-    if found is None:
-        if (known := copies.newest(Path(folder))) and copies.genotype_epochs(known[1]["files"]):
-            raise StorageError(f"{path} is missing: {PUT_BACK}.")
+    if found is None and not reached:
         raise UserError(f"{path} does not exist: the run has not reached its first genotype.")
     genotypes = found if isinstance(found, list) else [found]
     if not genotypes or not all(isinstance(genotype, dict) for genotype in genotypes):
-        raise StorageError(f"{path} is damaged, it holds no genotypes: {PUT_BACK}.")
+        raise StorageError(f"{path} is missing or damaged, it holds no genotypes: {PUT_BACK}.")
     return genotypes
 
 
@@ -290,11 +314,11 @@ class Run:
                 state, about = self._read(step, target)
             except Damaged as error:
                 damaged.append(step)
-                warn(f"the checkpoint of step {step} in {self.folder} is damaged ({error}).")
+                self._warn_of(step, error)
                 continue
             if damaged:
                 warn(f"continuing from step {step} instead.")
-            self._go_on(about["files"], step + 1, damaged)
+            self._go_on(about["files"], step + 1, damaged + self._damaged_before(step))
             return state, about["extra"]
         if damaged:
             raise StorageError(f"No checkpoint in {self.folder} can be read: start again with another --out.")
@@ -382,6 +406,20 @@ class Run:
         for step in sorted(set(saved) - checkpoints.kept(saved, self.reach)):
             checkpoints.path_of(self.folder, step).unlink()
             del saved[step]
+
+    def _damaged_before(self, step: int) -> list[int]:
+        """The earlier checkpoints that could not be gone back to."""
+        damaged = []
+        for earlier in (other for other in self._checkpoints() if other < step):
+            try:
+                checkpoints.read_data(self.folder, earlier, checkpoints.read_about(self.folder, earlier))
+            except Damaged as error:
+                damaged.append(earlier)
+                self._warn_of(earlier, error)
+        return damaged
+
+    def _warn_of(self, step: int, error: Damaged) -> None:
+        warn(f"the checkpoint of step {step}, {checkpoints.path_of(self.folder, step)}, is damaged ({error}).")
 
     def _refuse_lost(self) -> None:
         """Rows of more epochs than a run has before its first checkpoint say that there were some."""

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from dnas import config as configs
 from dnas.errors import StorageError, UserError
-from dnas.files import atomic_write, read_json
-from dnas.records import config_of, read_genotypes, read_metrics, read_mix
+from dnas.files import atomic_write
+from dnas.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
 
 Rows = list[dict[str, Any]]
 Series = dict[Any, tuple[list[float], list[float]]]
@@ -228,14 +228,14 @@ def page(folder: str | Path) -> Path:
     config, rows = config_of(folder), read_metrics(folder)
     draw(folder)
     pictures = sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
-    environment = read_json(folder / "environment.json") or {}
+    environment = read_facts(folder, "environment.json")
     figures = [_inline(p, "half" if p.stem.startswith("mix_seed") else "whole") for p in pictures]
     sections = [
         ("Result", _headline(config, rows)),
         ("Pictures", f"<div class='figures'>{''.join(figures)}</div>" if figures else ""),
         ("Genotype", _genotype(folder)),
         ("Last metrics", _metrics_table(rows)),
-        ("Data", _facts(read_json(folder / "data.json") or {"data set": config.data})),
+        ("Data", _facts(read_facts(folder, "data.json") or {"data set": config.data})),
         ("Config", _facts(_flat(configs.to_dict(config)))),
         ("Environment", _facts(_flat(environment))),
     ]
