@@ -12,6 +12,7 @@ from dnas import find, records
 from dnas.config import AlphaConfig, Config, SearchConfig
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
+from dnas.ranges import range_of
 from dnas.search.bilevel import Levels, make_search
 from dnas.search.method import Method
 from dnas.spaces.genotype import check
@@ -175,6 +176,23 @@ def test_jit_changes_nothing(choice):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), plain[0].weights, start.weights)
     assert int(plain[0].step) == STEPS and max(jax.tree.leaves(moved)) > 1e-3
+
+
+LEAST = [
+    f"{name}:{parameter.name}={allowed.least + allowed.above * 1e-9}"
+    for name, factory in METHODS.items()
+    for parameter in inspect.signature(factory).parameters.values()
+    if isinstance(parameter.default, float) and (allowed := range_of(parameter.annotation))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", LEAST)
+def test_at_the_ends_of_their_ranges_settings_give_numbers(choice):
+    search, init, step = formula(choice)
+    state, metrics = formula_searched(step, init(jax.random.key(0)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.weights, state.alphas, metrics)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(search.mix(state)))
 
 
 @pytest.mark.parametrize("choice", METHODS)

@@ -1,0 +1,141 @@
+"""What a search cannot do is said when it is built, before its folder is made."""
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from dnas import data as datasets
+from dnas import find
+from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
+from dnas.errors import UserError
+from dnas.search import discretise, hypergrad, method, select
+from dnas.search.gates import freeze_disagreeing
+
+run = import_module("dnas.search.run")
+CONFIG = Config(
+    space="darts:nodes=2,operations=none+skip_connect+max_pool_3x3",
+    search=SearchConfig(epochs=4, batch_size=4, cells=3, channels=4, augment=AugmentConfig(pad=1)),
+)
+
+
+def splits(valid=0.5):
+    images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
+    return datasets.split(datasets.from_arrays("noise", images, np.arange(24) % 3), valid, 0)
+
+
+def job(method_name="darts", space="", own=None, **search):
+    config = replace(CONFIG, method=method_name, space=space or CONFIG.space, search=replace(CONFIG.search, **search))
+    chosen = find.resolve("method", method_name) if own is None else own
+    return run._Job(config, find.resolve("space", config.space), chosen, splits(), quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def no_programs(monkeypatch):
+    """The first phase is not traced: what is refused here is refused before."""
+
+    def stage(self, index, space):
+        raise AssertionError("built")
+
+    monkeypatch.setattr(run._Job, "_stage", stage)
+
+
+REFUSED = [
+    ("drnas:partial=1+4", {"channels": 6}, "no multiple of 4"),
+    ("drnas:keep=2", {"epochs": 1}, "2 phases"),
+    ("darts", {"alphas": AlphaConfig(warmup_epochs=4)}, "warmup_epochs is 4.* has 4 epochs"),
+    ("drnas:keep=2", {"alphas": AlphaConfig(warmup_epochs=2)}, "warmup_epochs is 2.* has 2 epochs"),
+    ("oles", {"inner_steps": 2}, "inner_steps"),
+    ("oles", {"levels": "single"}, "two levels"),
+    ("darts_pt:on=oles,blank=true", {}, "blank"),
+    ("sdarts", {"levels": "single"}, "two levels"),
+    ("gaea", {"levels": "single", "inner_steps": 2}, "inner_steps must be 1"),
+    ("p_darts:deeper=0+1+2,keep=2+1", {"cells": 2}, "phase 2 of 'p_darts:.*has 3.*normal cell"),
+    ("darts_pt:on=p_darts", {"epochs": 3}, "darts_pt"),
+    ("darts_pt:on=spos", {}, "darts_pt"),
+    ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
+]
+
+
+@pytest.mark.parametrize("name, search, says", REFUSED)
+def test_is_refused(name, search, says):
+    with pytest.raises(UserError, match=says):
+        job(name, **search)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*find.available("method"), "darts_pt:on=oles", "darts_pt:on=snas", "darts_pt:on=gdas:unselected=computed"],
+)
+def test_every_method_gets_as_far_as_its_first_stage(name):
+    with pytest.raises(AssertionError, match="built"):
+        job(name, channels=24, epochs=12)
+
+
+OLES = freeze_disagreeing(0.4, 20, "code", method.clip(5.0))
+
+
+@pytest.mark.parametrize("estimate", [hypergrad.unrolled, hypergrad.neumann(1), hypergrad.finite_difference(), None])
+def test_a_gradient_filter_is_never_left_out(estimate):
+    with pytest.raises(UserError, match="both levels"):
+        job(own=method.Method(gate=OLES, hypergrad=estimate))
+
+
+def test_a_gradient_filter_over_another_supernet_is_refused():
+    def phases(space, config):
+        half = replace(config, epochs=2)
+        return method.Phase(half), method.Phase(half, keep=1)
+
+    with pytest.raises(UserError, match="phase 2 has others"):
+        job(own=method.Method(gate=OLES, phases=phases))
+
+
+def test_all_that_adapting_changes_counts():
+    """What `adapt` puts into a method is what the search reads, in every part of it."""
+    seen = []
+
+    def phases(space, config):
+        seen.append("phases")
+        return (method.Phase(config), method.Phase(config))
+
+    def supernet(space):
+        seen.append("supernet")
+        return space
+
+    def adapt(own, space, config):
+        return replace(
+            own,
+            phases=phases,
+            supernet=supernet,
+            discretise=discretise.every_edge,
+            select=select.evolution(2, 1, 1, 0.5),
+            after_epoch=lambda view: method.Outcome(),
+            reach=3,
+        )
+
+    base = method.Method(adapt=adapt)
+    space = find.resolve("space", CONFIG.space)
+    own = method.adapted(base, space, CONFIG.search)
+    assert own.adapt is None and own.reach == 3
+    with pytest.raises(AssertionError, match="built"):
+        job(own=base)
+    assert {"phases", "supernet"} <= set(seen)
+
+
+def test_adapting_goes_on_until_nothing_is_left():
+    inner = method.Method(adapt=lambda own, space, config: replace(own, masks=True))
+    outer = method.Method(adapt=lambda own, space, config: inner)
+    assert method.adapted(outer, None, None) == replace(inner, masks=True, adapt=None)
+
+
+@pytest.mark.parametrize("cells, lacking", [(1, ["normal"]), (2, ["normal"]), (3, []), (8, [])])
+def test_a_kind_of_cell_that_the_network_has_not_is_not_searched(cells, lacking):
+    space = find.resolve("space", CONFIG.space)
+    assert [kind for kind in space.cells if kind not in space.contained(cells)] == lacking
+    assert set(space.within(cells).cells) == {"normal", "reduce"} - set(lacking)
+
+
+def test_without_validation_images_it_says_what_they_are_for():
+    with pytest.raises(UserError, match="valid_portion is 0.*chosen by"):
+        run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, levels="single")), splits(0.0))
