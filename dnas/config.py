@@ -20,14 +20,15 @@ Depth = Annotated[int, Range(1, 1000)]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What happens to a training image, inside the jitted step."""
+    """What happens to a training image, inside the jitted step. Where pad or cutout would leave less than half of a small
+    image, they are scaled down, and the run says so."""
 
     pad: Whole = 4
     """Random crop after this many pixels of zero padding."""
     flip: bool = True
-    """Random horizontal flip."""
+    """Random horizontal flip, unless it changes what the images of the data set mean."""
     cutout: Whole = 0
-    """Side of the square that is blanked, in pixels; 0 for none."""
+    """Side of the square that is blanked, in pixels, an odd one counting one less; 0 for none."""
 
 
 @dataclass(frozen=True)

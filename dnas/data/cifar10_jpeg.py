@@ -17,6 +17,7 @@ import numpy as np
 from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._archives import read_npz
 from dnas.data._files import first_existing, opened, progress, reading, write_atomically
+from dnas.data._images import open_image
 from dnas.errors import UserError
 from dnas.files import warn
 from dnas.ranges import Limit, Size
@@ -103,9 +104,7 @@ def _decode(source: Path) -> dict[str, np.ndarray]:
 
 
 def _decode_one(jpeg: bytes) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+    with open_image(io.BytesIO(jpeg), ("JPEG",)) as image:
         if image.size != (SIDE, SIDE) or image.mode != "RGB":
             raise ValueError(f"an image of {image.size[0]}x{image.size[1]} in mode {image.mode}")
         return np.asarray(image)

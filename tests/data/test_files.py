@@ -385,7 +385,7 @@ def changed(**changes: object) -> dict[str, np.ndarray]:
         ({"offsets": lambda v: v + 1}, ["offsets"]),
         ({"offsets": lambda v: v[0]}, ["corrupt"]),
         ({"scans": lambda v: v[:-1]}, ["offsets"]),
-        ({"header": lambda v: v[::-1]}, ["Image 0", "cannot identify"]),
+        ({"header": lambda v: v[::-1]}, ["Image 0", "no image in a known format"]),
         ({"header": lambda v: np.frombuffer(jpeg(random_images(1, 64)[0])[:-2], np.uint8)}, ["64x64"]),
     ],
 )
