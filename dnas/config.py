@@ -20,8 +20,8 @@ Depth = Annotated[int, Range(1, 1000)]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What happens to a training image, inside the jitted step. Where pad or cutout would leave less than half of a small
-    image, they are scaled down, and the run says so."""
+    """What happens to a training image, inside the jitted step. What would leave less than half of a small image is
+    scaled down, and the run says so."""
 
     pad: Whole = 4
     """Random crop after this many pixels of zero padding."""
