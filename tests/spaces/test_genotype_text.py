@@ -1,6 +1,7 @@
 """What people paste, and what nobody should: any text, JSON or file gives genotypes that can be shown, written and
 built, or one sentence."""
 
+import getpass
 import json
 import tempfile
 from pathlib import Path
@@ -17,7 +18,8 @@ from dnas.spaces import diagram, zoo
 from dnas.spaces import genotype as genotypes
 from dnas.spaces.topology import Body
 
-set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")  # else it leaves a folder where pytest was called
+# else hypothesis leaves a folder where pytest was called
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"hypothesis-{getpass.getuser()}")
 FUZZ = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 DARTS = (
@@ -99,6 +101,7 @@ SEVERAL = {
     "lines": f"{DARTS}\n{DARTS.replace('noise', 'none')}",
     "a list": f"[{DARTS}, {DARTS.replace('noise', 'none')}]",
     "a list of strings": json.dumps([DARTS, DARTS.replace("noise", "none")]),
+    "what Python prints of ours": repr((OURS, genotypes.parse(DARTS.replace("noise", "none")))),
     "variables": f"A = {DARTS}; B = {DARTS.replace('noise', 'none')}",
     "JSON": json.dumps([genotypes.to_json(genotypes.parse(text)) for text in (DARTS, DARTS.replace("noise", "none"))]),
 }
@@ -203,11 +206,15 @@ def test_any_text(text):
     one_sentence(lambda: genotypes.read(text))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("any")
+
+
 @settings(FUZZ, max_examples=100)
 @given(st.one_of(st.binary(max_size=60), st.tuples(st.sampled_from(TEXTS), EDITS).map(lambda x: edited(*x))))
-def test_any_file(content):
-    path = Path(tempfile.gettempdir()) / "hypothesis" / "genotype.json"
-    path.parent.mkdir(exist_ok=True)
+def test_any_file(folder, content):
+    path = folder / "genotype.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode(errors="surrogatepass"))
     one_sentence(lambda: genotypes.read(str(path)))
 
@@ -262,10 +269,10 @@ def kinds_of(name):
 
 @settings(FUZZ, max_examples=12)
 @given(st.sampled_from(["darts", "nasbench201"]).flatmap(kinds_of))
-def test_what_passes_the_checks_is_drawn_and_built(spaces, record):
+def test_what_passes_the_checks_is_drawn_and_built(folder, spaces, record):
     found = one_sentence(lambda: [genotypes.from_json(record)])
     for genotype in found:
-        diagram.draw(genotype, Path(tempfile.gettempdir()) / "hypothesis" / "cells.png")
+        diagram.draw(genotype, folder / "cells.png")
         space = spaces[genotype.space]
         if one_sentence(lambda: genotypes.check(genotype, space) or [genotype]):  # noqa: B023
             assert count(genotype, space, Body(3, 4, 10), 8).parameters > 0
