@@ -26,6 +26,7 @@ from dnas import devices
 from dnas.errors import UserError
 from dnas.files import storage
 from dnas.nets import native
+from dnas.paths import cache_folder
 from dnas.records import Run
 from dnas.types import Tree
 
@@ -210,10 +211,8 @@ def prepare_process() -> None:
 
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, so that the second start is quick."""
-    from dnas.data import data_dir  # the same cache folder
-
-    folder = data_dir().parent / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    folder = cache_folder("xla")
+    jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

@@ -6,55 +6,81 @@ into it, and nothing is loaded that another user has written.
 
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from dnas.errors import StorageError
 
 try:
     import fcntl
+    import grp
+    import pwd
 except ImportError:  # no such locks on this system: two processes in one folder are then not noticed
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # follow no link, wait for no pipe
 
 
 def cache_dir() -> Path:
     """The user's cache folder of this library: `$XDG_CACHE_HOME/dnas`, by default `~/.cache/dnas`."""
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    return (
-        Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
-    ) / "dnas"  # the standard wants it absolute
+    chosen = os.environ.get("XDG_CACHE_HOME", "")  # the standard wants it absolute
+    return (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "dnas"
+
+
+def cache_folder(name: str) -> Path | None:
+    """`private(name)`; None where it cannot be had: then nothing is kept, which is said once."""
+    try:
+        return private(name)
+    except OSError as error:
+        reason = f"{Path(error.filename).parent}: {error.strerror}" if error.filename else error
+        _say(f"No cache ({reason}): every start compiles anew. Set XDG_CACHE_HOME to a folder of your own.")
+        return None
 
 
 def private(name: str) -> Path:
-    """A folder of the cache that only this user can enter, made if need be.
+    """A folder of the cache that only this user can or could ever write into, made if need be; no part of it is a link.
 
-    Errors: `OSError` where it cannot be made, or is another user's, or others may write into it and that cannot be
-    changed.
+    Errors: `OSError` where it cannot be made, has files of another user, or may be put elsewhere by another user.
     """
-    folder = cache_dir() / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder = cache_dir().resolve() / name
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home folder") from error
+    for missing in [parent for parent in reversed(folder.parents) if not parent.exists()]:
+        missing.mkdir(0o700, exist_ok=True)
+    folder.mkdir(0o700, exist_ok=True)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode):
         raise PermissionError(f"{folder} is no folder")
     if not _ours(about):
         raise PermissionError(f"{folder} belongs to another user")
+    for parent in folder.parents:
+        if _exposed(parent.stat()):
+            raise PermissionError(f"other users can change what is in {parent}")
     if stat.S_IMODE(about.st_mode) & 0o077:
         folder.chmod(0o700)
+    for entry in os.scandir(folder):  # left from when others could write
+        with suppress(FileNotFoundError):  # another process removed it
+            if not _ours(entry.stat(follow_symlinks=False)):
+                raise PermissionError(f"{entry.path} belongs to another user")
     return folder
 
 
-def is_own_file(path: Path) -> bool:
-    """Whether a path is a regular file that this user wrote and nobody else can change (links are not followed)."""
-    try:
-        about = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(about.st_mode) and _ours(about) and not about.st_mode & 0o022
+def read_own(path: Path) -> bytes:
+    """What is in a file that this user wrote and nobody else can change; links are not followed.
+
+    Errors: `FileNotFoundError`; `OSError` for any other file.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | PLAIN)) as file:
+        about = os.fstat(file.fileno())  # of what was opened, whatever the name stands for by now
+        if not stat.S_ISREG(about.st_mode) or not _ours(about) or os.name == "posix" and about.st_mode & 0o022:
+            raise PermissionError(f"another user can change {path}")
+        return file.read()
 
 
 @contextmanager
@@ -64,7 +90,7 @@ def replaced(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield part
-        with open(part, "rb") as file:
+        with open(part, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
@@ -102,3 +128,26 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
 def _ours(about: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or about.st_uid == os.geteuid()
+
+
+def _exposed(folder: os.stat_result) -> bool:
+    """Whether others could rename what is in a folder: it is theirs, or they may write and it is not sticky."""
+    if not hasattr(os, "geteuid"):
+        return False
+    by_others = stat.S_IWOTH | (0 if _alone_in(folder.st_gid) else stat.S_IWGRP)
+    open_to_others = folder.st_mode & by_others and not folder.st_mode & stat.S_ISVTX
+    return bool(open_to_others) or folder.st_uid not in (0, os.geteuid())
+
+
+def _alone_in(group: int) -> bool:
+    """Whether a group is the user's own, as many systems give one to each: what it may do, only the user may."""
+    try:
+        user, about = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return about.gr_name == user and set(about.gr_mem) <= {user}
+
+
+@cache
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

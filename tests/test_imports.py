@@ -17,6 +17,7 @@ ROOMS = (
     "dnas.paths",
     "dnas.files",
     "dnas.keys",
+    "dnas.fingerprint",
     "dnas.ranges",
     "dnas.config",
     "dnas.find",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
@@ -25,6 +25,8 @@ import jaxlib
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
+
+from dnas.paths import cache_folder, read_own, replaced
 
 SOURCE = Path(__file__).with_name("native.cc")
 SYMBOLS = (
@@ -40,16 +42,20 @@ Shapes = Sequence[tuple[int, ...]]
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-w", "-ffp-contract=fast")
 
 
+class NoKernels(Exception):
+    """Why there are none, and what to do about it."""
+
+
 @cache
 def available() -> bool:
     """Whether the kernels are there for this process; builds and registers them at the first call."""
     if os.environ.get("DNAS_NATIVE", "1") == "0" or jax.default_backend() != "cpu" or jax.device_count() > 1:
         return False  # XLA knows how to split its own operations over devices, but not these
     try:
-        library = ctypes.CDLL(str(_built()))
-    except (OSError, subprocess.SubprocessError) as error:
-        advice = "Install g++, or name a compiler by $CXX."
-        print(f"No CPU kernels ({error}): the same results, several times slower. {advice}", file=sys.stderr)
+        library = _built()
+    except NoKernels as error:
+        reason, advice = error.args
+        print(f"No CPU kernels ({reason}): the same results, several times slower. {advice}", file=sys.stderr)
         return False
     for name in SYMBOLS:
         handler = jax.ffi.pycapsule(getattr(library, name))
@@ -168,33 +174,81 @@ def compiler() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-def _built() -> Path:
-    """The library for this source, jaxlib and processor; compiled if it is not in the cache."""
+def _built() -> ctypes.CDLL:
+    """The library for this source, jaxlib, compiler and processor; compiled if it is not in the cache."""
     cxx = compiler()
     if cxx is None:
-        raise OSError("there is no C++ compiler")
-    what = SOURCE.read_bytes() + f"{jaxlib.__version__} {cxx} {_processor()}".encode()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dnas" / "native"
-    library = folder / f"{hashlib.sha256(what).hexdigest()[:16]}.so"
-    if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        print("Compiling the CPU kernels, once for this machine (10 to 20 s) ...", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / library.name
-            tuned = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-            command = [cxx, *FLAGS, tuned, f"-I{jax.ffi.include_dir()}", str(SOURCE), "-o", str(made)]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
-            if done.returncode:
-                errors = [line for line in done.stderr.splitlines() if "error" in line]
-                raise OSError(errors[0] if errors else f"{cxx} failed")
-            os.replace(made, library)  # whole or not at all, whoever else is compiling
+        raise NoKernels("there is no C++ compiler", "Install g++, or name a compiler by $CXX.")
+    tuned = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+    command = [cxx, *FLAGS, tuned, f"-I{jax.ffi.include_dir()}", str(SOURCE)]
+    about = os.stat(cxx)
+    what = [command, SYMBOLS, jaxlib.__version__, about.st_size, about.st_mtime_ns, platform.machine(), processor()]
+    name = hashlib.sha256(SOURCE.read_bytes() + repr(what).encode()).hexdigest()[:32]
+    folder = cache_folder("native")
+    if folder is not None and (library := _kept(folder, name)):
+        return library
+    print("Compiling the CPU kernels, once for this machine (10 to 20 s) ...", file=sys.stderr)
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            made = Path(scratch) / "kernels.so"
+            _compile([*command, "-o", str(made)])
+            if folder is not None:
+                _keep(folder, name, made.read_bytes())
+            return (_kept(folder, name) if folder is not None else None) or _loaded(made)
+    except OSError as error:
+        advice = "Name another compiler by $CXX, or by $TMPDIR a folder with free space from which programs may run."
+        raise NoKernels(f"nothing that {cxx} makes can be loaded: {error}", advice) from error
+
+
+def _compile(command: list[str]) -> None:
+    another = "Name another compiler by $CXX."
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NoKernels(f"{command[0]} does not run: {error}", another) from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        full = "No space left" in done.stderr
+        advice = "Free some space, or name a folder with more by $TMPDIR." if full else another
+        raise NoKernels(errors[0] if errors else f"{command[0]} failed", advice)
+
+
+def _keep(folder: Path, name: str, content: bytes) -> None:
+    """Put a library into the cache, under a name that says what is in it."""
+    try:
+        with replaced(folder / f"{name}-{_check(content)}.so") as part:
+            part.touch(0o600)
+            part.write_bytes(content)
+    except OSError as error:
+        print(f"The CPU kernels are not kept ({folder}: {error.strerror}): every start compiles them.", file=sys.stderr)
+
+
+def _kept(folder: Path, name: str) -> ctypes.CDLL | None:
+    """The library of a name in the cache; a damaged one, which could end the process when it is loaded, is removed."""
+    for path in folder.glob(f"{name}-*.so"):
+        with suppress(OSError):
+            if path.stem == f"{name}-{_check(read_own(path))}":
+                return _loaded(path)
+        with suppress(OSError):
+            path.unlink()
+    return None
+
+
+def _check(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    if missing := [name for name in SYMBOLS if not hasattr(library, name)]:
+        raise OSError(f"it has no {missing[0]}")
     return library
 
 
-def _processor() -> str:
-    """What the code is tuned for: a cache may be shared by different machines."""
+def processor() -> str:
+    """What code is tuned for: a cache may be shared by different machines."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    return " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU "))}))
