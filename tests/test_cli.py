@@ -225,10 +225,18 @@ def test_no_text_is_an_offence_to_the_system(place, odd, dnas, tmp_path, monkeyp
         assert err.count("\n") == 1, err
 
 
-def test_a_file_of_a_long_name_is_named_in_short(refused, tmp_path):
-    refused(
-        ["show", "|none~0|", *SMALL, "--png", tmp_path / f"{'x' * 300}.png"], "Cannot use the file", "name too long"
-    )
+def test_what_the_system_refuses_is_named_in_short_and_a_bug_is_a_bug(refused, monkeypatch):
+    def opens(_):
+        open("x" * 5000)
+
+    def broken(_):
+        raise OSError("a bug")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, opens))
+    refused(["list"], "Cannot use the file 'xxxxx", "xxx...xxx", "name too long")
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    with pytest.raises(OSError, match="a bug"):
+        cli.main(["list"])
 
 
 def test_letters_that_the_terminal_lacks_end_nothing():
