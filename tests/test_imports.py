@@ -129,7 +129,7 @@ def test_imports_run_downwards(module):
 def test_the_test_sees_imports():
     assert "dnas.spaces.zoo" in imported(MODULES["dnas.spaces.genotype"])
     assert "dnas.spaces.diagram" in imported(MODULES["dnas.cli"])  # inside a function
-    assert {"dnas.records", "dnas.data"} <= imported(MODULES["dnas.loop"])
+    assert {"dnas.records", "dnas.paths"} <= imported(MODULES["dnas.loop"])
     assert room("dnas.spaces.a_new_space") > room("dnas.spaces.ops")
     assert room("dnas.retrain") < room("dnas.cli")
     with pytest.raises(AssertionError, match="no room"):
