@@ -125,7 +125,8 @@ def kept(saved: Mapping[int, Saved], reach: int) -> set[int]:
 
 def clean(folder: Path) -> None:
     """Delete what a killed process had begun to write: it takes up space."""
-    for part in (folder / FOLDER).glob(".*.part"):
+    places = (folder, ".*.json.*.part"), (folder / "genotypes", ".*.part"), (folder / FOLDER, "**/.*.part")
+    for part in [part for place, pattern in places for part in place.glob(pattern)]:
         part.unlink(missing_ok=True)
 
 

@@ -47,10 +47,10 @@ def note(folder: Path, known: Files) -> Files:
         path, copy = folder / name, folder / COPIES / name
         size, checksum = _size(path), 0
         before, known_checksum = known.get(name, (0, 0))
-        if _grows(name) and size < before:
+        if name in ROWS and size < before:
             raise StorageError(_gone(path))
         if name not in known or not size == before == _size(copy):
-            begin = before if _grows(name) and _size(copy) == before else 0
+            begin = before if _grows(name) and size >= before == _size(copy) else 0
             checksum = _copy(path, copy, begin, size, known_checksum if begin else 0)
             files[name] = size, checksum
         else:
@@ -72,6 +72,10 @@ def lost(folder: Path, files: Files) -> str | None:
 
 def put_back(folder: Path, files: Files) -> None:
     """Make every file that is damaged from its copy, and every copy from its file."""
+    last = max(genotype_epochs(files), default=None)
+    if last is not None and not _is_json(folder / "genotype.json"):
+        _make_way(folder / "genotype.json", folder)
+        atomic_write(folder / "genotype.json", intact(folder, files, genotype_name(last)) or b"")
     for name, (size, checksum) in files.items():
         path, copy = folder / name, folder / COPIES / name
         good, good_copy = (_intact(place, name, size, checksum) for place in (path, copy))
@@ -80,15 +84,11 @@ def put_back(folder: Path, files: Files) -> None:
             _remove(copy)
             atomic_write(copy, path.read_bytes()[:end])
         elif good_copy and not good:
+            if last is not None and name == genotype_name(last) and path.is_file() and settled(folder):
+                continue  # a selection that followed the last epoch
             warn(f"{damage(folder, name)}; it is put back from the copy in {folder / COPIES}.")
             _make_way(path, folder)
             atomic_write(path, copy.read_bytes()[:end])
-        elif not good:  # only events
-            warn(f"{damage(folder, name)}, and so is its copy: TensorBoard will miss what it held.")
-    last = max(genotype_epochs(files), default=None)
-    if last is not None and not _is_json(folder / "genotype.json"):  # else it may be a selection after the last epoch
-        _make_way(folder / "genotype.json", folder)
-        atomic_write(folder / "genotype.json", (folder / genotype_name(last)).read_bytes())
 
 
 def intact(folder: Path, files: Files, name: str) -> bytes | None:
@@ -103,17 +103,18 @@ def cut_back(folder: Path, files: Files) -> None:
     """Drop the rows and genotypes, and the copies, of what was not there yet."""
     for name in ROWS:
         cut(folder / name, files.get(name, (0, 0))[0])
-    for epoch in genotype_epochs(_present(folder)):
-        if genotype_name(epoch) not in files:
-            (folder / genotype_name(epoch)).unlink()
+    for path in (folder / "genotypes").glob("epoch_*.json"):
+        if path.relative_to(folder).as_posix() not in files:
+            _drop(path, folder)
     last = max(genotype_epochs(files), default=None)
-    latest = folder / "genotype.json"
-    if latest.is_dir():
-        move_aside(latest, folder)
     if last is None:
-        latest.unlink(missing_ok=True)
-    else:
-        atomic_write(latest, (folder / genotype_name(last)).read_bytes())
+        _drop(folder / "genotype.json", folder)
+    elif content := intact(folder, files, genotype_name(last)):
+        for name in (genotype_name(last), "genotype.json"):
+            atomic_write(folder / name, content)
+    for name in filter(_is_event, files):
+        if intact(folder, files, name) is None:
+            warn(f"{damage(folder, name)}, and so is its copy: TensorBoard will miss what it held.")
     for copy in [path for path in (folder / COPIES).rglob("*") if path.is_file()]:
         name = copy.relative_to(folder / COPIES).as_posix()
         if name not in files:
@@ -135,7 +136,7 @@ def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 def settled(folder: Path) -> bool:
     """Whether genotype.json, if there is one, is what the last of genotypes/ holds; a run that is just writing them is
     waited for."""
-    for seconds in (0.0, 0.05, 0.5):
+    for seconds in (0.0, 0.05, 0.2):
         time.sleep(seconds)
         latest = folder / "genotype.json"
         last = max(genotype_epochs(_present(folder)), default=None)
@@ -250,7 +251,8 @@ def _copy(path: Path, copy: Path, begin: int, end: int, checksum: int) -> int:
             os.fsync(file.fileno())
         file.seek(begin)
         content = file.read(end - begin)
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    if not begin:
+        _remove(copy)
     with open(copy, "r+b" if begin else "wb") as file:
         file.seek(begin)
         file.write(content)
@@ -265,8 +267,16 @@ def _make_way(path: Path, folder: Path) -> None:
     path.parent.mkdir(exist_ok=True)
 
 
+def _drop(path: Path, folder: Path) -> None:
+    """Delete a file; what is none is not ours."""
+    if path.is_file():
+        path.unlink()
+    elif path.exists():
+        move_aside(path, folder)
+
+
 def _remove(path: Path) -> None:
-    """Delete a copy, and what is in its way."""
+    """Delete a copy, and what is in its way; its folder is there then."""
     if path.is_dir():
         shutil.rmtree(path)
     for place in (path.parent, path):

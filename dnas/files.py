@@ -83,9 +83,12 @@ def read_json(path: Path, kind: type | tuple[type, ...] = dict, hint: str = PUT_
 
 
 def append(path: Path, text: str) -> None:
-    """Append a whole line or nothing."""
-    with storage(path.parent), open(path, "ab", buffering=0) as file:
-        before = file.tell()
+    """Append a whole line or nothing; what a kill has left of a line is cut before."""
+    with storage(path.parent), open(path, "a+b", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        if before and os.pread(file.fileno(), 1, before - 1) != b"\n":
+            cut(path)
+            before = file.seek(0, os.SEEK_END)
         data = memoryview(text.encode())
         try:
             while data:

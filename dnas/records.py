@@ -33,7 +33,7 @@ from dnas.checkpoints import Damaged, Saved
 from dnas.config import Config, differences, load, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.events import Events
-from dnas.files import PUT_BACK, append, atomic_write, cut, move_aside, read_json, storage, warn
+from dnas.files import PUT_BACK, append, atomic_write, move_aside, read_json, storage, warn
 from dnas.rows import is_metrics, is_mix, named_mix, plain, tag, to_json
 from dnas.types import Mix, Tree
 
@@ -84,8 +84,6 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
             known = _kept_environment(folder) or here | {"resumed": []}
             known["resumed"] = [*known.get("resumed", []), here]
             atomic_write(folder / "environment.json", to_json(known))
-            for name in copies.ROWS:
-                cut(folder / name)
         devices.wait("run folder")
         return Run(folder, saved, lock.pop_all())
 

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -421,10 +422,22 @@ def _inline(path: Path, width: str) -> str:
         picture = path.read_bytes()
     except OSError as error:
         raise StorageError(f"Cannot read {path} ({error.strerror}): remove it; {REDRAWN}.") from error
-    if not picture.startswith(b"\x89PNG") or b"IEND" not in picture[-12:]:
+    if not _is_png(picture):
         raise StorageError(f"{path} is damaged, it is no PNG: remove it; {REDRAWN}.")
     data = base64.b64encode(picture).decode()
     return f"<figure class='{width}'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></figure>"
+
+
+def _is_png(data: bytes) -> bool:
+    """Whether all chunks, [size, type, content, checksum], are there and whole."""
+    begin, kind = 8, b""
+    while kind != b"IEND" and begin + 12 <= len(data):
+        end = begin + 8 + int.from_bytes(data[begin : begin + 4])
+        kind = data[begin + 4 : begin + 8]
+        if zlib.crc32(data[begin + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            return False
+        begin = end + 4
+    return data.startswith(b"\x89PNG\r\n\x1a\n") and kind == b"IEND" and begin == len(data)
 
 
 STYLE = """
