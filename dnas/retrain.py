@@ -87,7 +87,7 @@ def run(
     """
     loop.prepare_process()
     space = find.resolve("space", config.space)
-    check(genotype, space)
+    check(genotype, space, config.retrain.cells)
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
@@ -126,7 +126,7 @@ class _Job:
     """The pieces of one training, put together once."""
 
     def __init__(self, config: Config, space, genotype: Genotype, splits: datasets.Splits, quiet: bool):
-        self.config, self.genotype, self.splits, self.quiet = config, genotype, splits, quiet
+        self.config, self.space, self.genotype, self.splits, self.quiet = config, space, genotype, splits, quiet
         plan = config.retrain
         self.steps = -(-len(splits.train_x) // plan.batch_size)
         auxiliary = plan.auxiliary > 0 and space.has_auxiliary
@@ -171,6 +171,10 @@ class _Job:
             f"-> {self.record.folder}",
             self.quiet,
         )
+        for kind in {kind for kind, _ in self.genotype.cells} - set(self.space.contained(config.retrain.cells)):
+            loop.say(
+                f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
+            )
         progress = loop.drive(
             self.record,
             progress,

@@ -110,16 +110,19 @@ def _read_text(text: str) -> list[Genotype]:
     return [entry.genotype] if entry else []
 
 
-def check(genotype: Genotype, space: Space) -> None:
+def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
     """Check that the graph is sound and that the space knows its operations.
 
+    cells: of the network that is to be built, which needs the kinds of cells that it contains; None: all kinds.
     Numbers of nodes and edges may differ from the searched cells, as in published cells (NASNet, FairDARTS).
     Errors: `UserError`, one sentence.
     """
     kinds = [kind for kind, _ in genotype.cells]
-    if sorted(kinds) != sorted(space.cells):
-        found, expected = ", ".join(kinds) or "none", ", ".join(space.cells)
-        raise UserError(f"The genotype has the cells {found}, expected those of '{space.name}': {expected}.")
+    needed = space.cells if cells is None else space.contained(cells)
+    if not set(needed) <= set(kinds) <= set(space.cells):
+        found, expected = ", ".join(kinds) or "none", ", ".join(needed)
+        whose = f"'{space.name}'" if cells is None else f"a network of '{space.name}' with {cells} cells"
+        raise UserError(f"The genotype has the cells {found}, expected those of {whose}: {expected}.")
     check_graph(genotype)
     for kind, cell in genotype.cells:
         inputs = space.cells[kind].inputs
