@@ -29,7 +29,7 @@ from dnas.search.run import EVALUATION_BATCH, facts
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, check, to_json
 from dnas.spaces.topology import Body
-from dnas.types import Batch, Tree
+from dnas.types import Batch, Noise, Tree
 
 
 class TrainState(NamedTuple):
@@ -266,14 +266,14 @@ def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConf
         return TrainState(jnp.zeros((), jnp.int32), keys.stream(key, "run"), weights, stats, tx.init(weights))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        factors = None
+        factors, noise = None, Noise(keys.stream(state.key, "noise", state.step))
         if plan.drop_path:
             probability = plan.drop_path * (state.step // steps) / plan.epochs
             drop_key = keys.stream(state.key, "drop path", state.step)
             factors = drop_path_factors(drop_key, probability, (*edges, len(batch.y)))
 
         def loss(weights):
-            outputs, moments = network.apply(weights, state.stats, batch.x, factors, train=True)
+            outputs, moments = network.apply(weights, state.stats, batch.x, factors, noise, train=True)
             total = smoothed_cross_entropy(outputs.logits, batch.y, plan.label_smoothing)
             if outputs.auxiliary is not None:
                 total += plan.auxiliary * smoothed_cross_entropy(outputs.auxiliary, batch.y, plan.label_smoothing)

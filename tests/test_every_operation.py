@@ -1,11 +1,14 @@
 """What holds for every operation: it enumerates ops.py, so a new one is tested without an edit here."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from dnas.errors import UserError
 from dnas.nets.functional import functionalize, over_copies, stack
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Norm
@@ -55,6 +58,16 @@ def test_shape_and_gradient(name, stride, norm):
     assert (np.abs(gradients[1]).max() > 0) == (name != "noise")  # which hides what came in
     for leaf in jax.tree.leaves(gradients[0]):
         assert leaf.size == 0 or np.abs(leaf).max() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in FLOWING if name != "noise"])  # which reads nothing but the shape
+def test_other_channels_and_whole_numbers_are_refused(name):
+    network = functionalize(lambda rngs: OPERATIONS[name](CHANNELS, 2, SEARCHED, rngs=rngs))
+    weights, stats = jax.eval_shape(network.init, jax.random.key(0))
+    for train in (True, False):
+        for x in (image()[..., :1], jnp.tile(image(), 2), image().astype(jnp.uint8), image()[0]):
+            with pytest.raises(UserError, match=r"takes .* got "):
+                jax.eval_shape(partial(network.apply, train=train), weights, stats, x)
 
 
 WEIGHTED = [name for name in FLOWING if jax.tree.leaves(OPERATIONS[name](CHANNELS, 1, DERIVED, rngs=nnx.Rngs(0)))]

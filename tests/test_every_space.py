@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from dnas import find
+from dnas.errors import UserError
 from dnas.nets.functional import functionalize
-from dnas.nets.network import Network
+from dnas.nets.network import Network, build
 from dnas.nets.supernet import Supernet
 from dnas.search.discretise import strongest
 from dnas.spaces import diagram
@@ -98,3 +100,21 @@ def test_supernet_and_derived_network_run(name):
     outputs, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True))(images())
     assert outputs.logits.shape == (2, CLASSES)
     assert np.isfinite(outputs.logits).all()
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
+    """Traced only: what it computes is tested in tests/nets."""
+    cells = CELLS if name != "nasbench201" else 1
+    network = build(random(tiny(name), 0), classes=CLASSES, cells=cells, channels=CHANNELS)
+    assert jax.eval_shape(lambda x: network(x).logits, images()).shape == (2, CLASSES)
+    for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network))):
+        assert np.isfinite(leaf).all()  # and no tracer
+    supernet = Supernet(tiny(name), Body(cells, CHANNELS, CLASSES), rngs=nnx.Rngs(0))
+    mix = {kind: jnp.zeros(shape) for kind, shape in tiny(name).mix_shapes.items()}
+    for x in (images()[..., :1], jnp.tile(images(), 2), images()[0], images().transpose(0, 3, 1, 2), images()[:0]):
+        for call in (network, lambda x: supernet(x, mix)):
+            with pytest.raises(UserError, match=r"built for images \[B, H, W, 3\]"):
+                jax.eval_shape(call, x)
+            with pytest.raises(UserError, match="takes normalised images"):
+                jax.eval_shape(call, images().astype(jnp.uint8))

@@ -23,6 +23,7 @@ ROOMS = (
     "dnas.find",
     "dnas.nets",
     "dnas.nets.functional",
+    "dnas.nets.axes",
     "dnas.nets.native",
     "dnas.nets.conv",
     "dnas.nets.norm",

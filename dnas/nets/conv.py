@@ -21,7 +21,9 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from dnas.errors import UserError
 from dnas.nets import native
+from dnas.nets.axes import agree, at_least, one_float_type, shape_of
 
 
 def dense_conv(
@@ -31,6 +33,7 @@ def dense_conv(
 
     multiply_adds: what one output pixel costs when written as published; 0 for a plain dense kernel.
     """
+    agree("convolution", "images BHWC, kernel klCD", x.shape, kernel.shape)
     size = (x.shape[1], x.shape[2], kernel.shape[0], kernel.shape[1])
     settings = Settings(tuple(stride), tuple(padding), dilation, size, multiply_adds or kernel.size)
     return _one(DENSE, x, kernel, settings)
@@ -43,6 +46,7 @@ def depthwise_conv(
 
     multiply_adds: what one output pixel is counted as; None for what it costs, 0 for a pool in disguise.
     """
+    agree("depthwise convolution", "images BHWC, kernel kkC", x.shape, kernel.shape)
     pad, size = dilation * (len(kernel) - 1) // 2, (x.shape[1], x.shape[2], len(kernel), len(kernel))
     cost = kernel.size if multiply_adds is None else multiply_adds
     return _one(DEPTHWISE, x, kernel, Settings((stride, stride), (pad, pad), dilation, size, cost))
@@ -71,6 +75,30 @@ class Settings(NamedTuple):
             (n + 2 * p - k) // s + 1 for n, p, k, s in zip(self.size, self.padding, spans, self.stride, strict=False)
         )
         return h, w
+
+    def check(self, what: str, depthwise: bool) -> None:
+        """Errors: `UserError` for settings by which there is no such convolution."""
+        for setting, values, least in (
+            ("stride", self.stride, 1),
+            ("padding", self.padding, 0),
+            ("dilation", (self.dilation,), 1),
+            ("size", self.size, 1),
+        ):
+            for value in values:
+                at_least(what, setting, value, least)
+        if len(self.stride) != 2 or len(self.padding) != 2:
+            raise UserError(f"A {what} takes two strides and paddings, got {self.stride} and {self.padding}.")
+        (height, width, kh, kw), pad = self.size, self.dilation * (self.size[2] - 1) // 2
+        if min(self.output) < 1:
+            raise UserError(
+                f"A {what} by a kernel of {kh}x{kw} pixels, padding {self.padding} and dilation {self.dilation} gives "
+                f"nothing for images of {height}x{width} pixels: take larger images, or pad more."
+            )
+        if depthwise and not (kh == kw and kh % 2 and len({*self.stride}) == 1 and self.padding == (pad, pad)):
+            raise UserError(
+                f"A {what} takes a square kernel of odd size, padding that keeps the image and one stride, got a "
+                f"kernel of {kh}x{kw} pixels, padding {self.padding} and stride {self.stride}."
+            )
 
 
 # Dense, by XLA, for one group of images: x [B, H, W, C], kernel [R, kh, kw, C, D], y [R, B, H', W', D].
@@ -155,20 +183,11 @@ IMAGES, KERNELS, OUTPUTS = {"X": 0, "B": 1}, {"X": 0, "R": 1}, {"X": 0, "R": 1, 
 def _faces(name: str, forward: Callable[..., Any], to_x: Callable[..., Any], to_kernel: Callable[..., Any]) -> Faces:
     """Primitives from XLA's convolutions of one group of images."""
     dense = name == "conv"
-
-    def of_outputs(x, kernel, s):
-        return *kernel[:2], x[1], *s.output, kernel[-1]
-
-    def of_images(g, kernel, s):
-        return g[0], g[2], *s.size[:2], kernel[-2 if dense else -1]
-
-    def of_kernels(x, g, s):
-        return *g[:2], *s.size[2:], *((x[-1], g[-1]) if dense else (x[-1],))
-
+    images, kernels, outputs = "XBHWC", "XRklCD" if dense else "XRklC", "XRBhwD" if dense else "XRBhwC"
     faces = Faces(
-        _face(f"{name}_forward", forward, of_outputs),
-        _face(f"{name}_to_x", to_x, of_images),
-        _face(f"{name}_to_kernel", to_kernel, of_kernels),
+        _face(f"{name}_forward", forward, f"images {images}, kernels {kernels}", outputs),
+        _face(f"{name}_to_x", to_x, f"outputs {outputs}, kernels {kernels}", images),
+        _face(f"{name}_to_kernel", to_kernel, f"images {images}, outputs {outputs}", kernels),
     )
     to_y, to_x_, to_k = (face.bind for face in faces)
     ad.defbilinear(faces.forward, lambda g, x, k, **s: to_x_(g, k, **s), lambda g, x, k, **s: to_k(x, g, **s))
@@ -180,18 +199,25 @@ def _faces(name: str, forward: Callable[..., Any], to_x: Callable[..., Any], to_
     return faces
 
 
-def _face(name: str, by_xla: Callable[..., Any], shape: Callable[..., tuple[int, ...]]) -> Primitive:
-    face = Primitive(f"dnas_{name}")
+def _face(name: str, by_xla: Callable[..., Any], takes: str, gives: str) -> Primitive:
+    face, depthwise = Primitive(f"dnas_{name}"), name.startswith("depthwise")
+    what = "depthwise convolution" if depthwise else "convolution"
+
+    def shape(a, b, settings):
+        settings.check(what, depthwise)
+        known = dict(zip("HWklhw", (*settings.size, *settings.output), strict=True))
+        one_float_type(what, a, b)
+        return shape_of(gives, agree(what, takes, a.shape, b.shape, **known))
 
     def result(a, b, *, settings):
-        return jax.core.ShapedArray(shape(a.shape, b.shape, settings), a.dtype)
+        return jax.core.ShapedArray(shape(a, b, settings), a.dtype)
 
     def anywhere(a, b, *, settings):
         return jax.vmap(partial(by_xla, s=settings))(a, b)
 
     def on_cpu(a, b, *, settings):
         if native.supports(a, b):
-            like = jax.ShapeDtypeStruct(shape(a.shape, b.shape, settings), a.dtype)
+            like = jax.ShapeDtypeStruct(shape(a, b, settings), a.dtype)
             stride, padding = np.array(settings.stride), np.array(settings.padding)
             call = jax.ffi.ffi_call(f"dnas_{name}", like)
             return call(a, b, stride=stride, padding=padding, dilation=np.int64(settings.dilation))

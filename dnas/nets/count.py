@@ -56,7 +56,7 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
         if key not in known:
             known[key] = _cost(
                 lambda rngs: DerivedCell(genotype, space, kind, channels, space.network_norm, rngs=rngs),
-                lambda cell, inputs: cell(inputs, None),
+                lambda cell, inputs: cell(inputs, (None, None)),
                 [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
             )
         seen.append(known[key])

@@ -1,12 +1,16 @@
 """The border between flax modules and pure functions, and many equal modules as one."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import errors, nnx
+
+from dnas.errors import UserError
+from dnas.types import Noise
 
 
 class Functional(NamedTuple):
@@ -87,6 +91,35 @@ def fill(weights: nnx.State, key: jax.Array) -> nnx.State:
         values = jax.lax.slice_in_dim(pool, start, start + size).reshape(variable.get_value().shape)
         holes[path] = variable.replace(values * variable.get_metadata()["bound"])
     return nnx.State.from_flat_path({path: holes.get(path, variable) for path, variable in flat})
+
+
+def run(module: Any, *args: Any, evaluates: bool) -> Any:
+    """Call a module; in evaluation a copy of it, since scans write the statistics that they only read.
+
+    So in evaluation a module may be a constant of `jax.jit`. Errors: `UserError` where in training it is one.
+    """
+    if evaluates:
+        graphdef, state = nnx.split(module)
+        return nnx.merge(graphdef, nnx.as_pure(state))(*args)
+    try:
+        return module(*args)
+    except errors.TraceContextError:
+        raise UserError(
+            "In training a network keeps the moments of its batch, which it cannot inside of jax.jit or jax.grad if it "
+            "comes from outside: evaluate it, nnx.view(network, use_running_average=True), or train the pure functions "
+            "of dnas.nets.functional.functionalize."
+        ) from None
+
+
+def takes_noise(module: Any) -> bool:
+    """Whether a module takes `types.Noise` beside x."""
+    return "noise" in inspect.signature(type(module).__call__).parameters
+
+
+def own_noise(noise: Noise, numbers: Sequence[int]) -> Noise:
+    """Noise for each of these numbers (of cells, of edges), stacked."""
+    keys = jax.vmap(lambda number: jax.random.fold_in(noise.key, number))(np.array(numbers))
+    return Noise(keys, jnp.full(len(numbers), noise.rate))
 
 
 def plain(state: Any) -> Any:

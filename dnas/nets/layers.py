@@ -14,6 +14,7 @@ from flax import nnx
 
 from dnas.errors import UserError
 from dnas.nets import native
+from dnas.nets.axes import FLOATS, agree, one_float_type
 from dnas.nets.conv import dense_conv, depthwise_conv
 from dnas.nets.functional import Deferred
 from dnas.nets.norm import EPSILON, normalise
@@ -27,6 +28,7 @@ def separable_conv(x: jax.Array, depthwise: jax.Array, pointwise: jax.Array, str
     On the CPU with its native kernels. Elsewhere, since nothing stands between the two, they are one dense convolution
     with the kernel depthwise * pointwise: more arithmetic in fewer operations, which compile and run fast.
     """
+    agree("separable convolution", "x BHWC, depthwise kkC, pointwise CD", x.shape, depthwise.shape, pointwise.shape)
     if native.supports(x, depthwise):
         return pointwise_conv(depthwise_conv(x, depthwise, stride, dilation), pointwise)
     kernel = depthwise[..., None] * pointwise
@@ -36,6 +38,8 @@ def separable_conv(x: jax.Array, depthwise: jax.Array, pointwise: jax.Array, str
 
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """1x1 convolution of x [..., C_in] with kernel [C_in, C_out]: a matrix product."""
+    agree("pointwise convolution", "x *C, kernel CD", x.shape, kernel.shape)
+    one_float_type("pointwise convolution", x, kernel)
     if x.ndim == 4 and native.supports(x, kernel):
         return dense_conv(x, jax.lax.expand_dims(kernel, (0, 1)))
     return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
@@ -62,6 +66,8 @@ class BatchNorm(nnx.Module):
             self.use_running_average = use_running_average
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        agree("batch norm", "x BHWC, mean C", x.shape, self.mean[...].shape)
+        one_float_type("batch norm", x)
         affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
         if not self.use_running_average:
             y, mean, variance = normalise(x, *affine)
@@ -102,6 +108,7 @@ class Conv(nnx.Module):
 
     def __call__(self, x):
         kernel = self.kernel[...].astype(x.dtype)
+        agree("convolution", "images BHWC, kernel klCD", x.shape, kernel.shape)
         if kernel.shape[:2] == (1, 1):
             x = x if self.stride == (1, 1) else x[:, :: self.stride[0], :: self.stride[1]]
             y = pointwise_conv(x, jax.lax.squeeze(kernel, (0, 1)))
@@ -157,6 +164,7 @@ class FactorizedReduce(nnx.Module):
         self.norm = BatchNorm(c_out, affine=affine, rngs=rngs)
 
     def __call__(self, x):
+        agree("factorised reduction", "images BHWC", x.shape)
         x = jax.nn.relu(x)
         shifted = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         return self.norm(jnp.concatenate([self.even(x), self.odd(shifted)], -1))
@@ -172,6 +180,37 @@ class Chain(nnx.Module):
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+def checked_images(x: Any, channels: int, dtype: Any) -> jax.Array:
+    """A batch of images [B, H, W, channels] as a network takes it; what is not a JAX array becomes one of type `dtype`.
+
+    Errors: `UserError` for other shapes and for numbers that are not normalised, one sentence that says what to do.
+    """
+    shape, given = np.shape(x), x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
+    if len(shape) != 4 or shape[3] != channels or 0 in shape:
+        built = f"This network was built for images [B, H, W, {channels}], got {list(shape)}"
+        raise UserError(f"{built}: {_advice(shape, channels)}.")
+    if given.name not in FLOATS:
+        raise UserError(
+            f"This network takes normalised images of {', '.join(FLOATS[:-1])} or {FLOATS[-1]}, got {given.name}: "
+            "subtract the data set's mean and divide by its std, see dnas.data.augment.normalise."
+        )
+    return x if isinstance(x, jax.Array) else jnp.asarray(x, dtype)
+
+
+def _advice(shape: tuple[int, ...], channels: int) -> str:
+    if 0 in shape:
+        return "there must be at least one image of at least one pixel"
+    if len(shape) == 3 and shape[2] == channels:
+        return "add the axis of the batch, x[None]"
+    if len(shape) == 3 and channels == 1:
+        return "add the axis of the channels, x[..., None]"
+    if len(shape) == 4 and shape[1] == channels:
+        return "move the channels to the end, x.transpose(0, 2, 3, 1)"
+    if len(shape) == 4:
+        return f"give it images of {channels} channels, or build it for {shape[3]}"
+    return "its axes must be images, rows, columns and channels"
 
 
 class Outputs(NamedTuple):

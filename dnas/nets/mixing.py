@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.interpreters import ad
 
 from dnas.nets import native
+from dnas.nets.axes import agree, shape_of
 
 Values = tuple[jax.Array, ...]
 
@@ -20,6 +21,7 @@ def weighted_sums(weights: jax.Array, values: Values, shared: bool) -> list[jax.
 
     weights [edges, O]; each of the O values is [edges, ...] or, the same on all edges, [...] (`shared`).
     """
+    _sums_shape(weights.shape, *(value.shape for value in values), shared=shared)
     weights = weights.astype(values[0].dtype)
     if native.supports(weights, *values):
         total = sums_p.bind(weights, *values, shared=shared)[0]
@@ -54,17 +56,30 @@ def _by_product(shared: bool, weights: jax.Array, values: Values) -> jax.Array:
 # others, as in conv.py.
 
 
+SUM = "weighted sum"
+
+
 def _sums_shape(weights, *values, shared):
-    return ((weights[0], *values[0][0 if shared else 1 :]),)
+    sizes = agree(SUM, "weights EO" + _values(values, shared), weights, *values, O=len(values))
+    return (shape_of("E*", sizes),)
+
+
+def _weights_shape(g, *values, shared):
+    return (shape_of("EO", agree(SUM, "sums E*" + _values(values, shared), g, *values, O=len(values))),)
+
+
+def _value_shapes(weights, g, shared):
+    sizes = agree(SUM, "weights EO, sums E*", weights, g)
+    return (shape_of("*" if shared else "E*", sizes),) * sizes["O"]
+
+
+def _values(values, shared):
+    return (", value *" if shared else ", value E*") * len(values)
 
 
 sums_p = native.kernel("mix_forward", _sums_shape, batched=False)  # (weights, *values) -> sums
-to_weights_p = native.kernel(  # (g, *values) -> weights
-    "mix_to_weights", lambda g, *values, shared: ((g[0], len(values)),), batched=False
-)
-to_values_p = native.kernel(  # (weights, g) -> values
-    "mix_to_values", lambda weights, g, shared: (g[1:] if shared else g,) * weights[1], batched=False
-)
+to_weights_p = native.kernel("mix_to_weights", _weights_shape, batched=False)  # (g, *values) -> weights
+to_values_p = native.kernel("mix_to_values", _value_shapes, batched=False)  # (weights, g) -> values
 
 
 def _multilinear(face, transposed_first, transposed_rest):

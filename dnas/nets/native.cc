@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -818,71 +819,155 @@ void mix_to_values(ffi::ThreadPool& pool, const T* weights, const T* g, const st
 
 // The border to XLA.
 
+using Buffer = ffi::AnyBuffer;
+using Out = ffi::Result<ffi::AnyBuffer>;
+
+// What a call brings, checked before any of it is touched: Call("x", "*BHWC", x)("mean", "*C", mean). One letter is one
+// size, of at least 1; `*` is any number of axes, the same in all arrays. All arrays are of one type.
+class Call {
+ public:
+  Call(const char* name, const char* axes, const Buffer& array) : type(array.element_type()) { take(name, axes, array); }
+  Call& operator()(const char* name, const char* axes, const Buffer& array) { return take(name, axes, array); }
+  Call& operator()(const char* name, const char* axes, Out array) { return take(name, axes, *array); }
+  Call& operator()(const char* name, const char* axes, ffi::RemainingArgs arrays) {
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      auto array = arrays.get<Buffer>(i);
+      array.has_value() ? take(name, axes, *array) : require(false, "an argument is no array");
+    }
+    return *this;
+  }
+  Call& operator()(const char* name, const char* axes, ffi::RemainingRets arrays) {
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      auto array = arrays.get<Buffer>(i);
+      array.has_value() ? take(name, axes, **array) : require(false, "a result is no array");
+    }
+    return *this;
+  }
+  Call& require(bool sound, const char* otherwise) {
+    if (!sound && wrong.empty()) wrong = otherwise;
+    return *this;
+  }
+  bool sound() const { return wrong.empty(); }
+  int64_t operator[](char axis) const { return sizes[static_cast<unsigned char>(axis)]; }
+  ffi::DataType type;
+  std::string wrong;
+
+ private:
+  Call& take(const char* name, const char* axes, const Buffer& array) {
+    if (!sound()) return *this;
+    Dims dims = array.dimensions();
+    const char* star = std::strchr(axes, '*');
+    size_t named = std::strlen(axes) - (star ? 1 : 0), at = 0;
+    bool fits = star ? dims.size() >= named : dims.size() == named;
+    for (const char* axis = axes; fits && *axis; ++axis) {
+      if (axis != star) {
+        int64_t& size = sizes[static_cast<unsigned char>(*axis)];
+        if (!size) size = dims[at];
+        fits = dims[at++] == size && size > 0;
+        continue;
+      }
+      Dims own(dims.begin() + at, dims.size() - named);
+      if (!has_rest) rest = own;
+      has_rest = true;
+      fits = own.size() == rest.size() && std::equal(own.begin(), own.end(), rest.begin()) &&
+             std::find(own.begin(), own.end(), 0) == own.end();
+      at += own.size();
+    }
+    if (!fits) {
+      std::string shape;
+      for (int64_t size : dims) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+      wrong = std::string(name) + " is [" + shape + "], which as " + axes + " does not fit the other arrays, or is empty";
+    }
+    return require(array.element_type() == type, "the arrays are of different types");
+  }
+
+  int64_t sizes[128] = {};
+  Dims rest;
+  bool has_rest = false;
+};
+
 template <typename Product>
-ffi::Error dispatch(const ffi::AnyBuffer& a, const Product& product) {
-  switch (a.element_type()) {
+ffi::Error dispatch(const Call& call, const Product& product) {
+  if (!call.sound()) return ffi::Error::InvalidArgument(call.wrong);
+  switch (call.type) {
     case ffi::F32: product(float()); return ffi::Error::Success();
     case ffi::F64: product(double()); return ffi::Error::Success();
     default: return ffi::Error::InvalidArgument("expected float32 or float64");
   }
 }
 
-#define HANDLER(name, function)                                                                              \
-  ffi::Error name##_call(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> out, \
-                         Dims stride, Dims, int64_t dilation) {                                               \
-    return dispatch(a, [&](auto zero) {                                                                       \
+// Whether H, W, k, l and the settings of a convolution give h, w. The bounds keep every product within int64.
+Call& convolves(Call& call, Dims stride, Dims padding, int64_t dilation) {
+  constexpr int64_t most = 1 << 24;
+  call.require(stride.size() == 2 && padding.size() == 2, "expected two strides and two paddings");
+  double area = 1;
+  for (int i = 0; i < 2 && call.sound(); ++i) {
+    int64_t in = call["HW"[i]], kernel = call["kl"[i]], out = call["hw"[i]], s = stride[i], p = padding[i];
+    call.require(s >= 1 && s <= most && p >= 0 && p <= most && dilation >= 1 && dilation <= most && in <= most &&
+                     kernel <= most, "a stride, a padding, a dilation or a size is out of range");
+    if (!call.sound()) break;
+    int64_t span = (kernel - 1) * dilation + 1, room = in + 2 * p - span;
+    call.require(room >= 0 && out == room / s + 1, "the size of the result does not follow from the others");
+    area *= in + 2.0 * p + span + s;
+  }
+  return call.require(area * std::max(call['C'], call['D']) * call['R'] < 1e15, "the padded images are too large");
+}
+
+// A square kernel of odd size, and padding that keeps the image.
+Call& keeps(Call& call, Dims stride, Dims padding, int64_t dilation) {
+  convolves(call, stride, padding, dilation);
+  if (!call.sound()) return call;
+  int64_t k = call['k'], pad = dilation * (k - 1) / 2;
+  return call.require(k % 2 && k == call['l'] && stride[0] == stride[1] && padding[0] == pad && padding[1] == pad,
+                      "expected a square kernel of odd size, one stride and padding that keeps the image");
+}
+
+template <typename T> const T* data(const Buffer& a) { return static_cast<const T*>(a.untyped_data()); }
+template <typename T> T* data(Out& a) { return static_cast<T*>(a->untyped_data()); }
+template <typename T> std::vector<const T*> data(ffi::RemainingArgs args) {
+  std::vector<const T*> out;
+  for (size_t i = 0; i < args.size(); ++i) out.push_back(data<T>(*args.get<Buffer>(i)));
+  return out;
+}
+
+#define DEPTHWISE(name, axes_a, axes_b, axes_out)                                                             \
+  ffi::Error name##_call(ffi::ThreadPool pool, Buffer a, Buffer b, Out out, Dims stride, Dims padding, int64_t dilation) { \
+    Call call("the first array", axes_a, a);                                                                  \
+    return dispatch(keeps(call("the second array", axes_b, b)("the result", axes_out, out), stride, padding, dilation), \
+                    [&](auto zero) {                                                                          \
       using T = decltype(zero);                                                                               \
-      function<T>(pool, static_cast<const T*>(a.untyped_data()), a.dimensions(),                              \
-                  static_cast<const T*>(b.untyped_data()), b.dimensions(),                                    \
-                  static_cast<T*>(out->untyped_data()), out->dimensions(), stride[0], dilation);                 \
+      name<T>(pool, data<T>(a), a.dimensions(), data<T>(b), b.dimensions(), data<T>(out), out->dimensions(),  \
+              stride[0], dilation);                                                                           \
     });                                                                                                       \
   }
 
-HANDLER(forward, forward)
-HANDLER(to_x, to_x)
-HANDLER(to_kernel, to_kernel)
+DEPTHWISE(forward, "XBHWC", "XRklC", "XRBhwC")
+DEPTHWISE(to_x, "XRBhwC", "XRklC", "XBHWC")
+DEPTHWISE(to_kernel, "XBHWC", "XRBhwC", "XRklC")
 
-template <typename T> const T* data(const ffi::AnyBuffer& a) { return static_cast<const T*>(a.untyped_data()); }
-template <typename T> T* data(ffi::Result<ffi::AnyBuffer>& a) { return static_cast<T*>(a->untyped_data()); }
-template <typename T> std::vector<const T*> data(ffi::RemainingArgs args) {
-  std::vector<const T*> out;
-  for (size_t i = 0; i < args.size(); ++i) out.push_back(data<T>(*args.get<ffi::AnyBuffer>(i)));
-  return out;
-}
-using Buffer = ffi::AnyBuffer;
-using Out = ffi::Result<ffi::AnyBuffer>;
+#define DENSE(name, axes_a, axes_b, axes_out)                                                                 \
+  ffi::Error name##_call(ffi::ThreadPool pool, Buffer a, Buffer b, Out out, Dims stride, Dims padding, int64_t dilation) { \
+    Call call("the first array", axes_a, a);                                                                  \
+    convolves(call("the second array", axes_b, b)("the result", axes_out, out), stride, padding, dilation);   \
+    return dispatch(call, [&](auto zero) {                                                                    \
+      using T = decltype(zero);                                                                               \
+      Conv s{call['X'], call['R'], call['B'], call['H'], call['W'], call['C'], call['D'], call['k'], call['l'], call['h'], \
+             call['w'], stride[0], stride[1], padding[0], padding[1], dilation};                              \
+      name<T>(pool, s, data<T>(a), data<T>(b), data<T>(out));                                                 \
+    });                                                                                                       \
+  }
 
-Conv conv_of(Dims x, Dims kernel, Dims y, Dims stride, Dims padding, int64_t dilation) {
-  return {x[0], kernel[1], x[1], x[2], x[3], x[4], kernel[5], kernel[2], kernel[3], y[3], y[4],
-          stride[0], stride[1], padding[0], padding[1], dilation};
-}
+DENSE(conv_forward, "XBHWC", "XRklCD", "XRBhwD")
+DENSE(conv_to_x, "XRBhwD", "XRklCD", "XBHWC")
+DENSE(conv_to_kernel, "XBHWC", "XRBhwD", "XRklCD")
 
-ffi::Error conv_forward_call(ffi::ThreadPool pool, Buffer x, Buffer kernel, Out y, Dims stride, Dims padding, int64_t dilation) {
-  return dispatch(x, [&](auto zero) {
-    using T = decltype(zero);
-    Conv s = conv_of(x.dimensions(), kernel.dimensions(), y->dimensions(), stride, padding, dilation);
-    conv_forward<T>(pool, s, data<T>(x), data<T>(kernel), data<T>(y));
-  });
-}
-
-ffi::Error conv_to_x_call(ffi::ThreadPool pool, Buffer g, Buffer kernel, Out x, Dims stride, Dims padding, int64_t dilation) {
-  return dispatch(g, [&](auto zero) {
-    using T = decltype(zero);
-    Conv s = conv_of(x->dimensions(), kernel.dimensions(), g.dimensions(), stride, padding, dilation);
-    conv_to_x<T>(pool, s, data<T>(g), data<T>(kernel), data<T>(x));
-  });
-}
-
-ffi::Error conv_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out kernel, Dims stride, Dims padding, int64_t dilation) {
-  return dispatch(x, [&](auto zero) {
-    using T = decltype(zero);
-    Conv s = conv_of(x.dimensions(), kernel->dimensions(), g.dimensions(), stride, padding, dilation);
-    conv_to_kernel<T>(pool, s, data<T>(x), data<T>(g), data<T>(kernel));
-  });
-}
+bool positive(double epsilon) { return std::isfinite(epsilon) && epsilon > 0; }
+constexpr const char* kEpsilon = "epsilon must be a number above 0";
 
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
-  return dispatch(x, [&](auto zero) {
+  Call call("x", "*BHWC", x);
+  call("y", "*BHWC", y)("mean", "*C", mean)("variance", "*C", variance)("inverse", "*C", inverse);
+  return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
                  data<T>(inverse), epsilon);
@@ -891,7 +976,10 @@ ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out v
 
 ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
                        Out inverse, double epsilon) {
-  return dispatch(x, [&](auto zero) {
+  Call call("x", "*BHWC", x);
+  call("scale", "*C", scale)("bias", "*C", bias);
+  call("y", "*BHWC", y)("mean", "*C", mean)("variance", "*C", variance)("inverse", "*C", inverse);
+  return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
                  data<T>(variance), data<T>(inverse), epsilon);
@@ -899,7 +987,8 @@ ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias
 }
 
 ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Out out) {
-  return dispatch(y, [&](auto zero) {
+  Call call("y", "*BHWC", y);
+  return dispatch(call("inverse", "*C", inverse)("g", "*BHWC", g)("the result", "*BHWC", out), [&](auto zero) {
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
@@ -909,7 +998,10 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
 }
 
 ffi::Error moments_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer dx, Out mean, Out variance, Out of_inverse) {
-  return dispatch(y, [&](auto zero) {
+  Call call("y", "*BHWC", y);
+  call("inverse", "*C", inverse)("dx", "*BHWC", dx);
+  call("mean", "*C", mean)("variance", "*C", variance)("of_inverse", "*C", of_inverse);
+  return dispatch(call, [&](auto zero) {
     using T = decltype(zero);
     moments<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(dx), data<T>(mean), data<T>(variance),
                data<T>(of_inverse));
@@ -917,7 +1009,9 @@ ffi::Error moments_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer d
 }
 
 ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Buffer dy, Buffer d_inverse, Buffer dg, Out out) {
-  return dispatch(y, [&](auto zero) {
+  Call call("y", "*BHWC", y);
+  call("inverse", "*C", inverse)("g", "*BHWC", g)("dy", "*BHWC", dy)("d_inverse", "*C", d_inverse)("dg", "*BHWC", dg);
+  return dispatch(call("the result", "*BHWC", out), [&](auto zero) {
     using T = decltype(zero);
     bend<T>(pool, y.dimensions(), data<T>(y), data<T>(inverse), data<T>(g), data<T>(dy), data<T>(d_inverse), data<T>(dg),
             data<T>(out));
@@ -926,7 +1020,10 @@ ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, B
 
 ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g,
                                 Out out, Out of_scale, Out of_bias) {
-  return dispatch(x, [&](auto zero) {
+  Call call("x", "*BHWC", x);
+  call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("g", "*BHWC", g);
+  call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
+  return dispatch(call, [&](auto zero) {
     using T = decltype(zero);
     std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
     for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
@@ -935,43 +1032,59 @@ ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buf
   });
 }
 
+Call& pools(Call& call, int64_t stride) {
+  call.require(stride >= 1 && stride <= 1 << 24, "the stride is out of range");
+  if (!call.sound()) return call;
+  return call.require(call['h'] == (call['H'] + stride - 1) / stride && call['w'] == (call['W'] + stride - 1) / stride,
+                      "the size of the result does not follow from the others");
+}
+
 ffi::Error max_pick_call(ffi::ThreadPool pool, Buffer x, Buffer t, Out y, int64_t stride) {
-  return dispatch(x, [&](auto zero) {
+  Call call("x", "*HWC", x);
+  return dispatch(pools(call("t", "*HWC", t)("y", "*hwC", y), stride), [&](auto zero) {
     using T = decltype(zero);
     max_pick<T>(pool, Pool(x.dimensions(), stride), data<T>(x), data<T>(t), data<T>(y));
   });
 }
 
 ffi::Error max_scatter_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out out, int64_t stride) {
-  return dispatch(x, [&](auto zero) {
+  Call call("x", "*HWC", x);
+  return dispatch(pools(call("g", "*hwC", g)("the result", "*HWC", out), stride), [&](auto zero) {
     using T = decltype(zero);
     max_scatter<T>(pool, Pool(x.dimensions(), stride), data<T>(x), data<T>(g), data<T>(out));
   });
 }
 
+// The axes of a value; there are as many values as columns of the weights.
+const char* value_axes(int64_t shared) { return shared ? "*" : "E*"; }
+constexpr const char* kValues = "there are not as many values as columns of the weights";
+
 ffi::Error mix_call(ffi::ThreadPool pool, Buffer weights, ffi::RemainingArgs values, Out out, int64_t shared) {
-  return dispatch(weights, [&](auto zero) {
+  Call call("weights", "EO", weights);
+  call("a value", value_axes(shared), values)("the result", "E*", out);
+  return dispatch(call.require(call['O'] == static_cast<int64_t>(values.size()), kValues), [&](auto zero) {
     using T = decltype(zero);
-    int64_t E = weights.dimensions()[0];
-    mix<T>(pool, data<T>(weights), data<T>(values), shared, E, out->element_count() / E, data<T>(out));
+    mix<T>(pool, data<T>(weights), data<T>(values), shared, call['E'], out->element_count() / call['E'], data<T>(out));
   });
 }
 
 ffi::Error mix_to_weights_call(ffi::ThreadPool pool, Buffer g, ffi::RemainingArgs values, Out out, int64_t shared) {
-  return dispatch(g, [&](auto zero) {
+  Call call("g", "E*", g);
+  call("a value", value_axes(shared), values)("the weights", "EO", out);
+  return dispatch(call.require(call['O'] == static_cast<int64_t>(values.size()), kValues), [&](auto zero) {
     using T = decltype(zero);
-    int64_t E = g.dimensions()[0];
-    mix_to_weights<T>(pool, data<T>(g), data<T>(values), shared, E, g.element_count() / E, data<T>(out));
+    mix_to_weights<T>(pool, data<T>(g), data<T>(values), shared, call['E'], g.element_count() / call['E'], data<T>(out));
   });
 }
 
 ffi::Error mix_to_values_call(ffi::ThreadPool pool, Buffer weights, Buffer g, ffi::RemainingRets outs, int64_t shared) {
-  return dispatch(g, [&](auto zero) {
+  Call call("weights", "EO", weights);
+  call("g", "E*", g)("a value", value_axes(shared), outs);
+  return dispatch(call.require(call['O'] == static_cast<int64_t>(outs.size()), kValues), [&](auto zero) {
     using T = decltype(zero);
     std::vector<T*> to;
-    for (size_t i = 0; i < outs.size(); ++i) to.push_back(static_cast<T*>((*outs.get<ffi::AnyBuffer>(i))->untyped_data()));
-    int64_t E = g.dimensions()[0];
-    mix_to_values<T>(pool, data<T>(weights), data<T>(g), to, shared, E, g.element_count() / E);
+    for (size_t i = 0; i < outs.size(); ++i) to.push_back(static_cast<T*>((*outs.get<Buffer>(i))->untyped_data()));
+    mix_to_values<T>(pool, data<T>(weights), data<T>(g), to, shared, call['E'], g.element_count() / call['E']);
   });
 }
 

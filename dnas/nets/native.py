@@ -26,6 +26,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+from dnas.nets.axes import one_float_type
 from dnas.paths import cache_folder, read_own, replaced
 
 SOURCE = Path(__file__).with_name("native.cc")
@@ -39,6 +40,7 @@ SYMBOLS = (
 )
 _unused = ContextVar("unused", default=False)
 Shapes = Sequence[tuple[int, ...]]
+TYPES = ("float32", "float64")  # that the kernels are there for
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-w", "-ffp-contract=fast")
 
 
@@ -75,6 +77,7 @@ def kernel(
     primitive.multiple_results = True
 
     def abstract(*operands, **settings):
+        one_float_type(f"kernel {name}", *operands, types=TYPES)
         results = shapes(*(operand.shape for operand in operands), **settings)
         return [jax.core.ShapedArray(shape, operands[-1].dtype) for shape in results]
 
@@ -123,7 +126,7 @@ def unused() -> Iterator[None]:
 
 def supports(*arrays: jax.Array) -> bool:
     """Whether kernels are there for arrays of these types: all float32, or all float64."""
-    return not _unused.get() and {a.dtype.name for a in arrays} in ({"float32"}, {"float64"}) and available()
+    return not _unused.get() and {a.dtype.name for a in arrays} in ({TYPES[0]}, {TYPES[1]}) and available()
 
 
 def one_heap() -> None:

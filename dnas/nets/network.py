@@ -1,19 +1,26 @@
 """The derived network: the genotype's operations only, in the same stem, stages and head as the supernet."""
 
 import jax
+import numpy as np
 from flax import nnx
 
 from dnas import find
-from dnas.nets.functional import Deferred, functionalize
-from dnas.nets.layers import Outputs
+from dnas.errors import UserError
+from dnas.nets.axes import at_least
+from dnas.nets.functional import Deferred, functionalize, own_noise, run, takes_noise
+from dnas.nets.layers import Outputs, checked_images
 from dnas.nets.nodes import Nodes, zero_node
 from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space
+from dnas.types import Noise
 
 
 class DerivedCell(nnx.Module):
-    """A discrete cell. `drop_path` [E, B] multiplies what an edge carries; a plain identity is spared."""
+    """A discrete cell. `drop_path` [E, B] multiplies what an edge carries; a plain identity is spared.
+
+    rows: of each edge the number of its noise: its row in the supernet's mix, so that both draw the same.
+    """
 
     def __init__(self, genotype: Genotype, space: Space, kind: str, channels: int, norm: Norm, *, rngs: nnx.Rngs):
         cell, self.inputs = genotype.cell(kind), space.cells[kind].inputs
@@ -28,8 +35,11 @@ class DerivedCell(nnx.Module):
                 for edge in cell.edges
             ]
         )
+        self.random, known = tuple(map(takes_noise, self.operations)), space.cells[kind].edges
+        self.rows = tuple(known.index(e) if e in known else len(known) + i for i, e in enumerate(self.edges))
 
-    def __call__(self, inputs: list[jax.Array], drop_path: jax.Array | None) -> jax.Array:
+    def __call__(self, inputs: list[jax.Array], extra: tuple[jax.Array | None, Noise | None]) -> jax.Array:
+        drop_path, noise = extra
         nodes = Nodes(inputs, self.nodes - self.inputs, zero_node(inputs, self.stride))
         order = sorted(range(len(self.edges)), key=lambda e: self.edges[e][0])
         for e in order:
@@ -37,7 +47,11 @@ class DerivedCell(nnx.Module):
             operation = self.operations[e]
             if operation is None:
                 continue
-            value = operation(nodes.value(source))
+            if self.random[e] and noise is not None:
+                own = noise._replace(key=jax.random.fold_in(noise.key, self.rows[e]))
+                value = operation(nodes.value(source), own)
+            else:
+                value = operation(nodes.value(source))
             if drop_path is not None and not isinstance(operation, Identity):
                 value = value * drop_path[e, :, None, None, None].astype(value.dtype)
             nodes.add([node], [value])
@@ -45,21 +59,54 @@ class DerivedCell(nnx.Module):
 
 
 class Network(nnx.Module):
-    """`network(x)`: x [B, H, W, C] -> Outputs; `drop_path` [cells, E, B] multiplies edges, see `drop_path_factors`."""
+    """`network(x)`: normalised images x [B, H, W, C] -> Outputs.
+
+    drop_path: [cells, E, B] multiplies edges, see `drop_path_factors`; E is that of the cell with the most.
+    noise: for operations that are random. Each edge of each cell draws its own. Training needs it; in evaluation the
+    default is the same noise at every call, which differs between edges, cells and the images of a batch.
+
+    In training, a new module's state, it normalises by the batch and leaves the moments of the batch in its statistics;
+    in evaluation, `nnx.view(network, use_running_average=True)`, it reads them and changes nothing.
+    Errors: `UserError` for images and factors of other shapes or types than it was built for.
+    """
 
     def __init__(self, genotype: Genotype, space: Space, body: Body, *, norm: Norm | None = None, rngs: nnx.Rngs):
-        norm = space.network_norm if norm is None else norm
+        norm, random = space.network_norm if norm is None else norm, []
 
         def core(kind: str, channels: int, rngs: nnx.Rngs):
-            return DerivedCell(genotype, space, kind, channels, norm, rngs=rngs)
+            cell = DerivedCell(genotype, space, kind, channels, norm, rngs=rngs)
+            random.append(any(cell.random))
+            return cell
 
+        self.image_channels, self.use_running_average = body.image_channels, False
+        self.droppable = (
+            space.cell_count(body.cells),
+            max(len(cell.edges) for _, cell in genotype.cells),
+        )  # cells, edges
         self.backbone = space.backbone(core, body, norm, rngs=rngs)
+        self.random = any(random)
 
-    def __call__(self, x: jax.Array, drop_path: jax.Array | None = None) -> Outputs:
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Called by `nnx.view`: True in evaluation."""
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
+
+    def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
+        x = checked_images(x, self.image_channels, self.backbone.classifier.kernel[...].dtype)
+        expected = (*self.droppable, len(x))
+        if drop_path is not None and np.shape(drop_path) != expected:
+            found = list(np.shape(drop_path))
+            raise UserError(f"The factors of drop-path are {found}, expected [cells, E, B]: {list(expected)}.")
+        if self.random and noise is None:
+            if not self.use_running_average:
+                raise UserError("In training this network draws noise: call it with noise=dnas.types.Noise(key).")
+            noise = Noise(jax.random.key(0))
+
         def argument(kind: str, cells: range):
-            return None if drop_path is None else drop_path[cells.start : cells.stop]
+            rows = None if drop_path is None else drop_path[cells.start : cells.stop]
+            return rows, own_noise(noise, cells) if self.random and noise is not None else None
 
-        return self.backbone(x, argument)
+        return run(self.backbone, x, argument, evaluates=self.use_running_average)
 
 
 def drop_path_factors(key: jax.Array, probability: jax.Array | float, shape: tuple[int, ...]) -> jax.Array:
@@ -81,7 +128,17 @@ def build(
     auxiliary: bool = False,
     seed: int = 0,
 ) -> Network:
-    """An initialised network to call: `network(x).logits`. The space is the one the genotype names."""
+    """A new network in evaluation: `network(x).logits`, also under `jax.jit`. The space is the one the genotype names.
+
+    x: normalised images [B, H, W, image_channels]; NumPy arrays become float32. Running statistics are those of
+    standard normal values until it is trained. `nnx.view(network, use_running_average=False)` normalises by the batch
+    instead, and writes the moments of the batch into the statistics, which both share. To train it, see
+    `functional.functionalize` and `dnas.retrain`.
+    Errors: `UserError` for numbers and genotypes of which no network can be built.
+    """
+    numbers = {"classes": classes, "cells": cells, "channels": channels, "image_channels": image_channels}
+    for name, number in numbers.items():
+        at_least("network", f"number '{name}'", number, 1)
     space = find.resolve("space", genotype.space)
     check(genotype, space)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
@@ -90,4 +147,5 @@ def build(
         return Network(genotype, space, shape, rngs=rngs)
 
     weights, stats = jax.jit(functionalize(make).init)(jax.random.key(seed))
-    return nnx.merge(nnx.graphdef(make(Deferred(params=jax.random.key(0)))), nnx.State(weights), nnx.State(stats))
+    layout = nnx.view(make(Deferred(params=jax.random.key(0))), use_running_average=True, raise_if_not_found=False)
+    return nnx.merge(nnx.graphdef(layout), nnx.State(weights), nnx.State(stats))

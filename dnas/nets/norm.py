@@ -6,11 +6,15 @@ W is linear and its own transpose, so it is also what carries a change of x to y
 a scale and a bias per channel, and the sums that are their gradients, are part of the same passes over x.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.interpreters import ad
 
+from dnas.errors import UserError
 from dnas.nets import native
+from dnas.nets.axes import agree, one_float_type, rule
 
 EPSILON = 1e-5
 AXES = (-4, -3, -2)  # B, H, W
@@ -24,7 +28,11 @@ def normalise(
     With scale [C] and bias [C] the first is y * scale + bias.
     """
     if scale is None or bias is None:
+        agree("batch norm", "x BHWC", x.shape)
+        one_float_type("batch norm", x)
         return tuple(normalise_p.bind(x, epsilon=EPSILON)[:3]) if native.supports(x) else _by_xla(x)
+    agree("batch norm", "x BHWC, scale C, bias C", x.shape, scale.shape, bias.shape)
+    one_float_type("batch norm", x, scale, bias)
     if native.supports(x, scale, bias):
         return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON)[:3])
     y, mean, variance = _by_xla(x)
@@ -65,15 +73,22 @@ _by_xla.defvjp(_forward, _backward)
 # Native: x -> y, mean, variance, 1 / deviation; and W(y, 1 / deviation, g).
 
 
-def _per_channel(shape):
-    return *shape[:-4], shape[-1]
+def _sound(sizes, epsilon):
+    if not (math.isfinite(epsilon) and epsilon > 0):
+        raise UserError(f"The epsilon of a batch norm is {epsilon}, expected a number above 0.")
+    return {}
 
 
-normalise_p = native.kernel("norm_forward", lambda x, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
-whiten_p = native.kernel("norm_backward", lambda y, inverse, g: (y,), batched=True)
+NORM, TO_X, MOMENTS = "batch norm", "batch norm's derivative", "*BHWC, *C, *C, *C"
+normalise_p = native.kernel("norm_forward", rule(NORM, "x *BHWC", MOMENTS, _sound), batched=True)
+whiten_p = native.kernel("norm_backward", rule(TO_X, "y *BHWC, inverse *C, g *BHWC", "*BHWC"), batched=True)
 # how mean, variance and 1 / deviation change with x; how W changes with y, 1 / deviation and g
-moments_p = native.kernel("norm_moments", lambda y, inverse, dx: (inverse,) * 3, batched=True)
-bend_p = native.kernel("norm_bend", lambda y, *_: (y,), batched=True)
+moments_p = native.kernel("norm_moments", rule(TO_X, "y *BHWC, inverse *C, dx *BHWC", "*C, *C, *C"), batched=True)
+bend_p = native.kernel(
+    "norm_bend",
+    rule(TO_X, "y *BHWC, inverse *C, g *BHWC, dy *BHWC, d_inverse *C, dg *BHWC", "*BHWC"),
+    batched=True,
+)
 
 
 def _over_pixels(moment):
@@ -154,9 +169,12 @@ def _pull(x, mean, inverse, scale, g):
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
-affine_p = native.kernel("affine_forward", lambda x, scale, bias, epsilon: (x, *[_per_channel(x)] * 3), batched=True)
-push_p = native.kernel("affine_push", lambda x, *_: (x,), batched=True, by_xla=_push)
-pull_p = native.kernel("affine_backward", lambda x, mean, *_: (x, mean, mean), batched=True)
+FIXED = "x *BHWC, mean *C, inverse *C, scale *C"
+affine_p = native.kernel("affine_forward", rule(NORM, "x *BHWC, scale *C, bias *C", MOMENTS, _sound), batched=True)
+push_p = native.kernel(
+    "affine_push", rule(TO_X, f"{FIXED}, dx *BHWC, dscale *C, dbias *C", "*BHWC"), batched=True, by_xla=_push
+)
+pull_p = native.kernel("affine_backward", rule(TO_X, f"{FIXED}, g *BHWC", "*BHWC, *C, *C"), batched=True)
 
 
 def _affine_derivative(primals, tangents, epsilon):

@@ -12,16 +12,19 @@ import numpy as np
 from jax.interpreters import ad
 
 from dnas.nets import native
+from dnas.nets.axes import agree, at_least, one_float_type, rule
 from dnas.nets.conv import depthwise_conv
 
 
 def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     """Largest value of each 3x3 window; of equal values the first gets the gradient."""
+    _check(x, stride)
     return pick_p.bind(x, x, stride=stride)[0] if native.supports(x) else _max_by_xla(x, stride)
 
 
 def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
     """Mean of each 3x3 window over the pixels inside the image (padding does not count)."""
+    _check(x, stride)
     counts = _window_counts(x.shape[1], x.shape[2], stride).astype(x.dtype)
     if native.supports(x):
         return depthwise_conv(x, jax.lax.full((3, 3, x.shape[-1]), 1, x.dtype), stride, multiply_adds=0) / counts
@@ -31,6 +34,7 @@ def avg_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
     """Largest value of each 2x2 window, stride 2; of an odd size the last row or column is a window of its own."""
+    _check(x)
     b, h, w, c = x.shape
     even = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), constant_values=-jnp.inf)
     return even.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).max((2, 4))
@@ -48,7 +52,14 @@ def _window_counts(height: int, width: int, stride: int) -> np.ndarray:
 
 def global_avg_pool(x: jax.Array) -> jax.Array:
     """Mean over the image: [B, H, W, C] -> [B, C]."""
+    _check(x)
     return x.mean((1, 2))
+
+
+def _check(x: jax.Array, stride: int = 1) -> None:
+    agree("pooling", "x BHWC", x.shape)
+    one_float_type("pooling", x)
+    at_least("pooling", "stride", stride, 1)
 
 
 def _windows(x: jax.Array, stride: int, fill: float) -> list[list[jax.Array]]:
@@ -102,12 +113,13 @@ _max_by_xla.defvjp(_max_pool_forward, _max_pool_backward)
 # second operand and do not change with the first, so that their derivatives stay among themselves.
 
 
-def _of_windows(x, t, stride):
-    return ((*x[:-3], -(-x[-3] // stride), -(-x[-2] // stride), x[-1]),)
+def _of_windows(sizes, stride):
+    at_least("pooling", "stride", stride, 1)
+    return {"h": -(-sizes["H"] // stride), "w": -(-sizes["W"] // stride)}
 
 
-pick_p = native.kernel("max_pick", _of_windows, batched=True)
-scatter_p = native.kernel("max_scatter", lambda x, g, stride: (x,), batched=True)
+pick_p = native.kernel("max_pick", rule("pooling", "x *HWC, t *HWC", "*hwC", _of_windows), batched=True)
+scatter_p = native.kernel("max_scatter", rule("pooling", "x *HWC, g *hwC", "*HWC", _of_windows), batched=True)
 
 
 def _linear_in_second(face, transposed):

@@ -6,7 +6,7 @@ All edges that leave one node with the same operation run as one vmapped operati
 (pooling, identity) gives the same on all of them and runs once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import jax
@@ -15,12 +15,14 @@ import numpy as np
 from flax import nnx
 
 from dnas.errors import UserError
-from dnas.nets.functional import over_copies, stack
+from dnas.nets.functional import over_copies, own_noise, run, stack
+from dnas.nets.layers import checked_images
 from dnas.nets.mixing import fan_out, weighted_sums
 from dnas.nets.nodes import Nodes, zero_node
 from dnas.nets.pooling import max_pool_2x2
+from dnas.spaces.ops import ALWAYS_RANDOM
 from dnas.spaces.topology import Body, Space
-from dnas.types import Noise
+from dnas.types import Mix, Noise
 
 Values = Iterator[tuple[Sequence[int], Sequence[jax.Array]]]  # edges, and what each carries
 
@@ -44,8 +46,7 @@ class Candidate(nnx.Module):
         if self.shared:
             return self.operation(x)
         if self.random and noise is not None:
-            keys = jax.vmap(lambda e: jax.random.fold_in(noise.key, e))(np.array(self.edges))
-            own = (Noise(keys, jnp.full(count, noise.rate)),)
+            own = (own_noise(noise, self.edges),)
         return over_copies(self.operation, count, x, own, loop=self.loop)
 
     def weights(self, mix: jax.Array) -> jax.Array:
@@ -184,24 +185,48 @@ class MixedCell(nnx.Module):
 
 
 class Supernet(nnx.Module):
-    """`supernet(x, mix, noise)`: x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes].
+    """`supernet(x, mix, noise)`: normalised images x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes].
 
-    noise: for operations that are random, in training; without it they do what they do in evaluation.
+    noise: for operations that are random, in training; without it they do what they do in evaluation: nothing is
+    dropped, and `noise` is the same at every call, but differs between edges, cells and the images of a batch.
+    Training and evaluation are as in `network.Network`.
+    Errors: `UserError` for images and mixes of other shapes or types than it was built for.
     """
 
     def __init__(self, space: Space, body: Body, *, rngs: nnx.Rngs):
         def core(kind: str, channels: int, rngs: nnx.Rngs):
             return MixedCell(space, kind, channels, body.loop, rngs=rngs)
 
+        self.image_channels, self.use_running_average = body.image_channels, False
+        self.mix_shapes = tuple(space.mix_shapes.items())
         self.backbone = space.backbone(core, body, space.search_norm, rngs=rngs)
-        self.random = bool(space.random)
+        self.random, self.always_random = bool(space.random), bool(space.random & ALWAYS_RANDOM)
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Called by `nnx.view`: True in evaluation."""
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
 
     def __call__(self, x: jax.Array, mix, noise: Noise | None = None) -> jax.Array:
-        def argument(kind: str, cells: range):
-            rows = jnp.broadcast_to(mix[kind], (len(cells), *mix[kind].shape))
-            if noise is None or not self.random:
-                return rows, None
-            keys = jax.vmap(lambda cell: jax.random.fold_in(noise.key, cell))(np.array(cells))
-            return rows, Noise(keys, jnp.full(len(cells), noise.rate))
+        x = checked_images(x, self.image_channels, self.backbone.classifier.kernel[...].dtype)
+        check_mix(mix, dict(self.mix_shapes))
+        if noise is None and self.always_random:
+            noise = Noise(jax.random.key(0))
 
-        return self.backbone(x, argument).logits
+        def argument(kind: str, cells: range):
+            rows = jnp.asarray(mix[kind])
+            rows = jnp.broadcast_to(rows, (len(cells), *rows.shape))
+            return rows, own_noise(noise, cells) if self.random and noise is not None else None
+
+        return run(self.backbone, x, argument, evaluates=self.use_running_average).logits
+
+
+def check_mix(mix: Mix, shapes: dict[str, tuple[int, int]]) -> None:
+    """Errors: `UserError` for a mix that has no weights of these shapes {kind: [E, O]}."""
+    if not isinstance(mix, Mapping) or not set(shapes) <= set(mix):
+        given = f"of {', '.join(map(str, mix)) or 'nothing'}" if isinstance(mix, Mapping) else f"a {type(mix).__name__}"
+        raise UserError(f"The mix is {given}, expected a dictionary with the weights of {', '.join(shapes)}.")
+    for kind, shape in shapes.items():
+        if (found := np.shape(mix[kind])) != shape:
+            expected = f"{shape[0]} edges with {shape[1]} operations"
+            raise UserError(f"The mix of the {kind} cells is {list(found)}, expected {list(shape)}: {expected}.")

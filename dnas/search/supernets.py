@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dnas.errors import UserError
+from dnas.keys import stream
 from dnas.spaces.topology import Norm, Space, with_operation
 from dnas.types import Noise
 
@@ -54,4 +55,4 @@ class DroppedSkip(nnx.Module):
         if noise is None or not self.drops:
             return y
         kept = 1 - jnp.asarray(noise.rate, y.dtype)
-        return jnp.where(jax.random.bernoulli(noise.key, kept, y.shape), y / kept, 0)
+        return jnp.where(jax.random.bernoulli(stream(noise.key, "skip"), kept, y.shape), y / kept, 0)

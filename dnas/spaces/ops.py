@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from dnas.keys import stream
 from dnas.nets import pooling
 from dnas.nets.layers import BatchNorm, Conv, FactorizedReduce, ReluConvNorm, SeparableConv
 from dnas.spaces.topology import Norm
@@ -30,7 +31,8 @@ class GaussianNoise(nnx.Module):
 
     def __call__(self, x, noise: Noise | None = None):
         y = x[:, :: self.stride, :: self.stride]
-        return jax.random.normal(jax.random.key(0) if noise is None else noise.key, y.shape, y.dtype)
+        key = jax.random.key(0) if noise is None else noise.key  # which all operations on an edge share
+        return jax.random.normal(stream(key, "gaussian"), y.shape, y.dtype)
 
 
 class Pool(nnx.Module):
@@ -156,3 +158,4 @@ OPERATIONS = {
     for name, value in vars().items()
     if callable(value) and getattr(value, "__module__", "") == __name__ and name[0].islower()
 }  # every function above is an operation
+ALWAYS_RANDOM = frozenset({"noise"})  # those that draw in evaluation too

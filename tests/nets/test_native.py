@@ -90,3 +90,91 @@ def test_results_do_not_depend_on_which_thread_does_what(name):
     first = jax.tree.map(np.asarray, compute(*args))
     for _ in range(30):
         jax.tree.map(np.testing.assert_array_equal, first, jax.tree.map(np.asarray, compute(*args)))
+
+
+# What a kernel is told, by callers that no other check stands before: shapes, types and settings of its own.
+
+SIZES = {"X": 2, "R": 3, "B": 2, "H": 6, "W": 5, "C": 4, "D": 7, "k": 3, "l": 3, "h": 6, "w": 5, "E": 2, "O": 2}
+CONV = {"stride": np.array([1, 1]), "padding": np.array([1, 1]), "dilation": np.int64(1)}
+WRONG_CONV = (
+    *({name: np.array(value)} for name in ("stride", "padding") for value in ([1], [-1, 1], [1, 2], [1, 2**40])),
+    *(
+        {"stride": np.array([0, 1])},
+        {"dilation": np.int64(0)},
+        {"dilation": np.int64(2)},
+        {"dilation": np.int64(2**40)},
+    ),
+)
+POOL, WRONG_POOL = {"stride": np.int64(1)}, ({"stride": np.int64(0)}, {"stride": np.int64(2)}, {"stride": np.int64(-1)})
+NORM, WRONG_NORM = {"epsilon": np.float64(1e-5)}, tuple({"epsilon": np.float64(e)} for e in (0, -1, "nan", "inf"))
+OWN, SHARED = {"shared": np.int64(0)}, {"shared": np.int64(1)}
+HANDLERS = {  # operands -> results, settings, settings that do not fit
+    "conv_forward": ("XBHWC XRklCD -> XRBhwD", CONV, WRONG_CONV),
+    "conv_to_x": ("XRBhwD XRklCD -> XBHWC", CONV, WRONG_CONV),
+    "conv_to_kernel": ("XBHWC XRBhwD -> XRklCD", CONV, WRONG_CONV),
+    "depthwise_forward": ("XBHWC XRklC -> XRBhwC", CONV, WRONG_CONV),
+    "depthwise_to_x": ("XRBhwC XRklC -> XBHWC", CONV, WRONG_CONV),
+    "depthwise_to_kernel": ("XBHWC XRBhwC -> XRklC", CONV, WRONG_CONV),
+    "norm_forward": ("XBHWC -> XBHWC XC XC XC", NORM, WRONG_NORM),
+    "norm_backward": ("XBHWC XC XBHWC -> XBHWC", {}, ()),
+    "norm_moments": ("XBHWC XC XBHWC -> XC XC XC", {}, ()),
+    "norm_bend": ("XBHWC XC XBHWC XBHWC XC XBHWC -> XBHWC", {}, ()),
+    "affine_forward": ("XBHWC XC XC -> XBHWC XC XC XC", NORM, WRONG_NORM),
+    "affine_backward": ("XBHWC XC XC XC XBHWC -> XBHWC XC XC", {}, ()),
+    "max_pick": ("BHWC BHWC -> BhwC", POOL, WRONG_POOL),
+    "max_scatter": ("BHWC BhwC -> BHWC", POOL, WRONG_POOL),
+    "mix_forward": ("EO EBC EBC -> EBC", OWN, (SHARED,)),
+    "mix_to_weights": ("EBC EBC EBC -> EO", OWN, (SHARED,)),
+    "mix_to_values": ("EO EBC -> EBC EBC", OWN, (SHARED,)),
+}
+SHARED_HANDLERS = {
+    "mix_forward": ("EO BC BC -> EBC", SHARED, (OWN,)),
+    "mix_to_weights": ("EBC BC BC -> EO", SHARED, (OWN,)),
+    "mix_to_values": ("EO EBC -> BC BC", SHARED, (OWN,)),
+}
+
+
+def call(name, arrays, count, settings):
+    """Call a kernel with these (shape, type): `count` operands, then its results."""
+    results = [jax.ShapeDtypeStruct(tuple(shape), dtype) for shape, dtype in arrays[count:]]
+    operands = [np.ones(shape, dtype) for shape, dtype in arrays[:count]]
+    return jax.block_until_ready(jax.ffi.ffi_call(f"dnas_{name}", results)(*operands, **settings))
+
+
+def test_every_kernel_is_called_wrongly():
+    assert {f"dnas_{name}" for name in HANDLERS} == set(native.SYMBOLS)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [*HANDLERS.items(), *SHARED_HANDLERS.items()], ids=lambda value: value if len(value) > 3 else ""
+)
+def test_kernels_refuse_what_does_not_fit(name, how):
+    if not native.available():
+        pytest.skip("no C++ compiler on this machine: install g++ to test the native kernels")
+    axes, settings, wrong = how
+    operands, results = (part.split() for part in axes.split(" -> "))
+    letters = [*operands, *results]
+    right = [([SIZES[axis] for axis in own], "float32") for own in letters]
+
+    def changed(i, shape, dtype="float32"):
+        return [*right[:i], (shape, dtype), *right[i + 1 :]]
+
+    call(name, right, len(operands), settings)
+    for i, (shape, _) in enumerate(right):
+        cases = [changed(i, shape, other) for other in ("float16", "int32")]
+        cases += [changed(i, [*shape[:at], shape[at] + 1, *shape[at + 1 :]]) for at in range(len(shape))]
+        if i < len(operands):  # XLA calls nobody for a result that is empty
+            cases += [changed(i, [*shape[:at], 0, *shape[at + 1 :]]) for at in range(len(shape))]
+        for arrays in [*cases, changed(i, shape[1:-1])]:
+            with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+                call(name, arrays, len(operands), settings)
+    for change in wrong:
+        with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+            call(name, right, len(operands), settings | change)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="expected float32 or float64"):
+        call(name, [(shape, "int32") for shape, _ in right], len(operands), settings)
+    if "mix" in name:  # more values than columns
+        more = [*right[: len(operands)], right[1], right[-1]] if name != "mix_to_values" else [*right, right[-1]]
+        count = len(operands) + (name != "mix_to_values")
+        with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+            call(name, more, count, settings)
