@@ -60,7 +60,7 @@ def run(
     comparison runs; a method that refuses its config is a row that says so.
     """
     folder = Path(out)
-    check(configs, folder)
+    check(configs, folder, train)
     with ExitStack() as lock:
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,8 @@ def _compared(configs: Mapping[str, Config], folder: Path, random_cells: int, tr
     return rows
 
 
-def check(configs: Mapping[str, Config], folder: Path) -> None:
-    """Refuse what cannot be compared."""
+def check(configs: Mapping[str, Config], folder: Path, train: bool = True) -> None:
+    """Refuse what cannot be compared; train: whether cells are trained."""
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
     first = next(iter(configs.values()))
@@ -108,6 +108,13 @@ def check(configs: Mapping[str, Config], folder: Path) -> None:
                     f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
                     f"of '{next(iter(configs))}'."
                 )
+        space = find.resolve("space", config.space)
+        lacking = {*space.contained(config.retrain.cells)} - {*space.contained(config.search.cells)}
+        if train and lacking:
+            raise UserError(
+                f"The networks that are trained contain {min(lacking)} cells, and the supernet of '{name}' does not: "
+                "choose more search.cells, or fewer retrain.cells."
+            )
     with storage(folder):
         free = not folder.exists() or (folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir()))
     if not free and not (folder / "comparison.json").is_file():

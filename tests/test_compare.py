@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import replace
 
 import jax
 import pytest
 
-from dnas import compare, loop, tabular
+import dnas.retrain
+import dnas.search
+from dnas import compare, loop, paths, records, tabular
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_dict
-from dnas.errors import UserError
+from dnas.errors import StorageError, UserError
 from dnas.spaces.genotype import parse
 
 PLAIN = AugmentConfig(pad=1, flip=False)
@@ -20,6 +23,7 @@ BASE = Config(
     search=SearchConfig(epochs=1, cells=1, channels=2, batch_size=32, augment=PLAIN),
     retrain=RetrainConfig(epochs=1, cells=1, channels=2, batch_size=32, auxiliary=0, drop_path=0, augment=PLAIN),
 )
+CELLS = [parse(f"|{name}~0|") for name in ("skip_connect", "nor_conv_1x1")]
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 
 
@@ -76,6 +80,87 @@ def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     assert len(row.trained) == 2
 
 
+def test_a_folder_in_use_is_no_failure_of_a_method(tmp_path):
+    folder = tmp_path / "all"
+    folder.mkdir()
+    with paths.locked(folder, "a comparison"):
+        with pytest.raises(StorageError, match="is running a comparison in .*all: wait"):
+            compare.run({"one": BASE}, folder, quiet=True)
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    (folder / "one").mkdir()
+    with paths.locked(folder / "one", "a search"), pytest.raises(StorageError, match="is running .* in .*one: wait"):
+        compare.run({"one": BASE}, folder, random_cells=0, quiet=True)
+    assert json.loads((folder / "comparison.json").read_text()) == []
+    assert [path.name for path in (folder / "one").iterdir()] == [".lock"]
+    (folder / "one" / "notes.txt").write_text("of the user's")
+    with pytest.raises(StorageError, match="one already exists and is not empty"):
+        compare.run({"one": BASE}, folder, random_cells=0, quiet=True)
+
+
+DAMAGES = {
+    "empty": b"",
+    "truncated": None,
+    "garbage": bytes(range(256)),
+    "a list": b"[1]",
+    "an object": b'{"config": 3}',
+    "null": b"null",
+    "text": b'"x"',
+    "not a number": b"NaN",
+}
+
+
+def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monkeypatch, capsys):
+    """The searches and trainings themselves are in test_damage.py; here they only say again what they found."""
+    done = []
+
+    def searched(config, out, resume, quiet):
+        with (records.resume if resume else records.create)(out, config):
+            done.append((out.name, resume))
+        return dnas.search.Result(out, config, (CELLS[config.seed],), (0.5,))
+
+    def trained(config, genotype, out, resume, quiet):
+        with (records.resume if resume else records.create)(out, config):
+            done.append((out.parent.name, resume))
+        return dnas.retrain.Result(out, genotype, (0.25 + CELLS.index(genotype) / 8,), 1)
+
+    monkeypatch.setattr(compare.search, "run", searched)
+    monkeypatch.setattr(compare.retrain, "run", trained)
+    monkeypatch.setattr(compare.loop, "forget_programs", lambda: None)
+    configs = {name: replace(BASE, seeds=1, seed=i) for i, name in enumerate(("one", "two"))}
+
+    def run(folder):
+        done.clear()
+        rows = compare.run(configs, folder, random_cells=0, quiet=True)
+        return [row._replace(seconds=0.0) for row in rows]
+
+    whole = run(tmp_path / "whole")
+    assert done == [("one", False), ("two", False), ("cells", False), ("cells", False)]
+    assert run(tmp_path / "whole") == whole and done == []
+    cell = next((tmp_path / "whole" / "cells").iterdir()).name
+    for name in ("one/found.json", f"cells/{cell}/accuracy.json", "comparison.json", "one/seconds.json"):
+        for how in [*DAMAGES, "a folder", "removed"]:
+            folder = tmp_path / f"{name.replace('/', ' ')} {how}"
+            shutil.copytree(tmp_path / "whole", folder)
+            file = folder / name
+            content = DAMAGES.get(how) if how != "truncated" else file.read_bytes()[: len(file.read_bytes()) // 2]
+            file.unlink()
+            if how == "a folder":
+                file.mkdir()
+            elif how != "removed":
+                file.write_bytes(content)
+            if name == "one/seconds.json":  # needed only as long as the search has not ended
+                (folder / "one" / "found.json").unlink()
+            try:
+                assert run(folder) == whole, (name, how)
+                assert how == "removed" or name == "comparison.json" or len(done) == 1, (name, how)
+            except UserError as error:
+                assert str(folder) in str(error) and "\n" not in str(error), (name, how, error)
+                refusable = ("a folder", "removed") if name == "comparison.json" else ("a folder",)
+                assert name == "one/seconds.json" or how in refusable, (name, how, error)
+            else:
+                assert name != "one/seconds.json" or how in ("removed", "truncated"), (name, how)
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path):
     with pytest.raises(UserError, match="share their data"):
         compare.check({"a": BASE, "b": replace(BASE, data="digits")}, tmp_path / "x")
@@ -83,6 +168,10 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare.check({"a/b": BASE}, tmp_path / "x")
     with pytest.raises(UserError, match="nothing to compare"):
         compare.check({}, tmp_path / "x")
+    few = replace(BASE, space="darts", retrain=replace(BASE.retrain, cells=3))
+    with pytest.raises(UserError, match="contain normal cells, and the supernet of 'a' does not"):
+        compare.check({"a": few}, tmp_path / "x")
+    compare.check({"a": few}, tmp_path / "x", train=False)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="holds no comparison"):

@@ -169,7 +169,7 @@ def random(space: Space, seed: int | np.random.Generator) -> Genotype:
 
     Cells with `kept=None` have every edge, and `none` is an operation as any other.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed % 2**64 if isinstance(seed, int) else seed)  # it takes no negative seed
     cells = [(k, CellGenotype(_random_edges(cell, generator), cell.concat)) for k, cell in space.cells.items()]
     return Genotype(space.name, tuple(cells))
 

@@ -348,3 +348,9 @@ def test_random_genotypes_fit_their_space_and_vary(name):
     used = {edge.operation for genotype in drawn for _, cell in genotype.cells for edge in cell.edges}
     searched = set(next(iter(space.cells.values())).operations[0])
     assert used == (searched if name == "nasbench201" else searched - {"none"})
+
+
+def test_any_whole_number_is_a_seed():
+    cells = Cell(1, 1, all_edges(1, 1), (("none", "skip_connect"),))
+    space = Space("a", {"cell": cells}, {}, print, Norm(False, False), Norm(False, False))
+    assert genotypes.random(space, -3) == genotypes.random(space, 2**64 - 3)
