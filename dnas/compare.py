@@ -19,10 +19,11 @@ from rich.table import Table
 from dnas import find, loop, paths, records, retrain, search, tabular
 from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
-from dnas.files import atomic_write, read_json, storage, warn
+from dnas.files import atomic_write, read_sealed, sealed, storage, warn
 from dnas.spaces.genotype import Genotype, from_json, random, to_json
 
 RANDOM = "random cells"
+AGAIN = "it is written anew"
 
 
 class Row(NamedTuple):
@@ -138,7 +139,7 @@ def _searched(name: str, config: Config, folder: Path, quiet: bool) -> Row:
         return Row(name, config, [], 0.0, [], [], str(error))
     seconds, genotypes = spent(), list(result.genotypes)
     found = {"config": to_dict(config), "genotypes": [to_json(g) for g in genotypes], "seconds": seconds}
-    atomic_write(out / "found.json", json.dumps(found, indent=1))
+    atomic_write(out / "found.json", sealed(found))
     return Row(name, config, genotypes, seconds, [], [])
 
 
@@ -146,22 +147,25 @@ def _known(file: Path) -> tuple[Config, list[Genotype], float] | None:
     """The config, the genotypes and the seconds of a search that is finished; else None. If the file is damaged too:
     the search, gone on with, ends at once and says them again."""
     try:
-        if (known := read_json(file)) is None:
+        if (known := read_sealed(file, AGAIN)) is None:
             return None
         config, genotypes = from_dict(known["config"]), [from_json(g) for g in known["genotypes"]]
         if len(genotypes) == config.seeds:
             return config, genotypes, float(known["seconds"])
     except (UserError, KeyError, TypeError, ValueError):
         pass
-    warn(f"{file} is damaged; it is written anew.")
+    warn(f"{file} is damaged: {AGAIN}.")
     return None
 
 
 @contextmanager
 def _timed(file: Path) -> Iterator[Callable[[], float]]:
     """Gives the seconds spent inside, now and before an interruption, which the file keeps."""
-    hint = "write into it how many seconds the search has taken, or remove it to count from now on"
-    before, began, ours = read_json(file, (int, float), hint) or 0.0, time.perf_counter(), True
+    hint = 'write {"seconds": 3600} into it, or how many the search has taken, or remove it to count from now on'
+    known, began, ours = read_sealed(file, hint) or {"seconds": 0.0}, time.perf_counter(), True
+    before = known.get("seconds")
+    if not isinstance(before, (int, float)):
+        raise StorageError(f"{file} is damaged, it holds no seconds: {hint}.")
 
     def spent() -> float:
         return before + time.perf_counter() - began
@@ -173,7 +177,7 @@ def _timed(file: Path) -> Iterator[Callable[[], float]]:
         raise
     finally:
         if ours and (file.parent / "config.json").exists():
-            atomic_write(file, json.dumps(spent()))
+            atomic_write(file, sealed({"seconds": spent()}))
 
 
 def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float]:
@@ -189,7 +193,7 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
             result = retrain.run(plain, genotype, out, resume=records.holds_run(out), quiet=True)
             accuracy = 100 * result.accuracy
-            atomic_write(out / "accuracy.json", json.dumps(accuracy))
+            atomic_write(out / "accuracy.json", sealed({"test_accuracy_percent": accuracy}))
             loop.forget_programs()
         accuracies[place] = accuracy
     return lambda row, genotype: accuracies[_place(genotype, row.config)]
@@ -198,9 +202,11 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
 def _accuracy(file: Path) -> float | None:
     """That of a training that is finished; else None. If the file is damaged too: the training then says it again."""
     try:
-        return read_json(file, (int, float))
-    except StorageError:
-        warn(f"{file} is damaged; it is written anew.")
+        if (known := read_sealed(file, AGAIN)) is None:
+            return None
+        return float(known["test_accuracy_percent"])
+    except (UserError, KeyError, TypeError, ValueError):
+        warn(f"{file} is damaged: {AGAIN}.")
         return None
 
 

@@ -6,6 +6,7 @@ What is damaged is named, and what a full or unwritable disk raises becomes one 
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
@@ -76,10 +77,27 @@ def read_json(path: Path, kind: type | tuple[type, ...] = dict, hint: str = PUT_
         raise StorageError(f"Cannot read {path} ({error.strerror}): {hint}.") from error
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged, it is not JSON: {hint}.") from error
-    if not isinstance(content, kind) or isinstance(content, bool):
-        expected = "a number" if kind == (int, float) else "an object"
-        raise StorageError(f"{path} is damaged, it does not hold {expected}: {hint}.")
+    if not isinstance(content, kind):
+        raise StorageError(f"{path} is damaged, it holds no JSON object: {hint}.")
     return content
+
+
+def sealed(values: dict[str, Any]) -> str:
+    """The text of a JSON file with a checksum, so that `read_sealed` notices every change."""
+    return json.dumps(values | {"crc32": zlib.crc32(json.dumps(values).encode())}, indent=1)
+
+
+def read_sealed(path: Path, hint: str) -> dict[str, Any] | None:
+    """What `sealed` wrote, or what somebody else did, without a checksum; None if there is no file.
+
+    Errors: `StorageError` as of `read_json`.
+    """
+    values = read_json(path, dict, hint)
+    if values is not None and "crc32" in values:
+        checksum = values.pop("crc32")
+        if checksum != zlib.crc32(json.dumps(values).encode()):
+            raise StorageError(f"{path} is damaged, its checksum is wrong: {hint}.")
+    return values
 
 
 def append(path: Path, text: str) -> None:

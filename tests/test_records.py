@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,10 @@ import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from dnas import checkpoints, files, records
+from dnas import checkpoints, files, paths, records
 from dnas.checkpoints import steps
 from dnas.config import Config, SearchConfig, load
-from dnas.errors import UserError
+from dnas.errors import StorageError, UserError
 from dnas.spaces.topology import Cell, Norm, Space, all_edges
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_3x3")
@@ -297,6 +298,65 @@ def test_a_folder_that_holds_something_is_refused(folder):
         records.create(file, Config())
 
 
+def test_one_process_at_a_time_goes_on_with_a_run(folder):
+    with records.create(folder, Config()) as run:
+        epoch(run, 1)
+        run.log({"step": 2})
+        with open(folder / "metrics.jsonl", "a") as file:
+            file.write('{"step": 3, "half a l')
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        with pytest.raises(
+            StorageError, match=f"Another process .number {os.getpid()}. is running .* in {folder}: wait"
+        ):
+            records.resume(folder)
+        with pytest.raises(UserError, match="already exists and is not empty"):
+            records.create(folder, Config())
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        assert [row["step"] for row in records.read_metrics(folder)] == [1, 2], "reading needs no lock"
+    with records.resume(folder) as run:
+        assert run.restore(TARGET)[1] == {"epoch": 1}
+
+
+def test_a_run_that_could_not_be_opened_is_open_to_others(folder):
+    records.create(folder, Config()).close()
+    with pytest.raises(UserError, match="seed: 0 -> 1"):
+        records.resume(folder, Config(seed=1))
+    records.resume(folder).close()
+
+
+def test_a_killed_process_holds_no_run(folder):
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        with pytest.raises(StorageError, match=f"Another process .number {child.pid}. is running"):
+            records.resume(folder)
+        child.kill()
+    records.resume(folder).close()
+
+
+def test_two_processes_that_create_a_run_at_once(folder):
+    folder.mkdir()
+    with paths.locked(folder, "a search"), pytest.raises(StorageError, match="Another process"):
+        records.create(folder, Config())
+    records.create(folder, Config()).close()
+
+
+def test_searches_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records.time, "strftime", lambda form: "20260131-120000")
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: records.default_folder("darts:order=first", "npz:path=/a/b"), range(8)))
+    assert len(set(names)) == 8 and all(name.is_dir() for name in names)
+    shortest = min(names, key=lambda name: len(str(name)))
+    assert shortest == Path("runs/darts-order=first-npz-path=-a-b-20260131-120000")
+    records.create(names[0], Config()).close()
+    assert records.default_folder("x" * 300, "y" * 300).is_dir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("runs").write_text("")
+    with pytest.raises(StorageError, match="Cannot write to runs"):
+        records.default_folder("darts")
+
+
 def test_an_empty_folder_is_accepted(folder):
     folder.mkdir()
     records.create(folder, Config()).close()
@@ -462,7 +522,7 @@ def test_a_full_disk_while_logging_leaves_whole_lines(folder, monkeypatch):
 CHILD = """
 import sys
 import jax, jax.numpy as jnp
-from dnas import checkpoints, files, records
+from dnas import checkpoints, files, paths, records
 from dnas.checkpoints import steps
 from dnas.config import Config
 make = lambda: {"n": jnp.int32(0), "key": jax.random.key(0), "w": jnp.zeros((40, 1000))}
