@@ -47,7 +47,7 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
     `parameters_with_auxiliary` equals `parameters` where the space has no auxiliary head.
     Errors: `UserError` if the genotype is not one of this space.
     """
-    check(genotype, space)
+    check(genotype, space, body.cells)
     known: dict[tuple, Cost] = {}
     seen: list[Cost] = []
 

@@ -118,6 +118,8 @@ def takes_noise(module: Any) -> bool:
 
 def own_noise(noise: Noise, numbers: Sequence[int]) -> Noise:
     """Noise for each of these numbers (of cells, of edges), stacked."""
+    if not isinstance(noise, Noise):
+        raise UserError(f"The noise of a network is dnas.types.Noise(key), not of type {type(noise).__name__}.")
     keys = jax.vmap(lambda number: jax.random.fold_in(noise.key, number))(np.array(numbers))
     return Noise(keys, jnp.full(len(numbers), noise.rate))
 

@@ -140,7 +140,7 @@ def build(
     for name, number in numbers.items():
         at_least("network", f"number '{name}'", number, 1)
     space = find.resolve("space", genotype.space)
-    check(genotype, space)
+    check(genotype, space, cells)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
 
     def make(rngs: nnx.Rngs) -> Network:

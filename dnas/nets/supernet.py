@@ -198,7 +198,7 @@ class Supernet(nnx.Module):
             return MixedCell(space, kind, channels, body.loop, rngs=rngs)
 
         self.image_channels, self.use_running_average = body.image_channels, False
-        self.mix_shapes = tuple(space.mix_shapes.items())
+        self.mix_shapes = tuple((kind, space.mix_shapes[kind]) for kind in space.contained(body.cells))
         self.backbone = space.backbone(core, body, space.search_norm, rngs=rngs)
         self.random, self.always_random = bool(space.random), bool(space.random & ALWAYS_RANDOM)
 

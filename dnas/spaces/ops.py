@@ -24,7 +24,10 @@ class Identity(nnx.Module):
 
 
 class GaussianNoise(nnx.Module):
-    """Standard normal noise in the place of x, whatever x is. Without a key it is the same every time."""
+    """Standard normal noise in the place of x, whatever x is. Without a key it is the same every time.
+
+    RobustDARTS' code draws anew at every forward pass, in evaluation too; here evaluation repeats itself.
+    """
 
     def __init__(self, stride: int):
         self.stride = stride

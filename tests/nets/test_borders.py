@@ -1,6 +1,7 @@
 """What networks take and what they leave: images, mixes and factors that do not fit are refused, in one sentence that
 says what to do; a network in evaluation changes nothing, so that it may be a constant of `jax.jit`."""
 
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -11,6 +12,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict
 
 from dnas.errors import UserError
+from dnas.nets.count import count
 from dnas.nets.functional import Deferred, functionalize, plain
 from dnas.nets.network import Network, build
 from dnas.nets.supernet import Supernet
@@ -142,6 +144,21 @@ def test_mixes_that_do_not_fit_are_refused(name):
     change, message = MIXES[name]
     with pytest.raises(UserError, match=message):
         supernet("darts")(images(2, 8, 8, 3), change(uniform("darts")))
+
+
+def test_a_body_needs_the_kinds_of_cells_that_it_contains():
+    """Of one cell that halves the image, in the mix, in the genotype and in the count."""
+    space, body = SPACES["darts"], Body(1, 4, 3)
+    mix = {"reduce": jnp.asarray(uniform("darts")["reduce"])}
+    supernet = Supernet(space, body, rngs=Deferred(params=jax.random.key(0)))
+    assert jax.eval_shape(nnx.view(supernet, use_running_average=True), images(2, 8, 8, 3), mix).shape == (2, 3)
+    whole = random(space, 0)
+    half = replace(whole, cells=tuple(cell for cell in whole.cells if cell[0] == "reduce"))
+    assert jax.eval_shape(build(half, classes=3, cells=1, channels=4), images(2, 8, 8, 3)).logits.shape == (2, 3)
+    assert count(half, space, body, 8) == count(whole, space, body, 8)
+    for lacking in (lambda: build(half, classes=3, cells=3, channels=4), lambda: count(half, space, Body(3, 4, 3), 8)):
+        with pytest.raises(UserError, match="expected those of a network of 'darts' with 3 cells: normal, reduce"):
+            lacking()
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 2), (4, 4, 2), (3, 3, 2), (3, 5, 2), (3, 4, 1), (3, 4)], ids=str)

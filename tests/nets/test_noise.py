@@ -11,7 +11,7 @@ from flax import nnx
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize, takes_noise
-from dnas.nets.network import DerivedCell, Network
+from dnas.nets.network import DerivedCell, Network, build
 from dnas.nets.supernet import MixedCell, Supernet
 from dnas.retrain import make_training
 from dnas.search.supernets import dropped_skips
@@ -53,6 +53,20 @@ def test_images_of_a_batch_meet_different_noise(network):
     same = jnp.broadcast_to(X[:1], X.shape)
     for logits in (network(noise(0), False, same), network(None, False, same)):
         assert np.abs(logits[0] - logits[1]).max() > 1e-3
+
+
+def test_noise_is_told_from_a_bare_key(network):
+    with pytest.raises(UserError, match=r"dnas\.types\.Noise\(key\), not of type"):
+        network(jax.random.key(0), False)
+
+
+def test_a_built_network_finds_its_noise_without_the_settings_of_its_space():
+    """A genotype of S4 says "robust", of which the default is S1."""
+    built = build(ALL_NOISE, classes=3, cells=3, channels=2)
+    evaluate = jax.jit(lambda x, noise: built(x, noise=noise).logits)
+    first, second = evaluate(jnp.zeros_like(X), None)
+    assert np.abs(first - second).max() > 1e-4
+    assert np.abs(evaluate(X, noise(0)) - evaluate(X, noise(1))).max() > 1e-4
 
 
 def test_training_without_a_key_is_refused_and_evaluation_repeats_itself(network):
