@@ -150,6 +150,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a number": replace_by(b"3\n"),
     "null": replace_by(b"null\n"),
     "a digit": change_a_digit,
+    "a word": lambda path: path.write_bytes(path.read_bytes().replace(b"skip", b"none")) and None,
     "a row": no_row_in_the_middle,
     "a folder": become_a_folder,
     "removed": lambda path: path.unlink(),

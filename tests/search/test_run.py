@@ -1,8 +1,10 @@
 """Whole searches on tiny settings: the run folder, interruption and resumption, seeds, bad input."""
 
 import dataclasses
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import checkpoints, loop, records
+from dnas import checkpoints, loop, records, report
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig, to_dict
 from dnas.devices import Layout
 from dnas.errors import UserError
@@ -31,6 +33,9 @@ CONFIG = Config(
 
 def changed(config, **search):
     return dataclasses.replace(config, search=dataclasses.replace(config.search, **search))
+
+
+run_module = importlib.import_module("dnas.search.run")  # `dnas.search.run` is its function
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,60 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path, finished):
     again = dnas.search.run(CONFIG, finished.folder, resume=True, quiet=True)
     assert again.genotypes == finished.genotypes and again.accuracies == pytest.approx(finished.accuracies)
     assert records.read_metrics(finished.folder) == before
+
+
+def test_what_is_damaged_in_a_run_is_put_back_and_nothing_else_changes(tmp_path, finished, capsys):
+    def results(folder):
+        names = ["metrics.jsonl", "mix.jsonl", "genotype.json", "data.json"]
+        names += [f"genotypes/epoch_{epoch:04d}.json" for epoch in (1, 2, 3)]
+        steps = checkpoints.steps(folder)
+        states = [checkpoints.read_about(folder, step)["crc32"] for step in steps]
+        return [(folder / name).read_bytes() for name in names], steps, states
+
+    folder, expected = tmp_path / "run", results(finished.folder)
+    shutil.copytree(finished.folder, folder)
+    shutil.rmtree(folder / "genotypes")
+    for name in ("metrics.jsonl", "mix.jsonl"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:100] + b"\xff" + content[101:])
+    (folder / "data.json").write_text("[]")
+    newest = checkpoints.path_of(folder, expected[1][-1])
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.raises(UserError, match="Line 1 of .*metrics.jsonl is damaged: go on with --resume"):
+        report.page(folder)
+    again = dnas.search.run(CONFIG, folder, resume=True, quiet=True)
+    assert results(folder) == expected and again.genotypes == finished.genotypes
+    said = capsys.readouterr().err
+    assert all(f"{name} is damaged; it is put back" in said for name in ("metrics.jsonl", "mix.jsonl", "data.json"))
+    report.page(folder)
+
+
+def test_a_stop_between_two_checkpoints_leaves_no_more_of_them(tmp_path, monkeypatch):
+    config = dataclasses.replace(changed(CONFIG, epochs=6), checkpoint_epochs=2)
+    whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
+    advanced = run_module._advanced
+
+    def told(stage, progress, count):
+        if int(progress.state.step[0]) + count == 5 * stage.steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return advanced(stage, progress, count)
+
+    with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
+        patch.setattr(run_module, "_advanced", told)
+        dnas.search.run(config, tmp_path / "stopped", quiet=True)
+    assert checkpoints.steps(tmp_path / "stopped")[-1] not in checkpoints.steps(whole.folder)
+    resumed = dnas.search.run(config, tmp_path / "stopped", resume=True, quiet=True)
+    assert checkpoints.steps(resumed.folder) == checkpoints.steps(whole.folder)
+    assert records.read_metrics(resumed.folder) == records.read_metrics(whole.folder)
+
+
+def test_searches_that_begin_at_once_do_not_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records.time, "strftime", lambda form: "20260131-120000")
+    config = changed(CONFIG, epochs=1)
+    folders = [dnas.search.run(config, quiet=True).folder for _ in range(2)]
+    assert folders[1] == folders[0].with_name(f"{folders[0].name}-2")
+    assert records.read_metrics(folders[0]) == records.read_metrics(folders[1])
 
 
 def test_seeds_are_separate_runs(tmp_path):
