@@ -7,12 +7,13 @@ reads of `self`, objects into what they would tell pickle, arrays into their byt
 Python, JAX, Flax, Optax and NumPy define is known by their versions. An object that knows better what it is made of
 says so by `__fingerprint__`.
 
-What cannot be followed raises `Unknown`: a module used as a value, a lock, a generator, a filled cache with arguments.
+What cannot be followed raises `Unknown`: a module used as a value, a lock, a generator, what a cache holds.
 What a trace itself reads from outside, `watched` tells.
 """
 
 import builtins
 import dis
+import gc
 import hashlib
 import importlib
 import inspect
@@ -36,7 +37,14 @@ ATOMS = (type(None), bool, int, float, complex, str, bytes, range, type(...), ty
 VALUELESS = (types.MemberDescriptorType, types.GetSetDescriptorType)  # members of a class that say where, not what
 DOORS = (globals, eval, exec, __import__, importlib.import_module, sys.modules, sys._getframe)  # to everything
 CACHED, JITTED = type(cache(lambda: 0)), type(jax.jit(lambda: 0))
-OUTSIDE = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "socket.connect", "sqlite3.connect")
+OUTSIDE = {  # what Python says when something is read from outside
+    *("open", "socket.connect", "sqlite3.connect"),
+    *("subprocess.Popen", "os.system", "os.exec", "os.spawn", "os.posix_spawn"),
+}
+PURE = {"builtins", "collections", "functools", "itertools", "math", "operator", "re", "string"}  # open no file but:
+VARIABLE = ("a variable",)
+OPENING = {("builtins", "open"), ("builtins", "input")}
+LIMIT = 20_000  # values; what is made of more takes too long to follow
 
 Chain = tuple[str, ...]  # a.b.c of a value
 _seen: ContextVar[list[str] | None] = ContextVar("seen", default=None)
@@ -52,15 +60,13 @@ def fingerprint(*values: Any) -> str:
     Errors: `Unknown`.
     """
     walk = _Walk()
-    content = [walk.token(value) for value in values]
-    while walk.waiting:
-        content.append(walk.waiting.pop(0)())
+    content = [walk.token(value) for value in values], walk.drain()
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """What this thread opens inside, files other than modules and what is no file; complete at the end."""
+    """What Python opens for this thread inside: files other than modules, programs, addresses. Complete at the end."""
     _watch()
     seen: list[str] = []
     token = _seen.set(seen)
@@ -87,7 +93,8 @@ class _Walk:
     def __init__(self) -> None:
         self.numbers: dict[Any, int] = {}
         self.waiting: list[Callable[[], Any]] = []
-        self.alive: list[Any] = []  # what is made on the way: an `id` must not come twice
+        self.known: set[Chain] = set()  # names of what is known by version
+        self.alive: list[Any] = []  # what has a number: an `id` must not come twice
 
     def token(self, value: Any) -> Any:
         """What stands for a value: its content, its name where it is known by version, or its number."""
@@ -109,15 +116,28 @@ class _Walk:
         if any(value is door for door in DOORS):
             raise Unknown(f"{value} leads to everything")
         if value is os.environ or value is os.getenv:
-            return "environment", sorted(os.environ.items())
+            return self.named(("os", "environ")), sorted(os.environ.items())
         if (name := _name(value)) is not None:
-            return "known", name
+            return self.named(name)
         if kind is types.MethodType:  # a new object every time
             return self.number((id(value.__self__), id(value.__func__)), value, self.bound)
         return self.number(id(value), value, self.described)
 
+    def drain(self) -> list[Any]:
+        """The descriptions of all that has a number."""
+        described = []
+        while self.waiting:
+            described.append(self.waiting.pop(0)())
+        return described
+
+    def named(self, name: Chain) -> Any:
+        self.known.add(name)
+        return "known", name
+
     def number(self, key: Any, value: Any, describe: Callable[[Any], Any]) -> Any:
         if key not in self.numbers:
+            if len(self.numbers) == LIMIT:
+                raise Unknown(f"it is made of more than {LIMIT} values")
             self.numbers[key] = len(self.numbers)
             self.alive.append(value)
             self.waiting.append(lambda: describe(value))
@@ -166,7 +186,6 @@ class _Walk:
             return "name", value.__module__, made, _stamp(value.__module__)
         if not _is_known(kind.__module__):  # may leave out what it reads from a file again
             made = *made, getattr(value, "__dict__", None)
-        self.alive.append(made)
         return "made", [self.token(list(part) if isinstance(part, Iterator) else part) for part in made]
 
     def context(self, value: ContextVar) -> Any:
@@ -176,12 +195,22 @@ class _Walk:
             return "empty"
 
     def remembered(self, value: Any) -> Any:
-        """Of a function with a cache: what it remembers, which is a constant of whoever calls it; else itself."""
-        function = value.__wrapped__
-        if not value.cache_info().currsize:
+        """Of a function with a cache: what it remembers, which is a constant of whoever calls it. Itself, if it would
+        compute the same anew: of texts and numbers, by functions that read no variable and open no file."""
+        function, size = value.__wrapped__, value.cache_info().currsize
+        if not size:
             return function
         if isinstance(function, types.FunctionType) and not _parameters(function.__code__):
             return value()
+        kept = next(held for held in gc.get_referents(value) if isinstance(held, dict) and len(held) == size)
+        asked = [part for key in kept for part in (key if type(key) is tuple else (key,))]
+        walk = _Walk()
+        walk.token(function)
+        walk.drain()
+        pure = all(name[0] in PURE and name not in OPENING for name in walk.known)
+        code = all(type(part) in (types.FunctionType, CACHED) for part in walk.alive)
+        if pure and code and all(type(part) in ATOMS for part in asked):
+            return function
         raise Unknown(f"{value} remembers what it was asked before")
 
     def function(self, value: types.FunctionType, owner: Any = None) -> Any:
@@ -189,7 +218,8 @@ class _Walk:
         cells = dict(zip(code.co_freevars, value.__closure__ or (), strict=True))
         made = [self.token(value.__defaults__), self.token(value.__kwdefaults__), self.token(value.__dict__ or None)]
         if _is_known(_home(value)):
-            return _home(value), code.co_qualname, code.co_firstlineno, made, [self.cell(c) for c in cells.values()]
+            name = self.named((str(_home(value)), code.co_qualname))
+            return name, code.co_firstlineno, made, [self.cell(c) for c in cells.values()]
         made.append(self.code(code))
         for where, name, chain in _reads(code):
             token: Any = None
@@ -238,7 +268,9 @@ class _Walk:
                 break
             value = getattr(value, name)
         if isinstance(value, types.ModuleType) and _is_known(value.__name__):
-            return "known", value.__name__
+            return self.named((value.__name__,))
+        if not callable(value):
+            self.known.add(VARIABLE)
         return self.token(value)
 
     def constant(self, value: Any, path: Chain) -> Any:
@@ -249,7 +281,7 @@ class _Walk:
         ours = home is not None and not _is_known(home)
         method = not isinstance(owner, (type, types.ModuleType, type(None)))
         special = any(value is one for one in (*DOORS, os.environ, os.getenv))
-        return self.token(value) if plain or ours or method or special else ("known", path)
+        return self.token(value) if plain or ours or method or special else self.named(path)
 
     def defined(self, value: type) -> Any:
         """A class: its bases and what it defines, but for what Python derives from that."""
@@ -368,12 +400,12 @@ def _watch() -> None:
     """Have Python say what is opened; this cannot be undone."""
 
     def hook(event: str, args: tuple) -> None:
-        seen = _seen.get()
+        seen = _seen.get() if event in OUTSIDE else None
         if seen is None:
             return
-        if event.startswith(OUTSIDE):
+        if event != "open":
             seen.append(event)
-        elif event == "open" and not isinstance(args[0], int) and args[2] & os.O_ACCMODE != os.O_WRONLY:
+        elif not isinstance(args[0], int) and args[2] & (os.O_WRONLY | os.O_RDWR) != os.O_WRONLY:
             seen.append(os.path.abspath(os.fsdecode(args[0])))
 
     sys.addaudithook(hook)

@@ -207,7 +207,7 @@ def sources() -> str | None:
     if getattr(main, "__file__", None) is None:
         return None
     package = Path(dnas.__file__).parent
-    files = {path for path in package.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+    files = {path for path in package.rglob("[!.]*") if path.is_file() and path.parent.name != "__pycache__"}
     for module in list(sys.modules.values()):
         name = getattr(module, "__file__", None)
         if isinstance(name, str) and not name.startswith(installed()):

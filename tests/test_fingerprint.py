@@ -321,8 +321,19 @@ UNKNOWN = {
     "globals": lambda: lambda x: globals()[x],
     "code in a text": lambda: lambda x: eval("RATE"),
     "modules": lambda: lambda x: sys.modules[x],
-    "cache with arguments": lambda: over(_filled()),
+    "cache of files": lambda: over(filled(_opening, __file__)),
+    "cache of paths": lambda: over(filled(lambda path: path.read_text(), Path(__file__))),
+    "cache of names": lambda: over(filled(lambda path: Path(path).read_text(), __file__)),
+    "cache of an array": lambda: over(filled(lambda size: np.ones(size), 3)),
+    "cache of words": lambda: over(filled(lambda *, path: path, path="x")),
+    "cache two functions away": lambda: over(filled(lambda path: _opening(path), __file__)),
+    "cache of the environment": lambda: over(filled(lambda name: os.environ.get(name), "x")),
+    "cache of a variable": lambda: over(filled(lambda x: x * RATE, 1)),
+    "cache of a table": lambda: over(filled(lambda x: Job.table, 1)),
+    "cache of a default": lambda: over(filled(lambda x, table=[]: table, 1)),
+    "cache of a cell": lambda: over(filled((lambda rate: lambda x: x * rate)(1), 1)),
     "file": lambda: over(sys.__stderr__),
+    "too much": lambda: over([[i] for i in range(module.LIMIT)]),
 }
 
 
@@ -332,10 +343,26 @@ def _importing(name):
     return getattr(imported, name)
 
 
-def _filled():
-    table = cache(lambda path: path)
-    table("costs.json")
+def _opening(path):
+    with open(path) as file:
+        return file.read()
+
+
+def filled(function, *args, **options):
+    table = cache(function)
+    table(*args, **options)
     return table
+
+
+def test_a_cache_of_what_can_be_computed_anew_may_be_filled():
+    """As of layers while they are traced: what they remember differs from start to start."""
+
+    def letters(text, *counts):
+        return tuple(name.upper() for name in text.split(", ")) + counts
+
+    found = [over(cache(letters)), over(filled(letters, "a, b")), over(filled(letters, "a, b", 1, 2))]
+    assert len({fingerprint(function) for function in found}) == 1
+    assert fingerprint(over(cache(lambda text: text.split(",")))) != fingerprint(found[0])
 
 
 @pytest.mark.parametrize("how", UNKNOWN)
@@ -407,7 +434,43 @@ def test_modules_are_no_files(tmp_path, monkeypatch):
     assert opened((tmp_path / "table.py").read_text) == [str(tmp_path / "table.py")]
 
 
-def test_numbers_of_things_do_not_meet():
-    """Things made on the way are kept, so that no two have one address."""
-    objects = [Slots([i]) for i in range(200)]
-    assert fingerprint(objects) != fingerprint([*objects[:-1], Slots([0])])
+class Slow:
+    def __init__(self, ran):
+        self.ran = ran
+
+    @cached_property
+    def table(self):
+        self.ran.append("table")
+
+    @property
+    def rows(self):
+        self.ran.append("rows")
+
+    def step(self, x):
+        return x, self.table, self.rows
+
+
+def test_nothing_is_run():
+    ran = []
+    fingerprint(Slow(ran).step)
+    assert not ran
+
+
+class Fresh:
+    """Is made of a list that is made whenever one asks."""
+
+    __slots__ = ("inside",)
+
+    def __init__(self, inside):
+        self.inside = inside
+
+    def __reduce__(self):
+        return Fresh, ([self.inside],)
+
+
+def test_what_is_made_on_the_way_is_kept():
+    """Else an address comes again, and with it the number of something else."""
+    chains = [0, 1]
+    for _ in range(50):
+        chains = [Fresh(chain) for chain in chains]
+    assert fingerprint(chains[0]) != fingerprint(chains[1])

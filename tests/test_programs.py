@@ -297,6 +297,16 @@ def test_large_constants_are_in_the_text(kept):
         assert again(kept, "f", function)(54321) == value
 
 
+def test_a_program_that_calls_python_is_not_kept(kept):
+    """Its text has an address in this process."""
+
+    def function(x):
+        return jax.pure_callback(lambda x: np.asarray(x) + 1, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    assert kept.jit("f", function)(np.ones(2, np.float32)).tolist() == [2, 2]
+    assert not list(programs.folder().iterdir())
+
+
 @pytest.fixture
 def names(monkeypatch, tmp_path):
     """(config) -> the fingerprints of the programs of a search, which ends before anything is traced."""
