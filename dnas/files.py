@@ -104,7 +104,8 @@ def append(path: Path, text: str) -> None:
     """Append a whole line or nothing; what a kill has left of a line is cut before."""
     with storage(path.parent), open(path, "a+b", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
-        if before and os.pread(file.fileno(), 1, before - 1) != b"\n":
+        file.seek(max(before - 1, 0))
+        if before and file.read(1) != b"\n":
             cut(path)
             before = file.seek(0, os.SEEK_END)
         data = memoryview(text.encode())

@@ -5,6 +5,7 @@ so that a run interrupted in the middle of an epoch ends bit-identical to one th
 """
 
 import gc
+import os
 import shlex
 import shutil
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EACCES
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,6 +112,9 @@ def drive(
         console=console,
         disable=quiet or not console.is_terminal or not devices.is_first_host(),
     )
+
+    if profile is not None:
+        _prepare(profile)
 
     def epoch_at(step: int) -> int:
         return first[1] + (step - first[0]) // steps_per_epoch
@@ -245,6 +250,14 @@ def _not_finite(run: Run, step: int, epoch: int) -> UserError:
         f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} "
         "Try a smaller learning rate or a tighter clip."
     )
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder of a trace. Errors: `StorageError` if nothing can be written there."""
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(folder))
 
 
 @contextmanager

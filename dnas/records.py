@@ -359,8 +359,9 @@ class Run:
         return state, about["extra"]
 
     def _checkpoints(self) -> dict[int, Saved]:
-        """The checkpoints that exist; what a killed process left is deleted first."""
-        if self._saved is None:
+        """The checkpoints that exist; what a killed process left is deleted first. Only who writes them need not look
+        again."""
+        if self._saved is None or not self._writes:
             if self._writes:
                 with storage(self.folder):
                     checkpoints.clean(self.folder)

@@ -13,6 +13,7 @@ import pytest
 
 from dnas import checkpoints, loop, records
 from dnas.config import Config
+from dnas.errors import StorageError
 
 EPOCHS, STEPS = 6, 3
 ACCURACIES = (0.1, 0.7, 0.3, 0.7, 0.2, 0.4)
@@ -130,6 +131,19 @@ def test_wherever_a_run_is_killed_the_same_is_left(tmp_path, monkeypatch, back):
         else:
             assert moment > 60 and left(folder) == whole
             break
+
+
+def test_a_trace_that_cannot_be_written_is_one_sentence_before_any_step(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def never(*_):
+        pytest.fail("no step is taken")
+
+    for number, place in enumerate(("file", "file/below")):
+        says = pytest.raises(StorageError, match="Cannot write to .*file")
+        plan = {"epochs": 1, "steps_per_epoch": 2, "title": "toy", "quiet": True, "profile": tmp_path / place}
+        with says, records.create(tmp_path / str(number), Config()) as record:
+            loop.drive(record, begin(), never, never, **plan)
 
 
 def test_whatever_happens_to_a_run_the_same_is_left(tmp_path, monkeypatch):
