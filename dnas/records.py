@@ -38,6 +38,20 @@ from dnas.rows import is_metrics, is_mix, named_mix, plain, tag, to_json
 from dnas.types import Mix, Tree
 
 
+def check(folder: str | Path | None, resume: bool) -> None:
+    """Refuse what `create` or `resume` will, before time is spent on building a run. Errors: theirs."""
+    if folder is None or not devices.is_first_host():
+        return
+    folder = Path(folder)
+    with storage(folder):
+        if not resume:
+            _refuse_full(folder)
+            return
+        _refuse_none(folder)
+        with _locked(folder):
+            return
+
+
 def create(folder: str | Path, config: Config, command: str = "") -> "Run":
     """A new run folder. Errors: `UserError` if the folder holds something already or cannot be written."""
     folder = Path(folder)
@@ -62,10 +76,7 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
     or if something is damaged for which there is no copy.
     """
     folder = Path(folder)
-    if not holds_run(folder):
-        raise StorageError(
-            f"{folder} holds no run (there is no config.json in it): check --out, or leave out --resume."
-        )
+    _refuse_none(folder)
     first = devices.is_first_host()
     with ExitStack() as lock, storage(folder):
         if first:
@@ -436,6 +447,13 @@ class Run:
 
 def _locked(folder: Path) -> Any:
     return paths.locked(folder, "a search or a training")
+
+
+def _refuse_none(folder: Path) -> None:
+    if not holds_run(folder):
+        raise StorageError(
+            f"{folder} holds no run (there is no config.json in it): check --out, or leave out --resume."
+        )
 
 
 def _refuse_full(folder: Path) -> None:

@@ -74,6 +74,7 @@ def run(
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
+    records.check(out, resume)
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)

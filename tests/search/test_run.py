@@ -170,6 +170,18 @@ def test_searches_that_begin_at_once_do_not_share_a_folder(tmp_path, monkeypatch
     assert records.read_metrics(folders[0]) == records.read_metrics(folders[1])
 
 
+def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_built(tmp_path, monkeypatch, finished):
+    monkeypatch.setattr(run_module, "_Job", lambda *_: pytest.fail("it was built"))
+    for config, folder, resume, says in (
+        (CONFIG, finished.folder, False, "already exists"),
+        (CONFIG, tmp_path / "none", True, "holds no run"),
+    ):
+        with pytest.raises(UserError, match=says):
+            dnas.search.run(config, folder, resume=resume, quiet=True)
+    with records.resume(finished.folder), pytest.raises(UserError, match="Another process"):
+        dnas.search.run(CONFIG, finished.folder, resume=True, quiet=True)
+
+
 def test_seeds_are_separate_runs(tmp_path):
     config = dataclasses.replace(changed(CONFIG, epochs=1), seeds=2)
     both = dnas.search.run(config, tmp_path / "both", quiet=True)
