@@ -104,6 +104,15 @@ def test_a_folder_that_is_not_the_users_alone_is_refused(how, cache, capsys):
     assert capsys.readouterr().err.count("No cache (") == 1  # one notice
 
 
+def test_where_nothing_can_be_written_there_is_no_cache(cache, monkeypatch, capsys):
+    def mkdir(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    assert [paths.cache_folder(name) for name in ("xla", "programs", "native")] == [None] * 3
+    assert capsys.readouterr().err.count("Read-only file system") == 1
+
+
 def test_a_sticky_folder_of_all_is_safe(cache):
     cache.mkdir()
     cache.chmod(0o1777)
