@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from dnas.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parent / "scripts" / "benchmark.py"
@@ -169,10 +172,13 @@ def start(setting: Setting, environment: dict[str, str]) -> dict:
 
 @contextmanager
 def fresh_caches() -> Iterator[dict[str, str]]:
-    """An environment whose caches (of JAX, of kept programs, of torch.compile, of Python) are empty and end with it."""
+    """An environment whose caches (of JAX, of kept programs, of torch.compile, of Python) are empty and end with it. The
+    kernels are there already: they are compiled once for a machine."""
     with tempfile.TemporaryDirectory() as cache:
+        if (kernels := cache_dir() / "native").is_dir():
+            shutil.copytree(kernels, Path(cache, "dnas", "native"))
         environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        environment |= {"DNAS_DATA_DIR": f"{cache}/data", "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor"}
+        environment |= {"XDG_CACHE_HOME": cache, "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor"}
         environment |= {"PYTHONPYCACHEPREFIX": f"{cache}/python", "PYTHONDONTWRITEBYTECODE": ""}
         environment |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several processes share an accelerator
         yield environment

@@ -4,6 +4,7 @@ config = dnas.config.load("experiments/small_digits.py")
 run = dnas.search.run(config)
 network = dnas.nets.network.build(run.genotype, classes=10, cells=3, channels=4, image_channels=1)
 trained = dnas.retrain.run(config, run.genotype)
+found = dnas.load(trained.folder)
 """
 
 import importlib
@@ -29,6 +30,11 @@ def modules_of(package: str) -> Callable[[str], Any]:
         raise AttributeError(f"module '{package}' has no attribute '{name}'")
 
     return imported
+
+
+def load(folder: Any, seed: int | None = None) -> Any:
+    """The trained network of a run folder: see `dnas.loading.load`."""
+    return importlib.import_module("dnas.loading").load(folder, seed)
 
 
 __getattr__ = modules_of(__name__)

@@ -160,6 +160,20 @@ def unpack(table: list[list[Any]], data: np.ndarray, target: Tree) -> Tree:
     return jax.tree.unflatten(jax.tree.structure(target), leaves)
 
 
+def arrays(table: list[list[Any]], data: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of a state by their names, as `jax.tree_util.keystr` writes them; keys are left out."""
+    found, place = {}, 0
+    for name, dtype, shape, key in table:
+        if key:
+            key_shape = jax.eval_shape(lambda key=key: jax.random.key_data(jax.random.key(0, impl=key))).shape
+            place += 4 * int(np.prod([*shape, *key_shape]))
+            continue
+        end = place + jnp.dtype(dtype).itemsize * int(np.prod(shape))
+        found[name] = data[place:end].view(jnp.dtype(dtype)).reshape(shape)
+        place = end
+    return found
+
+
 def check_leaves(table: list[list[Any]], target: Tree, folder: Path) -> None:
     """Raise `UserError` for the first leaf in which a checkpoint and the wanted structure differ."""
     named = jax.tree_util.tree_flatten_with_path(target)[0]

@@ -1,4 +1,4 @@
-"""The command line: `dnas search | retrain | show | compare | report | data | list`.
+"""The command line: `dnas search | retrain | test | predict | show | compare | report | data | list`.
 
 Options are typed from the dataclasses of config.py by tyro. What is slow to import (jax: a second) is imported where a
 command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when interrupted.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
+from rich.markup import escape
 
 from dnas import config as configs
 from dnas import find
@@ -158,6 +159,44 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Test:
+    """Test the network that a training left: its accuracy, class by class, and which classes it takes for which.
+
+    RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`).
+
+    Examples:
+      dnas test runs/first/retrain
+      dnas test runs/first --data image_folder:path=mine,size=8
+    """
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """The folder of a training."""
+    data: Annotated[str | None, _optional("STR")] = None
+    """Another data set of the same classes; by default the run's."""
+    seed: Annotated[int | None, _optional("INT")] = None
+    """Which of the run's trainings; by default the first."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Say what is on image files, with the network that a training left: a line for each, class and probability.
+
+    Examples:
+      dnas predict runs/first/retrain seven.png nine.png
+      dnas predict runs/first/retrain *.jpg --json > answers.jsonl
+    """
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """The folder of a training."""
+    files: Annotated[tyro.conf.Positional[tuple[str, ...]], _optional("FILE [FILE ...]")]
+    """Images in any usual format; their centre squares are resized to what the network was trained on."""
+    json: Flag = False
+    """A JSON object for each: file, class, probability, and the probabilities of all classes."""
+    seed: Annotated[int | None, _optional("INT")] = None
+    """Which of the run's trainings; by default the first."""
+
+
+@dataclass(frozen=True)
 class Compare:
     """Compare methods under one protocol: search with each, train every found cell alike, show a figure and a table.
 
@@ -281,6 +320,79 @@ def report(options: Report) -> None:
         print(f"Open {page}")
 
 
+def test(options: Test) -> None:
+    """`dnas test`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dnas import report as reports
+
+    found = _trained(options.run, options.seed)
+    measured = found.evaluate(options.data)
+    confusion, classes = measured.confusion, found.images.classes
+    right, count = int(confusion.trace()), int(confusion.sum())
+    print(f"Accuracy: {100 * measured.accuracy:.2f} %, {right:,} of {count:,} test images. Loss: {measured.loss:.4f}.")
+    if len(classes) > 5:
+        print(f"Among its first five answers: {100 * measured.top5_accuracy:.2f} %.")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class", overflow="fold")
+    for name in ("images", "right", "found %", "correct %", "most often taken for"):
+        table.add_column(name, justify="left" if name.startswith("most") else "right")
+    for i, name in enumerate(classes):
+        own, taken = int(confusion[i].sum()), int(confusion[:, i].sum())
+        others = [(int(n), classes[j]) for j, n in enumerate(confusion[i]) if j != i and n]
+        shares = [f"{100 * confusion[i, i] / n:.1f}" if n else "-" for n in (own, taken)]
+        table.add_row(
+            escape(name), f"{own:,}", f"{confusion[i, i]:,}", *shares, escape(max(others)[1]) if others else "-"
+        )
+    Console().print(table)
+    picture = found.folder / "confusion.png"
+    reports.plot_confusion(
+        confusion, classes, picture, f"{found.config.data if options.data is None else options.data}"
+    )
+    print(f"Open {picture}")
+
+
+def predict(options: Predict) -> None:
+    """`dnas predict`."""
+    import json
+
+    from dnas.data._images import read_square
+
+    if not options.files:
+        raise UserError("dnas predict needs at least one image file.")
+    found = _trained(options.run, options.seed)
+    height, width, channels = found.images.shape
+    if height != width or channels not in (1, 3):
+        raise UserError(
+            f"dnas predict reads square images of 1 or 3 channels, not {list(found.images.shape)}: use Python."
+        )
+    squares = [read_square(Path(file), height)[0] for file in options.files]
+    if channels == 1:  # as Pillow makes grey of colours
+        squares = [(square @ GREY).round().astype(square.dtype)[..., None] for square in squares]
+    import numpy as np
+
+    for file, row in zip(options.files, found.predict(np.stack(squares)), strict=True):
+        best = int(row.argmax())
+        name, share = found.images.classes[best], float(row[best])
+        if options.json:
+            shares = {c: round(float(p), 6) for c, p in zip(found.images.classes, row, strict=True)}
+            print(json.dumps({"file": file, "class": name, "probability": round(share, 6), "probabilities": shares}))
+        else:
+            print(f"{file}: {name} {100 * share:.1f} %")
+
+
+GREY = (0.299, 0.587, 0.114)
+
+
+def _trained(run: str, seed: int | None) -> Any:
+    """What a training left; of a search's folder, that of its cell."""
+    from dnas.loading import load
+
+    inner = os.path.join(run, "retrain")
+    return load(inner if _is_run(run) and _is_run(inner) else run, seed)
+
+
 def compare(options: Compare) -> None:
     """`dnas compare`."""
     from rich.console import Console
@@ -335,6 +447,8 @@ def list_all(_: List) -> None:
 COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "search": (Search, search),
     "retrain": (Retrain, retrain),
+    "test": (Test, test),
+    "predict": (Predict, predict),
     "show": (Show, show),
     "compare": (Compare, compare),
     "report": (Report, report),

@@ -208,6 +208,29 @@ def plot_comparison(
     _save(figure, path)
 
 
+def plot_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Path, title: str = "") -> None:
+    """Images of each class (rows) that were taken for which (columns): shares as colours, numbers where they fit."""
+    count = len(classes)
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    side = min(max(3.2, 0.42 * count + 1.4), 16)
+    figure = _figure(side + 0.6, side)
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if count <= 30:
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "#333333"
+            axis.text(column, row, confusion[row, column], ha="center", va="center", fontsize=7.5, color=colour)
+    names = [name if len(name) <= 14 else f"{name[:13]}\N{HORIZONTAL ELLIPSIS}" for name in classes]
+    size = 8 if count <= 30 else 4
+    axis.set_xticks(range(count), names, rotation=90, fontsize=size)
+    axis.set_yticks(range(count), names, fontsize=size)
+    axis.set_xlabel("taken for", fontsize=9)
+    axis.set_ylabel("class", fontsize=9)
+    axis.set_title(title, fontsize=10, loc="left")
+    figure.colorbar(image, ax=axis, shrink=0.8).set_label("share of the class", fontsize=9)
+    _save(figure, path)
+
+
 def draw(folder: str | Path) -> list[Path]:
     """Draw what the rows of a run folder hold, into it: curves.png and mix.png (mix_seed_3.png, ...)."""
     folder = Path(folder)

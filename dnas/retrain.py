@@ -7,6 +7,7 @@ accuracy after every epoch. Several seeds are several trainings in one program.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from dnas.search.method import clip
 from dnas.search.run import EVALUATION_BATCH, facts
 from dnas.spaces import diagram
 from dnas.spaces.genotype import Genotype, check, to_json
-from dnas.spaces.topology import Body
+from dnas.spaces.topology import Body, Space
 from dnas.types import Batch, Noise, Tree
 
 
@@ -86,6 +87,7 @@ def run(
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
+    records.check(out, resume)
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
     if isinstance(data, (tuple, list)):  # which no name stands for
@@ -129,11 +131,8 @@ class _Job:
         self.config, self.space, self.genotype, self.splits, self.quiet = config, space, genotype, splits, quiet
         plan = config.retrain
         self.steps = -(-len(splits.train_x) // plan.batch_size)
-        auxiliary = plan.auxiliary > 0 and space.has_auxiliary
-        classes = len(splits.classes)
-        channels = splits.train_x.shape[-1]
-        unroll = plan.epochs * self.steps > SHORT
-        body = Body(plan.cells, plan.channels, classes, channels, plan.stem, auxiliary, remat=plan.remat, unroll=unroll)
+        body = body_of(plan, space, len(splits.classes), splits.train_x.shape[-1])
+        body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
         edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         self.network = programs.deferred(lambda rngs: Network(genotype, space, body, rngs=rngs))
         self.training = make_training(self.network, edges, plan, self.steps)
@@ -147,7 +146,8 @@ class _Job:
         self.accuracies: list[float] = []
 
         def evaluate(state, batches):
-            return layout.over_seeds(self._evaluate)((state.weights, state.stats), batches)
+            one = partial(evaluate_one, self.network, self.dtype)
+            return layout.over_seeds(one)((state.weights, state.stats), batches)
 
         description = {
             "command": "retrain",
@@ -215,23 +215,6 @@ class _Job:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _evaluate(self, network, data):
-        """Accuracy, top-5 accuracy and mean loss on the test split; one seed."""
-        batches, (mean, std) = data
-
-        def one(sums, batch):
-            x, y, mask = batch
-            x = normalise(x, mean, std, self.dtype)
-            outputs, _ = self.network.apply(*network, x, train=False)
-            losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
-            own = jnp.take_along_axis(outputs.logits, y[:, None], -1)
-            rank = (outputs.logits > own).sum(-1)
-            rows = jnp.stack([outputs.logits.argmax(-1) == y, rank < 5, losses])
-            return sums + (rows * mask).sum(-1), None
-
-        sums, _ = jax.lax.scan(one, jnp.zeros(3), batches)
-        return tuple(sums / batches[2].sum())
-
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         accuracies, top5, losses = devices.fetch(self.evaluate(progress.state, self.test_batches))
         self.accuracies = [float(a) for a in accuracies]
@@ -254,6 +237,29 @@ class _Job:
                 | row
             )
         return loop.Epoch(float(np.mean(self.accuracies)))
+
+
+def body_of(plan: RetrainConfig, space: Space, classes: int, image_channels: int) -> Body:
+    """The size of the network that a plan trains."""
+    auxiliary = plan.auxiliary > 0 and space.has_auxiliary
+    return Body(plan.cells, plan.channels, classes, image_channels, plan.stem, auxiliary, remat=plan.remat)
+
+
+def evaluate_one(network: Functional, dtype: Any, state: tuple[Tree, Tree], data: Any) -> tuple[jax.Array, ...]:
+    """Accuracy, top-5 accuracy and mean loss; state: (weights, stats), data: (`loop.padded_batches`, (mean, std))."""
+    batches, (mean, std) = data
+
+    def one(sums, batch):
+        x, y, mask = batch
+        outputs, _ = network.apply(*state, normalise(x, mean, std, dtype), train=False)
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
+        own = jnp.take_along_axis(outputs.logits, y[:, None], -1)
+        rank = (outputs.logits > own).sum(-1)
+        rows = jnp.stack([outputs.logits.argmax(-1) == y, rank < 5, losses])
+        return sums + (rows * mask).sum(-1), None
+
+    sums, _ = jax.lax.scan(one, jnp.zeros(3), batches)
+    return tuple(sums / batches[2].sum())
 
 
 def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConfig, steps: int) -> Training:

@@ -75,6 +75,7 @@ ROOMS = (
     "dnas.search.run",
     "dnas.search",
     "dnas.retrain",
+    "dnas.loading",
     "dnas.tabular",
     "dnas.compare",
     "dnas.interop",

@@ -110,10 +110,12 @@ def load(choice: str | Dataset | tuple) -> Dataset:
 
 
 def described(splits: Splits) -> dict[str, Any]:
-    """What identifies the data of a run, for its record: name, sizes, a checksum of the train part."""
+    """What identifies the data of a run, for its record: name, sizes, a checksum of the train part; and what its images
+    must look like to whoever uses the network: their shape, how they are normalised, what their classes are called."""
     sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x), "test": len(splits.test_x)}
     checksum = zlib.crc32(splits.train_y.tobytes(), zlib.crc32(splits.train_x.tobytes()))
-    return {"name": splits.name, "note": splits.note} | sizes | {"crc32": checksum}
+    looks = {"image": splits.train_x.shape[1:], "mean": splits.mean, "std": splits.std, "classes": splits.classes}
+    return {"name": splits.name, "note": splits.note} | sizes | {"crc32": checksum} | looks
 
 
 def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = True) -> Splits:

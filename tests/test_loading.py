@@ -1,0 +1,127 @@
+"""What a training left can be loaded and used: it predicts what the report says, from raw images."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import dnas
+from dnas import cli, records, retrain
+from dnas.config import AugmentConfig, Config, RetrainConfig
+from dnas.data.augment import normalise
+from dnas.errors import UserError
+from dnas.spaces.genotype import parse
+
+CONFIG = Config(
+    space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1",
+    data="digits:limit=200",
+    seed=3,
+    seeds=2,
+    retrain=RetrainConfig(
+        epochs=2, cells=1, channels=2, batch_size=16, auxiliary=0, augment=AugmentConfig(pad=0, flip=False)
+    ),
+)
+CELL = parse("|nor_conv_1x1~0|+|skip_connect~0|nor_conv_1x1~1|")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return retrain.run(CONFIG, CELL, tmp_path_factory.mktemp("loading") / "run", quiet=True)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return dnas.data.load("digits:limit=200").test_x
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_it_evaluates_to_the_reported_accuracy(trained, index):
+    found = dnas.load(trained.folder, CONFIG.seed + index)
+    measured = found.evaluate()
+    assert measured.accuracy == trained.accuracies[index]
+    rows = [row for row in records.read_metrics(trained.folder) if row["seed"] == CONFIG.seed + index]
+    assert measured.loss == pytest.approx(rows[-1]["test_loss"], rel=1e-6)
+    assert measured.top5_accuracy == pytest.approx(rows[-1]["test_top5_accuracy"])
+    assert measured.confusion.sum() == 40 and measured.confusion.trace() == round(40 * measured.accuracy)
+    assert found.genotype == CELL and found.images.classes == tuple("0123456789")
+
+
+def test_it_predicts_the_same_whatever_the_batch(trained, images):
+    found = dnas.load(str(trained.folder))
+    all_at_once = found.predict(images)
+    assert all_at_once.shape == (len(images), 10) and isinstance(all_at_once, np.ndarray)
+    np.testing.assert_allclose(all_at_once.sum(1), 1, rtol=1e-5)
+    for part in (
+        images[:1],
+        images[:7],
+        images[:0],
+        images[:3, :, :, 0],
+        images[:3] / 255.0,
+        jax.numpy.array(images[:3]),
+    ):
+        np.testing.assert_allclose(found.predict(part), all_at_once[: len(part)], rtol=1e-4, atol=1e-6)
+    x = normalise(images, found.images.mean, found.images.std)
+    for logits in (found.network(x).logits, jax.jit(lambda x: found.network(x).logits)(x)):
+        np.testing.assert_allclose(jax.nn.softmax(logits), all_at_once, rtol=1e-4, atol=1e-6)
+
+
+def test_it_evaluates_on_other_data_of_the_same_classes(trained, images):
+    found, labels = dnas.load(trained.folder), np.arange(40) % 10
+    measured = found.evaluate((images, labels, images, labels))
+    assert measured.accuracy == pytest.approx((found.predict(images).argmax(-1) == labels).mean())
+
+
+def test_its_weights_are_plain_arrays(trained, tmp_path):
+    found = dnas.load(trained.folder)
+    found.save_weights(tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as saved:
+        kernel = saved["weights/backbone/classifier/kernel"]
+        assert sum(saved[name].size for name in saved.files if name.startswith("weights/")) == trained.parameters
+    np.testing.assert_array_equal(kernel, found.network.backbone.classifier.kernel[...])
+
+
+def test_mistakes_are_one_sentence(trained, images, tmp_path):
+    found = dnas.load(trained.folder)
+    for wrong, says in (
+        (images[0], "add a first axis"),
+        (np.repeat(images, 3, -1), r"\[8, 8, 1\].*got \[8, 8, 3\]"),
+        (images[:, :4, :4], r"\[8, 8, 1\].*got \[4, 4, 1\]"),
+        (images.astype(np.int64), "type int64"),
+        (images * 2.0, "floats from"),
+        ("seven.png", "images"),
+    ):
+        with pytest.raises(UserError, match=says):
+            found.predict(wrong)
+    with pytest.raises(UserError, match="has 3 classes, and the network .* 10"):
+        found.evaluate((images, np.arange(40) % 3))
+    with pytest.raises(UserError, match="ends in .npz"):
+        found.save_weights(tmp_path / "w.txt")
+    with pytest.raises(UserError, match="seeds 3 to 4, not 0"):
+        dnas.load(trained.folder, 0)
+    with pytest.raises(UserError, match="holds no run"):
+        dnas.load(tmp_path)
+    with records.create(tmp_path / "begun", CONFIG):
+        pass
+    with pytest.raises(UserError, match="has not saved a checkpoint yet"):
+        dnas.load(tmp_path / "begun")
+
+
+def test_on_the_command_line(trained, images, tmp_path, capsys):
+    assert cli.main(["test", str(trained.folder)]) == 0
+    said = capsys.readouterr().out
+    right = round(40 * trained.accuracies[0])
+    assert f"{100 * trained.accuracies[0]:.2f} %, {right} of 40 test images" in said
+    assert (trained.folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    file = tmp_path / "a.png"
+    Image.fromarray(images[0, :, :, 0]).save(file)
+    shares = dnas.load(trained.folder).predict(images[:1])[0]
+    assert cli.main(["predict", str(trained.folder), str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: {shares.argmax()} {100 * shares.max():.1f} %\n"
+    assert cli.main(["predict", str(trained.folder), str(file), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["class"] == str(shares.argmax()) and answer["probability"] == pytest.approx(shares.max(), abs=1e-5)
+    assert list(answer["probabilities"]) == list("0123456789")
+    assert cli.main(["predict", str(trained.folder), str(tmp_path / "none.png")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
