@@ -10,7 +10,6 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,18 +133,24 @@ def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def settled(folder: Path) -> bool:
-    """Whether genotype.json, if there is one, is what the last of genotypes/ holds; a run that is just writing them is
-    waited for."""
-    for seconds in (0.0, 0.05, 0.2):
-        time.sleep(seconds)
-        latest = folder / "genotype.json"
-        last = max(genotype_epochs(_present(folder)), default=None)
-        if last is None or not latest.is_file():
+    """Whether genotype.json, if there is one, is what the last of genotypes/ holds, or will be: a run that is just
+    writing them is waited for."""
+    before = None
+    while True:
+        names = genotype_epochs(_present(folder))
+        if not names or not (folder / "genotype.json").is_file():
             return True
-        with suppress(OSError):  # gone since
-            if latest.read_bytes() == (folder / genotype_name(last)).read_bytes():
-                return True
-    return False
+        last = genotype_name(names[-1])
+        try:
+            seen = last, (folder / "genotype.json").read_bytes(), (folder / last).read_bytes()
+        except OSError:  # gone since
+            continue
+        if seen[1] == seen[2]:
+            return True
+        if seen == before:
+            return False
+        before = seen
+        time.sleep(0.1)
 
 
 def check(folder: Path, name: str) -> None:

@@ -161,13 +161,13 @@ def read_genotypes(folder: str | Path, epoch: int | None = None) -> list[dict[st
     files = known[1]["files"] if known else {}
     epochs = copies.genotype_epochs(files)
     try:
-        if epoch is not None:
+        if epoch not in (None, max(epochs, default=None)):
             copies.check(folder, copies.genotype_name(epoch))
-        elif not copies.settled(folder):
+        elif not copies.settled(folder):  # the last may be a selection, which no checkpoint knows
             raise StorageError(f"{folder / 'genotype.json'} is not what the last of genotypes/ holds: {PUT_BACK}.")
         return _genotypes(folder / ("genotype.json" if epoch is None else copies.genotype_name(epoch)), bool(epochs))
     except StorageError as error:
-        # a training has one genotype all along; the last of a search may be a selection, which no checkpoint knows
+        # a training has one genotype all along
         content = copies.intact(folder, files, copies.genotype_name(0)) if epochs == [0] else None
         if content is None:
             raise

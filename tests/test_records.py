@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -553,3 +554,50 @@ def test_a_run_killed_again_and_again_continues_where_it_was(folder):
     for row in rows:
         key = jax.random.fold_in(key, row["step"])
         assert row["value"] == float(str(np.asarray(jax.random.uniform(key))))
+
+
+RESTLESS = """
+import sys
+import jax, jax.numpy as jnp
+from dnas import records
+from dnas.config import Config
+make = lambda n: {"n": jnp.int32(n)}
+with records.create(records.Path(sys.argv[1]), Config()) as run:
+    run.reach, n = 3, 0
+    for turn in range(1, 100000):
+        n += 1
+        run.log({"step": n, "epoch": n, "turn": turn})
+        run.genotype(n, [{"turn": turn}])
+        run.checkpoint(n, make(n), {})
+        if turn % 5 == 0:
+            run.rewind(n - 2, jax.eval_shape(lambda: make(0)))
+            n -= 2
+            run.checkpoint(n, make(n), {"again": True})
+        print(n, flush=True)
+"""
+
+
+def test_a_run_can_be_read_while_it_runs_and_goes_back(folder):
+    with subprocess.Popen([sys.executable, "-c", RESTLESS, str(folder)], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            child.stdout.readline()
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                steps = [row["step"] for row in records.read_metrics(folder)]
+                assert steps == sorted(set(steps)), "what it went back on is gone"
+                assert records.read_genotypes(folder)[0]["turn"] > 0
+                assert records.config_of(folder) == Config() and records.read_facts(folder, "environment.json")
+            assert child.poll() is None and len(steps) > 5
+        finally:
+            child.kill()
+
+
+def test_the_last_genotypes_may_be_others_than_the_checkpoint_knows(folder):
+    with records.create(folder, Config()) as run:
+        epoch(run, 1)
+        epoch(run, 2)
+        run.genotype(2, [{"selected": True}])
+    assert records.read_genotypes(folder) == records.read_genotypes(folder, 2) == [{"selected": True}]
+    (folder / "genotypes" / "epoch_0001.json").write_text("{}")
+    with pytest.raises(UserError, match="epoch_0001.json is damaged"):
+        records.read_genotypes(folder, 1)
