@@ -172,8 +172,8 @@ def start(setting: Setting, environment: dict[str, str]) -> dict:
 
 @contextmanager
 def fresh_caches() -> Iterator[dict[str, str]]:
-    """An environment whose caches (of JAX, of kept programs, of torch.compile, of Python) are empty and end with it. The
-    kernels are there already: they are compiled once for a machine."""
+    """An environment whose caches (of JAX, of kept programs, of torch.compile, of Python) are empty and end with it.
+    The kernels are there already: they are compiled once for a machine."""
     with tempfile.TemporaryDirectory() as cache:
         if (kernels := cache_dir() / "native").is_dir():
             shutil.copytree(kernels, Path(cache, "dnas", "native"))
