@@ -1,11 +1,9 @@
 """Candidate operations by name: `a+b` as the settings of spaces write them."""
 
-import inspect
-
 import jax
 
 from dnas.errors import UserError, unknown
-from dnas.nets.functional import Deferred
+from dnas.nets.functional import Deferred, takes_noise
 from dnas.spaces.ops import OPERATIONS
 from dnas.spaces.topology import Norm
 
@@ -28,7 +26,7 @@ def named(text: str) -> tuple[str, ...]:
 
 def random(names: tuple[str, ...]) -> frozenset[str]:
     """Those that take `types.Noise` beside x: `topology.Space.random`."""
-    return frozenset(name for name in names if "noise" in inspect.signature(type(_built(name)).__call__).parameters)
+    return frozenset(name for name in names if takes_noise(_built(name)))
 
 
 def _built(name: str):
