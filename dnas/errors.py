@@ -9,7 +9,8 @@ class UserError(Exception):
 
 
 class StorageError(UserError):
-    """Nothing can be written: the disk is full, or not ours."""
+    """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works there,
+    it holds something else, or it is damaged."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
