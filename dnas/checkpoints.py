@@ -21,7 +21,7 @@ import numpy as np
 
 from dnas import __version__, devices
 from dnas.errors import StorageError, UserError
-from dnas.paths import replaced
+from dnas.paths import opened, replaced
 from dnas.types import Tree
 
 FOLDER, FORMAT = "checkpoints", 1
@@ -80,7 +80,7 @@ def write(folder: Path, step: int, about: dict[str, Any], state: tuple[list[list
 def read_about(folder: Path, step: int) -> dict[str, Any]:
     """What a checkpoint notes. Errors: `Damaged`; `StorageError` if another version wrote it."""
     try:
-        with open(path_of(folder, step), "rb") as file:
+        with opened(path_of(folder, step)) as file:
             head = file.readline(100)
             text = file.read(int(head.split()[2]))
     except (OSError, ValueError, IndexError, OverflowError, MemoryError) as error:
@@ -105,7 +105,7 @@ def read_state(folder: Path, step: int, about: dict[str, Any], target: Tree) -> 
 def read_data(folder: Path, step: int, about: dict[str, Any]) -> np.ndarray:
     """The state as `pack` made it, in bytes. Errors: `Damaged`."""
     try:
-        with open(path_of(folder, step), "rb") as file:
+        with opened(path_of(folder, step)) as file:
             file.seek(about["state_begins"])
             data = np.fromfile(file, np.uint8)
     except OSError as error:

@@ -89,7 +89,10 @@ def _compared(configs: Mapping[str, Config], folder: Path, random_cells: int, tr
     ]
     if train:
         accuracy = _trainings(rows, folder, quiet)
-        rows = [row._replace(trained=[accuracy(row, genotype) for genotype in row.genotypes]) for row in rows]
+        rows = [
+            row._replace(trained=[a for genotype in row.genotypes if (a := accuracy(row, genotype)) is not None])
+            for row in rows
+        ]
     rows.sort(key=lambda row: -row.score)
     _write(rows, folder)
     return rows
@@ -180,10 +183,11 @@ def _timed(file: Path) -> Iterator[Callable[[], float]]:
             atomic_write(file, sealed({"seconds": spent()}))
 
 
-def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float]:
-    """Train every cell once, whoever found it; gives (row, genotype) -> test accuracy in percent."""
+def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float | None]:
+    """Train every cell once, whoever found it; gives (row, genotype) -> test accuracy in percent, None where its
+    training failed."""
     cells = {_place(genotype, row.config): (genotype, row.config) for row in rows for genotype in row.genotypes}
-    accuracies = {}
+    accuracies: dict[str, float | None] = {}
     for number, (place, (genotype, config)) in enumerate(cells.items(), 1):
         out = folder / "cells" / place
         accuracy = _accuracy(out / "accuracy.json")
@@ -191,9 +195,15 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
             # whoever found it
             plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
-            result = retrain.run(plain, genotype, out, resume=records.holds_run(out), quiet=True)
-            accuracy = 100 * result.accuracy
-            atomic_write(out / "accuracy.json", sealed({"test_accuracy_percent": accuracy}))
+            try:
+                result = retrain.run(plain, genotype, out, resume=records.holds_run(out), quiet=True)
+            except StorageError:  # says nothing about the cell
+                raise
+            except UserError as error:
+                loop.say(f"Cell {number}: {error}", quiet)
+            else:
+                accuracy = 100 * result.accuracy
+                atomic_write(out / "accuracy.json", sealed({"test_accuracy_percent": accuracy}))
             loop.forget_programs()
         accuracies[place] = accuracy
     return lambda row, genotype: accuracies[_place(genotype, row.config)]

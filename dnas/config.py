@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from dnas import ranges
 from dnas.errors import UserError, unknown
+from dnas.paths import content_of
 from dnas.ranges import Amount, Count, Portion, Range, Seed, Whole, Width
 
+LARGEST_BYTES = 2**24  # of a file that holds a config
 Depth = Annotated[int, Range(1, 1000)]
 
 
@@ -206,11 +208,14 @@ def load(source: str | Path) -> Config:
     if path.suffix == ".py":
         return _experiment(path)
     try:
-        return from_dict(json.loads(path.read_text()))
-    except ValueError as error:  # not JSON, or not even text
+        values = json.loads(content_of(path, LARGEST_BYTES).decode())
+    except (ValueError, RecursionError) as error:  # not JSON, or not even text
         raise UserError(f"{path} is not valid JSON: {error}.") from error
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold a JSON object, the fields of a config, not a {type(values).__name__}.")
+    return from_dict(values)
 
 
 def load_several(source: str | Path) -> dict[str, Config]:
@@ -239,6 +244,7 @@ def _called(path: Path, name: str) -> Any:
     folder = str(path.parent.absolute())
     try:
         sys.path.insert(0, folder)
+        content_of(path, LARGEST_BYTES)  # what is no regular file would not be read to an end
         spec.loader.exec_module(module)
         if not hasattr(module, name):
             other = {"config": "dnas compare", "configs": "dnas search"}[name]

@@ -16,6 +16,7 @@ from typing import Any
 from dnas import checkpoints
 from dnas.errors import StorageError
 from dnas.files import PUT_BACK, atomic_write, cut, move_aside, parsed, read_json, warn
+from dnas.paths import content_of, opened
 from dnas.rows import to_json
 
 ROWS = ("metrics.jsonl", "mix.jsonl")
@@ -81,20 +82,20 @@ def put_back(folder: Path, files: Files) -> None:
         end = size if _grows(name) else None
         if good and not good_copy:
             _remove(copy)
-            atomic_write(copy, path.read_bytes()[:end])
+            atomic_write(copy, content_of(path)[:end])
         elif good_copy and not good:
             if last is not None and name == genotype_name(last) and path.is_file() and settled(folder):
                 continue  # a selection that followed the last epoch
             warn(f"{damage(folder, name)}; it is put back from the copy in {folder / COPIES}.")
             _make_way(path, folder)
-            atomic_write(path, copy.read_bytes()[:end])
+            atomic_write(path, content_of(copy)[:end])
 
 
 def intact(folder: Path, files: Files, name: str) -> bytes | None:
     """The content of a file, or of its copy, as a checkpoint knows it."""
     for path in (folder / name, folder / COPIES / name):
         if _intact(path, name, *files[name]):
-            return path.read_bytes()
+            return content_of(path)
     return None
 
 
@@ -142,7 +143,7 @@ def settled(folder: Path) -> bool:
             return True
         last = genotype_name(names[-1])
         try:
-            seen = last, (folder / "genotype.json").read_bytes(), (folder / last).read_bytes()
+            seen = last, content_of(folder / "genotype.json"), content_of(folder / last)
         except OSError:  # gone since
             continue
         if seen[1] == seen[2]:
@@ -169,7 +170,7 @@ def read_rows(folder: Path, name: str, fits: Callable[[Any], bool]) -> list[dict
     """
     check(folder, name)
     try:
-        content = (folder / name).read_bytes()
+        content = content_of(folder / name)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -187,10 +188,10 @@ def damage(folder: Path, name: str) -> str:
         return f"{path} is missing"
     if name not in ROWS or not path.is_file():
         return f"{path} is damaged"
-    content = path.read_bytes()
+    content = content_of(path)
     number = parsed(content, lambda row: isinstance(row, dict))[1]
     if not number and copy.is_file():
-        lines, others = content.split(b"\n")[:-1], copy.read_bytes().split(b"\n")[:-1]
+        lines, others = content.split(b"\n")[:-1], content_of(copy).split(b"\n")[:-1]
         pairs = enumerate(zip(lines, others, strict=False), 1)
         number = next((number for number, (one, other) in pairs if one != other), len(lines) + 1)
     return f"Line {number} of {path} is damaged" if number else f"{path} is damaged"
@@ -225,7 +226,7 @@ def _intact(path: Path, name: str, size: int, checksum: int) -> bool:
     if name == "environment.json":
         return _continued(path, checksum)
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             content = file.read(size if _grows(name) else size + 1)
     except OSError:
         return False
@@ -251,7 +252,7 @@ def _is_json(path: Path, kind: type | tuple[type, ...] = (dict, list)) -> bool:
 
 def _copy(path: Path, copy: Path, begin: int, end: int, checksum: int) -> int:
     """Copy a file from a place on, of which the checksum is known; gives that of all."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         if path.name in ROWS:
             os.fsync(file.fileno())
         file.seek(begin)

@@ -9,8 +9,8 @@ class UserError(Exception):
 
 
 class StorageError(UserError):
-    """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works there,
-    it holds something else, or it is damaged."""
+    """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works
+    there, it holds something else, or it is damaged."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dnas.errors import StorageError, UserError
-from dnas.paths import replaced
+from dnas.paths import content_of, replaced
 
 PUT_BACK = "go on with --resume, which puts back what a checkpoint knows, or restore the file"
 
@@ -70,7 +70,7 @@ def read_json(path: Path, kind: type | tuple[type, ...] = dict, hint: str = PUT_
     Errors: `StorageError` if it cannot be read or holds something else than `kind`; it says what to do, `hint`.
     """
     try:
-        content = json.loads(path.read_bytes().decode())
+        content = json.loads(content_of(path).decode())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -136,7 +136,7 @@ def cut(path: Path, size_bytes: int | None = None) -> None:
     """Shorten a row file, if there is one, to a size and to whole lines."""
     if not path.is_file():
         return
-    content = path.read_bytes()[:size_bytes]
+    content = content_of(path)[:size_bytes]
     whole = content.rfind(b"\n") + 1
     if whole < path.stat().st_size:
         os.truncate(path, whole)

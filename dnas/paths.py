@@ -4,6 +4,7 @@ What is loaded and run (compiled programs, kernels) comes from the user's own ca
 into it, and nothing is loaded that another user has written.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from dnas.errors import StorageError
 
@@ -23,7 +25,8 @@ except ImportError:  # no such locks on this system: two processes in one folder
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # follow no link, wait for no pipe
+WAITLESS = getattr(os, "O_NONBLOCK", 0)  # wait for no pipe
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | WAITLESS  # follow no link either
 
 
 def cache_dir() -> Path:
@@ -80,6 +83,28 @@ def read_own(path: Path) -> bytes:
         about = os.fstat(file.fileno())  # of what was opened, whatever the name stands for by now
         if not stat.S_ISREG(about.st_mode) or not _ours(about) or os.name == "posix" and about.st_mode & 0o022:
             raise PermissionError(f"another user can change {path}")
+        return file.read()
+
+
+@contextmanager
+def opened(path: str | Path, most: int = sys.maxsize) -> Iterator[IO[bytes]]:
+    """A regular file, or a link to one, to read bytes from; a named pipe that nobody writes to is not waited for.
+
+    most: how many bytes it may have. Errors: `OSError` for anything but a regular file, `ValueError` for more bytes.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | WAITLESS)) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            kind = "a named pipe" if stat.S_ISFIFO(about.st_mode) else "a device"
+            raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+        if about.st_size > most:
+            raise ValueError(f"it has {about.st_size:,} bytes, where at most {most:,} are expected")
+        yield file
+
+
+def content_of(path: str | Path, most: int = sys.maxsize) -> bytes:
+    """All bytes of a regular file. Errors: as `opened`."""
+    with opened(path, most) as file:
         return file.read()
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from dnas import config as configs
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write
+from dnas.paths import content_of
 from dnas.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
 
 Rows = list[dict[str, Any]]
@@ -442,7 +443,7 @@ def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 def _inline(path: Path, width: str) -> str:
     try:
-        picture = path.read_bytes()
+        picture = content_of(path)
     except OSError as error:
         raise StorageError(f"Cannot read {path} ({error.strerror}): remove it; {REDRAWN}.") from error
     if not _is_png(picture):

@@ -184,6 +184,21 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare.check({"a": BASE}, tmp_path / "full")
 
 
+def test_a_training_that_fails_fails_alone(tmp_path, monkeypatch):
+    cells = [parse("|skip_connect~0|"), parse("|nor_conv_1x1~0|")]
+    monkeypatch.setattr(compare, "_searched", lambda name, config, *_: compare.Row(name, config, cells, 1.0, [], []))
+
+    def run(config, genotype, out, **_):
+        if genotype == cells[0]:
+            raise UserError("The loss became NaN.")
+        out.mkdir(parents=True)
+        return compare.retrain.Result(out, genotype, (0.5,), 1)
+
+    monkeypatch.setattr(compare.retrain, "run", run)
+    (row,) = compare.run({"one": BASE}, tmp_path / "out", random_cells=0, quiet=True)
+    assert row.trained == [50.0] and row.genotypes == cells
+
+
 def test_cells_are_looked_up(tmp_path, monkeypatch):
     monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("DNAS_SHARED", raising=False)

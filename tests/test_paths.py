@@ -259,3 +259,30 @@ def test_a_disk_that_knows_no_locks_is_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(paths.fcntl, "flock", flock)
     with paths.locked(tmp_path, "one"):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["run.json", "run.py", "cell.json", "run"])
+def test_no_command_waits_for_a_pipe(name, tmp_path):
+    """What is named on the command line, or lies in a run folder, may be a pipe that nobody writes to."""
+    path = tmp_path / name
+    if name == "run":
+        path.mkdir()
+        path = path / "config.json"
+    os.mkfifo(path)
+    command = ["show", str(path)] if name == "cell.json" else ["search", str(path.parent if name == "run" else path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "dnas", *command], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2 and "named pipe" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    os.symlink(tmp_path / "a", tmp_path / "link")
+    assert paths.content_of(tmp_path / "link") == b"abc"
+    with pytest.raises(ValueError, match="3 bytes, where at most 2"):
+        paths.content_of(tmp_path / "a", 2)
+    for odd in ("/dev/zero", tmp_path):
+        with pytest.raises(OSError):
+            paths.content_of(odd)

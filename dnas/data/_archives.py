@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnas.data._files import check_memory, opened, reading
+from dnas.data._files import check_memory, reading
 from dnas.errors import UserError
+from dnas.paths import opened
 
 BOMB_BYTES, BOMB_RATIO = 2**30, 200  # more bytes than this, and more for each byte on file: no data, but a bomb
 MOST_MEMBERS = 10_000  # of a tar

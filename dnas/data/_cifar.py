@@ -13,8 +13,9 @@ import numpy as np
 
 from dnas.data import Location, data_dir
 from dnas.data._archives import read_tar
-from dnas.data._files import first_existing, opened, reading
+from dnas.data._files import first_existing, reading
 from dnas.errors import UserError
+from dnas.paths import opened
 
 SIDE, CHANNELS = 32, 3
 MOST_BYTES = 300_000_000  # the largest member, CIFAR-100's train, has 155 MB, and a whole archive 186 MB

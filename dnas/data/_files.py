@@ -3,11 +3,9 @@ broken. Only regular files are opened, whoever put them there: a named pipe wait
 """
 
 import csv
-import errno
 import os
 import pickle
 import re
-import stat
 import struct
 import sys
 import tarfile
@@ -71,22 +69,6 @@ def reading(what: Path | str, remedy: str) -> Iterator[None]:
         raise UserError(f"Cannot read {what} ({error.strerror}): {remedy}.") from error
     except CONTENT_ERRORS as error:
         raise _corrupt(what, error, remedy) from error
-
-
-@contextmanager
-def opened(path: Path, most: int = sys.maxsize) -> Iterator[IO[bytes]]:
-    """A regular file, or a link to one, to read bytes from.
-
-    most: how many bytes it may have. Errors: `OSError` for anything but a regular file, `ValueError` for more bytes.
-    """
-    with open(path, "rb", opener=_without_waiting) as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            kind = "a named pipe" if stat.S_ISFIFO(about.st_mode) else "a device"
-            raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
-        if about.st_size > most:
-            raise ValueError(f"it has {about.st_size:,} bytes, where at most {most:,} are expected")
-        yield file
 
 
 def free_memory() -> int:
@@ -157,8 +139,3 @@ def _corrupt(what: Path | str, error: Exception, remedy: str) -> UserError:
     text = str(error) or silent.get(type(error), type(error).__name__)
     reason = " ".join(text.split()).split(". ")[0].rstrip(".")[:120]
     return UserError(f"{what} is truncated or corrupt ({reason}): {remedy}.")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Opens a named pipe that nobody writes to at once, so that it can be refused."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

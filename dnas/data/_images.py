@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dnas.data._files import CONTENT_ERRORS, opened, reading
+from dnas.data._files import CONTENT_ERRORS, reading
 from dnas.errors import UserError
+from dnas.paths import opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -16,10 +16,11 @@ import numpy as np
 
 from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._archives import read_npz
-from dnas.data._files import first_existing, opened, progress, reading, write_atomically
+from dnas.data._files import first_existing, progress, reading, write_atomically
 from dnas.data._images import open_image
 from dnas.errors import UserError
 from dnas.files import warn
+from dnas.paths import opened
 from dnas.ranges import Limit, Size
 
 FILE = "cifar10_jpeg.npz"

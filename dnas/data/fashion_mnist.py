@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from dnas.data import Dataset, Location, data_dir, tailored
-from dnas.data._files import first_existing, opened, reading
+from dnas.data._files import first_existing, reading
+from dnas.paths import opened
 from dnas.ranges import Limit, Size
 
 CLASSES = (

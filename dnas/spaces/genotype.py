@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dnas.errors import UserError, unknown
+from dnas.paths import opened
 from dnas.spaces import zoo
 from dnas.spaces.genotype_data import (
     CellGenotype,
@@ -87,7 +88,7 @@ def decoded(content: bytes) -> str:
 
 def _read_file(path: Path) -> list[Genotype]:
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             content = file.read(LARGEST_BYTES + 1)
         text = decoded(content).strip()
         found = _read_text(text)
