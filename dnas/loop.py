@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from dnas import devices
+from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
 from dnas.files import storage
 from dnas.nets import native
@@ -219,6 +220,17 @@ def use_compilation_cache() -> None:
     folder = cache_folder("xla")
     jax.config.update("jax_compilation_cache_dir", None if folder is None else str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def check_memory(shapes: Tree) -> None:
+    """Refuse a run whose state does not fit beside a copy of itself, where it lies in this machine's memory.
+
+    Errors: `UserError`.
+    """
+    if jax.default_backend() != "cpu":
+        return
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    check_bytes(size, "Weights, statistics and optimisers of this run", "choose fewer seeds, cells or channels")
 
 
 def forget_programs() -> None:

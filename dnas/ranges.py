@@ -37,7 +37,7 @@ FINITE = Range(-LARGE, LARGE)
 
 Count = Annotated[int, Range(1, MANY)]
 Whole = Annotated[int, Range(0, MANY)]
-Width = Annotated[int, Range(1, 100_000)]
+Width = Annotated[int, Range(1, 4096)]
 Seed = Annotated[int, Range(-(2**31), 2**31 - 1)]
 Portion = Annotated[float, Range(0, 1, below=True)]
 Probability = Annotated[float, Range(0, 1)]

@@ -159,6 +159,7 @@ class _Job:
         self.evaluate = kept.jit("evaluate", evaluate)
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
+        loop.check_memory(self.shapes)
 
     def go(self, record: records.Run, resume: bool) -> Result:
         config, self.record = self.config, record

@@ -95,6 +95,12 @@ def run(
 def check_sizes(config: Config, splits: datasets.Splits) -> None:
     """Refuse a search that its data cannot feed."""
     size, what = config.search.batch_size, {"train": splits.train_x, "validation": splits.valid_x}
+    inner = config.search.inner_steps
+    if size <= len(splits.train_x) < size * inner:
+        raise UserError(
+            f"search.inner_steps is {inner}, each with a batch of {size}, but the train part of '{splits.name}' has "
+            f"{len(splits.train_x)} images: choose at most {len(splits.train_x) // size}."
+        )
     if not len(splits.valid_x):
         raise UserError(
             "search.valid_portion is 0, but cells are chosen by the accuracy on validation images, also where a single "
@@ -157,6 +163,7 @@ class _Stage:
         self.hessian_one = jax.jit(self._hessian)
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
+        loop.check_memory(self.shapes)
 
     def _description(self, index: int) -> dict[str, Any]:
         """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data

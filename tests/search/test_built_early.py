@@ -3,6 +3,7 @@
 from dataclasses import replace
 from importlib import import_module
 
+import jax
 import numpy as np
 import pytest
 
@@ -139,3 +140,17 @@ def test_a_kind_of_cell_that_the_network_has_not_is_not_searched(cells, lacking)
 def test_without_validation_images_it_says_what_they_are_for():
     with pytest.raises(UserError, match="valid_portion is 0.*chosen by"):
         run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, levels="single")), splits(0.0))
+
+
+def test_more_inner_steps_than_images_are_refused():
+    with pytest.raises(UserError, match="inner_steps is 4, .* has 9 images: choose at most 2"):
+        run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, inner_steps=4)), splits())
+    run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, inner_steps=2)), splits())
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    loop = import_module("dnas.loop")
+    shapes = {"w": jax.ShapeDtypeStruct((10**6, 10**6), np.float32), "key": jax.eval_shape(lambda: jax.random.key(0))}
+    with pytest.raises(UserError, match="4,000.0 GB, more than half .*: choose fewer seeds, cells or channels"):
+        loop.check_memory(shapes)
+    loop.check_memory({"w": jax.ShapeDtypeStruct((10, 10), np.float32)})
