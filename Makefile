@@ -1,10 +1,10 @@
-# make demo: search on handwritten digits and compare; make test, lint, types: what CI runs; make lock: new versions.
-# Each makes .venv first, where it is missing or older than the lock.
+# make demo: search on handwritten digits and compare; make test, test-slow, lint, types: what CI runs; make lock: new
+# versions. Each makes .venv first, where it is missing or older than the lock.
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
 
-.PHONY: help demo test lint types lock
+.PHONY: help demo test test-slow lint types lock
 help:
 	@sed -n '1,2s/^# //p' Makefile
 
@@ -12,7 +12,10 @@ demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -88,6 +88,8 @@ def read_about(folder: Path, step: int) -> dict[str, Any]:
     if head != _head(text):
         raise Damaged("its checksum is wrong")
     about: dict[str, Any] = json.loads(text)
+    if about.get("extra", {}).get("step", step) != step:
+        raise Damaged(f"it is that of step {about['extra']['step']}")
     if about["format"] != FORMAT:
         raise StorageError(
             f"{path_of(folder, step)} is of another version of dnas (format {about['format']}), which this one, "

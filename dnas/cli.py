@@ -6,6 +6,7 @@ command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1
 
 import contextlib
 import dataclasses
+import errno
 import importlib
 import inspect
 import io
@@ -387,10 +388,10 @@ GREY = (0.299, 0.587, 0.114)
 
 def _trained(run: str, seed: int | None) -> Any:
     """What a training left; of a search's folder, that of its cell."""
-    from dnas.loading import load
+    from dnas.loading import is_search, load
 
     inner = os.path.join(run, "retrain")
-    return load(inner if _is_run(run) and _is_run(inner) else run, seed)
+    return load(inner if _is_run(run) and _is_run(inner) and is_search(run) else run, seed)
 
 
 def compare(options: Compare) -> None:
@@ -465,6 +466,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _run(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"dnas: {error}", file=sys.stderr)
         return 2
@@ -474,6 +476,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):  # of what was printed
+            print(f"dnas: Cannot write the output: {error.strerror}.", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again
+            return 2
         if error.filename is None:
             raise
         from dnas.spaces.genotype_data import shown  # it shortens a name that was too long
@@ -518,6 +524,15 @@ def _best_seed(folder: str, seeds: int) -> int:
     return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
 
 
+def _config_of(source: str) -> Config:
+    """The config of an experiment, a file or a run folder, whose checkpoint knows what it should be."""
+    if not _is_run(source):
+        return configs.load(source)
+    from dnas import records
+
+    return records.config_of(source)
+
+
 def _is_run(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, "config.json"))  # of a pathlib.Path, this raises for odd names
 
@@ -553,12 +568,16 @@ def _base(options: Search | Retrain) -> Config | None:
         source = options.experiment
     else:
         source = options.base or (options.cell if options.cell and _is_run(options.cell) else None)
+    if options.resume and options.out is not None and not os.environ.get("DNAS_COORDINATOR"):  # one host would do it
+        from dnas import records
+
+        records.put_back(options.out)  # before anything of it is read
     if source is not None:
-        return configs.load(source)
+        return _config_of(source)
     if options.resume and options.out is not None:
         if not _is_run(options.out):
             raise UserError(f"{options.out} holds no run to go on with: check --out, or leave out --resume.")
-        return configs.load(options.out)
+        return _config_of(options.out)
     if isinstance(options, Retrain) and options.cell is not None:
         return Config(space=genotype_of(options.cell).space)
     return None

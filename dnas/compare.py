@@ -221,7 +221,7 @@ def _accuracy(file: Path) -> float | None:
 
 
 def _place(genotype: Genotype, config: Config) -> str:
-    what = json.dumps([to_json(genotype), to_dict(config)["retrain"], config.data, config.seed])
+    what = json.dumps([to_json(genotype), to_dict(config)["retrain"], config.data, config.seed, config.dtype])
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 

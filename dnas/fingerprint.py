@@ -26,7 +26,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import jax
@@ -37,6 +37,10 @@ ATOMS = (type(None), bool, int, float, complex, str, bytes, range, type(...), ty
 VALUELESS = (types.MemberDescriptorType, types.GetSetDescriptorType)  # members of a class that say where, not what
 DOORS = (globals, eval, exec, __import__, importlib.import_module, sys.modules, sys._getframe)  # to everything
 CACHED, JITTED = type(cache(lambda: 0)), type(jax.jit(lambda: 0))
+ENVIRONMENT = (  # what reads variables of the environment
+    *(os.environ, os.getenv, os.path.expandvars, os.path.expanduser),
+    *(getattr(os, name) for name in ("environb", "getenvb") if hasattr(os, name)),
+)
 OUTSIDE = {  # what Python says when something is read from outside
     *("open", "socket.connect", "sqlite3.connect"),
     *("subprocess.Popen", "os.system", "os.exec", "os.spawn", "os.posix_spawn"),
@@ -115,7 +119,7 @@ class _Walk:
             return self.array(value)
         if any(value is door for door in DOORS):
             raise Unknown(f"{value} leads to everything")
-        if value is os.environ or value is os.getenv:
+        if any(value is one for one in ENVIRONMENT):
             return self.named(("os", "environ")), sorted(os.environ.items())
         if (name := _name(value)) is not None:
             return self.named(name)
@@ -260,6 +264,9 @@ class _Walk:
                 value = found
                 continue
             static = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+            if isinstance(static, cached_property) and name in getattr(value, "__dict__", {}):
+                value = value.__dict__[name]  # it was read before: what it remembers is the constant
+                continue
             if isinstance(static, (property, cached_property)):
                 getter = static.fget if isinstance(static, property) else static.func
                 return self.token(types.MethodType(getter, value) if getter else value)
@@ -280,8 +287,9 @@ class _Walk:
         plain = isinstance(value, (*ATOMS, tuple, list, dict, set, frozenset, np.ndarray))
         ours = home is not None and not _is_known(home)
         method = not isinstance(owner, (type, types.ModuleType, type(None)))
-        special = any(value is one for one in (*DOORS, os.environ, os.getenv))
-        return self.token(value) if plain or ours or method or special else self.named(path)
+        special = any(value is one for one in (*DOORS, *ENVIRONMENT)) or isinstance(value, partial)
+        # with its own name: another function of a known package may stand in its place
+        return self.token(value) if plain or ours or method or special else (self.named(path), _name(value))
 
     def defined(self, value: type) -> Any:
         """A class: its bases and what it defines, but for what Python derives from that."""

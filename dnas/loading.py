@@ -9,6 +9,7 @@ All that it needs lies in the run folder: the genotype, the newest checkpoint, a
 normalised.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,15 +25,15 @@ from dnas import checkpoints, find, loop, records
 from dnas import data as datasets
 from dnas.checkpoints import Damaged
 from dnas.config import Config
-from dnas.data._arrays import as_images
+from dnas.data._arrays import as_images, as_labels
 from dnas.data.augment import normalise
 from dnas.errors import UserError
-from dnas.files import read_json, storage
+from dnas.files import storage
 from dnas.nets.functional import Deferred, Functional, functionalize
 from dnas.nets.network import Network
 from dnas.paths import replaced
 from dnas.retrain import EVALUATION_BATCH, body_of, evaluate_one
-from dnas.spaces.genotype import Genotype, from_json
+from dnas.spaces.genotype import Genotype, check, from_json
 from dnas.types import Tree
 
 
@@ -68,10 +69,12 @@ class Found:
     weights: Tree
     stats: Tree
     layout: Any
+    facts: Any
 
     @cached_property
     def network(self) -> Network:
-        """A Flax module in evaluation: normalised images [B, H, W, C] -> Outputs; also under `jax.jit`."""
+        """A Flax module in evaluation: normalised images [B, H, W, C] -> Outputs; also under `jax.jit`. Of a run in
+        float64 inside `jax.enable_x64(True)`."""
         network = nnx.merge(self.layout, nnx.State(self.weights), nnx.State(self.stats))
         return nnx.view(network, use_running_average=True)
 
@@ -85,31 +88,60 @@ class Found:
         if not len(x):
             return np.zeros((0, len(self.images.classes)), np.float32)
         batches, _, mask = loop.padded_batches(x, np.zeros(len(x), np.int32), min(EVALUATION_BATCH, len(x)))
-        rows = [np.asarray(self._probabilities(batch)) for batch in batches]
+        with jax.enable_x64(self.config.dtype == "float64"):
+            rows = [np.asarray(self._probabilities(batch)) for batch in batches]
         return np.concatenate(rows)[mask.ravel()]
 
     def evaluate(self, data: Any = None) -> Evaluation:
-        """On the test part of the run's data set; or of another of the same classes, by name, `Dataset` or arrays.
+        """On the test part of the run's data set; or of another of the same classes, by name or as a `Dataset`; or on
+        all of the images and labels (x, y).
 
-        Errors: `UserError` for data of other images or classes.
+        Errors: `UserError` for data of other images or classes, and for the run's own data set if it has changed.
         """
-        dataset = datasets.load(self.config.data if data is None else data)
-        if len(dataset.classes) != len(self.images.classes):
-            raise UserError(
-                f"'{dataset.name}' has {len(dataset.classes)} classes, and the network of {self.folder} tells "
-                f"{len(self.images.classes)} apart: give it data of the same classes."
-            )
-        x, y = self._checked(dataset.test_x), dataset.test_y
+        if isinstance(data, tuple | list) and len(data) == 2:
+            x, y = self._checked(data[0]), as_labels(data[1], "The labels")
+            if len(x) != len(y) or not len(x) or y.max() >= len(self.images.classes):
+                raise UserError(
+                    f"Here are {len(x)} images and {len(y)} labels up to {y.max(initial=0)}: give as many of both, of "
+                    f"the {len(self.images.classes)} classes of {self.folder}."
+                )
+        else:
+            dataset = self._dataset(data)
+            x, y = self._checked(dataset.test_x), dataset.test_y
         batches = loop.padded_batches(x, y, min(EVALUATION_BATCH, len(x)))
-        measured = self._measured((self.weights, self.stats), (batches, (self.images.mean, self.images.std)))
+        with jax.enable_x64(self.config.dtype == "float64"):
+            measured = self._measured((self.weights, self.stats), (batches, (self.images.mean, self.images.std)))
         confusion = np.zeros((len(self.images.classes),) * 2, int)
         np.add.at(confusion, (y, self.predict(x).argmax(-1)), 1)
         accuracy, top5, loss = map(float, measured)
         return Evaluation(accuracy, top5, loss, confusion)
 
+    def _dataset(self, data: Any) -> datasets.Dataset:
+        dataset = datasets.load(self.config.data if data is None else data)
+        theirs, ours = dataset.classes, self.images.classes
+        numbered = theirs == tuple(map(str, range(len(theirs))))
+        if len(theirs) != len(ours) or (theirs != ours and not numbered):
+            first = next((pair for pair in zip(theirs, ours, strict=False) if pair[0] != pair[1]), None)
+            which = f"{len(theirs)} instead of {len(ours)}"
+            if first is not None:
+                which = f"'{first[0]}' instead of '{first[1]}'"
+            raise UserError(
+                f"'{dataset.name}' has other classes than the network of {self.folder} tells apart, {which}: give it "
+                "data of the same classes, in the same order."
+            )
+        if data is None:
+            now = datasets.described(datasets.split(dataset, 0.0, 0))
+            changed = [name for name in ("train", "test", "crc32") if now[name] != self.facts.get(name)]
+            if changed:
+                raise UserError(
+                    f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(changed)}): name "
+                    "the data to test on, as in --data."
+                )
+        return dataset
+
     def save_weights(self, path: str | Path) -> None:
         """Write weights and statistics as an .npz, by names like `weights/backbone/classifier/kernel`."""
-        if Path(path).suffix != ".npz":
+        if not isinstance(path, str | Path) or Path(path).suffix != ".npz" or "\0" in str(path):
             raise UserError(f"Weights are saved as .npz, not as '{path}': choose a name that ends in .npz.")
         leaves = flatten_dict({"weights": self.weights, "stats": self.stats})
         named = {"/".join(map(str, name)): np.asarray(leaf) for name, leaf in leaves.items()}
@@ -150,22 +182,23 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
     Errors: `UserError` if the folder holds no training, or one that has not saved anything yet, or was made by a
     version that kept less.
     """
-    folder = Path(folder)
-    if not records.holds_run(folder):
+    if not isinstance(folder, str | Path) or not os.path.isdir(folder) or not records.holds_run(folder):
         raise UserError(f"{folder} holds no run: name the folder of a training, as in dnas.load('runs/first/retrain').")
+    folder = Path(folder)
+    checkpoints.refuse_foreign(folder)
     config = records.config_of(folder)
-    index = 0 if seed is None else seed - config.seed
+    index = 0 if seed is None else seed - config.seed if type(seed) is int else -1
     if not 0 <= index < config.seeds:
         raise UserError(f"{folder} has the seeds {config.seed} to {config.seed + config.seeds - 1}, not {seed}.")
-    facts, steps = read_json(folder / "data.json") or {}, checkpoints.steps(folder)
-    lacking = {"image", "mean", "std", "classes"} - set(facts)
-    if not steps or lacking:
-        what = "has not saved a checkpoint yet" if not steps else "was made by a version that kept less of its data"
-        raise UserError(f"{folder} cannot be loaded: its run {what}.")
-    mean, std = (np.array(facts[name], np.float32) for name in ("mean", "std"))
-    images = Images(tuple(facts["image"]), mean, std, tuple(facts["classes"]))
+    if not checkpoints.steps(folder):
+        raise UserError(f"{folder} cannot be loaded: there is no checkpoint in it (yet, or any more).")
+    facts = records.read_facts(folder, "data.json")
+    if is_search(folder):
+        raise UserError(f"{folder} is the folder of a search: train its cell, with dnas retrain, and load that.")
+    images = _images(facts, folder)
     genotype = from_json(records.read_genotypes(folder)[0])
     space = find.resolve("space", config.space)
+    check(genotype, space, config.retrain.cells)
     body = body_of(config.retrain, space, len(images.classes), images.shape[-1])
 
     def build(rngs: nnx.Rngs) -> Network:
@@ -173,26 +206,66 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
 
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
-        weights, stats = _restored(folder, steps[-1], jax.eval_shape(functional.init, jax.random.key(0)), index)
+        weights, stats = _restored(folder, jax.eval_shape(functional.init, jax.random.key(0)), index)
     layout = nnx.graphdef(build(Deferred(params=jax.random.key(0))))
-    return Found(folder, config, genotype, config.seed + index, images, functional, weights, stats, layout)
+    return Found(folder, config, genotype, config.seed + index, images, functional, weights, stats, layout, facts)
 
 
-def _restored(folder: Path, step: int, shapes: tuple[Tree, Tree], index: int) -> tuple[Tree, Tree]:
-    """Weights and statistics of one seed in a checkpoint."""
-    try:
-        about = checkpoints.read_about(folder, step)
-        data = checkpoints.read_data(folder, step, about)
-    except Damaged as error:
-        found = f"The checkpoint of step {step} in {folder} is damaged ({error})"
-        raise UserError(f"{found}: resume the run first, which goes on from an earlier one.") from error
+def is_search(folder: str | Path) -> bool:
+    """Whether a run folder is that of a search, by its newest checkpoint."""
+    found = _newest(Path(folder))
+    return found is not None and any(name.startswith(".state.alphas") for name, *_ in found[1]["leaves"])
+
+
+def _newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The newest checkpoint that can be read, and what it notes. A running training deletes those that it replaces."""
+    for _ in range(10):
+        steps = checkpoints.steps(folder)
+        try:
+            return (steps[-1], checkpoints.read_about(folder, steps[-1])) if steps else None
+        except Damaged as error:
+            if steps[-1] in checkpoints.steps(folder):
+                raise _damaged(folder, steps[-1], error) from error
+    return None
+
+
+def _damaged(folder: Path, step: int, error: Exception) -> UserError:
+    found = f"The checkpoint of step {step} in {folder} is damaged ({error})"
+    return UserError(f"{found}: resume the run first, which goes on from an earlier one.")
+
+
+def _images(facts: dict[str, Any], folder: Path) -> Images:
+    match facts:
+        case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
+            numbers = [*mean, *std]
+            if len(mean) == len(std) == channels and all(isinstance(n, int | float) for n in numbers):
+                moments = np.array(mean, np.float32), np.array(std, np.float32)
+                return Images(tuple(facts["image"]), *moments, tuple(map(str, classes)))
+    raise UserError(
+        f"{folder / 'data.json'} does not say what the images were like: the run was made by an earlier version, or "
+        "the file is damaged."
+    )
+
+
+def _restored(folder: Path, shapes: tuple[Tree, Tree], index: int) -> tuple[Tree, Tree]:
+    """Weights and statistics of one seed in the newest checkpoint."""
+    for attempt in range(10):
+        found = _newest(folder)
+        assert found is not None
+        step, about = found
+        try:
+            data = checkpoints.read_data(folder, step, about)
+            break
+        except Damaged as error:
+            if attempt == 9 or step in checkpoints.steps(folder):  # else the run has gone on meanwhile
+                raise _damaged(folder, step, error) from error
     arrays = checkpoints.arrays(about["leaves"], data)
 
     def taken(part: str, tree: Tree) -> Tree:
         def one(path, like):
             found = arrays.get(f".state.{part}{jax.tree_util.keystr(path)}")
             if found is None or found.shape[1:] != like.shape:
-                raise UserError(f"{folder} holds no training of this network: is it the folder of a search?")
+                raise UserError(f"The checkpoints in {folder} are not of the network that its config and genotype say.")
             return jnp.asarray(found[index])
 
         return jax.tree_util.tree_map_with_path(one, tree)

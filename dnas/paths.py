@@ -132,7 +132,9 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with open(folder / LOCK, "a+b") as file:
+    with open(folder / LOCK, "a+b", opener=lambda name, flags: os.open(name, flags | PLAIN, 0o666)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise StorageError(f"{folder / LOCK} is no regular file: remove it.")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -99,6 +99,17 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
         return Run(folder, saved, lock.pop_all())
 
 
+def put_back(folder: str | Path) -> None:
+    """Make what is damaged in a run folder from what its newest checkpoint knows, as far as that can be done.
+
+    Errors: `StorageError` if another process has it open.
+    """
+    folder = Path(folder)
+    if devices.is_first_host() and folder.is_dir() and holds_run(folder):
+        with storage(folder), _locked(folder):
+            _put_back(folder)
+
+
 def default_folder(*parts: str) -> Path:
     """runs/darts-first_order-digits-0-20260131-120000, say: a new folder, made here so that nobody else gets it."""
     name = re.sub("[:/]", "-", "-".join([*(part[:60] for part in parts), time.strftime("%Y%m%d-%H%M%S")]))

@@ -474,3 +474,41 @@ def test_what_is_made_on_the_way_is_kept():
     for _ in range(50):
         chains = [Fresh(chain) for chain in chains]
     assert fingerprint(chains[0]) != fingerprint(chains[1])
+
+
+class Costs:
+    @cached_property
+    def table(self):
+        return np.zeros(3)
+
+
+def test_a_property_that_was_read_before_is_what_it_remembers():
+    costs = Costs()
+
+    def function():
+        return costs.table
+
+    before = fingerprint(function)
+    costs.__dict__["table"] = np.ones(3)
+    read = fingerprint(function)
+    costs.__dict__["table"] = np.full(3, 2.0)
+    assert len({before, read, fingerprint(function)}) == 3
+
+
+@pytest.mark.parametrize("other", [jax.nn.log_softmax, partial(jax.nn.softmax, axis=0)])
+def test_what_stands_in_the_place_of_a_known_function_counts(other, monkeypatch):
+    def function(x):
+        return jax.nn.softmax(x)
+
+    before = fingerprint(function)
+    assert fingerprint(function) == before
+    monkeypatch.setattr(jax.nn, "softmax", other)
+    assert fingerprint(function) != before
+
+
+@pytest.mark.parametrize("read", [lambda: os.path.expandvars("$STRENGTH"), lambda: os.environb[b"STRENGTH"]])
+def test_variables_count_however_they_are_read(read, monkeypatch):
+    monkeypatch.setenv("STRENGTH", "1")
+    before = fingerprint(read)
+    monkeypatch.setenv("STRENGTH", "2")
+    assert fingerprint(read) != before

@@ -1,6 +1,9 @@
 """What a training left can be loaded and used: it predicts what the report says, from raw images."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,7 +12,7 @@ from PIL import Image
 
 import dnas
 from dnas import cli, records, retrain
-from dnas.config import AugmentConfig, Config, RetrainConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import normalise
 from dnas.errors import UserError
 from dnas.spaces.genotype import parse
@@ -69,8 +72,10 @@ def test_it_predicts_the_same_whatever_the_batch(trained, images):
 
 def test_it_evaluates_on_other_data_of_the_same_classes(trained, images):
     found, labels = dnas.load(trained.folder), np.arange(40) % 10
-    measured = found.evaluate((images, labels, images, labels))
-    assert measured.accuracy == pytest.approx((found.predict(images).argmax(-1) == labels).mean())
+    for data in ((images, labels), (images, labels, images, labels)):
+        measured = found.evaluate(data)
+        assert measured.confusion.sum() == 40
+        assert measured.accuracy == pytest.approx((found.predict(images).argmax(-1) == labels).mean())
 
 
 def test_its_weights_are_plain_arrays(trained, tmp_path):
@@ -94,18 +99,74 @@ def test_mistakes_are_one_sentence(trained, images, tmp_path):
     ):
         with pytest.raises(UserError, match=says):
             found.predict(wrong)
-    with pytest.raises(UserError, match="has 3 classes, and the network .* 10"):
-        found.evaluate((images, np.arange(40) % 3))
+    for data, says in (
+        ((images, np.arange(40) % 3, images, np.arange(40) % 3), "other classes .* 3 instead of 10"),
+        ((images, np.arange(40)), "40 images and 40 labels up to 39"),
+        ((images[:3], np.arange(4)), "3 images and 4 labels"),
+        (replace(dnas.data.load("digits"), classes=tuple("abcdefghij")), "'a' instead of '0'"),
+        ("digits:size=4", r"\[8, 8, 1\].*got \[4, 4, 1\]"),
+    ):
+        with pytest.raises(UserError, match=says):
+            found.evaluate(data)
+    other = replace(found, config=replace(found.config, data="digits:limit=150"))
+    with pytest.raises(UserError, match="not what .* was trained on any more"):
+        other.evaluate()
     with pytest.raises(UserError, match="ends in .npz"):
         found.save_weights(tmp_path / "w.txt")
     with pytest.raises(UserError, match="seeds 3 to 4, not 0"):
         dnas.load(trained.folder, 0)
-    with pytest.raises(UserError, match="holds no run"):
-        dnas.load(tmp_path)
+    for nothing in (tmp_path, None, 3, "a" * 5000, b"x", "a\0b"):
+        with pytest.raises(UserError, match="holds no run"):
+            dnas.load(nothing)
+    for seed in ("3", 3.0):
+        with pytest.raises(UserError, match="seeds 3 to 4"):
+            dnas.load(trained.folder, seed)
     with records.create(tmp_path / "begun", CONFIG):
         pass
-    with pytest.raises(UserError, match="has not saved a checkpoint yet"):
+    with pytest.raises(UserError, match="no checkpoint in it"):
         dnas.load(tmp_path / "begun")
+
+
+def copied(trained, tmp_path):
+    return shutil.copytree(trained.folder, tmp_path / "copy")
+
+
+def test_what_is_damaged_is_not_used(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    for name, change in (
+        ("data.json", lambda text: text.replace('"0",', '"zero",', 1)),
+        ("data.json", lambda text: "{}"),
+        ("config.json", lambda text: text.replace('"channels": 2', '"channels": 4')),
+    ):
+        whole = (folder / name).read_text()
+        assert change(whole) != whole
+        (folder / name).write_text(change(whole))
+        with pytest.raises(UserError, match=name):
+            dnas.load(folder)
+        (folder / name).write_text(whole)
+    steps = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: int(path.stem))
+    shutil.copy(steps[0], steps[-1])
+    with pytest.raises(UserError, match=f"damaged .*that of step {steps[0].stem}"):
+        dnas.load(folder)
+
+
+def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained, tmp_path):
+    plain = AugmentConfig(pad=0, flip=False)
+    search = SearchConfig(epochs=1, cells=1, channels=2, batch_size=16, augment=plain)
+    searched = dnas.search.run(replace(CONFIG, seeds=1, search=search), tmp_path / "search", quiet=True)
+    with pytest.raises(UserError, match="is the folder of a search"):
+        dnas.load(searched.folder)
+    folder = copied(trained, tmp_path)
+    for outer, used in ((searched.folder, searched.folder / "retrain"), (folder, folder)):
+        shutil.copytree(trained.folder, outer / "retrain")
+        assert Path(cli._trained(str(outer), None).folder) == used
+
+
+def test_float64(tmp_path, images):
+    result = retrain.run(replace(CONFIG, seeds=1, dtype="float64"), CELL, tmp_path / "run", quiet=True)
+    found = dnas.load(result.folder)
+    assert found.evaluate().accuracy == result.accuracy
+    assert found.predict(images).shape == (40, 10)
 
 
 def test_on_the_command_line(trained, images, tmp_path, capsys):

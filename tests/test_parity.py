@@ -16,6 +16,7 @@ parity = sys.modules["parity"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(parity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", parity.ORACLES)
 def test_oracle(name):
     folder = parity.SHARED / "oracles" / name
