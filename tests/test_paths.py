@@ -286,3 +286,21 @@ def test_only_regular_files_are_opened(tmp_path):
     for odd in ("/dev/zero", tmp_path):
         with pytest.raises(OSError):
             paths.content_of(odd)
+
+
+@pytest.mark.skipif(paths.fcntl is None, reason="this system has no such locks")
+def test_a_lock_follows_no_link(tmp_path):
+    (tmp_path / "thesis").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / paths.LOCK).symlink_to(tmp_path / "thesis")
+    with pytest.raises(OSError), paths.locked(tmp_path / "run", "a test"):
+        pass
+    assert (tmp_path / "thesis").read_text() == "precious"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is full")
+def test_output_that_cannot_be_written_is_said(tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "dnas", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr == "dnas: Cannot write the output: No space left on device.\n"

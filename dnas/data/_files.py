@@ -45,7 +45,10 @@ def data_dir() -> Path:
     """The folder of data files and decoded copies: `$DNAS_DATA_DIR`, else in the user's cache folder."""
     if chosen := os.environ.get("DNAS_DATA_DIR"):
         return users_path(chosen).absolute()
-    return cache_dir() / "data"
+    try:
+        return cache_dir() / "data"
+    except RuntimeError as error:  # pathlib's, where there is none
+        raise UserError("There is no home folder to keep data in: set DNAS_DATA_DIR to a folder for them.") from error
 
 
 def users_path(written: object) -> Path:
