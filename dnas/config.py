@@ -6,6 +6,7 @@ The defaults are the published protocol of DARTS (Liu, Simonyan and Yang 2019, a
 import dataclasses
 import importlib.util
 import json
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from dnas import ranges
 from dnas.errors import UserError, unknown
 from dnas.paths import content_of
-from dnas.ranges import Amount, Count, Portion, Range, Seed, Whole, Width
+from dnas.ranges import Amount, Count, Depth, Portion, Range, Seed, Whole, Width
 
 LARGEST_BYTES = 2**24  # of a file that holds a config
-Depth = Annotated[int, Range(1, 1000)]
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,10 @@ def _typed(value: Any, default: Any, annotation: Any, name: str) -> Any:
         right = isinstance(value, bool)
     elif isinstance(default, float):
         right = isinstance(value, (int, float)) and not isinstance(value, bool)
-        value = float(value) if right else value
+        try:
+            value = float(value) if right else value
+        except OverflowError:  # a whole number that no float can be
+            value = math.inf
     else:
         right = isinstance(value, type(default)) and not isinstance(value, bool)
     if not right:

@@ -26,7 +26,11 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         low = value > self.least if self.above else value >= self.least
-        return math.isfinite(value) and low and (value < self.most if self.below else value <= self.most)
+        return (
+            (isinstance(value, int) or math.isfinite(value))
+            and low
+            and (value < self.most if self.below else value <= self.most)
+        )
 
     def __str__(self) -> str:
         low, high = "above" if self.above else "at least", "below" if self.below else "at most"
@@ -37,6 +41,7 @@ FINITE = Range(-LARGE, LARGE)
 
 Count = Annotated[int, Range(1, MANY)]
 Whole = Annotated[int, Range(0, MANY)]
+Depth = Annotated[int, Range(1, 1000)]
 Width = Annotated[int, Range(1, 4096)]
 Seed = Annotated[int, Range(-(2**31), 2**31 - 1)]
 Portion = Annotated[float, Range(0, 1, below=True)]
@@ -64,6 +69,8 @@ def check(value: Any, annotation: Any, where: str) -> None:
 
 
 def _written(number: float) -> str:
+    if isinstance(number, int) and abs(number) >= 10**30:
+        return f"a number of {len(str(abs(number)))} digits"
     return f"{int(number):,}" if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 

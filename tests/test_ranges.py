@@ -11,7 +11,7 @@ from dnas.config import Config, from_dict
 from dnas.errors import UserError
 from dnas.ranges import Range, range_of
 
-TRIED = (0, -1, 1, 10**12, -(10**12), 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)
+TRIED = (0, -1, 1, 10**12, -(10**12), 10**400, 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)
 SETTINGS = [
     (what, name, parameter)
     for what in find.PACKAGES
@@ -34,7 +34,7 @@ FIELDS = dict(fields())
 
 def refused(value, whole):
     """Whether a value cannot be of any range: too large, not a number, or a part where whole numbers are wanted."""
-    return not math.isfinite(value) or abs(value) > 1e11 or (whole and value != int(value))
+    return value != value or abs(value) > 1e11 or (whole and value != int(value))
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)

@@ -30,28 +30,25 @@ class Draw(NamedTuple):
 def fitted(recipe: AugmentConfig, splits: Splits) -> tuple[AugmentConfig, Splits]:
     """The recipe as these images bear it, and the splits with a note that says what was changed.
 
-    Neither the crop nor the cutout may leave less than half of an image: what would is scaled from the 32 pixels for
-    which it was published, and cut down further if need be. What means something else when mirrored is not mirrored.
+    Crop and cutout together may not leave less than half of an image: where they would they are scaled from the 32
+    pixels for which they were published, and cut down further if need be. What means something else when mirrored is
+    not mirrored.
     """
     height, width = splits.train_x.shape[1:3]
-    half, share = height * width / 2, min(height, width) / PUBLISHED
+    half, share = height * width / 2, min(1, min(height, width) / PUBLISHED)
 
-    def cropped(pad: int) -> int:
-        return max(height - pad, 0) * max(width - pad, 0)
-
-    def blanked(cutout: int) -> int:
+    def lost(pad: int, cutout: int) -> tuple[int, int]:
+        """Most pixels that a crop and a cutout can take away."""
         side = cutout // 2 * 2
-        return min(side, height) * min(side, width)
+        kept = max(height - pad, 0) * max(width - pad, 0)
+        return height * width - kept, min(side, height) * min(side, width)
 
     pad, cutout = recipe.pad, recipe.cutout
-    if cropped(pad) < half:
-        pad = round(min(pad, PUBLISHED) * share)
-        while cropped(pad) < half:
-            pad -= 1
-    if blanked(cutout) > half:
-        cutout = int(min(cutout, 2 * PUBLISHED) * share) // 2 * 2
-        while blanked(cutout) > half:
-            cutout -= 2
+    if sum(lost(pad, cutout)) > half:
+        pad, cutout = round(min(pad, PUBLISHED) * share), int(min(cutout, 2 * PUBLISHED) * share) // 2 * 2
+        while sum(lost(pad, cutout)) > half:
+            by_crop, by_cutout = lost(pad, cutout)
+            pad, cutout = (pad - 1, cutout) if by_crop > by_cutout else (pad, cutout - 2)
     fit = replace(recipe, pad=pad, flip=recipe.flip and splits.mirrors, cutout=cutout)
     changes = [
         f"{name} {old} -> {new}"

@@ -33,6 +33,9 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
     if base.after_epoch is not None or base.masks:
         raise UserError(f"Method 'darts_pt' selects after one whole search, and '{on}' prunes or stops on its own.")
 
+    if base.replicas > 1:
+        raise UserError(f"Method 'darts_pt' takes operations from one supernet, and '{on}' has {base.replicas}.")
+
     def phases(space, config: SearchConfig) -> tuple[Phase, ...]:
         search = base.phases(space, config)
         if len(search) > 1 or base.supernet(space).paths != "all":

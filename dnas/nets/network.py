@@ -4,12 +4,12 @@ import jax
 import numpy as np
 from flax import nnx
 
-from dnas import find
-from dnas.errors import UserError
-from dnas.nets.axes import at_least
+from dnas import find, ranges
+from dnas.errors import UserError, unknown
 from dnas.nets.functional import Deferred, functionalize, own_noise, run, takes_noise
 from dnas.nets.layers import Outputs, checked_images
 from dnas.nets.nodes import Nodes, zero_node
+from dnas.ranges import Count, Depth, Seed, Width
 from dnas.spaces.genotype import Genotype, check
 from dnas.spaces.ops import Identity
 from dnas.spaces.topology import Body, Norm, Space
@@ -136,9 +136,18 @@ def build(
     `functional.functionalize` and `dnas.retrain`.
     Errors: `UserError` for numbers and genotypes of which no network can be built.
     """
-    numbers = {"classes": classes, "cells": cells, "channels": channels, "image_channels": image_channels}
-    for name, number in numbers.items():
-        at_least("network", f"number '{name}'", number, 1)
+    for name, number, allowed in (
+        ("classes", classes, Count),
+        ("cells", cells, Depth),
+        ("channels", channels, Width),
+        ("image_channels", image_channels, Width),
+        ("seed", seed, Seed),
+    ):
+        if type(number) is not int:
+            raise UserError(f"The number '{name}' of a network is a whole number, not {number!r}.")
+        ranges.check(number, allowed, f"The number '{name}' of a network")
+    if stem not in ("cifar", "imagenet"):
+        raise unknown("stem of a network", str(stem), ("cifar", "imagenet"))
     space = find.resolve("space", genotype.space)
     check(genotype, space, cells)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)

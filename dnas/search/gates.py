@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dnas.errors import UserError
 from dnas.types import Gate, Tree, Weights
 
 
@@ -39,6 +40,8 @@ def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.Gra
 
     def init(weights: Weights) -> Agreement:
         parts = _candidates(weights)
+        if not parts:
+            raise UserError("This method stops the training of operations, and no operation of the space has weights.")
         shapes = {name: jax.tree.leaves(tree)[0].shape[:2] for name, tree in parts.items()}
         return Agreement(
             previous=jax.tree.map(jnp.zeros_like, parts),

@@ -19,6 +19,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import Deferred
 from dnas.nets.layers import FactorizedReduce
 from dnas.nets.supernet import MixedCell
+from dnas.ranges import LARGE
 from dnas.spaces.topology import Space, with_operations
 from dnas.types import Mix, SearchState, Tree
 
@@ -31,7 +32,7 @@ def numbers(kind: type, setting: str, text: str, phases: int | None = None) -> l
         found = [kind(part) for part in text.split("+")]
     except ValueError:
         found = []
-    if not found or min(found) < 0:
+    if not found or not all(0 <= number <= LARGE for number in found):  # not: a number that is none
         what = "whole numbers" if kind is int else "numbers"
         raise UserError(f"The setting '{setting}' is {what} with + between them, as in 6+4, not '{text}'.")
     if phases is not None and len(found) != phases:

@@ -296,6 +296,8 @@ class _Job:
         for index, phase in enumerate(self.phases):
             method, cells = self._adapted(index, self.space), phase.config.cells
             check(method, phase.config)
+            if method.hypergrad is not None and not phase.config.alphas.learning_rate:
+                raise UserError("search.alphas.learning_rate is 0, so no alphas would be trained: choose one above 0.")
             missing = set(self.space.cells) ^ set(self.unlimited.contained(cells))
             if missing:
                 raise UserError(

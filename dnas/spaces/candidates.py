@@ -19,7 +19,7 @@ def named(text: str) -> tuple[str, ...]:
             raise unknown("operation", name, OPERATIONS)
         if names.count(name) > 1:
             raise UserError(f"The operation '{name}' stands twice in '{text}': name each once.")
-    if all(_built(name) is None for name in names):
+    if all(_built(name) is None or takes_noise(_built(name)) for name in names):
         raise UserError(f"Nothing flows through any of the operations '{text}': add one, as in 'none+skip_connect'.")
     return names
 

@@ -171,7 +171,7 @@ def test_factors_that_do_not_fit_are_refused(shape):
 @pytest.mark.parametrize("number", [0, -1, 1.5])
 def test_networks_of_nothing_are_refused(name, number):
     settings = {"classes": 3, "cells": 3, "channels": 4} | {name: number}
-    with pytest.raises(UserError, match=f"'{name}' of a network is {number}"):
+    with pytest.raises(UserError, match=f"'{name}' of a network .* not {number}"):
         build(random(SPACES["darts"], 0), **settings)
 
 
@@ -210,8 +210,8 @@ def test_in_training_it_keeps_the_moments_of_the_batch(space):
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("transform", [jax.jit, jax.grad], ids=["jit", "grad"])
 def test_what_cannot_train_says_so(space, transform):
-    mix = uniform(space)
-    for network in (training(built(space)), lambda x: training(supernet(space))(x, mix)):
+    mix, whole = uniform(space), training(supernet(space))  # made outside
+    for network in (training(built(space)), lambda x: whole(x, mix)):
         with pytest.raises(UserError, match=r"nnx\.view\(network, use_running_average=True\)"):
             transform(lambda x, network=network: jnp.sum(jax.tree.leaves(network(x))[0]))(images(2, 4, 4, 3))
 
