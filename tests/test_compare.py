@@ -28,6 +28,7 @@ CELLS = [parse(f"|{name}~0|") for name in ("skip_connect", "nor_conv_1x1")]
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 
 
+@pytest.mark.slow
 def test_a_comparison_is_kept_and_goes_on(tmp_path):
     single = replace(BASE, search=replace(BASE.search, levels="single"))
     refused = replace(BASE, method="agreement:replicas=1")

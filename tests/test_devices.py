@@ -56,6 +56,7 @@ def together(arguments, processes, local_devices):
         assert process.returncode == 0, errors[-3000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2])  # over four devices: each seed's batches in halves
 def test_two_processes_of_two_devices_find_the_alphas_of_one(tmp_path, seeds):
     together([tmp_path / "one", tmp_path / "one.npy", seeds], 1, 1)

@@ -150,6 +150,7 @@ def formula_searched(step, state, begin=0):
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", METHODS)
 def test_seeds_in_one_program_are_single_searches(choice):
     search, _, single, _ = searched(choice)
@@ -163,6 +164,7 @@ def test_seeds_in_one_program_are_single_searches(choice):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", METHODS)
 def test_jit_changes_nothing(choice):
     """In the parts of a method; tests/search/test_bilevel.py has a step with its network."""

@@ -115,6 +115,7 @@ def test_wherever_a_run_is_told_to_stop_the_same_is_left(tmp_path, every):
         assert left(folder) == whole, stop_in
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", [False, True])
 def test_wherever_a_run_is_killed_the_same_is_left(tmp_path, monkeypatch, back):
     run(tmp_path / "whole", 1, back=back)

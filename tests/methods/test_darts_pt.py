@@ -88,6 +88,7 @@ def test_the_method_projects_at_the_end_of_the_search_and_then_every_few_epochs(
     assert later.notes["decided"] == {kind: list(plan[kind][2]) for kind in plan}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["darts_pt:interval=1,blank=true", "darts_pt:interval=1,on=darts_minus"])
 def test_a_search_ends_with_one_operation_on_every_edge(tmp_path, choice):
     config = Config(

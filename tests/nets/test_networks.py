@@ -135,6 +135,7 @@ def test_derived_nasbench201_network_is_the_supernet_with_a_discrete_mix(superne
     assert_derived_is_supernet(supernets, NB201, genotype, 1, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space, cells", [(SMALL_DARTS, 9), (SMALL_NB201, 2)], ids=["darts", "nasbench201"])
 def test_a_supernet_of_loops_is_the_same(space, cells):
     """Gradients, moments and logits, scanned, vmapped and jitted against neither: stages of one to three cells."""
@@ -155,6 +156,7 @@ def test_a_supernet_of_loops_is_the_same(space, cells):
     assert_close(jax.jit(evaluate[0])(weights, stats, x, mix), evaluate[1](weights, stats, x, mix))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unroll", [False, True])
 def test_a_derived_network_of_loops_is_the_same(unroll):
     """With drop-path, whose rows belong to certain cells and edges."""
@@ -246,6 +248,7 @@ def test_very_shallow_networks_run(cells):
     ).shape == (1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "cells", "stage"), [(SMALL_DARTS, 9, 3), (SMALL_NB201, 6, 6)], ids=["darts", "nb201"]
 )

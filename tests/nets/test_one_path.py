@@ -64,6 +64,7 @@ def assert_close(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12), a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_one_path_is_all_paths_with_a_one_hot_mix(name):
     weights, stats = start(name)
@@ -88,6 +89,7 @@ def test_one_path_is_all_paths_with_a_one_hot_mix(name):
         assert kept > 0 and touched > 0
 
 
+@pytest.mark.slow
 def test_an_operation_that_is_not_chosen_keeps_its_statistics():
     """Edge by edge: only the copy of the chosen operation on that edge sees the batch."""
     weights, stats = start("nasbench201")
@@ -102,6 +104,7 @@ def test_an_operation_that_is_not_chosen_keeps_its_statistics():
     assert sorted(map(sum, changed.values())) == [0] * 6 + [1] * 6  # of 3 stages: two sources, two convolutions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_without_jit_vmapped_and_rematerialised_it_is_the_same(name):
     weights, stats = start(name)

@@ -68,6 +68,7 @@ def noisy(alphas, key, clock):
     return jax.tree.map(lambda a: jax.nn.softmax(a + jax.random.normal(key, a.shape)), alphas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warmup_epochs", [0, 1])
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
 @pytest.mark.parametrize("estimate", [hypergrad.first_order, hypergrad.unrolled])
@@ -199,6 +200,7 @@ def test_four_seeds_are_four_runs():
     assert_close(jax.jit(jax.vmap(one))(keys), stacked)
 
 
+@pytest.mark.slow
 def test_jit_is_no_jit():
     search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
     state, levels = search.init(jax.random.key(0)), batches(1)[0]
@@ -258,6 +260,7 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
+@pytest.mark.slow
 def test_a_single_level_steps_both_by_one_loss():
     config = replace(CONFIG, levels="single")
     state, rows = trained(config=config, steps=1)
@@ -302,6 +305,7 @@ def test_what_cannot_be_combined_is_refused():
             make_search(NETWORK, SPACE, method, config, 2)
 
 
+@pytest.mark.slow
 def test_replicas_share_alphas_and_nothing_else():
     method = find.resolve("method", "agreement:replicas=2,rule=mean")
     search = make_search(NETWORK, SPACE, method, CONFIG, 2)

@@ -335,6 +335,7 @@ def transitions(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_of_two_seeds_the_first_is_as_it_is_alone(tmp_path, monkeypatch, transitions):
     """Also where the other one keeps other operations: masks stand for pruning."""
 
@@ -358,6 +359,7 @@ def test_of_two_seeds_the_first_is_as_it_is_alone(tmp_path, monkeypatch, transit
     assert both.genotypes[0] == alone.genotypes[0]
 
 
+@pytest.mark.slow
 def test_a_phase_that_restarts_has_new_weights_and_alphas_and_its_own_schedule(tmp_path, transitions):
     config = dataclasses.replace(CONFIG, method="p_darts:deeper=0+1,keep=2,dropout=0.1+0.4")
     result = dnas.search.run(config, tmp_path / "run", quiet=True)

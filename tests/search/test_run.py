@@ -86,6 +86,7 @@ def wait_for(condition, child, seconds=240):
     assert condition(), child.communicate(timeout=5)[0] if child.poll() is not None else "timed out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_and_resumed_is_bit_identical_to_uninterrupted(tmp_path, blow):
     config = changed(CONFIG, epochs=40)
@@ -142,6 +143,7 @@ def test_what_is_damaged_in_a_run_is_put_back_and_nothing_else_changes(tmp_path,
     report.page(folder)
 
 
+@pytest.mark.slow
 def test_a_stop_between_two_checkpoints_leaves_no_more_of_them(tmp_path, monkeypatch):
     config = dataclasses.replace(changed(CONFIG, epochs=6), checkpoint_epochs=2)
     whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
@@ -182,6 +184,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_built(tmp_pa
         dnas.search.run(CONFIG, finished.folder, resume=True, quiet=True)
 
 
+@pytest.mark.slow
 def test_seeds_are_separate_runs(tmp_path):
     config = dataclasses.replace(changed(CONFIG, epochs=1), seeds=2)
     both = dnas.search.run(config, tmp_path / "both", quiet=True)

@@ -28,6 +28,7 @@ def searched(folder, method, seeds=1, **search):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random_nas:rounds=1,samples=8,finalists=2", "spos:population=6,generations=2"])
 def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
     found = searched(tmp_path / "run", method, seeds=2)

@@ -42,6 +42,7 @@ def test_noise_is_standard_normal_and_hides_its_input():
     np.testing.assert_array_equal(noise(x), noise(0 * x))
 
 
+@pytest.mark.slow
 def test_in_a_supernet_noise_is_drawn_for_every_step_edge_and_cell():
     small = space(name="s4", nodes=2)
     assert small.random == {"noise"} and not space(name="s2").random
