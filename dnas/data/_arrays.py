@@ -56,6 +56,11 @@ def as_images(array: object, what: str) -> np.ndarray:
         images = images[..., None]
     if images.ndim != 4:
         raise UserError(f"{what} must be images [N, H, W] or [N, H, W, C], not an array of shape {images.shape}.")
+    if images.shape[-1] > 4 and images.shape[1] in (1, 3, 4):  # and not the other way round
+        raise UserError(
+            f"{what} have the shape {list(images.shape)}, where {images.shape[1]} looks like the number of channels: "
+            "move it to the end, x.transpose(0, 2, 3, 1)."
+        )
     if np.issubdtype(images.dtype, np.floating):
         if images.size and not (images.min() >= 0 and images.max() <= 1):  # `not`: catches NaN
             raise UserError(

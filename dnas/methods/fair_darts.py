@@ -28,4 +28,12 @@ def method(
     }
     if rule not in rules:
         raise unknown("rule of method 'fair_darts':", rule, rules)
-    return Method(relax=relax.sigmoid, penalty=penalty.zero_one(weight, distance), discretise=rules[rule])
+
+    def fitting(method, space, config):
+        if rule == "threshold_edge":
+            discretise.several_on_an_edge(space)
+        return method
+
+    return Method(
+        relax=relax.sigmoid, penalty=penalty.zero_one(weight, distance), discretise=rules[rule], adapt=fitting
+    )

@@ -38,14 +38,19 @@ def threshold_edge(threshold: float) -> Discretiser:
     """On every edge its two strongest operations, as far as they weigh at least the threshold (FairDARTS' code)."""
 
     def discretise(space, mix, evaluate=None):
-        if any(cell.kept is None for cell in space.cells.values()):
-            raise UserError(
-                f"The rule 'threshold_edge' puts several operations on an edge, and the cells of '{space.name}' have "
-                "one on each: use 'threshold_sparse'."
-            )
+        several_on_an_edge(space)
         return _genotype(space, mix, lambda cell, rows: connected(cell, above_edge(cell, rows, threshold)))
 
     return discretise
+
+
+def several_on_an_edge(space: Space) -> None:
+    """Refuse a space whose cells have one operation on each edge. Errors: `UserError`."""
+    if any(cell.kept is None for cell in space.cells.values()):
+        raise UserError(
+            f"The rule 'threshold_edge' puts several operations on an edge, and the cells of '{space.name}' have "
+            "one on each: use 'threshold_sparse'."
+        )
 
 
 def limited_skips(limit: int) -> Discretiser:

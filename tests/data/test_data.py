@@ -8,6 +8,7 @@ import pytest
 
 from dnas.data import Dataset, data_dir, load, split, tailored
 from dnas.data._arrays import hold_out, resized, stratified_order
+from dnas.errors import UserError
 
 
 def images(count: int, side: int = 4, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -233,3 +234,11 @@ def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
     assert data_dir() == tmp_path / "dnas" / "data"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert data_dir() == Path.home() / ".cache" / "dnas" / "data"
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_in_front_are_refused(channels):
+    x, y = np.zeros((20, channels, 6, 6), np.uint8), np.arange(20) % 2
+    with pytest.raises(UserError, match=r"looks like the number of channels: move it to the end"):
+        load((x, y))
+    assert load((x.transpose(0, 2, 3, 1), y)).train_x.shape[1:] == (6, 6, channels)

@@ -55,6 +55,9 @@ REFUSED = [
     ("p_darts:deeper=0+1+2,keep=2+1", {"cells": 2}, "phase 2 of 'p_darts:.*has 3.*normal cell"),
     ("darts_pt:on=p_darts", {"epochs": 3}, "darts_pt"),
     ("darts_pt:on=spos", {}, "darts_pt"),
+    ("fair_darts:rule=threshold_edge", {"space": "nasbench201"}, "threshold_edge"),
+    ("oles", {"space": "darts:operations=none+skip_connect", "alphas": AlphaConfig(learning_rate=0.0)}, "rate is 0"),
+    ("darts_pt:on=agreement", {}, "one supernet, and 'agreement' has 4"),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
 ]
 
