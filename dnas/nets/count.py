@@ -143,7 +143,7 @@ def _cost(build: Callable[[nnx.Rngs], nnx.Module], call: Callable[..., Any], inp
         return call(nnx.merge(graphdef, state), inputs)
 
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.as_pure(state))
-    with native.unused():
+    with native.traced_for("any"):
         jaxpr = jax.make_jaxpr(run)(abstract, inputs)
     return Cost(_parameters(nnx.merge(graphdef, state)), multiply_adds(jaxpr.jaxpr), jaxpr.out_avals[0].shape)
 

@@ -10,6 +10,7 @@ import numpy as np
 from flax import errors, nnx
 
 from dnas.errors import UserError
+from dnas.nets import native
 from dnas.types import Noise
 
 
@@ -44,7 +45,9 @@ def replicated(network: Functional, count: int) -> Functional:
 
         own = all(leaf.ndim == 3 for leaf in jax.tree.leaves(mix))
         rows = weights, stats, mix if own else None
-        if jax.default_backend() == "cpu":  # vmap over kernels is slower than a loop, which keeps one replica's values
+        if (
+            native.platform_of_programs() == "cpu"
+        ):  # vmap over kernels is slower than a loop, which keeps one replica's values
             output, moments = jax.lax.map(jax.checkpoint(one), rows)
         else:
             output, moments = jax.vmap(one)(rows)

@@ -38,7 +38,7 @@ SYMBOLS = (
     *("dnas_max_pick", "dnas_max_scatter"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
-_unused = ContextVar("unused", default=False)
+_traced_for: ContextVar[str | None] = ContextVar("traced_for", default=None)
 Shapes = Sequence[tuple[int, ...]]
 TYPES = ("float32", "float64")  # that the kernels are there for
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-w", "-ffp-contract=fast")
@@ -115,18 +115,25 @@ def eagerly(primitive: Primitive) -> None:
 
 
 @contextmanager
-def unused() -> Iterator[None]:
-    """Inside, programs are traced without the kernels: for what is traced but never run."""
-    token = _unused.set(True)
+def traced_for(platform: str) -> Iterator[None]:
+    """Inside, programs are traced for another platform than this process computes on: "cuda", "tpu", or "any" for what
+    is traced but never run. None of them has the kernels."""
+    token = _traced_for.set(platform)
     try:
         yield
     finally:
-        _unused.reset(token)
+        _traced_for.reset(token)
+
+
+def platform_of_programs() -> str:
+    """The platform that programs are traced for: "cpu", "gpu" and so on, or what `traced_for` says."""
+    return _traced_for.get() or jax.default_backend()
 
 
 def supports(*arrays: jax.Array) -> bool:
     """Whether kernels are there for arrays of these types: all float32, or all float64."""
-    return not _unused.get() and {a.dtype.name for a in arrays} in ({TYPES[0]}, {TYPES[1]}) and available()
+    same = {a.dtype.name for a in arrays} in ({TYPES[0]}, {TYPES[1]})
+    return same and platform_of_programs() == "cpu" and available()
 
 
 def one_heap() -> None:

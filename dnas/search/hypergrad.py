@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 import optax
+from jax.flatten_util import ravel_pytree
 
 from dnas.types import Alphas, Estimate, Hypergradient, Mix, Objective, Tree, Update, Weights
 
@@ -111,11 +112,15 @@ def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float =
         (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(weights, alphas)
         _, seen_inner = inner(weights, alphas)
 
-        def product(vector):
-            return _add(_second_derivatives(inner, weights, alphas, vector)[0], vector, damping)
+        # One vector: under vmap cg takes no tree whose leaves are mapped over different axes.
+        flat, tree = ravel_pytree(to_weights)
 
-        solution, _ = jax.scipy.sparse.linalg.cg(product, to_weights, tol=tolerance, maxiter=terms)
-        _, mixed = _second_derivatives(inner, weights, alphas, solution)
+        def flat_product(vector):
+            vector = tree(vector)
+            return ravel_pytree(_add(_second_derivatives(inner, weights, alphas, vector)[0], vector, damping))[0]
+
+        solution, _ = jax.scipy.sparse.linalg.cg(flat_product, flat, 0 * flat, tol=tolerance, maxiter=terms)
+        _, mixed = _second_derivatives(inner, weights, alphas, tree(solution))
         return Estimate(_add(direct, mixed, -1.0), loss, (seen_inner.moments, seen.moments), seen.logits)
 
     return estimate

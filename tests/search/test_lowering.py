@@ -1,0 +1,60 @@
+"""A step of every method is a program for accelerators, too: made here without one, and without our CPU kernels."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import export
+
+from dnas import find
+from dnas.config import AlphaConfig, SearchConfig
+from dnas.nets import native
+from dnas.nets.functional import functionalize
+from dnas.nets.supernet import Supernet
+from dnas.search.bilevel import Levels, make_search
+from dnas.spaces.topology import Body
+from dnas.types import Batch
+
+SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
+EVERYTHING = find.resolve("space", "darts:nodes=2")  # has pools, separable and dilated convolutions
+CHOICES = [*find.available("method"), "darts:order=second", "darts:order=finite_difference", "idarts:solver=cg"]
+CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
+ACCELERATORS = ("cuda", "tpu")
+SECOND = pytest.param("second", marks=pytest.mark.slow)
+
+
+def lowered(choice, platforms, dtype, space=SPACE, cells=1, seeds=2):
+    """The text of a step of `seeds` searches, for platforms that this machine does not have."""
+    method = find.resolve("method", choice)
+    config = dataclasses.replace(CONFIG, cells=cells)
+    with native.traced_for(platforms[0]):
+        supernet = method.phases(space, config)[0].supernet(method.supernet(space))
+        body = Body(cells, 2 * supernet.partial_channels, 3)
+        search = make_search(functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs)), space, method, config, 3)
+        batch = Batch(jax.ShapeDtypeStruct((seeds, 4, 8, 8, 3), dtype), jax.ShapeDtypeStruct((seeds, 4), jnp.int32))
+        state = jax.eval_shape(jax.vmap(search.init), jax.random.split(jax.random.key(0), seeds))
+        step = jax.jit(jax.vmap(search.step), donate_argnums=0)
+        return export.export(step, platforms=platforms)(state, Levels(batch, batch)).mlir_module()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("order", ["first", SECOND])
+def test_all_operations_of_darts(order, dtype):
+    text = lowered(f"darts:order={order}", ACCELERATORS, dtype, EVERYTHING, cells=3, seeds=1)
+    assert "dnas_" not in text
+    assert ("xbf16>" in text) == (dtype == "bfloat16")
+
+
+def test_on_this_machine_the_kernels_are_there():
+    if not native.available():
+        pytest.skip("no C++ compiler: no kernels")
+    with pytest.raises(ValueError, match="dnas_conv_forward"):  # what jax.export calls unsafe to keep for ever
+        lowered("darts", ("cpu",), "float32", EVERYTHING, cells=3, seeds=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_method(choice, dtype):
+    assert "dnas_" not in lowered(choice, ACCELERATORS, dtype)
