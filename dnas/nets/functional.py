@@ -45,9 +45,7 @@ def replicated(network: Functional, count: int) -> Functional:
 
         own = all(leaf.ndim == 3 for leaf in jax.tree.leaves(mix))
         rows = weights, stats, mix if own else None
-        if (
-            native.platform_of_programs() == "cpu"
-        ):  # vmap over kernels is slower than a loop, which keeps one replica's values
+        if native.platform_of_programs() == "cpu":  # there vmap is slower than a loop, which keeps one's values
             output, moments = jax.lax.map(jax.checkpoint(one), rows)
         else:
             output, moments = jax.vmap(one)(rows)
