@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from cost import bytes_accessed, flops
 
-from dnas import devices, loop
+from dnas.architectures.topology import Body
+from dnas.architectures.zoo import entry
 from dnas.config import RetrainConfig, SearchConfig
+from dnas.kernels import native
 from dnas.methods import darts as darts_method
-from dnas.nets import native
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
 from dnas.retrain import make_training
+from dnas.runs import devices, loop
 from dnas.search.bilevel import Levels, make_search
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.topology import Body
-from dnas.spaces.zoo import entry
 from dnas.types import Batch
 
 

@@ -32,7 +32,8 @@ def search(options: Namespace, folder: Path) -> int:
     """Run the command; gives its exit code."""
     import numpy as np
 
-    from dnas import cli, loop
+    from dnas import cli
+    from dnas.runs import loop
 
     rng = np.random.default_rng(0)
     count = STEPS * options.batch * (1 if options.work == "derived" else 2)
@@ -59,7 +60,7 @@ def first_step(run: Any, progress: Any, advance: Any, *_: Any, **__: Any) -> Non
     """In place of the loop: one step, then the end of the process."""
     import numpy as np
 
-    from dnas import devices
+    from dnas.runs import devices
 
     devices.fetch(advance(progress, np.int32(1)).bad_step)  # waits for the device
     nothing = Namespace(device_bytes=lambda: None)

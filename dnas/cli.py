@@ -28,8 +28,8 @@ from dnas.config import Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
-    from dnas.spaces.genotype import Genotype
-    from dnas.spaces.topology import Space
+    from dnas.architectures.genotype import Genotype
+    from dnas.architectures.topology import Space
 
 Command = TypeVar("Command")
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -241,9 +241,9 @@ class List:
 
 def search(options: Search) -> None:
     """`dnas search`."""
-    from dnas import loop
+    from dnas.reports import diagram
+    from dnas.runs import loop
     from dnas.search.run import run
-    from dnas.spaces import diagram
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the run folder to go on with.")
@@ -276,8 +276,8 @@ def retrain(options: Retrain) -> None:
 
 def show(options: Show) -> None:
     """`dnas show`."""
-    from dnas.spaces import diagram
-    from dnas.spaces.genotype import check
+    from dnas.architectures.genotype import check
+    from dnas.reports import diagram
 
     png = Path(options.png or "cells.png")
     if png.suffix.lower() != ".png" or not os.path.isdir(png.parent):
@@ -306,7 +306,7 @@ def report(options: Report) -> None:
     """`dnas report`."""
     from rich.console import Console
 
-    from dnas import report as reports
+    from dnas.reports import page as reports
 
     if not options.folders:
         raise UserError("dnas report needs at least one run folder.")
@@ -326,7 +326,7 @@ def test(options: Test) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dnas import report as reports
+    from dnas.reports import page as reports
 
     found = _trained(options.run, options.seed)
     measured = found.evaluate(options.data)
@@ -434,7 +434,7 @@ def data(_: Data) -> None:
 
 def list_all(_: List) -> None:
     """`dnas list`."""
-    _section("Operations", find.functions("dnas.spaces.ops"))
+    _section("Operations", find.functions("dnas.nets.ops"))
     for title, what in (("Spaces", "space"), ("Methods", "method"), ("Data sets", "data set")):
         found = find.described(what).items()
         lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
@@ -482,14 +482,14 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
         if error.filename is None:
             raise
-        from dnas.spaces.genotype_data import shown  # it shortens a name that was too long
+        from dnas.architectures.genotype_data import shown  # it shortens a name that was too long
 
         print(f"dnas: Cannot use the file {shown(error.filename)}: {error.strerror}.", file=sys.stderr)
         return 2
     except SystemExit as exit:  # tyro, after --help
         return int(exit.code or 0)
     except Exception as error:
-        if type(error).__name__ != "Interrupted":  # of dnas.loop, which imports jax
+        if type(error).__name__ != "Interrupted":  # of dnas.runs.loop, which imports jax
             raise
         print(f"dnas: {error}", file=sys.stderr)
         return 130
@@ -506,7 +506,7 @@ def genotype_of(source: str) -> "Genotype":
 
 def genotypes_of(source: str) -> "list[Genotype]":
     """The genotypes of a text, a name or a file, see `spaces.genotype.read`; of a run folder, that of its best seed."""
-    from dnas.spaces.genotype import read
+    from dnas.architectures.genotype import read
 
     found = read(_standard_input() if source == "-" else source)
     return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
@@ -514,7 +514,7 @@ def genotypes_of(source: str) -> "list[Genotype]":
 
 def _best_seed(folder: str, seeds: int) -> int:
     """Which seed of a run has the best accuracy, of all that its last rows say; the first if they say too little."""
-    from dnas import records
+    from dnas.runs import records
 
     last: dict[int, float] = {}
     for row in records.read_metrics(folder) if seeds > 1 else ():
@@ -528,7 +528,7 @@ def _config_of(source: str) -> Config:
     """The config of an experiment, a file or a run folder, whose checkpoint knows what it should be."""
     if not _is_run(source):
         return configs.load(source)
-    from dnas import records
+    from dnas.runs import records
 
     return records.config_of(source)
 
@@ -569,7 +569,7 @@ def _base(options: Search | Retrain) -> Config | None:
     else:
         source = options.base or (options.cell if options.cell and _is_run(options.cell) else None)
     if options.resume and options.out is not None and not os.environ.get("DNAS_COORDINATOR"):  # one host would do it
-        from dnas import records
+        from dnas.runs import records
 
         records.put_back(options.out)  # before anything of it is read
     if source is not None:
@@ -658,14 +658,14 @@ def _sentence(box: str, name: str) -> str:
 
 @cache  # it can be read once
 def _standard_input() -> str:
-    from dnas.spaces.genotype import decoded
+    from dnas.architectures.genotype import decoded
 
     return decoded(sys.stdin.buffer.read())
 
 
 def _print_origin(genotype: "Genotype", source: str) -> None:
     """Where a genotype was published, if it was."""
-    from dnas.spaces import zoo
+    from dnas.architectures import zoo
 
     entry = zoo.find(source)
     if entry is not None and entry.genotype == genotype:
@@ -676,7 +676,7 @@ def _print_origin(genotype: "Genotype", source: str) -> None:
 
 
 def _print_text(genotype: "Genotype") -> None:
-    from dnas.spaces.genotype import to_text
+    from dnas.architectures.genotype import to_text
 
     with contextlib.suppress(UserError):  # some cells have no text form
         print(f"\n{to_text(genotype)}")
@@ -695,8 +695,8 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     """One line on the network: parameters and multiply-adds."""
     if space is None:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
+    from dnas.architectures.topology import Body
     from dnas.nets.count import count
-    from dnas.spaces.topology import Body
 
     imagenet = options.stem == "imagenet"
     paper = (16, 5) if space.stages > 1 else (48, 14) if imagenet else (36, 20)

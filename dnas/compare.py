@@ -16,11 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from dnas import find, loop, paths, records, retrain, search, tabular
+from dnas import find, paths, retrain, search
+from dnas.architectures.genotype import Genotype, from_json, random, to_json
 from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, storage, warn
-from dnas.spaces.genotype import Genotype, from_json, random, to_json
+from dnas.runs import loop, records
+from dnas.tables import nasbench201 as tabular
 
 RANDOM = "random cells"
 AGAIN = "it is written anew"
@@ -226,7 +228,7 @@ def _place(genotype: Genotype, config: Config) -> str:
 
 
 def _write(rows: list[Row], folder: Path) -> None:
-    from dnas import report
+    from dnas.reports import page as report
 
     plain = [
         row._asdict() | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}

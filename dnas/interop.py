@@ -22,12 +22,12 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dnas.errors import UserError
-from dnas.nets import layers
+from dnas.nets import layers, ops
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
 from dnas.nets.supernet import MixedCell
 from dnas.search.supernets import AUXILIARY_SKIP
-from dnas.spaces import darts, nasbench201, ops
+from dnas.spaces import darts, nasbench201
 from dnas.types import Tree, Weights
 
 # What the parts of a module are called in the reference's module of the same kind. A `Chain` counts as `nn.Sequential`.

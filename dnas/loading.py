@@ -21,9 +21,9 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict
 
-from dnas import checkpoints, find, loop, records
 from dnas import data as datasets
-from dnas.checkpoints import Damaged
+from dnas import find
+from dnas.architectures.genotype import Genotype, check, from_json
 from dnas.config import Config
 from dnas.data._arrays import as_images, as_labels
 from dnas.data.augment import normalise
@@ -33,7 +33,8 @@ from dnas.nets.functional import Deferred, Functional, functionalize
 from dnas.nets.network import Network
 from dnas.paths import replaced
 from dnas.retrain import EVALUATION_BATCH, body_of, evaluate_one
-from dnas.spaces.genotype import Genotype, check, from_json
+from dnas.runs import checkpoints, loop, records
+from dnas.runs.checkpoints import Damaged
 from dnas.types import Tree
 
 

@@ -17,19 +17,21 @@ import numpy as np
 import optax
 
 from dnas import data as datasets
-from dnas import devices, find, keys, loop, programs, records, report
+from dnas import find, keys
+from dnas.architectures.genotype import Genotype, check, to_json
+from dnas.architectures.topology import Body, Space
 from dnas.config import Config, RetrainConfig, to_dict
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network, drop_path_factors
+from dnas.reports import diagram
+from dnas.reports import page as report
+from dnas.runs import devices, loop, programs, records
 from dnas.search.bilevel import SHORT, correct, learning_rate, weight_optimiser
 from dnas.search.method import clip
 from dnas.search.run import EVALUATION_BATCH, facts
-from dnas.spaces import diagram
-from dnas.spaces.genotype import Genotype, check, to_json
-from dnas.spaces.topology import Body, Space
 from dnas.types import Batch, Noise, Tree
 
 

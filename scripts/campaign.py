@@ -31,11 +31,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from dnas import checkpoints, cli, find, retrain
+from dnas import cli, find, retrain
 from dnas import config as configs
+from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError
-from dnas.spaces.genotype import parse
+from dnas.runs import checkpoints
 
 PLAIN = AugmentConfig(pad=0, flip=False)
 TINY = Config(
@@ -257,7 +258,7 @@ def damage(source: Path, out: Path, draw: random.Random, expected: dict[str, Any
 @contextlib.contextmanager
 def stopped_after(epochs: int) -> Iterator[None]:
     """As by Ctrl-C after so many epochs; 0: before anything is trained."""
-    loop = import_module("dnas.loop")
+    loop = import_module("dnas.runs.loop")
     drive = loop.drive
 
     def stopping(run, progress, advance, finish, **options):

@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from dnas import config as configs
-from dnas import find, loop, report, retrain, search
-from dnas.spaces import diagram
-from dnas.spaces.genotype import random
+from dnas import find, retrain, search
+from dnas.architectures.genotype import random
+from dnas.reports import diagram
+from dnas.reports import page as report
+from dnas.runs import loop
 
 RANDOM_CELLS, SEEDS = 8, 3
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_digits.py"

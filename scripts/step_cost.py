@@ -22,11 +22,12 @@ from rich.progress import track
 from rich.table import Table
 
 from dnas import config as configs
-from dnas import find, loop
+from dnas import find
+from dnas.architectures.topology import Body
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
+from dnas.runs import loop
 from dnas.search.bilevel import Levels, make_search
-from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 

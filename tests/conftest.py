@@ -16,6 +16,6 @@ def forget_programs():
     yield
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
-        from dnas import loop
+        from dnas.runs import loop
 
         loop.forget_programs()

@@ -17,7 +17,7 @@ PUBLIC = [name for name in NAMES if "._" not in name]
 
 
 def test_the_list_has_them():
-    assert {"dnas.compare", "dnas.spaces.genotype", "dnas.search.relax", "dnas.data.augment"} <= set(PUBLIC)
+    assert {"dnas.compare", "dnas.architectures.genotype", "dnas.search.relax", "dnas.data.augment"} <= set(PUBLIC)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -35,8 +35,9 @@ def test_a_plain_import_is_enough_and_imports_nothing():
     code = """
 import dnas, sys
 assert [name for name in sys.modules if name.startswith(("dnas.", "jax", "numpy"))] == [], sys.modules
-print(dnas.spaces.genotype.parse("DARTS_V2").space, callable(dnas.search.run), dnas.compare.run, dnas.nets.count)
-print(dnas.spaces.darts.space, dnas.methods.darts.method, dnas.data.augment.augment, dnas.spaces.zoo, dnas.cli.main)
+print(dnas.architectures.genotype.parse("DARTS_V2").space, callable(dnas.search.run), dnas.compare.run, dnas.nets.count)
+print(dnas.spaces.darts.space, dnas.methods.darts.method, dnas.data.augment.augment, dnas.architectures.zoo)
+print(dnas.cli.main)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnas import cli, compare, find, records
+from dnas import cli, compare, find
+from dnas.architectures import zoo
+from dnas.architectures.genotype import to_json, to_text
 from dnas.config import Config, load
-from dnas.spaces import zoo
-from dnas.spaces.genotype import to_json, to_text
+from dnas.runs import records
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -264,7 +265,7 @@ def test_data_says_where_and_how(dnas, monkeypatch, tmp_path):
 def test_list_has_one_line_for_each(dnas):
     code, out, _ = dnas("list")
     assert code == 0
-    for name in [*find.functions("dnas.spaces.ops"), *find.described("space"), *find.described("method")]:
+    for name in [*find.functions("dnas.nets.ops"), *find.described("space"), *find.described("method")]:
         assert len(re.findall(rf"^  {name}\b\S* +\S.*$", out, re.MULTILINE)) >= 1, name
     assert "darts:order=first,radius=0.01" in out
     assert re.search(r"experiments/small_digits.py +\S", out)

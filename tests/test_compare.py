@@ -8,13 +8,15 @@ from dataclasses import replace
 import jax
 import pytest
 
-import dnas.report
+import dnas.reports.page
 import dnas.retrain
 import dnas.search
-from dnas import compare, loop, paths, records, tabular
+from dnas import compare, paths
+from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import StorageError, UserError
-from dnas.spaces.genotype import parse
+from dnas.runs import loop, records
+from dnas.tables import nasbench201 as tabular
 
 PLAIN = AugmentConfig(pad=1, flip=False)
 BASE = Config(
@@ -132,7 +134,7 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
     monkeypatch.setattr(compare.search, "run", searched)
     monkeypatch.setattr(compare.retrain, "run", trained)
     monkeypatch.setattr(compare.loop, "forget_programs", lambda: None)
-    monkeypatch.setattr(dnas.report, "plot_comparison", lambda *_: None)
+    monkeypatch.setattr(dnas.reports.page, "plot_comparison", lambda *_: None)
     configs = {name: replace(BASE, seeds=1, seed=i) for i, name in enumerate(("one", "two"))}
 
     def run(folder):

@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dnas import checkpoints, cli, copies, records, report
+from dnas import cli
+from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import atomic_write
-from dnas.spaces.topology import Cell, Norm, Space, all_edges
+from dnas.reports import page as report
+from dnas.runs import checkpoints, copies, records
 
 SPACE = Space(
     "toy", {"cell": Cell(1, 2, all_edges(1, 2), (("none", "skip"),) * 3)}, {}, lambda: None, Norm(0, 0), Norm(1, 0)

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 import pytest
 
-from dnas import devices
 from dnas.errors import UserError
+from dnas.runs import devices
 
 SEARCH = """
 import sys
 import numpy as np
-from dnas import devices, loop
+from dnas.runs import devices, loop
 from dnas.config import Config, SearchConfig
 from dnas import search
 

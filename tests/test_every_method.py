@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import find, records
+from dnas import find
+from dnas.architectures.genotype import check
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, Config, SearchConfig
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.ranges import range_of
+from dnas.runs import records
 from dnas.search.bilevel import Levels, make_search
 from dnas.search.method import Method
-from dnas.spaces.genotype import check
-from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 METHODS = find.available("method")

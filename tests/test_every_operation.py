@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from dnas.architectures.topology import Norm
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize, over_copies, stack
-from dnas.spaces.ops import OPERATIONS
-from dnas.spaces.topology import Norm
+from dnas.nets.ops import OPERATIONS
 
 CHANNELS, COPIES = 4, 2
 SEARCHED, DERIVED = Norm(affine=False, pools=True), Norm(affine=True, pools=False)

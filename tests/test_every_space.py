@@ -13,14 +13,14 @@ import pytest
 from flax import nnx
 
 from dnas import find
+from dnas.architectures.genotype import as_mix, check, from_json, random, to_json
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network, build
 from dnas.nets.supernet import Supernet
+from dnas.reports import diagram
 from dnas.search.discretise import strongest
-from dnas.spaces import diagram
-from dnas.spaces.genotype import as_mix, check, from_json, random, to_json
-from dnas.spaces.topology import Body
 
 SPACES = find.available("space")
 CLASSES, CELLS, CHANNELS = 3, 3, 4

@@ -7,9 +7,9 @@ import textwrap
 import pytest
 
 from dnas import find
+from dnas.architectures.topology import Space
 from dnas.errors import UserError, nearest, unknown
-from dnas.spaces import ops
-from dnas.spaces.topology import Space
+from dnas.nets import ops
 
 
 def test_a_choice_is_a_name_and_settings():
@@ -100,7 +100,7 @@ def test_what_is_described_is_what_can_be_called(what):
 
 
 def test_operations_are_described():
-    described = find.functions("dnas.spaces.ops")
+    described = find.functions("dnas.nets.ops")
     assert list(described) == list(ops.OPERATIONS)
     assert all(line.endswith(".") for line in described.values())
 

@@ -18,8 +18,8 @@ import optax
 import pytest
 from flax import nnx
 
-from dnas import fingerprint as module
-from dnas.fingerprint import Unknown, fingerprint, watched
+from dnas.runs import fingerprint as module
+from dnas.runs.fingerprint import Unknown, fingerprint, watched
 
 RATE = 1
 Pair = namedtuple("Pair", "a b")
@@ -338,7 +338,7 @@ UNKNOWN = {
 
 
 def _importing(name):
-    import dnas.fingerprint as imported
+    import dnas.runs.fingerprint as imported
 
     return getattr(imported, name)
 
@@ -378,8 +378,8 @@ def test_a_value_that_is_traced_is_none():
 
 ASK = """
 import jax
-from dnas.fingerprint import fingerprint
-from dnas.nets import native
+from dnas.runs.fingerprint import fingerprint
+from dnas.kernels import native
 from dnas.nets.supernet import Supernet
 from dnas.search.penalty import zero_one
 from dnas.spaces import darts

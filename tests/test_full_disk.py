@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dnas import checkpoints, cli, compare, records, report
+from dnas import cli, compare
+from dnas.architectures import zoo
+from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.config import Config
 from dnas.errors import StorageError
-from dnas.spaces import diagram, zoo
-from dnas.spaces.topology import Cell, Norm, Space, all_edges
+from dnas.reports import diagram
+from dnas.reports import page as report
+from dnas.runs import checkpoints, records
 
 SPACE = Space(
     "toy", {"cell": Cell(1, 2, all_edges(1, 2), (("none", "skip"),) * 3)}, {}, lambda: None, Norm(0, 0), Norm(1, 0)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from dnas import interop
+from dnas.architectures.genotype import parse
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import parse
-from dnas.spaces.topology import Body
 
 DARTS, NB201 = darts.space(), nasbench201.space()
 NB201_TEXT = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

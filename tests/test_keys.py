@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from dnas import data as datasets
-from dnas import find, keys, programs, retrain
+from dnas import find, keys, retrain
+from dnas.architectures.genotype import random
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.nets.functional import Functional
 from dnas.nets.layers import Outputs
+from dnas.runs import programs
 from dnas.search.method import adapted
-from dnas.spaces.genotype import random
 
 run = import_module("dnas.search.run")  # the package has a function of this name
 DRAWS = ["normal", "uniform", "bernoulli", "randint", "permutation", "gumbel", "categorical", "loggamma", "bits"]

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import dnas
-from dnas import cli, records, retrain
+from dnas import cli, retrain
+from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import normalise
 from dnas.errors import UserError
-from dnas.spaces.genotype import parse
+from dnas.runs import records
 
 CONFIG = Config(
     space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1",

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas import checkpoints, loop, records
 from dnas.config import Config
 from dnas.errors import StorageError
+from dnas.runs import checkpoints, loop, records
 
 EPOCHS, STEPS = 6, 3
 ACCURACIES = (0.1, 0.7, 0.3, 0.7, 0.2, 0.4)

@@ -17,21 +17,23 @@ import numpy as np
 import pytest
 
 import dnas
-from dnas import fingerprint, loop, paths, programs, records
+from dnas import paths
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.data import data_dir
-from dnas.devices import Layout
-from dnas.nets import native, norm
+from dnas.kernels import native, norm
+from dnas.nets import ops
+from dnas.runs import fingerprint, loop, programs, records
+from dnas.runs.devices import Layout
 from dnas.search import penalty
 from dnas.search.method import Method
-from dnas.spaces import ops
 
 SCRIPT = """
 import sys
 from dataclasses import replace
 
 import dnas.search
-from dnas import programs, retrain
+from dnas.runs import programs
+from dnas import retrain
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 
 build = programs.functionalize

@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from dnas import checkpoints, copies, files, paths, records
-from dnas.checkpoints import steps
+from dnas import files, paths
+from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.config import Config, SearchConfig, load
 from dnas.errors import StorageError, UserError
-from dnas.spaces.topology import Cell, Norm, Space, all_edges
+from dnas.runs import checkpoints, copies, records
+from dnas.runs.checkpoints import steps
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_3x3")
 CELL = Cell(1, 2, all_edges(1, 2), (OPERATIONS,) * 3)
@@ -523,8 +524,9 @@ def test_a_full_disk_while_logging_leaves_whole_lines(folder, monkeypatch):
 CHILD = """
 import sys
 import jax, jax.numpy as jnp
-from dnas import checkpoints, copies, files, paths, records
-from dnas.checkpoints import steps
+from dnas.runs import checkpoints, copies, records
+from dnas import files, paths
+from dnas.runs.checkpoints import steps
 from dnas.config import Config
 make = lambda: {"n": jnp.int32(0), "key": jax.random.key(0), "w": jnp.zeros((40, 1000))}
 folder = records.Path(sys.argv[1])
@@ -559,7 +561,7 @@ def test_a_run_killed_again_and_again_continues_where_it_was(folder):
 RESTLESS = """
 import sys
 import jax, jax.numpy as jnp
-from dnas import records
+from dnas.runs import records
 from dnas.config import Config
 make = lambda n: {"n": jnp.int32(n)}
 with records.create(records.Path(sys.argv[1]), Config()) as run:

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from dnas import records, report
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import append
+from dnas.reports import page as report
+from dnas.runs import records
 
 
 def history(edges: int, operations: int, epochs: int = 3) -> report.MixHistory:

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dnas import records, retrain
+from dnas import retrain
+from dnas.architectures.genotype import parse, random, to_json
 from dnas.config import Config, RetrainConfig
 from dnas.errors import UserError
+from dnas.runs import records
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import parse, random, to_json
 
 CELL = parse("|nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|")
 PLAN = RetrainConfig(epochs=2, batch_size=16, cells=1, channels=4, drop_path=0.0)

@@ -12,11 +12,11 @@ operations and has the derivative of the equation. Several seeds as one vmapped 
 
 from dataclasses import replace
 
+from dnas.architectures.topology import Paths
 from dnas.errors import unknown
 from dnas.ranges import Temperature
 from dnas.search import relax
 from dnas.search.method import Method
-from dnas.spaces.topology import Paths
 
 
 def method(*, hottest: Temperature = 10.0, coldest: Temperature = 0.1, unselected: str = "scalars") -> Method:

@@ -18,11 +18,11 @@ import numpy as np
 from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from dnas.nets import native
+from dnas.architectures.genotype import Genotype, check
+from dnas.architectures.topology import Body, Space
+from dnas.kernels import native
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
-from dnas.spaces.genotype import Genotype, check
-from dnas.spaces.topology import Body, Space
 
 
 class Counts(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from flax import errors, nnx
 
 from dnas.errors import UserError
-from dnas.nets import native
+from dnas.kernels import native
 from dnas.types import Noise
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from flax import nnx
 
 from dnas.errors import UserError
-from dnas.nets import native
-from dnas.nets.axes import FLOATS, agree, one_float_type
-from dnas.nets.conv import dense_conv, depthwise_conv
+from dnas.kernels import native
+from dnas.kernels.axes import FLOATS, agree, one_float_type
+from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.norm import EPSILON, normalise
 from dnas.nets.functional import Deferred
-from dnas.nets.norm import EPSILON, normalise
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls this 0.1
 

@@ -5,14 +5,14 @@ import numpy as np
 from flax import nnx
 
 from dnas import find, ranges
+from dnas.architectures.genotype import Genotype, check
+from dnas.architectures.topology import Body, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import Deferred, functionalize, own_noise, run, takes_noise
 from dnas.nets.layers import Outputs, checked_images
 from dnas.nets.nodes import Nodes, zero_node
+from dnas.nets.ops import Identity
 from dnas.ranges import Count, Depth, Seed, Width
-from dnas.spaces.genotype import Genotype, check
-from dnas.spaces.ops import Identity
-from dnas.spaces.topology import Body, Norm, Space
 from dnas.types import Noise
 
 

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from dnas.architectures.topology import Body, Space
 from dnas.errors import UserError
+from dnas.kernels.mixing import fan_out, weighted_sums
+from dnas.kernels.pooling import max_pool_2x2
 from dnas.nets.functional import over_copies, own_noise, run, stack
 from dnas.nets.layers import checked_images
-from dnas.nets.mixing import fan_out, weighted_sums
 from dnas.nets.nodes import Nodes, zero_node
-from dnas.nets.pooling import max_pool_2x2
-from dnas.spaces.ops import ALWAYS_RANDOM
-from dnas.spaces.topology import Body, Space
+from dnas.nets.ops import ALWAYS_RANDOM
 from dnas.types import Mix, Noise
 
 Values = Iterator[tuple[Sequence[int], Sequence[jax.Array]]]  # edges, and what each carries

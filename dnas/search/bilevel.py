@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from dnas import keys
+from dnas.architectures.topology import Space
 from dnas.config import SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.method import Method, adapted, clip
-from dnas.spaces.topology import Space
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step

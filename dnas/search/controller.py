@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnas.architectures.topology import Cell, Space
 from dnas.search import relax
 from dnas.search.hypergrad import Policy
-from dnas.spaces.topology import Cell, Space
 from dnas.types import Alphas, Clock, InitialAlphas, Mix, Relaxation, Scores, Tree
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype
+from dnas.architectures.topology import Cell, Space
 from dnas.errors import UserError
-from dnas.spaces.genotype import CellGenotype, Edge, Genotype
-from dnas.spaces.topology import Cell, Space
 from dnas.types import Discretiser, Mix
 
 

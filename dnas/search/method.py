@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dnas.architectures.topology import Space
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.search import discretise, hypergrad, relax
-from dnas.spaces.topology import Space
 from dnas.types import (
     Alphas,
     Clock,

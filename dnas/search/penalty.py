@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
 
+from dnas.architectures.topology import Body, Space
 from dnas.config import SearchConfig
 from dnas.errors import unknown
 from dnas.nets import count
 from dnas.search import relax
-from dnas.spaces.topology import Body, Space
 from dnas.types import Alphas, Clock, Mix, Penalty
 
 Costs = dict[str, np.ndarray]

@@ -14,13 +14,13 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dnas import keys
+from dnas.architectures.topology import Space, with_operations
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Deferred
 from dnas.nets.layers import FactorizedReduce
 from dnas.nets.supernet import MixedCell
 from dnas.ranges import LARGE
-from dnas.spaces.topology import Space, with_operations
 from dnas.types import Mix, SearchState, Tree
 
 Build = Callable[[nnx.Rngs], nnx.Module]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dnas import keys
+from dnas.architectures.genotype import Genotype
+from dnas.architectures.topology import Cell, Space
 from dnas.search.discretise import strongest
-from dnas.spaces.genotype import Genotype
-from dnas.spaces.topology import Cell, Space
 from dnas.types import Mix
 
 Damage = Callable[[Mix], float]

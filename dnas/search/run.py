@@ -14,12 +14,17 @@ import numpy as np
 from flax import nnx
 
 from dnas import data as datasets
-from dnas import devices, find, keys, loop, programs, records, report
+from dnas import find, keys
+from dnas.architectures.genotype import Genotype, as_mix, from_json, to_json, to_text
+from dnas.architectures.topology import Body, Space, with_operations
 from dnas.config import Config, SearchConfig, to_dict
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import Deferred
 from dnas.nets.supernet import Supernet
+from dnas.reports import diagram
+from dnas.reports import page as report
+from dnas.runs import devices, loop, programs, records
 from dnas.search.bilevel import (
     Levels,
     Search,
@@ -34,9 +39,6 @@ from dnas.search.bilevel import (
 from dnas.search.method import Method, Outcome, Phase, View, adapted
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.stops import hessian
-from dnas.spaces import diagram
-from dnas.spaces.genotype import Genotype, as_mix, from_json, to_json, to_text
-from dnas.spaces.topology import Body, Space, with_operations
 from dnas.types import Batch, Mix, SearchState, Tree
 
 EVALUATION_BATCH = 256

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dnas import keys
+from dnas.architectures.genotype import Genotype, as_mix, cross, mutate, random
+from dnas.architectures.topology import Space
 from dnas.errors import UserError
-from dnas.spaces.genotype import Genotype, as_mix, cross, mutate, random
-from dnas.spaces.topology import Space
 from dnas.types import Mix, Selector
 
 

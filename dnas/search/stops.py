@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from dnas.spaces.genotype import Genotype
-from dnas.spaces.topology import Space
+from dnas.architectures.genotype import Genotype
+from dnas.architectures.topology import Space
 from dnas.types import Alphas, Mix
 
 WITHOUT_WEIGHTS = frozenset({"none", "noise", "skip_connect", "max_pool_3x3", "avg_pool_3x3"})

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from dnas.architectures.topology import Norm, Space, with_operation
 from dnas.errors import UserError
 from dnas.keys import stream
-from dnas.spaces.topology import Norm, Space, with_operation
 from dnas.types import Noise
 
 AUXILIARY_SKIP = "auxiliary_skip"

@@ -1,4 +1,4 @@
-"""Search spaces: one named space per file, what they are made of, and what comes out."""
+"""Search spaces: one named space per file. What they are made of: `dnas.architectures` and `dnas.nets`."""
 
 from dnas import modules_of
 

@@ -2,10 +2,10 @@
 
 import jax
 
+from dnas.architectures.topology import Norm
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import Deferred, takes_noise
-from dnas.spaces.ops import OPERATIONS
-from dnas.spaces.topology import Norm
+from dnas.nets.ops import OPERATIONS
 
 
 def named(text: str) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from dnas.architectures.topology import Body, Cell, Norm, Space, all_edges
 from dnas.errors import UserError
+from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import rematerialised, stack, unstack
 from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm
-from dnas.nets.pooling import global_avg_pool
+from dnas.nets.ops import OPERATIONS
 from dnas.ranges import Range
 from dnas.spaces import candidates
-from dnas.spaces.ops import OPERATIONS
-from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
 PRIMITIVES = (
     "none",

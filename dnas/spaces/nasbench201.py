@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from dnas.architectures.topology import Body, Cell, Norm, Space, all_edges
 from dnas.errors import UserError
+from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import looped_scan, rematerialised, stack
 from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm
-from dnas.nets.pooling import global_avg_pool
+from dnas.nets.ops import OPERATIONS
 from dnas.ranges import Range
 from dnas.spaces import candidates
-from dnas.spaces.ops import OPERATIONS
-from dnas.spaces.topology import Body, Cell, Norm, Space, all_edges
 
 PRIMITIVES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 STAGES = 3

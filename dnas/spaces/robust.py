@@ -8,10 +8,10 @@ preferred; S2: skip connection and separable convolution; S3: these and `none`; 
 from dataclasses import replace
 from typing import Annotated
 
+from dnas.architectures.topology import Space
 from dnas.errors import UserError, unknown
 from dnas.ranges import Range
 from dnas.spaces import candidates, darts
-from dnas.spaces.topology import Space
 
 EVERYWHERE = {
     "s2": ("skip_connect", "sep_conv_3x3"),

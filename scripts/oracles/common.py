@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import interop
+from dnas.architectures.genotype import Genotype, parse
+from dnas.architectures.topology import Body, Space
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts
-from dnas.spaces.genotype import Genotype, parse
-from dnas.spaces.topology import Body, Space
 from dnas.types import Batch, Tree
 
 SHARED = Path(os.environ.get("DNAS_SHARED") or Path(__file__).resolve().parents[3] / "shared")

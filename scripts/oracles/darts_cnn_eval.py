@@ -7,11 +7,11 @@ import numpy as np
 import optax
 
 from dnas import interop
+from dnas.architectures.topology import Body
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network
 from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts
-from dnas.spaces.topology import Body
 from oracles.common import Comparison, Oracle, darts_genotype_of, prepared
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import optax
 
 from dnas import interop
+from dnas.architectures.genotype import to_text
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
 from dnas.search import hypergrad
 from dnas.search.bilevel import Levels, make_search
 from dnas.search.discretise import strongest
 from dnas.search.method import Method
 from dnas.spaces import darts
-from dnas.spaces.genotype import to_text
 from dnas.types import SearchState
 from oracles.common import Comparison, Oracle, darts_genotype_of, darts_supernet
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dnas.architectures.genotype import to_text
 from dnas.search.discretise import strongest
 from dnas.spaces import darts
-from dnas.spaces.genotype import to_text
 from oracles.common import Comparison, Oracle, darts_genotype_of, genotype_rows
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from dnas.architectures.topology import Body
 from dnas.nets.count import count
 from dnas.spaces import darts
-from dnas.spaces.topology import Body
 from oracles.common import Comparison, Oracle, darts_genotype_of
 
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnas.architectures.genotype import to_text
 from dnas.search import projection, relax
 from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts
-from dnas.spaces.genotype import to_text
 from oracles.common import Comparison, Oracle, darts_genotype_of, supernet
 
 COLUMNS = {"acc": 0, "loss": 1}

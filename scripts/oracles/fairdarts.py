@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import interop
+from dnas.architectures.genotype import Edge
 from dnas.search import penalty, relax
 from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import above_edge, above_sparse, ranked
 from dnas.spaces import darts
-from dnas.spaces.genotype import Edge
 from dnas.types import Clock
 from oracles.common import Comparison, Oracle, supernet
 

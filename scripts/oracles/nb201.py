@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from dnas import interop
+from dnas.architectures.genotype import parse, to_text
+from dnas.architectures.topology import Body, Norm, Space
 from dnas.nets.count import count
 from dnas.nets.network import Network
 from dnas.search import relax
 from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import nasbench201
-from dnas.spaces.genotype import parse, to_text
-from dnas.spaces.topology import Body, Norm, Space
 from dnas.types import Batch
 from oracles.common import Comparison, Oracle, prepared, supernet
 

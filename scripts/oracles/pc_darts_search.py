@@ -11,6 +11,8 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dnas import interop
+from dnas.architectures.genotype import to_text
+from dnas.architectures.topology import Space
 from dnas.methods import pc_darts
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import absorb
@@ -19,8 +21,6 @@ from dnas.nets.supernet import MixedCell
 from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import darts
-from dnas.spaces.genotype import to_text
-from dnas.spaces.topology import Space
 from dnas.types import Clock, Weights
 from oracles.common import Comparison, Oracle, darts_genotype_of, genotype_rows, supernet
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dnas import tabular
+from dnas.architectures.genotype import parse
 from dnas.data import load, tailored
 from dnas.data._archives import read_npz, read_tar
 from dnas.data._arrays import as_images
@@ -22,7 +22,7 @@ from dnas.data._cifar import class_names, images_and_labels, unpickle
 from dnas.data._files import check_memory, first_existing, free_memory
 from dnas.errors import UserError
 from dnas.paths import opened
-from dnas.spaces.genotype import parse
+from dnas.tables import nasbench201 as tabular
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dnas import retrain, search
+from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, from_dict
-from dnas.spaces.genotype import parse
 
 CONFIG = Config("nasbench201", data="digits:limit=200")
 CELL = parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import find, records
+from dnas import find
+from dnas.architectures.topology import Body
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.methods.darts_minus import SCHEDULES
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
+from dnas.runs import records
 from dnas.search import relax
 from dnas.search.supernets import with_auxiliary_skip
 from dnas.spaces import nasbench201
-from dnas.spaces.topology import Body
 from dnas.types import Clock
 
 SPACE = nasbench201.space(nodes=3, operations="none+skip_connect+nor_conv_1x1")

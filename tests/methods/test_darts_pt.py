@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import find, records
+from dnas import find
+from dnas.architectures.genotype import check
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
+from dnas.runs import records
 from dnas.search import projection
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import check
 
 SPACE = darts.space(nodes=3, operations="none+skip_connect+sep_conv_3x3")
 UNIFORM = {kind: np.full((9, 3), 1 / 3) for kind in SPACE.cells}

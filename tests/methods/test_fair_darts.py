@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dnas import find
+from dnas.architectures.genotype import Edge, check, parse, to_text
 from dnas.errors import UserError
 from dnas.nets.network import build
 from dnas.search import discretise
 from dnas.search.penalty import zero_one
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import Edge, check, parse, to_text
 
 SPACE = darts.space(nodes=2, operations="none+skip_connect+sep_conv_3x3")
 EDGES = [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]

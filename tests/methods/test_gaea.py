@@ -6,13 +6,13 @@ import numpy as np
 import optax
 import pytest
 
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.methods import gaea
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import Levels, make_search
 from dnas.spaces import nasbench201
-from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1+avg_pool_3x3")

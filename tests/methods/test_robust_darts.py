@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import find, records
+from dnas import find
+from dnas.architectures.genotype import from_json
 from dnas.config import AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
+from dnas.runs import records
 from dnas.search import stops
 from dnas.search.bilevel import WHOLE
 from dnas.search.method import Method, Outcome
-from dnas.spaces.genotype import from_json
 
 SPACE = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
 CONFIG = Config(
@@ -141,10 +142,10 @@ def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, st
 
 
 def test_the_decay_factor_multiplies_the_decay_of_the_config():
+    from dnas.architectures.topology import Body
     from dnas.nets.functional import functionalize
     from dnas.nets.supernet import Supernet
     from dnas.search.bilevel import Levels, make_search
-    from dnas.spaces.topology import Body
     from dnas.types import Batch
 
     space = find.resolve("space", SPACE)

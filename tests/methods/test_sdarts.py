@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dnas import find
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
@@ -13,7 +14,6 @@ from dnas.nets.supernet import Supernet
 from dnas.search import perturb
 from dnas.search.bilevel import Levels, make_search
 from dnas.spaces import nasbench201
-from dnas.spaces.topology import Body
 from dnas.types import Batch, Clock
 
 MIX = {"cell": jnp.array([[0.5, 0.5], [0.4, 0.6]])}

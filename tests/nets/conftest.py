@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from dnas.nets import native
+from dnas.kernels import native
 
 
 @pytest.fixture

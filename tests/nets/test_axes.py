@@ -7,9 +7,10 @@ import pytest
 from flax import nnx
 
 from dnas.errors import UserError
-from dnas.nets import layers, mixing, norm, pooling
-from dnas.nets.axes import agree, at_least, one_float_type
-from dnas.nets.conv import DENSE, DEPTHWISE, Settings, dense_conv, depthwise_conv
+from dnas.kernels import mixing, norm, pooling
+from dnas.kernels.axes import agree, at_least, one_float_type
+from dnas.kernels.conv import DENSE, DEPTHWISE, Settings, dense_conv, depthwise_conv
+from dnas.nets import layers
 
 SIZES = {"X": 2, "R": 3, "B": 2, "H": 6, "W": 5, "C": 4, "D": 7, "k": 3, "l": 3, "h": 6, "w": 5, "E": 2, "O": 2}
 CONV = {"settings": Settings((1, 1), (1, 1), 1, (6, 5, 3, 3), 1)}

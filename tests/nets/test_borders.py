@@ -11,14 +11,14 @@ import pytest
 from flax import nnx
 from flax.traverse_util import flatten_dict
 
+from dnas.architectures.genotype import random
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.count import count
 from dnas.nets.functional import Deferred, functionalize, plain
 from dnas.nets.network import Network, build
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import random
-from dnas.spaces.topology import Body
 
 SPACES = {"darts": darts.space(nodes=2), "nasbench201": nasbench201.space()}
 BODIES = {"darts": Body(3, 4, 3), "nasbench201": Body(1, 4, 3)}

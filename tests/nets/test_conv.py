@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from arrays import assert_same, normal
 
-from dnas.nets.conv import dense_conv, depthwise_conv
+from dnas.kernels.conv import dense_conv, depthwise_conv
 
 # size, channels, k, stride, dilation: whole vectors of channels and parts of one, odd and even images, wider than them
 CASES = [

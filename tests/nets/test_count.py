@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from dnas.architectures import zoo
+from dnas.architectures.genotype import parse, random
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.count import Counts, count, multiply_adds
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import dense_conv, separable_conv
 from dnas.nets.network import Network
-from dnas.spaces import darts, nasbench201, zoo
-from dnas.spaces.genotype import parse, random
-from dnas.spaces.topology import Body
+from dnas.spaces import darts, nasbench201
 
 CIFAR, IMAGENET = Body(20, 36, 10), Body(14, 48, 1000, stem="imagenet")
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from arrays import assert_same, normal
 
-from dnas.nets.mixing import fan_out, weighted_sums
+from dnas.kernels.mixing import fan_out, weighted_sums
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 

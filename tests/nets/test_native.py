@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.nets import native
-from dnas.nets.conv import dense_conv, depthwise_conv
-from dnas.nets.mixing import weighted_sums
-from dnas.nets.norm import normalise
-from dnas.nets.pooling import max_pool_3x3
+from dnas.kernels import native
+from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.mixing import weighted_sums
+from dnas.kernels.norm import normalise
+from dnas.kernels.pooling import max_pool_3x3
 
 ASK = "from dnas.nets import native; print(native.available())"
 

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from dnas import paths
-from dnas.nets import native
+from dnas.kernels import native
 
 ASK = "from dnas.nets import native; print(native.available())"
 HINT = "the same results, several times slower."

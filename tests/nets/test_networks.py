@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dnas import interop
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix, parse, random
+from dnas.architectures.topology import Body
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import CellGenotype, Edge, Genotype, as_mix, parse, random
-from dnas.spaces.topology import Body
 
 DARTS = darts.space(nodes=2)
 SMALL_DARTS = darts.space(nodes=2, operations="none+skip_connect+dil_conv_3x3")

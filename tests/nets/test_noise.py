@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix
+from dnas.architectures.topology import Body, Norm
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize, takes_noise
 from dnas.nets.network import DerivedCell, Network, build
+from dnas.nets.ops import ALWAYS_RANDOM, OPERATIONS
 from dnas.nets.supernet import MixedCell, Supernet
 from dnas.retrain import make_training
 from dnas.search.supernets import dropped_skips
 from dnas.spaces import nasbench201, robust
-from dnas.spaces.genotype import CellGenotype, Edge, Genotype, as_mix
-from dnas.spaces.ops import ALWAYS_RANDOM, OPERATIONS
-from dnas.spaces.topology import Body, Norm
 from dnas.types import Batch, Noise
 
 S4 = robust.space(name="s4", nodes=2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arrays import assert_same, normal
 
-from dnas.nets.norm import EPSILON, normalise
+from dnas.kernels.norm import EPSILON, normalise
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arrays import assert_same, normal
 
-from dnas.nets import pooling
+from dnas.kernels import pooling
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 

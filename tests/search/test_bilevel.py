@@ -10,17 +10,17 @@ import optax
 import pytest
 
 from dnas import find
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
-from dnas.devices import Layout
 from dnas.errors import UserError
 from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
+from dnas.runs.devices import Layout
 from dnas.search import hypergrad, relax
 from dnas.search.bilevel import SHORT, Levels, Span, cross_entropy, learning_rate, make_search, weight_optimiser
 from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
-from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2)

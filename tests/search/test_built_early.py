@@ -152,7 +152,7 @@ def test_more_inner_steps_than_images_are_refused():
 
 
 def test_a_state_that_does_not_fit_is_refused():
-    loop = import_module("dnas.loop")
+    loop = import_module("dnas.runs.loop")
     shapes = {"w": jax.ShapeDtypeStruct((10**6, 10**6), np.float32), "key": jax.eval_shape(lambda: jax.random.key(0))}
     with pytest.raises(UserError, match="4,000.0 GB, more than half .*: choose fewer seeds, cells or channels"):
         loop.check_memory(shapes)

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from dnas.architectures.genotype import as_mix, random
 from dnas.search import controller, hypergrad
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import as_mix, random
 from dnas.types import Clock, Evaluated
 
 SETTINGS = controller.Settings(hidden=6, tanh=3.0, operations_tanh_reduce=1.0)

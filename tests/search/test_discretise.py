@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from dnas.architectures.genotype import Edge, as_mix, check, random
 from dnas.search.discretise import every_edge, limited_skips, strongest
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import Edge, as_mix, check, random
 
 
 def test_none_never_wins_in_darts_but_may_in_nasbench201():

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import records, retrain
+from dnas import retrain
+from dnas.architectures.genotype import check, parse, random
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError
+from dnas.runs import records
 from dnas.spaces import darts
-from dnas.spaces.genotype import check, parse, random
 
 PLAIN = AugmentConfig(pad=0, flip=False)
 CONFIG = Config(
@@ -25,7 +26,7 @@ CONFIG = Config(
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     said = []
-    loop = import_module("dnas.loop")
+    loop = import_module("dnas.runs.loop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "say", lambda text, quiet=False: said.append(text))
         result = dnas.search.run(CONFIG, tmp_path_factory.mktemp("few") / "run", quiet=True)

@@ -9,14 +9,15 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from dnas.architectures.topology import Body
 from dnas.config import WeightConfig
-from dnas.nets import layers, pooling
+from dnas.kernels import pooling
+from dnas.nets import layers
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
 from dnas.search.bilevel import cross_entropy, weight_optimiser
 from dnas.spaces import nasbench201
-from dnas.spaces.topology import Body
 from dnas.types import Evaluated
 
 RATE, MOMENTUM, DECAY = 0.1, 0.9, 0.01

@@ -8,12 +8,12 @@ import pytest
 from jax import export
 
 from dnas import find
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, SearchConfig
-from dnas.nets import native
+from dnas.kernels import native
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search.bilevel import Levels, make_search
-from dnas.spaces.topology import Body
 from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")

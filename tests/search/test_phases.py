@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import checkpoints, find, interop, loop, records
+from dnas import find, interop
+from dnas.architectures.topology import Body
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
+from dnas.runs import checkpoints, loop, records
 from dnas.search import phases, relax
 from dnas.search.bilevel import make_search
 from dnas.search.method import Method, Phase
 from dnas.search.supernets import partial_channels
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.topology import Body
 
 run = importlib.import_module("dnas.search.run")  # the package has a function of this name
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dnas.architectures.genotype import as_mix, random
 from dnas.search import relax
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import as_mix, random
 from dnas.types import Clock
 
 DRAWS = 4000

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dnas.architectures.genotype import as_mix, random
+from dnas.architectures.topology import Body
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.count import count
 from dnas.search import penalty
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import as_mix, random
-from dnas.spaces.topology import Body
 from dnas.types import Clock
 
 CONFIG = SearchConfig(cells=5, channels=4)

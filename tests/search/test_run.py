@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import checkpoints, loop, records, report
+from dnas.architectures.genotype import check
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig, to_dict
-from dnas.devices import Layout
 from dnas.errors import UserError
-from dnas.spaces.genotype import check
+from dnas.reports import page as report
+from dnas.runs import checkpoints, loop, records
+from dnas.runs.devices import Layout
 from dnas.spaces.nasbench201 import space
 
 SMALL = AugmentConfig(pad=1, flip=False)
@@ -64,7 +65,8 @@ def test_the_same_config_gives_the_same_run(finished, tmp_path):
 
 CHILD = """
 import sys, dnas.search
-from dnas import config, loop
+from dnas import config
+from dnas.runs import loop
 try:
     dnas.search.run(config.load(sys.argv[1]), sys.argv[2], resume=len(sys.argv) > 3)
 except loop.Interrupted as stop:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import dnas.search
-from dnas import records
+from dnas.architectures.genotype import check
 from dnas.cli import genotype_of
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
-from dnas.spaces.genotype import check
+from dnas.runs import records
 from dnas.spaces.nasbench201 import space
 
 CONFIG = Config(

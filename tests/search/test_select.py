@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from dnas.architectures.genotype import as_mix, check, cross, mutate, random
 from dnas.errors import UserError
 from dnas.search import select
 from dnas.spaces import darts, nasbench201
-from dnas.spaces.genotype import as_mix, check, cross, mutate, random
 
 DARTS, BENCH = darts.space(), nasbench201.space()
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from dnas.architectures.topology import Body, Norm
 from dnas.errors import UserError
 from dnas.methods.p_darts import decaying
 from dnas.nets.functional import functionalize
+from dnas.nets.ops import OPERATIONS
 from dnas.nets.supernet import Supernet
 from dnas.search.supernets import dropped_skips
 from dnas.spaces import nasbench201
-from dnas.spaces.ops import OPERATIONS
-from dnas.spaces.topology import Body, Norm
 from dnas.types import Clock, Noise
 
 SPACE = nasbench201.space(nodes=3, operations="skip_connect+nor_conv_1x1")

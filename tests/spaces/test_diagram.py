@@ -5,9 +5,10 @@ from itertools import combinations
 import pytest
 from PIL import Image
 
-from dnas.spaces import diagram, zoo
-from dnas.spaces.diagram import FAMILIES, family, label
-from dnas.spaces.genotype import parse
+from dnas.architectures import zoo
+from dnas.architectures.genotype import parse
+from dnas.reports import diagram
+from dnas.reports.diagram import FAMILIES, family, label
 
 NASBENCH201 = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|"
 CELLS = [

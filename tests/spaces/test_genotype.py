@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from dnas.architectures import genotype as genotypes
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype
+from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.errors import UserError
-from dnas.spaces import genotype as genotypes
-from dnas.spaces.genotype import CellGenotype, Edge, Genotype
-from dnas.spaces.topology import Cell, Norm, Space, all_edges
 
 OPERATIONS = (
     "none",

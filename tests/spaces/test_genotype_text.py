@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from dnas import find
+from dnas.architectures import genotype as genotypes
+from dnas.architectures import zoo
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.count import count
-from dnas.spaces import diagram, zoo
-from dnas.spaces import genotype as genotypes
-from dnas.spaces.topology import Body
+from dnas.reports import diagram
 
 # else hypothesis leaves a folder where pytest was called
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"hypothesis-{getpass.getuser()}")

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
+from dnas.nets.ops import GaussianNoise
 from dnas.nets.supernet import Supernet
-from dnas.spaces.ops import GaussianNoise
 from dnas.spaces.robust import space
-from dnas.spaces.topology import Body
 from dnas.types import Noise
 
 

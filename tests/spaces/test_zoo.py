@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dnas.architectures import genotype as genotypes
+from dnas.architectures import zoo
+from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.errors import UserError
-from dnas.spaces import genotype as genotypes
-from dnas.spaces import nasbench201, zoo
-from dnas.spaces.topology import Cell, Norm, Space, all_edges
+from dnas.spaces import nasbench201
 
 SHARED = Path(os.environ.get("DNAS_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 PUBLISHED = SHARED / "data" / "genotypes" / "published.json"

@@ -26,7 +26,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
-from dnas.nets.axes import one_float_type
+from dnas.kernels.axes import one_float_type
 from dnas.paths import cache_folder, read_own, replaced
 
 SOURCE = Path(__file__).with_name("native.cc")

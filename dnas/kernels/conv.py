@@ -22,8 +22,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from dnas.errors import UserError
-from dnas.nets import native
-from dnas.nets.axes import agree, at_least, one_float_type, shape_of
+from dnas.kernels import native
+from dnas.kernels.axes import agree, at_least, one_float_type, shape_of
 
 
 def dense_conv(

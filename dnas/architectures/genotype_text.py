@@ -19,8 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dnas.errors import UserError
-from dnas.spaces.genotype_data import (
+from dnas.architectures.genotype_data import (
     INPUTS,
     MOST,
     CellGenotype,
@@ -34,7 +33,8 @@ from dnas.spaces.genotype_data import (
     shown,
     unreadable,
 )
-from dnas.spaces.topology import all_edges
+from dnas.architectures.topology import all_edges
+from dnas.errors import UserError
 
 
 def to_text(genotype: Genotype) -> str:

@@ -32,11 +32,11 @@ from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 
 import dnas
-from dnas.devices import Layout
-from dnas.fingerprint import PACKAGES, Unknown, fingerprint, installed, watched
-from dnas.nets import native
+from dnas.kernels import native
 from dnas.nets.functional import Functional, functionalize
 from dnas.paths import cache_folder, read_own, replaced
+from dnas.runs.devices import Layout
+from dnas.runs.fingerprint import PACKAGES, Unknown, fingerprint, installed, watched
 from dnas.types import Tree
 
 FOLDER_BYTES = 2**30  # what all kept programs may take; the ones longest unused go first

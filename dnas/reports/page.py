@@ -22,7 +22,7 @@ from dnas import config as configs
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
-from dnas.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
+from dnas.runs.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
 
 Rows = list[dict[str, Any]]
 Series = dict[Any, tuple[list[float], list[float]]]

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dnas import checkpoints
 from dnas.errors import StorageError
 from dnas.files import PUT_BACK, atomic_write, cut, move_aside, parsed, read_json, warn
 from dnas.paths import content_of, opened
-from dnas.rows import to_json
+from dnas.runs import checkpoints
+from dnas.runs.rows import to_json
 
 ROWS = ("metrics.jsonl", "mix.jsonl")
 SMALL = ("config.json", "environment.json", "data.json")

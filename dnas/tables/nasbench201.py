@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from dnas.architectures.genotype import Genotype, to_text
 from dnas.data import data_dir
 from dnas.data._archives import inflated
 from dnas.data._files import first_existing, reading
-from dnas.spaces.genotype import Genotype, to_text
 
 FILE = "nasbench201.csv.gz"
 MOST_BYTES = 20_000_000  # it has 3,059,508

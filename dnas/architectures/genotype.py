@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dnas.errors import UserError, unknown
-from dnas.paths import opened
-from dnas.spaces import zoo
-from dnas.spaces.genotype_data import (
+from dnas.architectures import zoo
+from dnas.architectures.genotype_data import (
     CellGenotype,
     Edge,
     Genotype,
@@ -19,8 +17,10 @@ from dnas.spaces.genotype_data import (
     to_json,
     unreadable,
 )
-from dnas.spaces.genotype_text import from_texts, to_text
-from dnas.spaces.topology import Cell, Space
+from dnas.architectures.genotype_text import from_texts, to_text
+from dnas.architectures.topology import Cell, Space
+from dnas.errors import UserError, unknown
+from dnas.paths import opened
 
 __all__ = [
     "CellGenotype",

@@ -28,13 +28,14 @@ from typing import Any
 
 import numpy as np
 
-from dnas import checkpoints, copies, devices, environment, paths
-from dnas.checkpoints import Damaged, Saved
+from dnas import paths
 from dnas.config import Config, differences, load, to_dict
 from dnas.errors import StorageError, UserError
-from dnas.events import Events
 from dnas.files import PUT_BACK, append, atomic_write, move_aside, read_json, storage, warn
-from dnas.rows import is_metrics, is_mix, named_mix, plain, tag, to_json
+from dnas.runs import checkpoints, copies, devices, environment
+from dnas.runs.checkpoints import Damaged, Saved
+from dnas.runs.events import Events
+from dnas.runs.rows import is_metrics, is_mix, named_mix, plain, tag, to_json
 from dnas.types import Mix, Tree
 
 

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from dnas import devices
 from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
 from dnas.files import storage
-from dnas.nets import native
+from dnas.kernels import native
 from dnas.paths import cache_folder
-from dnas.records import Run
+from dnas.runs import devices
+from dnas.runs.records import Run
 from dnas.types import Tree
 
 CHUNK_SECONDS = 0.5  # how often the host looks up: for the bar, a signal, a loss that is not a number

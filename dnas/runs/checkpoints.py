@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run, and what else it needs to go on, one file each: `checkpoints/<step>.ckpt`.
 
     one line    how long `about` is, and its checksum
-    about       a JSON object: what the run notes, the table of leaves, the other files of the run (dnas/copies.py)
+    about       a JSON object: what the run notes, the table of leaves, the other files of the run (dnas/runs/copies.py)
     state       all arrays one after the other
 
 A checkpoint is written under another name and renamed when it is on the disk, so that it is whole or not there; it is
@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas import __version__, devices
+from dnas import __version__
 from dnas.errors import StorageError, UserError
 from dnas.paths import opened, replaced
+from dnas.runs import devices
 from dnas.types import Tree
 
 FOLDER, FORMAT = "checkpoints", 1

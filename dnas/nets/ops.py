@@ -9,10 +9,10 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from dnas.architectures.topology import Norm
+from dnas.kernels import pooling
 from dnas.keys import stream
-from dnas.nets import pooling
 from dnas.nets.layers import BatchNorm, Conv, FactorizedReduce, ReluConvNorm, SeparableConv
-from dnas.spaces.topology import Norm
 from dnas.types import Noise
 
 

@@ -13,10 +13,10 @@ from functools import cache
 from importlib.resources import files
 from itertools import product
 
+from dnas.architectures.genotype_data import CellGenotype, Edge, Genotype
+from dnas.architectures.genotype_text import from_texts
+from dnas.architectures.topology import all_edges
 from dnas.errors import UserError, unknown
-from dnas.spaces.genotype_data import CellGenotype, Edge, Genotype
-from dnas.spaces.genotype_text import from_texts
-from dnas.spaces.topology import all_edges
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def nasbench201_index(genotype: Genotype) -> int | None:
 
 @cache
 def _records() -> dict[str, dict]:
-    return json.loads(files("dnas.spaces").joinpath("zoo.json").read_text(encoding="utf-8"))
+    return json.loads(files("dnas.architectures").joinpath("zoo.json").read_text(encoding="utf-8"))
 
 
 NASBENCH201_EDGES = all_edges(1, 3)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.interpreters import ad
 
 from dnas.errors import UserError
-from dnas.nets import native
-from dnas.nets.axes import agree, one_float_type, rule
+from dnas.kernels import native
+from dnas.kernels.axes import agree, one_float_type, rule
 
 EPSILON = 1e-5
 AXES = (-4, -3, -2)  # B, H, W

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad
 
-from dnas.nets import native
-from dnas.nets.axes import agree, shape_of
+from dnas.kernels import native
+from dnas.kernels.axes import agree, shape_of
 
 Values = tuple[jax.Array, ...]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype
 from dnas.files import atomic_write
-from dnas.spaces.genotype import CellGenotype, Edge, Genotype
 
 CELLS = {  # kind: title, names of the inputs, name of the output
     "normal": ("normal cell", ("c_{k-2}", "c_{k-1}"), "c_{k}"),

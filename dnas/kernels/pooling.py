@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import ad
 
-from dnas.nets import native
-from dnas.nets.axes import agree, at_least, one_float_type, rule
-from dnas.nets.conv import depthwise_conv
+from dnas.kernels import native
+from dnas.kernels.axes import agree, at_least, one_float_type, rule
+from dnas.kernels.conv import depthwise_conv
 
 
 def max_pool_3x3(x: jax.Array, stride: int) -> jax.Array:
