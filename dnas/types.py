@@ -21,10 +21,12 @@ Moments = Tree
 
 
 class Batch(NamedTuple):
-    """Images [B, H, W, C], normalised, and integer labels [B]."""
+    """What one step reads, made by the task. weights: of each example or token, 0 where it does not count; None: all
+    count alike."""
 
-    x: jax.Array
-    y: jax.Array
+    inputs: Tree
+    targets: Tree
+    weights: jax.Array | None = None
 
 
 class Clock(NamedTuple):
@@ -46,23 +48,25 @@ class Noise(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What a loss returns beside its value: the moments of its forward pass, the logits [B, classes], the mix, and the
-    share of the batch that is classified right."""
+    """What a loss returns beside its value: the moments of its forward pass, the sums of the task's measures, the mix,
+    the score of the batch (more is better), and the recurrent state where there is one."""
 
     moments: Moments
-    logits: jax.Array
+    sums: Any = ()
     mix: Mix = ()
-    accuracy: jax.Array | float = 0.0
+    score: jax.Array | float = 0.0
+    carry: Tree = ()
 
 
 class Estimate(NamedTuple):
     """A hypergradient: the gradient for the alphas, the outer loss it belongs to, and the moments of every
-    training forward pass that the live network made for it, in order (the running statistics absorb them)."""
+    training forward pass that the live network made for it, in order (the running statistics absorb them).
+    seen: of the outer loss."""
 
     gradient: Alphas
     loss: jax.Array
     moments: tuple[Moments, ...]
-    logits: jax.Array
+    seen: Evaluated
 
 
 Objective = Callable[[Weights, Alphas], tuple[jax.Array, Evaluated]]
@@ -136,7 +140,8 @@ class SearchState(NamedTuple):
     """All that changes in a search. Donated, scanned, vmapped over seeds, sharded and checkpointed as one tree.
 
     mask: which operations are left {kind: [E, O]}, of methods that prune. memory: of the method's gate. knobs: numbers
-    that the method turns between epochs. Empty for most.
+    that the method turns between epochs. carry: recurrent state {"train": ..., "valid": ...}, which goes on from batch
+    to batch at each level. Empty for most.
     """
 
     step: jax.Array
@@ -149,3 +154,4 @@ class SearchState(NamedTuple):
     mask: Mix = ()
     memory: Tree = ()
     knobs: Tree = ()
+    carry: Tree = ()

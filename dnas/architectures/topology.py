@@ -60,6 +60,9 @@ class Cell:
 class Body:
     """The size of a network around its cells. `cells` counts all cells (NAS-Bench-201: those of one stage).
 
+    classes: outputs of the head. inputs: shape of one input without its batch axis, for networks of other things than
+    images. vocabulary: how many tokens there are, where inputs are tokens.
+
     loop: Python loops instead of scan and vmap: the slow twin for tests and for counting operations.
     remat: the backward pass computes the inside of every cell again instead of keeping it: less memory, more time.
     unroll: cells are compiled each by itself rather than once per stage: faster steps, for a longer compilation.
@@ -71,6 +74,8 @@ class Body:
     image_channels: int = 3
     stem: str = "cifar"
     auxiliary: bool = False
+    inputs: tuple[int, ...] = ()
+    vocabulary: int = 0
     loop: bool = False
     remat: bool = False
     unroll: bool = False
@@ -84,6 +89,10 @@ class Space:
     backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)`
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
+    supernet: (space, body, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, body, *, rngs) ->
+    nnx module of (inputs, drop_path, noise). With a method `initial_carry(batch) -> state` they are recurrent: they
+    take `carry` too, and return (outputs, carry). takes: what inputs are, as of a task. draws: whether networks take
+    `types.Noise` in training whatever their operations are (dropout).
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
     kinds: which kinds of cells a body of so many `Body.cells` contains; None: always all.
 
@@ -99,6 +108,10 @@ class Space:
     backbone: Callable[..., Any]
     search_norm: Norm
     network_norm: Norm
+    supernet: Callable[..., Any] | None = None
+    network: Callable[..., Any] | None = None
+    takes: str = "images"
+    draws: bool = False
     has_auxiliary: bool = False
     stages: int = 1
     kinds: Callable[[int], Collection[str]] | None = None

@@ -20,10 +20,13 @@ class Functional(NamedTuple):
     init(key) -> (weights, stats)
     apply(weights, stats, *args, train) -> (output, moments): in training the network normalises by the batch and
     `moments` are those of the batch (`layers.absorb` folds them into stats); in evaluation it reads stats.
+    carry(batch size) -> the recurrent state before the first batch; then apply takes `carry` and its output is
+    (output, carry). None: the network has no such state.
     """
 
     init: Callable[..., Any]
     apply: Callable[..., Any]
+    carry: Callable[[int], Any] | None = None
 
 
 def replicated(network: Functional, count: int) -> Functional:
@@ -75,7 +78,7 @@ def functionalize(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
         output = module(*args, **kwargs)
         return output, plain(nnx.state(module, nnx.BatchStat))
 
-    return Functional(init, apply)
+    return Functional(init, apply, getattr(layout, "initial_carry", None))
 
 
 def fill(weights: nnx.State, key: jax.Array) -> nnx.State:

@@ -27,7 +27,7 @@ def first_order(inner: Objective, outer: Objective, weights: Weights, alphas: Al
     """dF/da(w, a): the inner step is ignored (DARTS, section 2.3, "first-order approximation")."""
     # of both, as at the other level: so the network is traced once, and XLA leaves out what nobody reads
     (loss, seen), (_, gradient) = jax.value_and_grad(outer, (0, 1), has_aux=True)(weights, alphas)
-    return Estimate(gradient, loss, (seen.moments,), seen.logits)
+    return Estimate(gradient, loss, (seen.moments,), seen)
 
 
 def unrolled(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
@@ -35,7 +35,7 @@ def unrolled(inner: Objective, outer: Objective, weights: Weights, alphas: Alpha
     gradient, seen_inner = jax.grad(inner, has_aux=True)(weights, alphas)
     (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(update(gradient), alphas)
     implicit = through_one_step(inner, weights, alphas, update, gradient, to_weights)
-    return Estimate(_add(direct, implicit), loss, (seen_inner.moments,), seen.logits)
+    return Estimate(_add(direct, implicit), loss, (seen_inner.moments,), seen)
 
 
 def through_one_step(
@@ -68,7 +68,7 @@ def finite_difference(radius: float = 0.01) -> Hypergradient:
         shrink = _inner(pull_back(to_weights), to_weights) / _inner(to_weights, to_weights)
         difference = jax.tree.map(lambda p, m: shrink * (p - m) / (2 * scale), plus, minus)
         counted = (moments, seen_plus.moments, seen_minus.moments)
-        return Estimate(_add(direct, difference), loss, counted, seen.logits)
+        return Estimate(_add(direct, difference), loss, counted, seen)
 
     return estimate
 
@@ -95,7 +95,7 @@ def neumann(terms: int = 5) -> Hypergradient:
 
         _, total = jax.lax.fori_loop(0, terms, add_term, (start, start))
         _, implicit = _second_derivatives(inner, weights, alphas, total)
-        return Estimate(_add(direct, implicit), loss, (moments, seen.moments), seen.logits)
+        return Estimate(_add(direct, implicit), loss, (moments, seen.moments), seen)
 
     return estimate
 
@@ -121,7 +121,7 @@ def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float =
 
         solution, _ = jax.scipy.sparse.linalg.cg(flat_product, flat, 0 * flat, tol=tolerance, maxiter=terms)
         _, mixed = _second_derivatives(inner, weights, alphas, tree(solution))
-        return Estimate(_add(direct, mixed, -1.0), loss, (seen_inner.moments, seen.moments), seen.logits)
+        return Estimate(_add(direct, mixed, -1.0), loss, (seen_inner.moments, seen.moments), seen)
 
     return estimate
 
@@ -140,12 +140,12 @@ def reinforce(policy: Policy, entropy_weight: float = 0.0) -> Hypergradient:
 
         def surrogate(alphas):
             log_probability, entropy = policy(alphas, jax.lax.stop_gradient(seen.mix))
-            reward = jax.lax.stop_gradient(seen.accuracy + entropy_weight * entropy)
+            reward = jax.lax.stop_gradient(seen.score + entropy_weight * entropy)
             baseline = alphas["baseline"]
             advantage = jax.lax.stop_gradient(reward - baseline)
             return (baseline - reward) ** 2 / 2 - advantage * log_probability
 
-        return Estimate(jax.grad(surrogate)(alphas), loss, (seen.moments,), seen.logits)
+        return Estimate(jax.grad(surrogate)(alphas), loss, (seen.moments,), seen)
 
     return estimate
 

@@ -19,7 +19,9 @@ from dnas.errors import UserError
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import rematerialised, stack, unstack
 from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm
+from dnas.nets.network import Network
 from dnas.nets.ops import OPERATIONS
+from dnas.nets.supernet import Supernet
 from dnas.ranges import Range
 from dnas.spaces import candidates
 
@@ -57,6 +59,8 @@ def space(*, nodes: Annotated[int, Range(1, 16)] = 4, operations: str = "+".join
         backbone=Backbone,
         search_norm=Norm(affine=False, pools=True),
         network_norm=Norm(affine=True, pools=False),
+        supernet=Supernet,
+        network=Network,
         has_auxiliary=True,
         kinds=lambda cells: {kind for kind, _ in plan(cells)},
         random=candidates.random(names),

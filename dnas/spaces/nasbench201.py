@@ -18,7 +18,9 @@ from dnas.errors import UserError
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import looped_scan, rematerialised, stack
 from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm
+from dnas.nets.network import Network
 from dnas.nets.ops import OPERATIONS
+from dnas.nets.supernet import Supernet
 from dnas.ranges import Range
 from dnas.spaces import candidates
 
@@ -36,6 +38,8 @@ def space(*, nodes: Annotated[int, Range(2, 16)] = 4, operations: str = "+".join
         backbone=Backbone,
         search_norm=Norm(affine=False, pools=False),
         network_norm=Norm(affine=True, pools=False),
+        supernet=Supernet,
+        network=Network,
         stages=STAGES,
         random=candidates.random(names),
     )

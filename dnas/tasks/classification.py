@@ -1,0 +1,68 @@
+"""What all tasks with one label an example share: cross-entropy, accuracy, top-5 accuracy.
+
+Axis letters: B batch, R ensemble members (supernets side by side, each with a mix of its own).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dnas.tasks.task import Score, Sums, means
+from dnas.types import Batch
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classification:
+    """Loss and measures of `task.Task`.
+
+    smoothing: share of a label spread over all classes. auxiliary: weight of the loss of an auxiliary head.
+    """
+
+    smoothing: float = 0.0
+    auxiliary: float = 0.0
+    score: ClassVar[Score] = Score("accuracy")
+    trained: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
+        """Of logits [B, classes], of `layers.Outputs`, or of ensemble members [R, B, classes]: then the loss is the sum
+        of theirs, and the accuracy is that of the first."""
+        logits, extra = (outputs, None) if isinstance(outputs, jax.Array) else outputs
+        total = self._mean(logits, batch)
+        sums = {"loss": (total, 1), "accuracy": (hits(logits, batch.targets), len(batch.targets))}
+        if extra is not None:
+            total += self.auxiliary * self._mean(extra, batch)
+        return total, sums
+
+    def _mean(self, logits: jax.Array, batch: Batch) -> jax.Array:
+        if not self.smoothing:
+            return cross_entropy(logits, batch.targets)
+        targets = jax.nn.one_hot(batch.targets, logits.shape[-1], dtype=logits.dtype)
+        return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, self.smoothing)).mean(-1).sum()
+
+    def evaluate(self, outputs: Any, batch: Batch) -> Sums:
+        """ "loss", "accuracy" and "top5_accuracy" of what counts in a batch."""
+        logits = outputs if isinstance(outputs, jax.Array) else outputs.logits
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
+        own = jnp.take_along_axis(logits, batch.targets[:, None], -1)
+        right, near = logits.argmax(-1) == batch.targets, (logits > own).sum(-1) < 5
+        counted = jnp.ones(right.shape, bool) if batch.weights is None else batch.weights
+        rows = {"loss": losses, "accuracy": right, "top5_accuracy": near}
+        return {name: ((row * counted).sum(), counted.sum()) for name, row in rows.items()}
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """The mean of every measure that has examples."""
+        return means(sums)
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross-entropy of logits [B, classes] and labels [B]; of ensemble members [R, B, classes] their sum."""
+    labels = jnp.broadcast_to(labels, logits.shape[:-1])
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(-1).sum()
+
+
+def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """How many of the batch are classified right; of ensemble members, by the first."""
+    return (logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1) == labels).sum()

@@ -1,0 +1,126 @@
+"""Image classification; images are augmented and normalised inside the jitted step.
+
+Axis letters: B batch, H W C.
+"""
+
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import data as datasets
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.data.augment import augment, fitted, normalise
+from dnas.errors import UserError
+from dnas.tasks.classification import Classification
+from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, random_order
+from dnas.types import Batch, Tree
+
+Plan = SearchConfig | RetrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Images(Classification):
+    """`task.Task` of images and their labels. recipe: of the augmentation. dtype: of the normalised images."""
+
+    splits: datasets.Splits
+    recipe: AugmentConfig
+    dtype: str
+    name: ClassVar[str] = "images"
+    takes: ClassVar[str] = "images"
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(len(self.splits.classes), self.splits.train_x.shape[1:])
+
+    @property
+    def note(self) -> str:
+        return self.splits.note
+
+    def described(self) -> dict[str, Any]:
+        return datasets.described(self.splits)
+
+    def arrays(self, part: str) -> Tree:
+        return *self._part(part), (self.splits.mean, self.splits.std)
+
+    def steps(self, part: str, batch_size: int) -> int:
+        return -(-len(self._part(part)[0]) // batch_size)
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        x, y, moments = arrays
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        options: dict[str, Any] = {**dataclasses.asdict(self.recipe), "dtype": jnp.dtype(self.dtype)}
+        return Batch(augment(key, x[rows], *moments, **options), y[rows])
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        x, y = self._part(part)
+        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+        return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        x, y, counted = row
+        return Batch(normalise(x, *constants, jnp.dtype(self.dtype)), y, counted)
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
+        few = len(self.splits.classes) <= 5
+        return {name: mean for name, mean in super().measures(sums).items() if not (few and name == "top5_accuracy")}
+
+    def _part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        return getattr(self.splits, f"{part}_x"), getattr(self.splits, f"{part}_y")
+
+
+def task() -> Binding:
+    """Images as they come: whatever else varies is in the config."""
+
+    def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[Images, Any]:
+        if not isinstance(dataset, datasets.Dataset):
+            raise UserError(f"The task 'images' needs a data set of images, not '{dataset.name}'.")
+        if stage == "search":
+            splits = datasets.split(dataset, plan.valid_portion, config.seed % 2**32)
+            check_search(plan, splits)
+        else:  # the same for every seed: seeds differ in what they draw, not in the data
+            splits = datasets.split(dataset, 0.0, 0)
+            check_training(plan, splits)
+        recipe, splits = fitted(plan.augment, splits)
+        options = {} if stage == "search" else {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
+        return Images(splits, recipe, config.dtype, **options), replace(plan, augment=recipe)
+
+    return bind
+
+
+def check_training(plan: RetrainConfig, splits: datasets.Splits) -> None:
+    """Refuse a training that its data cannot feed."""
+    if len(splits.train_x) < plan.batch_size:
+        raise UserError(
+            f"retrain.batch_size is {plan.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
+            f"train images: choose a batch of at most {len(splits.train_x)}."
+        )
+
+
+def check_search(plan: SearchConfig, splits: datasets.Splits) -> None:
+    """Refuse a search that its data cannot feed."""
+    size, what = plan.batch_size, {"train": splits.train_x, "validation": splits.valid_x}
+    inner = plan.inner_steps
+    if size <= len(splits.train_x) < size * inner:
+        raise UserError(
+            f"search.inner_steps is {inner}, each with a batch of {size}, but the train part of '{splits.name}' has "
+            f"{len(splits.train_x)} images: choose at most {len(splits.train_x) // size}."
+        )
+    if not len(splits.valid_x):
+        raise UserError(
+            "search.valid_portion is 0, but cells are chosen by the accuracy on validation images, also where a single "
+            "level does not train on them: choose a portion above 0, say 0.1."
+        )
+    for part, images in what.items():
+        if len(images) < size:
+            raise UserError(
+                f"search.batch_size is {size}, but the {part} part of '{splits.name}' has {len(images)} images: "
+                f"choose a batch of at most {len(images)}."
+            )

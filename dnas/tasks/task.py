@@ -1,0 +1,140 @@
+"""The contract between a task and what trains on it; and what all tasks share.
+
+Axis letters: N examples, B batch, T time. A *part* of the data is "train", "valid" or "test".
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.types import Batch, Tree
+
+Sums = Mapping[str, tuple[Any, Any]]  # measure -> (sum, count); the mean is their ratio
+EVALUATION_BATCH = 256
+
+
+class Score(NamedTuple):
+    """The measure by which architectures and trainings are chosen, and whether more of it is better."""
+
+    name: str
+    more: bool = True
+
+
+class Shape(NamedTuple):
+    """What a network is built for: outputs are classes, tokens or targets; inputs what one example looks like.
+
+    inputs: shape of one input without its batch axis, e.g. (H, W, C) of an image, (F,) of a row of a table, (T,) of a
+    text. vocabulary: how many tokens there are, for inputs that are tokens; 0: they are numbers.
+    """
+
+    outputs: int
+    inputs: tuple[int, ...]
+    vocabulary: int = 0
+
+
+class Task(Protocol):
+    """A task bound to the data of one run; `tasks.<name>.task(*, settings)` gives what binds it, see `Binding`.
+
+    takes: what its networks read, "images", "tokens" or "features": a space that reads something else is refused.
+    """
+
+    name: str
+    takes: str
+    score: Score
+    trained: tuple[str, ...]  # the measures of a training step, "loss" and the score among them
+
+    @property
+    def shape(self) -> Shape:
+        """What a network is built for."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What a reader of a result must know of the data."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """What identifies the data, and what an input must look like to whoever uses the network; ready for JSON."""
+        ...
+
+    def arrays(self, part: str) -> Tree:
+        """What a step reads of a part, NumPy arrays that go to the device once."""
+        ...
+
+    def steps(self, part: str, batch_size: int) -> int:
+        """Batches of one pass over a part."""
+        ...
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        """Pure: which examples the batches of an epoch take, `needed` of them, in their order."""
+        ...
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        """Pure: the training batch of step `number` of an epoch, augmented."""
+        ...
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        """NumPy: (batches, constants); every leaf of the batches has the batches as first axis."""
+        ...
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        """Pure: one of these batches; what only fills it up has weight 0."""
+        ...
+
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
+        """Pure: what training minimises, a mean over what counts, and the sums of the measures named by `trained`."""
+        ...
+
+    def evaluate(self, outputs: Any, batch: Batch) -> Sums:
+        """Pure: the sums of all measures of a batch in evaluation, "loss" and the score among them."""
+        ...
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """The measures of an epoch or a part from the sums over its batches; a measure without examples is left out."""
+        ...
+
+
+class Binding(Protocol):
+    """Binds a task to the data of a run."""
+
+    def __call__(self, dataset: Any, plan: Any, config: Any, stage: str) -> tuple[Task, Any]:
+        """The task, and the plan (`SearchConfig` or `RetrainConfig`) as the data bear it.
+
+        stage: "search" (parts train and valid) or "retrain" (train and test). Errors: `UserError` for data that do not
+        fit the task, or cannot feed the plan.
+        """
+        ...
+
+
+def means(sums: Sums) -> dict[str, float]:
+    """The mean of every measure that has examples."""
+    return {name: float(total) / float(count) for name, (total, count) in sums.items() if float(count) > 0}
+
+
+def reward(score: Score, sums: Sums) -> jax.Array:
+    """The score of one batch such that more is better: what controllers learn from."""
+    total, count = sums[score.name]
+    return (1 if score.more else -1) * total / count
+
+
+def weighted(values: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:
+    """Sum of the values [...] of a batch, and how many count."""
+    if batch.weights is None:
+        return values.sum(), values.size
+    weights = batch.weights.astype(values.dtype)
+    return (values * weights).sum(), weights.sum()
+
+
+def random_order(key: jax.Array, count: int, needed: int) -> jax.Array:
+    """A random order of `count` examples, repeated from its start until it is `needed` long."""
+    return jax.random.permutation(key, count)[jnp.arange(needed) % count]
+
+
+def padded_rows(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` examples fill batches of `size`, [N, B], and whether they count [N, B]; the last batch is filled
+    with repeats that do not."""
+    index = np.arange(-(-count // size) * size)
+    return (index % count).reshape(-1, size), (index < count).reshape(-1, size)
