@@ -21,8 +21,10 @@ from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
 from dnas.retrain import make_training
 from dnas.runs import devices, loop
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
 from dnas.spaces import darts, nasbench201
+from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 
@@ -99,7 +101,7 @@ def search(options: Namespace):
     body = Body(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
     network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
-    built = make_search(network, space, method, SearchConfig(), steps=1000)
+    built = make_search(network, space, method, SearchConfig(), steps=1000, task=Classification())
 
     def step(state, levels):
         state, metrics = built.step(state, levels)

@@ -251,7 +251,7 @@ def search(options: Search) -> None:
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     _print_text(result.genotype)
-    print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
+    print(f"\nSupernet's validation accuracy: {100 * max(result.scores):.2f} %{several}.")
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
 
@@ -268,9 +268,9 @@ def retrain(options: Retrain) -> None:
     config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
     out = options.out or (Path(source) / "retrain" if _is_run(source) else None)
     result = run(config, genotype_of(source), out, resume=options.resume, quiet=options.quiet)
-    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
-    seeds = f" (mean of the seeds: {each})" if len(result.accuracies) > 1 else ""
-    print(f"Test accuracy: {100 * result.accuracy:.2f} %{seeds}, {result.parameters:,} parameters.")
+    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.scores)
+    seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
+    print(f"Test accuracy: {100 * result.score:.2f} %{seeds}, {result.parameters:,} parameters.")
     print(f"Open {result.folder / 'report.html'}")
 
 

@@ -204,7 +204,7 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             except UserError as error:
                 loop.say(f"Cell {number}: {error}", quiet)
             else:
-                accuracy = 100 * result.accuracy
+                accuracy = 100 * result.score
                 atomic_write(out / "accuracy.json", sealed({"test_accuracy_percent": accuracy}))
             loop.forget_programs()
         accuracies[place] = accuracy

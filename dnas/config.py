@@ -136,6 +136,8 @@ class Config:
     """How it is searched."""
     data: str = "digits"
     """What it is searched on."""
+    task: str = "auto"
+    """What is learned from the data: losses, batches, measures; auto: what the data set is there for."""
     seed: Seed = 0
     """All randomness follows from it."""
     seeds: Annotated[int, Range(1, 10_000)] = 1

@@ -24,8 +24,8 @@ KEY = r"[A-Za-z_]\w*"
 QUOTED = r"""'[^']*'(?=\s*(?:,|$))|"[^"]*"(?=\s*(?:,|$))"""
 ITEM = re.compile(rf"\s*({KEY})\s*=\s*({QUOTED}|.*?)\s*(?:,(?=\s*{KEY}\s*=)|$)", re.DOTALL)  # key = value
 
-PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.data"}
-FACTORIES = {"space": "space", "method": "method", "data set": "dataset"}
+PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.data", "task": "dnas.tasks"}
+FACTORIES = {"space": "space", "method": "method", "data set": "dataset", "task": "task"}
 
 
 class Summary(NamedTuple):

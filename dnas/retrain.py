@@ -1,7 +1,7 @@
-"""Train a derived network from scratch, by default as the DARTS paper does (METHODS: their `cnn/train.py`).
+"""Train a derived network from scratch, images by default as the DARTS paper does (METHODS: their `cnn/train.py`):
+auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule.
 
-Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule; test
-accuracy after every epoch. Several seeds are several trainings in one program.
+The test part is measured after every epoch. Several seeds are several trainings in one program.
 """
 
 import dataclasses
@@ -9,69 +9,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import nnx
 
 from dnas import data as datasets
 from dnas import find, keys
 from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Body, Space
 from dnas.config import Config, RetrainConfig, to_dict
-from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
-from dnas.nets.layers import absorb
-from dnas.nets.network import Network, drop_path_factors
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
-from dnas.search.bilevel import SHORT, correct, learning_rate, weight_optimiser
+from dnas.search.bilevel import SHORT, learning_rate, weight_optimiser
 from dnas.search.method import clip
-from dnas.search.run import EVALUATION_BATCH, facts
-from dnas.types import Batch, Noise, Tree
-
-
-class TrainState(NamedTuple):
-    """All that changes in a training."""
-
-    step: jax.Array
-    key: jax.Array
-    weights: Tree
-    stats: Tree
-    opt: Tree
-
-
-class Sums(NamedTuple):
-    """Loss and number of correct images of a step."""
-
-    loss: jax.Array
-    correct: jax.Array
-
-
-class Training(NamedTuple):
-    """init(key) -> TrainState;  step(state, batch) -> (state, Sums)."""
-
-    init: Callable[[jax.Array], TrainState]
-    step: Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+from dnas.tasks import binding
+from dnas.tasks.task import Score, Shape, Sums, Task
+from dnas.training.epoch import evaluated, measured, no_sums, rows_of_part, train_batches
+from dnas.training.step import make_training
+from dnas.types import Tree
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a training leaves: per seed, the test accuracy after the last epoch."""
+    """What a training leaves: per seed, the score on the test part after the last epoch. measure: which one that is."""
 
     folder: Path
     genotype: Genotype
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     parameters: int
+    measure: Score = Score("accuracy")
 
     @property
-    def accuracy(self) -> float:
+    def score(self) -> float:
         """Mean over the seeds."""
-        return float(np.mean(self.accuracies))
+        return float(np.mean(self.scores))
 
 
 def run(
@@ -85,7 +63,7 @@ def run(
 ) -> Result:
     """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
 
-    data: a `Dataset` or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
+    data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
@@ -95,22 +73,16 @@ def run(
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
-    splits = datasets.split(dataset, 0.0, 0)  # the same for every seed: seeds differ in what they draw, not in the data
-    if len(splits.train_x) < config.retrain.batch_size:
-        raise UserError(
-            f"retrain.batch_size is {config.retrain.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
-            f"train images: choose a batch of at most {len(splits.train_x)}."
-        )
-    recipe, splits = fitted(config.retrain.augment, splits)
-    fit = dataclasses.replace(config, retrain=dataclasses.replace(config.retrain, augment=recipe))
+    task, plan = binding.bind(dataset, config, "retrain", space)
+    fit = dataclasses.replace(config, retrain=plan)
     with jax.enable_x64(config.dtype == "float64"):
-        job = _Job(fit, space, genotype, splits, quiet)  # before the folder: what cannot be built leaves none
+        job = _Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
         folder = Path(out) if out is not None else default_folder(config)
         with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
-            record.data(datasets.described(splits))
-            loop.say(f"Data: {splits.note}.", quiet or not splits.note)
+            record.data(task.described())
+            loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume)
 
 
@@ -129,33 +101,33 @@ def _kept_genotype(folder: Path) -> Any:
 class _Job:
     """The pieces of one training, put together once."""
 
-    def __init__(self, config: Config, space, genotype: Genotype, splits: datasets.Splits, quiet: bool):
-        self.config, self.space, self.genotype, self.splits, self.quiet = config, space, genotype, splits, quiet
+    def __init__(self, config: Config, space: Space, genotype: Genotype, task: Task, quiet: bool):
+        self.config, self.space, self.genotype, self.task, self.quiet = config, space, genotype, task, quiet
         plan = config.retrain
-        self.steps = -(-len(splits.train_x) // plan.batch_size)
-        body = body_of(plan, space, len(splits.classes), splits.train_x.shape[-1])
+        self.steps = task.steps("train", plan.batch_size)
+        body = body_of(plan, space, task.shape)
         body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
-        edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
-        self.network = programs.deferred(lambda rngs: Network(genotype, space, body, rngs=rngs))
-        self.training = make_training(self.network, edges, plan, self.steps)
+        self.network = programs.deferred(network_of(genotype, space, body), space.recurrent)
         self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
-        self.dtype = jnp.dtype(config.dtype)
+        tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, self.rate))
+        paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
+        has_paths = space.takes == "images"
+        draws = space.draws or bool(space.random)
+        self.training = make_training(self.network, task, tx, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        moments = splits.mean, splits.std
-        self.arrays = layout.replicate((splits.train_x, splits.train_y, moments))
-        test = loop.padded_batches(splits.test_x, splits.test_y, min(EVALUATION_BATCH, len(splits.test_x)))
-        self.test_batches = layout.replicate((test, moments))
-        self.accuracies: list[float] = []
+        self.arrays = layout.replicate(task.arrays("train"))
+        self.test_batches = layout.replicate(task.evaluation("test"))
+        self.scores: list[float] = []
 
         def evaluate(state, batches):
-            one = partial(evaluate_one, self.network, self.dtype)
+            one = partial(evaluate_one, self.network, task)
             return layout.over_seeds(one)((state.weights, state.stats), batches)
 
         description = {
             "command": "retrain",
             "config": to_dict(dataclasses.replace(config, seed=0, data="", checkpoint_epochs=1)),
         }
-        kept = programs.Programs(layout, description | {"genotype": to_json(genotype)} | facts(splits))
+        kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = kept.jit("evaluate", evaluate)
@@ -170,8 +142,7 @@ class _Job:
         progress = self.init(self.seeds) if found is None else found[0]
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
         loop.say(
-            f"Training {self.parameters:,} parameters on {self.splits.name} ({len(self.splits.train_x)} images) "
-            f"-> {self.record.folder}",
+            f"Training {self.parameters:,} parameters on {self.task.sizes} -> {self.record.folder}",
             self.quiet,
         )
         for kind in {kind for kind, _ in self.genotype.cells} - set(self.space.contained(config.retrain.cells)):
@@ -189,115 +160,78 @@ class _Job:
             command="retrain",
             quiet=self.quiet,
         )
-        if not self.accuracies:  # resumed after the last epoch
-            self.accuracies = [float(a) for a in devices.fetch(self.evaluate(progress.state, self.test_batches))[0]]
+        if not self.scores:  # resumed after the last epoch
+            self._measure(progress)
         if devices.is_first_host():
             diagram.draw(self.genotype, self.record.folder / "cells.png")
             report.page(self.record.folder)
-        return Result(self.record.folder, self.genotype, tuple(self.accuracies), self.parameters)
+        return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
-        zero = jnp.zeros(self.config.seeds)
-        return loop.start(self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds)), Sums(zero, zero))
+        state = self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds))
+        return loop.start(state, no_sums(self.task, self.config.seeds, jnp.float32))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        x, y, moments = arrays
-        plan = self.config.retrain
-        epoch = progress.state.step // self.steps
-        order = loop.epoch_order(keys.stream(progress.state.key, "order", epoch), len(x), self.steps * plan.batch_size)
-        options: dict[str, Any] = {**dataclasses.asdict(plan.augment), "dtype": self.dtype}
+        size, epoch = self.config.retrain.batch_size, progress.state.step // self.steps
+        order = self.task.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size)
+        batch_of = train_batches(self.task, self.layout.split_batch, arrays, order, size, 1)
 
         def one(_, progress):
             state = progress.state
-            augment_key = keys.stream(state.key, "augment", state.step)
-            rows = jax.lax.dynamic_slice_in_dim(order, (state.step % self.steps) * plan.batch_size, plan.batch_size)
-            batch = self.layout.split_batch(Batch(augment(augment_key, x[rows], *moments, **options), y[rows]))
+            batch = batch_of(state.step % self.steps, keys.stream(state.key, "augment", state.step))
             state, sums = self.training.step(state, batch)
-            return loop.accumulate(progress, state, sums, [sums.loss])
+            return loop.accumulate(progress, state, sums, [sums["loss"][0]])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
+    def _measure(self, progress: loop.Progress) -> list[dict[str, float]]:
+        """The measures of every seed on the test part; sets the scores."""
+        sums = devices.fetch(self.evaluate(progress.state, self.test_batches))
+        rows = [measured(self.task, sums, i, "test") for i in range(self.config.seeds)]
+        self.scores = [row[f"test_{self.task.score.name}"] for row in rows]
+        return rows
+
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
-        accuracies, top5, losses = devices.fetch(self.evaluate(progress.state, self.test_batches))
-        self.accuracies = [float(a) for a in accuracies]
         step, sums = epoch * self.steps, devices.fetch(progress.sums)
-        for i in range(self.config.seeds):
-            # with five classes or fewer every answer is among the first five
-            row = {"test_top5_accuracy": float(top5[i])} if len(self.splits.classes) > 5 else {}
+        for i, row in enumerate(self._measure(progress)):
             self.record.log(
-                {
-                    "step": step,
-                    "epoch": epoch,
-                    "seed": self.config.seed + i,
-                    "train_loss": sums.loss[i] / self.steps,
-                    "train_accuracy": sums.correct[i] / (self.steps * self.config.retrain.batch_size),
-                    "test_loss": float(losses[i]),
-                    "test_accuracy": self.accuracies[i],
-                    "learning_rate": float(self.rate(step - 1)),
-                    "parameters": self.parameters,
-                }
+                {"step": step, "epoch": epoch, "seed": self.config.seed + i}
+                | measured(self.task, sums, i, "train")
                 | row
+                | {"learning_rate": float(self.rate(step - 1)), "parameters": self.parameters}
             )
-        return loop.Epoch(float(np.mean(self.accuracies)))
+        return loop.Epoch(self.task.score.signed(np.mean(self.scores)))
 
 
-def body_of(plan: RetrainConfig, space: Space, classes: int, image_channels: int) -> Body:
+def network_of(genotype: Genotype, space: Space, body: Body) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What builds the derived network."""
+    build = space.network
+    assert build is not None
+    return lambda rngs: build(genotype, space, body, rngs=rngs)
+
+
+def body_of(plan: RetrainConfig, space: Space, shape: Shape) -> Body:
     """The size of the network that a plan trains."""
-    auxiliary = plan.auxiliary > 0 and space.has_auxiliary
-    return Body(plan.cells, plan.channels, classes, image_channels, plan.stem, auxiliary, remat=plan.remat)
+    return Body(
+        plan.cells,
+        plan.channels,
+        shape.outputs,
+        shape.inputs[-1],
+        plan.stem,
+        plan.auxiliary > 0 and space.has_auxiliary,
+        inputs=shape.inputs,
+        vocabulary=shape.vocabulary,
+        remat=plan.remat,
+    )
 
 
-def evaluate_one(network: Functional, dtype: Any, state: tuple[Tree, Tree], data: Any) -> tuple[jax.Array, ...]:
-    """Accuracy, top-5 accuracy and mean loss; state: (weights, stats), data: (`loop.padded_batches`, (mean, std))."""
-    batches, (mean, std) = data
+def evaluate_one(network: Functional, task: Task, state: tuple[Tree, Tree], data: Any) -> Sums:
+    """Sums of the measures over a part, of one seed; state: (weights, stats), data: `Task.evaluation`."""
 
-    def one(sums, batch):
-        x, y, mask = batch
-        outputs, _ = network.apply(*state, normalise(x, mean, std, dtype), train=False)
-        losses = optax.softmax_cross_entropy_with_integer_labels(outputs.logits, y)
-        own = jnp.take_along_axis(outputs.logits, y[:, None], -1)
-        rank = (outputs.logits > own).sum(-1)
-        rows = jnp.stack([outputs.logits.argmax(-1) == y, rank < 5, losses])
-        return sums + (rows * mask).sum(-1), None
+    def forward(inputs, carry):
+        more = {} if network.carry is None else {"carry": carry}
+        outputs, _ = network.apply(*state, inputs, train=False, **more)
+        return (outputs, carry) if network.carry is None else outputs
 
-    sums, _ = jax.lax.scan(one, jnp.zeros(3), batches)
-    return tuple(sums / batches[2].sum())
-
-
-def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConfig, steps: int) -> Training:
-    """Build the pure functions of a training; `edges`: cells and edges per cell, `steps`: steps per epoch."""
-    rate = learning_rate(plan.weights, plan.epochs, steps)
-    tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
-
-    def init(key: jax.Array) -> TrainState:
-        weights, stats = network.init(keys.stream(key, "weights"))
-        return TrainState(jnp.zeros((), jnp.int32), keys.stream(key, "run"), weights, stats, tx.init(weights))
-
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        factors, noise = None, Noise(keys.stream(state.key, "noise", state.step))
-        if plan.drop_path:
-            probability = plan.drop_path * (state.step // steps) / plan.epochs
-            drop_key = keys.stream(state.key, "drop path", state.step)
-            factors = drop_path_factors(drop_key, probability, (*edges, len(batch.y)))
-
-        def loss(weights):
-            outputs, moments = network.apply(weights, state.stats, batch.x, factors, noise, train=True)
-            total = smoothed_cross_entropy(outputs.logits, batch.y, plan.label_smoothing)
-            if outputs.auxiliary is not None:
-                total += plan.auxiliary * smoothed_cross_entropy(outputs.auxiliary, batch.y, plan.label_smoothing)
-            return total, (moments, outputs.logits)
-
-        (value, (moments, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(state.weights)
-        updates, opt = tx.update(gradient, state.opt, state.weights)
-        weights = optax.apply_updates(state.weights, updates)
-        state = TrainState(state.step + 1, state.key, weights, absorb(state.stats, moments), opt)
-        return state, Sums(value.astype(jnp.float32), correct(logits, batch.y).astype(jnp.float32))
-
-    return Training(init, step)
-
-
-def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
-    """Mean cross-entropy with this share of each label spread over all classes."""
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), smoothing)
-    return optax.softmax_cross_entropy(logits, targets).mean()
+    return evaluated(task, forward, data, () if network.carry is None else network.carry(rows_of_part(data)))

@@ -36,13 +36,13 @@ def main() -> int:
         results = {}
         for number, (name, genotype) in enumerate(cells.items(), 1):
             results[name] = retrain.run(replace(config, seeds=SEEDS), genotype, folder / name, quiet=True)
-            accuracy = f"{100 * results[name].accuracy:.2f} %"
+            accuracy = f"{100 * results[name].score:.2f} %"
             console.print(f"Trained {number} of {len(cells)}: {name}, test accuracy {accuracy}", highlight=False)
     except loop.Interrupted as stopped:
         console.print(str(stopped))
         return 130
     show(console, results)
-    accuracies = {name: 100 * result.accuracy for name, result in results.items()}
+    accuracies = {name: 100 * result.score for name, result in results.items()}
     others = [accuracy for name, accuracy in accuracies.items() if name != "found"]
     title = f"{config.data}: each cell's network trained for {config.retrain.epochs} epochs, mean of {SEEDS} seeds"
     report.plot_ranking(accuracies["found"], others, folder / "ranking.png", title=title)
@@ -62,11 +62,11 @@ def main() -> int:
 def show(console: Console, results: dict[str, retrain.Result]) -> None:
     """The ranking, best first."""
     table = Table("rank", "cell", "test accuracy [%]", "each seed", "parameters", box=None, pad_edge=False)
-    ranked = sorted(results, key=lambda name: -results[name].accuracy)
+    ranked = sorted(results, key=lambda name: -results[name].score)
     for rank, name in enumerate(ranked, 1):
         result = results[name]
-        seeds = " ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
-        row = [str(rank), name, f"{100 * result.accuracy:.2f}", seeds, f"{result.parameters:,}"]
+        seeds = " ".join(f"{100 * accuracy:.2f}" for accuracy in result.scores)
+        row = [str(rank), name, f"{100 * result.score:.2f}", seeds, f"{result.parameters:,}"]
         table.add_row(*row, style="bold" if name == "found" else "")
     console.print("", table, sep="\n")
 

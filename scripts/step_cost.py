@@ -27,7 +27,9 @@ from dnas.architectures.topology import Body
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs import loop
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
+from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 
@@ -77,7 +79,7 @@ def prepared(config: configs.Config, size: int):
     plan = replace(phase.config, alphas=replace(phase.config.alphas, warmup_epochs=0))
     supernet = phase.supernet(method.supernet(space))
     network = functionalize(lambda rngs: Supernet(supernet, Body(plan.cells, plan.channels, 10), rngs=rngs))
-    search = make_search(network, space, method, plan, 1000)
+    search = make_search(network, space, method, plan, 1000, task=Classification())
     rng = np.random.default_rng(0)
 
     def batch(*count: int) -> Batch:

@@ -16,8 +16,10 @@ from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.ranges import range_of
 from dnas.runs import records
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
 from dnas.search.method import Method
+from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 METHODS = find.available("method")
@@ -62,7 +64,7 @@ def levels(seed):
 
 def prepared(choice):
     method = find.resolve("method", choice)
-    return make_search(network(choice), SPACE, method, CONFIG, STEPS), method
+    return make_search(network(choice), SPACE, method, CONFIG, STEPS, task=Classification()), method
 
 
 @cache
@@ -141,7 +143,7 @@ def formula(choice):
         kernels = jnp.stack([weights[kind]["candidates"][str(o)]["kernel"][0] for o in range(operations)])
         return jnp.einsum("eo,oebd->bd", mix[kind], jnp.tanh(jnp.einsum("bc,oecd->oebd", pooled, kernels))), moments
 
-    search = make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS)
+    search = make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS, task=Classification())
     return search, jax.jit(search.init), jax.jit(search.step)
 
 

@@ -44,7 +44,7 @@ def images():
 def test_it_evaluates_to_the_reported_accuracy(trained, index):
     found = dnas.load(trained.folder, CONFIG.seed + index)
     measured = found.evaluate()
-    assert measured.accuracy == trained.accuracies[index]
+    assert measured.accuracy == trained.scores[index]
     rows = [row for row in records.read_metrics(trained.folder) if row["seed"] == CONFIG.seed + index]
     assert measured.loss == pytest.approx(rows[-1]["test_loss"], rel=1e-6)
     assert measured.top5_accuracy == pytest.approx(rows[-1]["test_top5_accuracy"])
@@ -166,15 +166,15 @@ def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained
 def test_float64(tmp_path, images):
     result = retrain.run(replace(CONFIG, seeds=1, dtype="float64"), CELL, tmp_path / "run", quiet=True)
     found = dnas.load(result.folder)
-    assert found.evaluate().accuracy == result.accuracy
+    assert found.evaluate().accuracy == result.score
     assert found.predict(images).shape == (40, 10)
 
 
 def test_on_the_command_line(trained, images, tmp_path, capsys):
     assert cli.main(["test", str(trained.folder)]) == 0
     said = capsys.readouterr().out
-    right = round(40 * trained.accuracies[0])
-    assert f"{100 * trained.accuracies[0]:.2f} %, {right} of 40 test images" in said
+    right = round(40 * trained.scores[0])
+    assert f"{100 * trained.scores[0]:.2f} %, {right} of 40 test images" in said
     assert (trained.folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
     file = tmp_path / "a.png"
     Image.fromarray(images[0, :, :, 0]).save(file)

@@ -33,7 +33,7 @@ def test_top5_accuracy_is_reported_where_it_says_something(tmp_path, classes, re
     if reported:
         assert row["test_accuracy"] <= row["test_top5_accuracy"] <= 1
     assert row["step"] == 3
-    assert result.accuracy == pytest.approx(row["test_accuracy"])
+    assert result.score == pytest.approx(row["test_accuracy"])
 
 
 def test_seeds_are_separate_trainings(tmp_path):

@@ -90,9 +90,9 @@ class Space:
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
     supernet: (space, body, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, body, *, rngs) ->
-    nnx module of (inputs, drop_path, noise). With a method `initial_carry(batch) -> state` they are recurrent: they
-    take `carry` too, and return (outputs, carry). takes: what inputs are, as of a task. draws: whether networks take
-    `types.Noise` in training whatever their operations are (dropout).
+    nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task. recurrent: its modules have a method
+    `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
+    in training whatever their operations are (dropout).
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
     kinds: which kinds of cells a body of so many `Body.cells` contains; None: always all.
 
@@ -111,6 +111,7 @@ class Space:
     supernet: Callable[..., Any] | None = None
     network: Callable[..., Any] | None = None
     takes: str = "images"
+    recurrent: bool = False
     draws: bool = False
     has_auxiliary: bool = False
     stages: int = 1

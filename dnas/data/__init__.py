@@ -8,7 +8,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Dataset:
     classes: tuple[str, ...]
     note: str = ""
     mirrors: bool = True
+    task: ClassVar[str] = "images"
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

@@ -136,12 +136,13 @@ class Kept(NamedTuple):
     shapes: Tree
 
 
-def deferred(build: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
+def deferred(build: Callable[[nnx.Rngs], nnx.Module], recurrent: bool = False) -> Functional:
     """`functionalize(build)`, built when it is first traced: where all programs are kept, never."""
     network = _Deferred(build)
     return Functional(
         lambda key: network().init(key),
         lambda *args, **settings: network().apply(*args, **settings),
+        network.carry if recurrent else None,
     )
 
 
@@ -153,6 +154,12 @@ class _Deferred:
 
     def __call__(self) -> Functional:
         return self.network()
+
+    def carry(self, batch: int) -> Tree:
+        """Of a recurrent network: its state before the first batch."""
+        before = self.network().carry
+        assert before is not None
+        return before(batch)
 
     def __fingerprint__(self) -> Any:
         return self.build

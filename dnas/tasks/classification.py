@@ -25,6 +25,7 @@ class Classification:
     auxiliary: float = 0.0
     score: ClassVar[Score] = Score("accuracy")
     trained: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    measured: ClassVar[tuple[str, ...]] = ("loss", "accuracy", "top5_accuracy")
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
         """Of logits [B, classes], of `layers.Outputs`, or of ensemble members [R, B, classes]: then the loss is the sum

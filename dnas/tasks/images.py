@@ -40,6 +40,13 @@ class Images(Classification):
     def note(self) -> str:
         return self.splits.note
 
+    @property
+    def sizes(self) -> str:
+        splits = self.splits
+        if not len(splits.valid_x):
+            return f"{splits.name} ({len(splits.train_x)} images)"
+        return f"{splits.name}: {len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas"
+
     def described(self) -> dict[str, Any]:
         return datasets.described(self.splits)
 
@@ -65,7 +72,8 @@ class Images(Classification):
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         x, y, counted = row
-        return Batch(normalise(x, *constants, jnp.dtype(self.dtype)), y, counted)
+        mean, std = constants
+        return Batch(normalise(x, mean, std, jnp.dtype(self.dtype)), y, counted)
 
     def measures(self, sums: Sums) -> dict[str, float]:
         """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""

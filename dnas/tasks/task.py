@@ -22,6 +22,10 @@ class Score(NamedTuple):
     name: str
     more: bool = True
 
+    def signed(self, value: Any) -> float:
+        """Such that more is better; twice it is the value again."""
+        return float(value) if self.more else -float(value)
+
 
 class Shape(NamedTuple):
     """What a network is built for: outputs are classes, tokens or targets; inputs what one example looks like.
@@ -41,10 +45,24 @@ class Task(Protocol):
     takes: what its networks read, "images", "tokens" or "features": a space that reads something else is refused.
     """
 
-    name: str
-    takes: str
-    score: Score
-    trained: tuple[str, ...]  # the measures of a training step, "loss" and the score among them
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def takes(self) -> str: ...
+
+    @property
+    def score(self) -> Score: ...
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The sums of a training step. "loss", of the objective with all regularisers, is put there by the step."""
+        ...
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The sums of an evaluation, "loss" among them."""
+        ...
 
     @property
     def shape(self) -> Shape:
@@ -54,6 +72,11 @@ class Task(Protocol):
     @property
     def note(self) -> str:
         """What a reader of a result must know of the data."""
+        ...
+
+    @property
+    def sizes(self) -> str:
+        """For a headline: the data set, and how much of it trains what."""
         ...
 
     def described(self) -> dict[str, Any]:

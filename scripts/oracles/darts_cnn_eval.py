@@ -10,8 +10,8 @@ from dnas import interop
 from dnas.architectures.topology import Body
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network
-from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from oracles.common import Comparison, Oracle, darts_genotype_of, prepared
 
 
@@ -22,16 +22,16 @@ def compare(oracle: Oracle, stem: str = "cifar") -> Iterator[Comparison]:
     network, pairs = prepared(Network, genotype, darts.space(), body)
     weights, stats = oracle.weights(pairs, "param/", "buffer/")
     batch = oracle.batch()
-    logits = jax.jit(lambda w: network.apply(w, stats, batch.x, train=False)[0].logits)(weights)
+    logits = jax.jit(lambda w: network.apply(w, stats, batch.inputs, train=False)[0].logits)(weights)
     yield from oracle.compare("eval/logits", logits, 1e-9)
 
     def loss(weights, factors):
-        outputs, moments = network.apply(weights, stats, batch.x, factors, train=True)
-        total = cross_entropy(outputs.logits, batch.y)
-        return total + meta["aux_weight"] * cross_entropy(outputs.auxiliary, batch.y), (outputs, moments)
+        outputs, moments = network.apply(weights, stats, batch.inputs, factors, train=True)
+        total = cross_entropy(outputs.logits, batch.targets)
+        return total + meta["aux_weight"] * cross_entropy(outputs.auxiliary, batch.targets), (outputs, moments)
 
     gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))
-    factors = np.ones((meta["layers"], len(genotype.cells[0][1].edges), len(batch.y)))
+    factors = np.ones((meta["layers"], len(genotype.cells[0][1].edges), len(batch.targets)))
     (value, (outputs, moments)), to_weights = gradients(weights, factors)
     yield from oracle.compare("train/logits", outputs.logits, 1e-9)
     yield from oracle.compare("train/logits_aux", outputs.auxiliary, 1e-9)

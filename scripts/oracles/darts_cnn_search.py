@@ -11,7 +11,8 @@ from dnas import interop
 from dnas.config import WeightConfig
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad
-from dnas.search.bilevel import cross_entropy, weight_optimiser
+from dnas.search.bilevel import weight_optimiser
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Evaluated
 from oracles.common import Comparison, Oracle, darts_supernet
 
@@ -24,8 +25,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
 
     def objective(batch, weights, alphas):
         mix = jax.tree.map(jax.nn.softmax, alphas)
-        logits, moments = network.apply(weights, stats, batch.x, mix, train=True)
-        return cross_entropy(logits, batch.y), Evaluated(moments, logits)
+        logits, moments = network.apply(weights, stats, batch.inputs, mix, train=True)
+        return cross_entropy(logits, batch.targets), Evaluated(moments, logits)
 
     gradients = jax.value_and_grad(objective, (1, 2), has_aux=True)
     (loss, seen), (to_weights, to_alphas) = gradients(train, weights, alphas)

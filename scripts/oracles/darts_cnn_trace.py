@@ -13,10 +13,12 @@ from dnas import interop
 from dnas.architectures.genotype import to_text
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
 from dnas.search import hypergrad
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
 from dnas.search.discretise import strongest
+from dnas.search.levels import Levels
 from dnas.search.method import Method
 from dnas.spaces import darts
+from dnas.tasks.classification import Classification
 from dnas.types import SearchState
 from oracles.common import Comparison, Oracle, darts_genotype_of, darts_supernet
 
@@ -45,7 +47,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
             weights=WeightConfig(rate, rate, meta["momentum"], decay=meta["weight_decay"], clip=clip),
             alphas=AlphaConfig(alpha_rate, *adam["betas"], decay=adam["weight_decay"]),
         )
-        return make_search(network, space, Method(hypergrad=orders[order]), config, steps=1000)
+        return make_search(network, space, Method(hypergrad=orders[order]), config, steps=1000, task=Classification())
 
     for tag, variant in list(meta["variants"].items())[:: -oracle.every]:  # from the last, which is exact second order
         order, clip, alpha_rate = variant["order"], float(variant["clip"]), variant["arch_lr"]
@@ -62,7 +64,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         tolerance = 1e-5 if order == "second_fd" else 1e-7
         yield from _steps(oracle, tag, pairs, states, metrics, tolerance)
         mix = jax.tree.map(jax.nn.softmax, state.alphas)
-        logits, _ = network.apply(state.weights, state.stats, levels[-1].valid.x, mix, train=False)
+        logits, _ = network.apply(state.weights, state.stats, levels[-1].valid.inputs, mix, train=False)
         yield from _end(oracle, tag, pairs, state, logits, tolerance)
 
 

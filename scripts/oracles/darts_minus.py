@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from dnas import interop
 from dnas.methods.darts_minus import SCHEDULES
 from dnas.search import relax
-from dnas.search.bilevel import cross_entropy
 from dnas.search.supernets import with_auxiliary_skip
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Clock
 from oracles.common import Comparison, Oracle, supernet
 
@@ -25,8 +25,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     def gradients(beta):
         def loss(weights, alphas):
             mix = relax.with_auxiliary(relax.softmax, lambda _: beta)(alphas, jax.random.key(0), None)
-            logits, _ = network.apply(weights, stats, batch.x, mix, train=True)
-            return cross_entropy(logits, batch.y), logits
+            logits, _ = network.apply(weights, stats, batch.inputs, mix, train=True)
+            return cross_entropy(logits, batch.targets), logits
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from dnas.architectures.genotype import to_text
 from dnas.search import projection, relax
-from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from oracles.common import Comparison, Oracle, darts_genotype_of, supernet
 
 COLUMNS = {"acc": 0, "loss": 1}
@@ -25,8 +25,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     @jax.jit
     def seen(mix):
         def one(batch):
-            logits, _ = network.apply(weights, stats, batch.x, mix, train=True)
-            return logits, (logits.argmax(-1) == batch.y).sum(), cross_entropy(logits, batch.y)
+            logits, _ = network.apply(weights, stats, batch.inputs, mix, train=True)
+            return logits, (logits.argmax(-1) == batch.targets).sum(), cross_entropy(logits, batch.targets)
 
         logits, hits, losses = jax.lax.map(one, batches)  # hits are counted: of means, equal ones could round apart
         return logits, jnp.stack([100 * hits.sum() / batches.y.size, losses.mean()])

@@ -9,9 +9,9 @@ import numpy as np
 
 from dnas import interop
 from dnas.search import penalty, phases, relax, supernets
-from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Clock
 from oracles.common import Comparison, Oracle, genotype_rows, supernet
 
@@ -33,8 +33,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     @jax.jit
     @partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
     def gradients(weights, mix):
-        logits, _ = network.apply(weights, stats, batch.x, mix, train=True)
-        return cross_entropy(logits, batch.y), logits
+        logits, _ = network.apply(weights, stats, batch.inputs, mix, train=True)
+        return cross_entropy(logits, batch.targets), logits
 
     concentration = relax.concentration(alphas)
     yield from oracle.compare("concentration", concentration, 1e-8)

@@ -9,9 +9,9 @@ import numpy as np
 from dnas import interop
 from dnas.architectures.genotype import Edge
 from dnas.search import penalty, relax
-from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import above_edge, above_sparse, ranked
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Clock
 from oracles.common import Comparison, Oracle, supernet
 
@@ -32,10 +32,10 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     @jax.value_and_grad
     def loss(both):
         weights, alphas = both
-        logits, _ = network.apply(weights, stats, batch.x, mix(alphas), train=True)
-        return cross_entropy(logits, batch.y)
+        logits, _ = network.apply(weights, stats, batch.inputs, mix(alphas), train=True)
+        return cross_entropy(logits, batch.targets)
 
-    logits, _ = jax.jit(lambda w: network.apply(w, stats, batch.x, mix(alphas), train=True))(weights)
+    logits, _ = jax.jit(lambda w: network.apply(w, stats, batch.inputs, mix(alphas), train=True))(weights)
     yield from oracle.compare("logits", logits, 1e-8)
     value, (to_weights, to_alphas) = loss((weights, alphas))
     yield from oracle.compare("grad_param", interop.to_torch(to_weights, stats, pairs), 1e-8)

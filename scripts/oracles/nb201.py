@@ -12,9 +12,9 @@ from dnas.architectures.topology import Body, Norm, Space
 from dnas.nets.count import count
 from dnas.nets.network import Network
 from dnas.search import relax
-from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import nasbench201
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Batch
 from oracles.common import Comparison, Oracle, prepared, supernet
 
@@ -29,18 +29,18 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         genotype = parse(record["arch"])
         network, pairs = prepared(Network, genotype, space, body)
         weights, stats = oracle.weights(pairs, f"infer/{name}/param/", f"infer/{name}/buffer/")
-        outputs, _ = network.apply(weights, stats, batch.x, train=False)
+        outputs, _ = network.apply(weights, stats, batch.inputs, train=False)
         yield from oracle.compare(f"infer/{name}/eval/logits", outputs.logits, 1e-9)
         width = weights["backbone"]["classifier"]["kernel"].shape[0]
         identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
         outputs, _ = network.apply(
-            {"backbone": weights["backbone"] | {"classifier": identity}}, stats, batch.x, train=False
+            {"backbone": weights["backbone"] | {"classifier": identity}}, stats, batch.inputs, train=False
         )
         yield from oracle.compare(f"infer/{name}/eval/features", outputs.logits, 1e-9)
 
         def loss(weights, network=network, stats=stats):
-            outputs, _ = network.apply(weights, stats, batch.x, train=True)
-            return cross_entropy(outputs.logits, batch.y), outputs.logits
+            outputs, _ = network.apply(weights, stats, batch.inputs, train=True)
+            return cross_entropy(outputs.logits, batch.targets), outputs.logits
 
         (value, logits), to_weights = jax.value_and_grad(loss, has_aux=True)(weights)
         yield from oracle.compare(f"infer/{name}/train/logits", logits, 1e-9)
@@ -66,8 +66,8 @@ def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> It
     alphas = {"cell": jnp.asarray(oracle[f"{prefix}/alphas"])}
 
     def loss(weights, alphas):
-        logits, _ = network.apply(weights, stats, batch.x, jax.tree.map(jax.nn.softmax, alphas), train=True)
-        return cross_entropy(logits, batch.y), logits
+        logits, _ = network.apply(weights, stats, batch.inputs, jax.tree.map(jax.nn.softmax, alphas), train=True)
+        return cross_entropy(logits, batch.targets), logits
 
     (value, logits), (to_weights, to_alphas) = jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
     yield from oracle.compare(f"{prefix}/train/logits", logits, 1e-9)
@@ -78,7 +78,7 @@ def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> It
     text = oracle.meta["info"][prefix]["genotype"]
     yield Comparison("genotype", to_text(strongest(space, alphas)), text, 0)
     if f"{prefix}/eval/logits" in oracle.arrays:
-        logits, _ = network.apply(weights, stats, batch.x, jax.tree.map(jax.nn.softmax, alphas), train=False)
+        logits, _ = network.apply(weights, stats, batch.inputs, jax.tree.map(jax.nn.softmax, alphas), train=False)
         yield from oracle.compare(f"{prefix}/eval/logits", logits, 1e-9)
 
 
@@ -94,8 +94,8 @@ def _gdas(oracle: Oracle, space: Space, batch: Batch) -> Iterator[Comparison]:
             def loss(weights, alphas):
                 soft = jax.nn.softmax((jax.nn.log_softmax(alphas) + gumbels) / temperature)
                 mix = relax.straight_through(soft)
-                logits, _ = network.apply(weights, stats, batch.x, {"cell": mix}, train=True)
-                return cross_entropy(logits, batch.y), (logits, soft, mix)
+                logits, _ = network.apply(weights, stats, batch.inputs, {"cell": mix}, train=True)
+                return cross_entropy(logits, batch.targets), (logits, soft, mix)
 
             return jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
 

@@ -18,9 +18,9 @@ from dnas.nets.functional import functionalize
 from dnas.nets.layers import absorb
 from dnas.nets.nodes import shuffle
 from dnas.nets.supernet import MixedCell
-from dnas.search.bilevel import cross_entropy
 from dnas.search.discretise import strongest
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Clock, Weights
 from oracles.common import Comparison, Oracle, darts_genotype_of, genotype_rows, supernet
 
@@ -42,8 +42,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     @jax.jit
     @partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
     def gradients(weights, alphas, batch):
-        logits, moments = network.apply(weights, stats, batch.x, mixed(alphas), train=True)
-        return cross_entropy(logits, batch.y), (logits, moments)
+        logits, moments = network.apply(weights, stats, batch.inputs, mixed(alphas), train=True)
+        return cross_entropy(logits, batch.targets), (logits, moments)
 
     for name, batch in (("train", train), ("valid", valid)):
         (loss, (logits, moments)), (to_weights, to_alphas) = gradients(weights, alphas, batch)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas.search import stops
-from dnas.search.bilevel import cross_entropy
 from dnas.spaces import robust
+from dnas.tasks.classification import cross_entropy
 from oracles.common import Comparison, Oracle, supernet
 
 DECAY = 1e-3  # of the alphas
@@ -21,7 +21,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
 
     def loss(alphas):
         mix = jax.tree.map(jax.nn.softmax, alphas)
-        return cross_entropy(network.apply(weights, stats, batch.x, mix, train=True)[0], batch.y)
+        return cross_entropy(network.apply(weights, stats, batch.inputs, mix, train=True)[0], batch.targets)
 
     gradient = jax.tree.map(lambda g, a: g + DECAY * a, jax.jit(jax.grad(loss))(alphas), alphas)
     yield from oracle.compare("grad_with_weight_decay", gradient, 1e-6)

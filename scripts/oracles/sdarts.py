@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from dnas import interop
 from dnas.search import perturb
-from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts
+from dnas.tasks.classification import cross_entropy
 from oracles.common import Comparison, Oracle, supernet
 
 
@@ -26,16 +26,16 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     @jax.jit
     def trained(mix):
         def loss(weights):
-            logits, _ = network.apply(weights, stats, batch.x, mix, train=True)
-            return cross_entropy(logits, batch.y), logits
+            logits, _ = network.apply(weights, stats, batch.inputs, mix, train=True)
+            return cross_entropy(logits, batch.targets), logits
 
         return jax.value_and_grad(loss, has_aux=True)(weights)
 
     @jax.jit
     def attacked(start, radius):
         def loss(mix):
-            logits, _ = network.apply(weights, stats, batch.x, mix, train=False)
-            return cross_entropy(logits, batch.y)
+            logits, _ = network.apply(weights, stats, batch.inputs, mix, train=False)
+            return cross_entropy(logits, batch.targets)
 
         return perturb.attack(mix, loss, start, radius, meta["pgd_steps"])
 

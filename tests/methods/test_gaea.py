@@ -11,8 +11,10 @@ from dnas.config import AlphaConfig, SearchConfig
 from dnas.methods import gaea
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
 from dnas.spaces import nasbench201
+from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1+avg_pool_3x3")
@@ -23,7 +25,7 @@ NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
 def test_a_step_is_exponentiated_gradient_on_the_batch_of_its_level(levels):
     with jax.enable_x64(True):
         config = SearchConfig(levels=levels, alphas=AlphaConfig(learning_rate=0.7, decay=0.0))
-        search = make_search(NETWORK, SPACE, gaea.method(), config, 1)
+        search = make_search(NETWORK, SPACE, gaea.method(), config, 1, task=Classification())
         state, rng = search.init(jax.random.key(0)), np.random.default_rng(0)
         train, valid = (
             Batch(jnp.asarray(rng.normal(size=(6, 4, 4, 3))), jnp.asarray(rng.integers(0, 3, 6))) for _ in range(2)

@@ -14,8 +14,9 @@ from dnas.config import AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.runs import records
 from dnas.search import stops
-from dnas.search.bilevel import WHOLE
+from dnas.search.levels import WHOLE
 from dnas.search.method import Method, Outcome
+from dnas.tasks.classification import Classification
 
 SPACE = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
 CONFIG = Config(
@@ -79,7 +80,7 @@ def test_a_sharp_minimum_brings_back_an_earlier_genotype(tmp_path, monkeypatch):
     found = dnas.search.run(CONFIG, tmp_path / "run", quiet=True)
     rows = records.read_metrics(found.folder)
     assert [row["epoch"] for row in rows] == [*range(1, 8), 7]  # the seventh measurement is sharp
-    assert rows[-1]["selected_accuracy"] == rows[0]["valid_accuracy"] == found.accuracies[0]
+    assert rows[-1]["selected_accuracy"] == rows[0]["valid_accuracy"] == found.scores[0]
     (first,) = records.read_genotypes(found.folder, 1)
     assert found.genotype == from_json(first)  # 6 epochs before
 
@@ -145,7 +146,8 @@ def test_the_decay_factor_multiplies_the_decay_of_the_config():
     from dnas.architectures.topology import Body
     from dnas.nets.functional import functionalize
     from dnas.nets.supernet import Supernet
-    from dnas.search.bilevel import Levels, make_search
+    from dnas.search.bilevel import make_search
+    from dnas.search.levels import Levels
     from dnas.types import Batch
 
     space = find.resolve("space", SPACE)
@@ -154,7 +156,7 @@ def test_the_decay_factor_multiplies_the_decay_of_the_config():
 
     def weights(decay, knobs):
         config = SearchConfig(weights=WeightConfig(decay=decay))
-        search = make_search(network, space, Method(knobs=knobs), config, 1, WHOLE)
+        search = make_search(network, space, Method(knobs=knobs), config, 1, WHOLE, task=Classification())
         state, _ = jax.jit(search.step)(search.init(jax.random.key(0)), Levels(batch, batch))
         return state.weights
 

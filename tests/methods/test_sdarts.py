@@ -12,8 +12,10 @@ from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import perturb
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
 from dnas.spaces import nasbench201
+from dnas.tasks.classification import Classification
 from dnas.types import Batch, Clock
 
 MIX = {"cell": jnp.array([[0.5, 0.5], [0.4, 0.6]])}
@@ -64,7 +66,7 @@ def test_only_the_weights_feel_the_attack():
 
     def stepped(choice):
         config = SearchConfig(epochs=2, alphas=AlphaConfig(learning_rate=0.1))
-        search = make_search(network, space, find.resolve("method", choice), config, 1)
+        search = make_search(network, space, find.resolve("method", choice), config, 1, task=Classification())
         return jax.jit(search.step)(search.init(jax.random.key(0)), Levels(batch, batch))
 
     (plain, seen), (attacked, harder) = stepped("darts"), stepped("sdarts:start=0.3")

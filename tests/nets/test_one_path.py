@@ -11,8 +11,8 @@ from flax.traverse_util import flatten_dict
 from dnas.architectures.topology import Body
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search.bilevel import cross_entropy
 from dnas.spaces import darts, nasbench201
+from dnas.tasks.classification import cross_entropy
 
 SPACES = {
     "nasbench201": nasbench201.space(nodes=3),

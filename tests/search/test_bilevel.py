@@ -18,9 +18,11 @@ from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
 from dnas.search import hypergrad, relax
-from dnas.search.bilevel import SHORT, Levels, Span, cross_entropy, learning_rate, make_search, weight_optimiser
+from dnas.search.bilevel import SHORT, learning_rate, make_search, weight_optimiser
+from dnas.search.levels import Levels, Span
 from dnas.search.method import Method, adam_with_l2, clip
 from dnas.spaces import nasbench201
+from dnas.tasks.classification import Classification, cross_entropy
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2)
@@ -47,7 +49,7 @@ FIRST_ORDER = Method()
 
 
 def trained(method=FIRST_ORDER, config=CONFIG, steps=3, seed=0):
-    search = make_search(NETWORK, SPACE, method, config, 2)
+    search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
     state, step, rows = search.init(jax.random.key(seed)), jax.jit(search.step), []
     for levels in batches(steps):
         state, metrics = step(state, levels)
@@ -87,7 +89,7 @@ def test_a_long_search_has_a_program_for_each_level():
     assert_close(*[(state._replace(key=0), rows) for state, rows in results])
 
     def loops(epochs):
-        search = make_search(NETWORK, SPACE, Method(), replace(config, epochs=epochs), 2)
+        search = make_search(NETWORK, SPACE, Method(), replace(config, epochs=epochs), 2, task=Classification())
         (levels,) = batches(1)
         return str(jax.make_jaxpr(search.step)(search.init(jax.random.key(0)), levels)).count("length=2")
 
@@ -121,7 +123,7 @@ def test_golden_metrics_after_three_steps():
 
 def test_alphas_stand_still_in_the_warm_up():
     config = replace(CONFIG, alphas=replace(CONFIG.alphas, warmup_epochs=1))
-    start = make_search(NETWORK, SPACE, Method(), config, 2).init(jax.random.key(0))
+    start = make_search(NETWORK, SPACE, Method(), config, 2, task=Classification()).init(jax.random.key(0))
     after_two, _ = trained(config=config, steps=2)  # one epoch is two steps
     after_three, _ = trained(config=config, steps=3)
     assert_close(after_two.alphas, start.alphas)
@@ -142,9 +144,9 @@ def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, or
 
     config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=1))
     method = Method(relax=counted, hypergrad=estimate if shared else apart(estimate))
-    search = make_search(NETWORK, SPACE, method, config, 1)  # an epoch is one step
+    search = make_search(NETWORK, SPACE, method, config, 1, task=Classification())  # an epoch is one step
     start, (levels,) = search.init(jax.random.key(0)), batches(1)
-    poisoned = levels._replace(valid=levels.valid._replace(x=jnp.full_like(levels.valid.x, jnp.nan)))
+    poisoned = levels._replace(valid=levels.valid._replace(x=jnp.full_like(levels.valid.inputs, jnp.nan)))
     step = jax.jit(search.step)
     state, metrics = step(start, poisoned)
     jax.effects_barrier()
@@ -166,10 +168,10 @@ def test_the_learning_rate_follows_the_step_of_the_search():
     still = Method(hypergrad=None)
 
     def stepped(config, span, state, levels):
-        search = make_search(NETWORK, SPACE, still, config, 1, span)
+        search = make_search(NETWORK, SPACE, still, config, 1, span, task=Classification())
         return jax.jit(search.step)(state, levels)[0].weights
 
-    start = make_search(NETWORK, SPACE, still, config, 1).init(jax.random.key(0))
+    start = make_search(NETWORK, SPACE, still, config, 1, task=Classification()).init(jax.random.key(0))
     late = start._replace(step=jnp.int32(6))
     first = stepped(config, Span(), start, levels)
     assert_close(stepped(config, Span(start=6, epoch=6, schedule_start=6), late, levels), first)
@@ -187,7 +189,7 @@ def test_the_learning_rate_follows_the_step_of_the_search():
 
 
 def test_four_seeds_are_four_runs():
-    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
+    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2, task=Classification())
     levels = batches(1)[0]
     keys = jnp.stack([jax.random.key(i) for i in range(4)])
 
@@ -202,7 +204,7 @@ def test_four_seeds_are_four_runs():
 
 @pytest.mark.slow
 def test_jit_is_no_jit():
-    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2)
+    search = make_search(NETWORK, SPACE, Method(), CONFIG, 2, task=Classification())
     state, levels = search.init(jax.random.key(0)), batches(1)[0]
     with jax.disable_jit():
         plain = search.step(state, levels)
@@ -264,12 +266,12 @@ def flat(tree):
 def test_a_single_level_steps_both_by_one_loss():
     config = replace(CONFIG, levels="single")
     state, rows = trained(config=config, steps=1)
-    search = make_search(NETWORK, SPACE, Method(), config, 2)
+    search = make_search(NETWORK, SPACE, Method(), config, 2, task=Classification())
     before, batch = search.init(jax.random.key(0)), batches(1)[0].train
 
     def loss(weights, alphas):
         mix = jax.tree.map(jax.nn.softmax, alphas)
-        return cross_entropy(NETWORK.apply(weights, before.stats, batch.x, mix, train=True)[0], batch.y)
+        return cross_entropy(NETWORK.apply(weights, before.stats, batch.inputs, mix, train=True)[0], batch.targets)
 
     value, (to_weights, to_alphas) = jax.value_and_grad(loss, (0, 1))(before.weights, before.alphas)
     clipped, _ = clip(5.0).update(to_weights, None)
@@ -285,10 +287,10 @@ def test_a_single_level_steps_both_by_one_loss():
 def test_inner_steps_are_that_many_steps_of_the_weights():
     config = replace(CONFIG, order="weights_first", alphas=replace(CONFIG.alphas, learning_rate=0.0))
     first, second = batches(2)
-    several = make_search(NETWORK, SPACE, Method(), replace(config, inner_steps=2), 1)
+    several = make_search(NETWORK, SPACE, Method(), replace(config, inner_steps=2), 1, task=Classification())
     both = Levels(jax.tree.map(lambda *leaves: jnp.stack(leaves), first.train, second.train), first.valid)
     state = several.step(several.init(jax.random.key(0)), both)[0]
-    single = make_search(NETWORK, SPACE, Method(hypergrad=None), config, 2)
+    single = make_search(NETWORK, SPACE, Method(hypergrad=None), config, 2, task=Classification())
     expected = single.init(jax.random.key(0))
     for levels in (first, second):
         expected = single.step(expected, levels)[0]
@@ -302,13 +304,13 @@ def test_what_cannot_be_combined_is_refused():
         (Method(), replace(CONFIG, levels="single", inner_steps=2), "inner_steps must be 1"),
     ):
         with pytest.raises(UserError, match=says):
-            make_search(NETWORK, SPACE, method, config, 2)
+            make_search(NETWORK, SPACE, method, config, 2, task=Classification())
 
 
 @pytest.mark.slow
 def test_replicas_share_alphas_and_nothing_else():
     method = find.resolve("method", "agreement:replicas=2,rule=mean")
-    search = make_search(NETWORK, SPACE, method, CONFIG, 2)
+    search = make_search(NETWORK, SPACE, method, CONFIG, 2, task=Classification())
     state = before = search.init(jax.random.key(0))
     levels = batches(1)[0]
     state, _ = jax.jit(search.step)(state, levels)
@@ -322,7 +324,9 @@ def test_replicas_share_alphas_and_nothing_else():
 
         def loss(alphas):
             mix = jax.tree.map(jax.nn.softmax, alphas)
-            return cross_entropy(NETWORK.apply(weights, stats, levels.valid.x, mix, train=True)[0], levels.valid.y)
+            return cross_entropy(
+                NETWORK.apply(weights, stats, levels.valid.inputs, mix, train=True)[0], levels.valid.targets
+            )
 
         return jax.grad(loss)(jax.tree.map(lambda leaf: leaf[i], before.alphas))["cell"]
 
@@ -334,7 +338,7 @@ def test_replicas_share_alphas_and_nothing_else():
 def test_each_replica_is_clipped_by_its_own_norm():
     method = find.resolve("method", "agreement:replicas=2")
     config = replace(CONFIG, weights=replace(CONFIG.weights, clip=1e-3, decay=0.0))
-    search = make_search(NETWORK, SPACE, method, config, 2)
+    search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
     before = search.init(jax.random.key(0))
     after, _ = jax.jit(search.step)(before, batches(1)[0])
     for i in range(2):
@@ -350,7 +354,15 @@ def test_in_a_settled_phase_schedules_stand_at_their_end():
         return relax.softmax(alphas, key, clock)
 
     for settled, now, after in ((0, 0, 0), (50, 49, 50)):
-        search = make_search(NETWORK, SPACE, Method(relax=look), replace(CONFIG, epochs=9), 2, Span(settled=settled))
+        search = make_search(
+            NETWORK,
+            SPACE,
+            Method(relax=look),
+            replace(CONFIG, epochs=9),
+            2,
+            Span(settled=settled),
+            task=Classification(),
+        )
         state = search.init(jax.random.key(0))
         for compute, expected in (
             (partial(search.step, state, batches(1)[0]), now),

@@ -44,7 +44,7 @@ def test_it_is_neither_searched_nor_reported_and_the_user_is_told(found):
 def test_its_network_is_trained_where_it_needs_no_more(found, tmp_path):
     genotype = found[0].genotype
     trained = retrain.run(CONFIG, genotype, tmp_path / "trained", quiet=True)
-    assert np.isfinite(trained.accuracy)
+    assert np.isfinite(trained.score)
     large = replace(CONFIG, retrain=replace(CONFIG.retrain, cells=3))
     with pytest.raises(
         UserError, match="has the cells reduce, expected those of a network of 'darts' with 3 cells: norm"

@@ -16,8 +16,9 @@ from dnas.nets import layers
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
-from dnas.search.bilevel import cross_entropy, weight_optimiser
+from dnas.search.bilevel import weight_optimiser
 from dnas.spaces import nasbench201
+from dnas.tasks.classification import cross_entropy
 from dnas.types import Evaluated
 
 RATE, MOMENTUM, DECAY = 0.1, 0.9, 0.01

@@ -13,7 +13,9 @@ from dnas.config import AlphaConfig, SearchConfig
 from dnas.kernels import native
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
-from dnas.search.bilevel import Levels, make_search
+from dnas.search.bilevel import make_search
+from dnas.search.levels import Levels
+from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
@@ -31,7 +33,14 @@ def lowered(choice, platforms, dtype, space=SPACE, cells=1, seeds=2):
     with native.traced_for(platforms[0]):
         supernet = method.phases(space, config)[0].supernet(method.supernet(space))
         body = Body(cells, 2 * supernet.partial_channels, 3)
-        search = make_search(functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs)), space, method, config, 3)
+        search = make_search(
+            functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs)),
+            space,
+            method,
+            config,
+            3,
+            task=Classification(),
+        )
         batch = Batch(jax.ShapeDtypeStruct((seeds, 4, 8, 8, 3), dtype), jax.ShapeDtypeStruct((seeds, 4), jnp.int32))
         state = jax.eval_shape(jax.vmap(search.init), jax.random.split(jax.random.key(0), seeds))
         step = jax.jit(jax.vmap(search.step), donate_argnums=0)

@@ -26,6 +26,7 @@ from dnas.search.bilevel import make_search
 from dnas.search.method import Method, Phase
 from dnas.search.supernets import partial_channels
 from dnas.spaces import darts, nasbench201
+from dnas.tasks.classification import Classification
 
 run = importlib.import_module("dnas.search.run")  # the package has a function of this name
 
@@ -80,7 +81,7 @@ def prepared(space):
 
 def drawn(build, space, seed):
     """A state of two seeds with arrays in place of everything."""
-    search = make_search(functionalize(build), space, Method(), SearchConfig(), 1)
+    search = make_search(functionalize(build), space, Method(), SearchConfig(), 1, task=Classification())
     shapes = jax.eval_shape(search.init, jax.random.key(0))
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda s: rng.normal(size=(2, *s.shape)), shapes._replace(key=shapes.step))
@@ -176,7 +177,7 @@ def test_pruned_operations_that_weighed_nothing_are_not_missed():
     builds = [partial(lambda s, rngs: Supernet(s, Body(1, 2, 3), rngs=rngs), s) for s in (space, pruned.space)]
     networks = [functionalize(build) for build in builds]
     searches = [
-        make_search(network, s, Method(), SearchConfig(), 1)
+        make_search(network, s, Method(), SearchConfig(), 1, task=Classification())
         for network, s in zip(networks, (space, pruned.space), strict=True)
     ]
     states = [jax.device_get(jax.jit(s.init)(jax.random.key(i))._replace(key=0)) for i, s in enumerate(searches)]

@@ -115,7 +115,7 @@ def test_killed_and_resumed_is_bit_identical_to_uninterrupted(tmp_path, blow):
 def test_resuming_a_finished_run_changes_nothing(tmp_path, finished):
     before = records.read_metrics(finished.folder)
     again = dnas.search.run(CONFIG, finished.folder, resume=True, quiet=True)
-    assert again.genotypes == finished.genotypes and again.accuracies == pytest.approx(finished.accuracies)
+    assert again.genotypes == finished.genotypes and again.scores == pytest.approx(finished.scores)
     assert records.read_metrics(finished.folder) == before
 
 

@@ -37,9 +37,9 @@ def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
         check(genotype, SPACE)
     config = dataclasses.replace(CONFIG, method=method, seeds=2)
     again = dnas.search.run(config, tmp_path / "run", resume=True, quiet=True)
-    assert again.genotypes == found.genotypes and again.accuracies == found.accuracies
+    assert again.genotypes == found.genotypes and again.scores == found.scores
     last = records.read_metrics(found.folder)[-2:]  # of the genotypes that were selected, not of the paths before
-    assert [row["selected_accuracy"] for row in last] == [pytest.approx(a) for a in found.accuracies]
+    assert [row["selected_accuracy"] for row in last] == [pytest.approx(a) for a in found.scores]
     assert genotype_of(str(found.folder)) == found.genotype
     assert len(records.read_genotypes(tmp_path / "run", 1)) == 2
 

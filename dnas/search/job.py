@@ -1,0 +1,362 @@
+"""A whole search: its phases one after the other, and what is logged and decided between epochs."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.architectures.genotype import Genotype, as_mix, from_json, to_json, to_text
+from dnas.architectures.topology import Space, with_operations
+from dnas.config import Config
+from dnas.errors import UserError
+from dnas.reports import diagram
+from dnas.reports import page as report
+from dnas.runs import devices, loop, records
+from dnas.search.bilevel import phase_rate
+from dnas.search.method import Method, Outcome, View, adapted
+from dnas.search.phases import carry_over, prune, prune_alphas
+from dnas.search.plan import check_phases, spans
+from dnas.search.stage import Stage
+from dnas.tasks.task import Score, Task
+from dnas.training.epoch import measured
+from dnas.types import Mix, SearchState, Tree
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search leaves: its folder and, per seed, the genotype and the supernet's validation score: the last, that
+    of the epoch that counts, or with the genotype that was selected. score: which measure that is."""
+
+    folder: Path
+    config: Config
+    genotypes: tuple[Genotype, ...]
+    scores: tuple[float, ...]
+    score: Score = Score("accuracy")
+
+    @property
+    def genotype(self) -> Genotype:
+        """The genotype of the seed with the best validation score."""
+        return self.genotypes[int(np.argmax([self.score.signed(value) for value in self.scores]))]
+
+
+class Job:
+    """A whole search: its phases one after the other, and what is logged and decided between epochs."""
+
+    def __init__(self, config: Config, space: Space, method: Method, task: Task, quiet: bool):
+        self.config, self.task, self.quiet = config, task, quiet
+        self.lacking = [kind for kind in space.cells if kind not in space.contained(config.search.cells)]
+        self.unlimited, self.space = space, space.within(config.search.cells)
+        space = self.space
+        self.unadapted, method = method, adapted(method, space, config.search)
+        self.method, self.phases = method, method.phases(space, config.search)
+        if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
+            raise UserError(
+                f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
+            )
+        check_phases(config, self.unlimited, space, self.phases, self._adapted, task)
+        self.index, self.spans = 0, spans(self.phases, task)
+        self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
+        self.genotypes: list[Genotype] = []
+        self.scores: list[float] = []  # of the task's measure that counts
+        self.notes: list[list[dict]] = [[] for _ in range(config.seeds)]  # of every seed, one per epoch
+        self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
+
+    def _adapted(self, index: int, space: Space) -> Method:
+        """The method for the space that is left in a phase."""
+        plan = self.phases[index].config
+        known = space is self.space and plan == self.config.search
+        return self.method if known else adapted(self.unadapted, space, plan)
+
+    def _stage(self, index: int, space: Space) -> Stage:
+        method, phase = self._adapted(index, space), self.phases[index]
+        return Stage(self.config, method, phase, space, self.task, self.spans[index], index)
+
+    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
+        self.record = record
+        record.reach = self.method.reach
+        progress = self._restored(resume)
+        loop.say(self._headline(progress.state.weights), self.quiet)
+        if self.lacking:
+            cells = f"{self.config.search.cells} cell" + "s" * (self.config.search.cells > 1)
+            kinds = " and no ".join(self.lacking)
+            loop.say(f"A supernet of {cells} contains no {kinds} cell: none is searched (--search.cells).", self.quiet)
+        while True:
+            stage, span = self.stage, self.spans[self.index]
+            number = f" {self.index + 1}/{len(self.phases)}" if len(self.phases) > 1 else ""
+            if not self._ended():
+                progress = loop.drive(
+                    self.record,
+                    progress,
+                    partial(_advanced, stage),
+                    self._finish_epoch,
+                    epochs=stage.plan.epochs,
+                    steps_per_epoch=stage.steps,
+                    title=f"search {self.config.method}{number}",
+                    command="search",
+                    quiet=self.quiet,
+                    profile=profile,
+                    first=(span.start, span.epoch),
+                    extra=self._extra,
+                )
+            if self._ended() or self.index + 1 == len(self.phases):
+                break
+            progress = self._next_phase(progress)
+        self._conclude(progress)
+        self._draw()
+        return Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
+
+    def _ended(self) -> bool:
+        return len(self.stopped) == self.config.seeds
+
+    def _extra(self) -> dict[str, Any]:
+        """What a checkpoint notes beside the state."""
+        kept = {kind: [list(names) for names in cell.operations] for kind, cell in self.stage.space.cells.items()}
+        stopped = {str(seed): epoch for seed, epoch in self.stopped.items()}
+        return {"phase": self.index, "operations": kept, "notes": self.notes, "stopped": stopped}
+
+    def _restored(self, resume: bool) -> loop.Progress:
+        first = self.stage
+
+        def target(extra):  # again for an older checkpoint, where the newest is damaged
+            self.index = extra.get("phase", 0)
+            if not self.index:
+                self.stage = first
+                return first.target(False)
+            self.stage = self._stage(self.index, with_operations(first.space, extra["operations"]))
+            return self.stage.target(any(p.keep for p in self.phases[: self.index + 1]))
+
+        found = self.record.restore(target) if resume else None
+        if found is None:
+            return self.stage.init(self.stage.seeds)
+        progress, extra = found
+        self.notes = extra.get("notes", self.notes)
+        self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}
+        loop.say(f"Resuming at step {extra['step']}.", self.quiet)
+        return progress
+
+    def _next_phase(self, progress: loop.Progress) -> loop.Progress:
+        """Prune, build the next supernet, and carry the state over or begin anew."""
+        old, self.index = self.stage, self.index + 1
+        phase = self.phases[self.index]
+        state = devices.fetch(progress.state._replace(key=jax.random.key_data(progress.state.key)))
+        mixes = devices.fetch(old.mixes(progress.state))
+        keep = phase.keep or max(max(map(len, cell.operations)) for cell in old.space.cells.values())
+        pruned = prune(old.space, mixes, keep)
+        self.stage = new = self._stage(self.index, pruned.space)
+        fresh = new.init(new.seeds)
+        mask = pruned.mask if phase.keep else state.mask
+        if phase.restart:
+            return new.begin(fresh, jax.tree.map(jnp.asarray, mask))
+        shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
+        carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)
+        carried = carried._replace(
+            key=progress.state.key,
+            alphas=prune_alphas(state.alphas, old.space, pruned.columns),
+            alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),
+            mask=mask,
+        )
+        placed = jax.tree.map(
+            lambda leaf, like: jax.device_put(leaf, like.sharding),
+            carried._replace(mask=()),
+            fresh.state._replace(mask=()),
+        )
+        return new.begin(progress._replace(state=placed), jax.tree.map(jnp.asarray, mask))
+
+    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
+        state, sums = progress.state, devices.fetch(progress.sums)
+        mixes, measures = self._discretise(state)
+        stage, span = self.stage, self.spans[self.index]
+        own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
+        in_phase = epoch - span.epoch
+        step = span.start + in_phase * stage.steps
+        rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
+        outcomes = []
+        searching = in_phase > stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
+        for i in range(self.config.seeds):
+            outcome = self._look(i, epoch, in_phase, state, mixes) if stage.method.after_epoch else Outcome()
+            self.notes[i].append(dict(outcome.notes))
+            outcomes.append(outcome)
+            if outcome.stop is not None and i not in self.stopped:
+                self.stopped[i] = outcome.stop
+                loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
+            entropy = {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
+            trained = measured(self.task, sums.train, i, "train")
+            seen = measured(self.task, sums.valid, i, "search")
+            unseen = dict.fromkeys(name.replace("train_", "search_", 1) for name in trained)
+            self.record.log(
+                {"step": step, "epoch": epoch, "seed": self.config.seed + i}
+                | trained
+                | (seen if searching and seen else unseen)
+                | measures[i]
+                | {"learning_rate": rate}
+                | entropy
+                | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
+            )
+        shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
+        self.record.log_mix(step, shown, stage.space, epoch)
+        self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
+        with suppress(UserError):  # some cells have no text form
+            self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
+        if any(outcome.restart is not None for outcome in outcomes):
+            return loop.Epoch(None, self._restarted(outcomes[0]))
+        return loop.Epoch(self.task.score.signed(np.mean(self.scores)), self._turned(progress, outcomes), self._ended())
+
+    def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
+        """What the method makes of one seed after an epoch."""
+        stage = self.stage
+        assert stage.method.after_epoch is not None
+        one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
+
+        view = View(
+            space=stage.space,
+            phase=self.index,
+            epoch=in_phase,
+            epochs=stage.plan.epochs,
+            total=epoch,
+            seed=self.config.seed + i,
+            alphas=devices.fetch(one.alphas),
+            mix={kind: m[i] for kind, m in mixes.items()},
+            mask=devices.fetch(one.mask),
+            knobs={name: float(value) for name, value in one.knobs.items()},
+            notes=self.notes[i],
+            evaluate=self._evaluator(state, i),
+            hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
+        )
+        return stage.method.after_epoch(view)
+
+    @staticmethod
+    def _turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
+        """The progress with the masks and knobs that the method wants from now on."""
+        if not any(outcome.mask is not None or outcome.knobs for outcome in outcomes):
+            return progress
+        state = progress.state
+        mask = {
+            kind: jnp.stack(
+                [old[i] if o.mask is None else jnp.asarray(o.mask[kind], old.dtype) for i, o in enumerate(outcomes)]
+            )
+            for kind, old in (state.mask or {}).items()
+        }
+        knobs = {
+            name: jnp.stack([jnp.asarray(o.knobs.get(name, old[i]), old.dtype) for i, o in enumerate(outcomes)])
+            for name, old in state.knobs.items()
+        }
+        return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs))
+
+    def _restarted(self, outcome: Outcome) -> loop.Progress:
+        """The progress at the end of an earlier epoch of this phase, with the knobs turned."""
+        assert outcome.restart is not None
+        stage, span = self.stage, self.spans[self.index]
+        step = span.start + (outcome.restart - span.epoch) * stage.steps
+        progress, extra = self.record.rewind(step, stage.target(False))
+        self.notes = extra["notes"]
+        turned = ", ".join(f"{name} {value:g}" for name, value in outcome.knobs.items())
+        loop.say(f"Back to epoch {outcome.restart}, with {turned}.", self.quiet)
+        return self._turned(progress, [outcome._replace(mask=None)])
+
+    def _discretise(self, state: SearchState) -> tuple[Mix, list[dict[str, float]]]:
+        """Set the genotypes and validation scores of all seeds; gives the mixes [S, E, O] and all measures."""
+        stage = self.stage
+        mixes = devices.fetch(stage.mixes(state))
+        sums = devices.fetch(stage.evaluate(state, mixes, stage.valid_batches))
+        measures = [measured(self.task, sums, i, "valid") for i in range(self.config.seeds)]
+        self.scores = [row[f"valid_{self.task.score.name}"] for row in measures]
+
+        def genotype(i: int) -> Genotype:
+            mix = {kind: m[i] for kind, m in mixes.items()}
+            return stage.method.discretise(stage.space, mix, self._score(state, i))
+
+        self.genotypes = [genotype(i) for i in range(self.config.seeds)]
+        return mixes, measures
+
+    def _evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
+        """(mix, train=False, batches=None) -> score (more is better) and loss with the weights of one seed, on the
+        validation part or its first `batches` batches; train: normalised by the batch."""
+        stage = self.stage
+        one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
+
+        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
+            rows, constants = stage.valid_batches
+            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
+            sums = devices.fetch(stage.evaluate_one((*one(), mix), (rows, constants), train=train))
+            found = self.task.measures(sums)
+            return self.task.score.signed(found[self.task.score.name]), found["loss"]
+
+        return evaluate
+
+    def _score(self, state: SearchState, i: int) -> Callable[..., float]:
+        """The same, without the loss: what a discretiser and a selector take."""
+        evaluate = self._evaluator(state, i)
+        return lambda *args, **options: evaluate(*args, **options)[0]
+
+    def _select(self, state: SearchState) -> None:
+        """Set the genotypes that the method chooses by trying several."""
+        select = self.stage.method.select
+        assert select is not None
+        mixes = devices.fetch(self.stage.mixes(state))
+        for i in range(self.config.seeds):
+            seed, evaluate = self.config.seed + i, self._score(state, i)
+            mix = {kind: m[i] for kind, m in mixes.items()}
+            with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
+                self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)
+            chosen = as_mix(self.genotypes[i], self.stage.space)
+            for kind, rows in chosen.items():  # a supernet may have operations beside the space's
+                chosen[kind] = np.pad(rows, ((0, 0), (0, mix[kind].shape[1] - rows.shape[1])))
+            self.scores[i] = self.task.score.signed(evaluate(chosen, train=True))
+
+    def _conclude(self, progress: loop.Progress) -> None:
+        """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
+        if not self.genotypes:  # resumed after the last epoch
+            self._discretise(progress.state)
+        if self.stage.method.select:
+            self._select(progress.state)
+        for i, epoch in self.stopped.items():
+            rows = records.read_metrics(self.record.folder)
+            self.genotypes[i] = from_json(records.read_genotypes(self.record.folder, epoch)[i])
+            name = f"valid_{self.task.score.name}"
+            self.scores[i] = next(
+                row[name] for row in rows if (row["seed"], row["epoch"]) == (self.config.seed + i, epoch)
+            )
+        if not (self.stopped or self.stage.method.select):
+            return
+        last = self.spans[-1].epoch + self.phases[-1].config.epochs if not self._ended() else len(self.notes[0])
+        self.record.genotype(last, [to_json(g) for g in self.genotypes])
+        step = int(devices.fetch(progress.state.step).max())
+        name = f"selected_{self.task.score.name}"
+        for seed, score in enumerate(self.scores, self.config.seed):
+            self.record.log({"step": step, "epoch": last, "seed": seed, name: score})
+
+    def _headline(self, weights: Tree) -> str:
+        seeds = self.config.seeds
+        count = sum(leaf.size for leaf in jax.tree.leaves(weights)) // seeds
+        return (
+            f"Searching '{self.config.space}' with '{self.config.method}' on {self.task.sizes}, "
+            f"supernet of {count:,} parameters"
+            + (f", {seeds} seeds" if seeds > 1 else "")
+            + (f", {len(self.phases)} phases" if len(self.phases) > 1 else "")
+            + f" -> {self.record.folder}"
+        )
+
+    def _draw(self) -> None:
+        if not devices.is_first_host():
+            return
+        for i, genotype in enumerate(self.genotypes):
+            name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
+            diagram.draw(genotype, self.record.folder / name)
+        report.page(self.record.folder)
+
+
+def _advanced(stage: Stage, progress: loop.Progress, count: Any) -> loop.Progress:
+    return stage.advance(progress, count, stage.arrays)
+
+
+def entropy_of(mix: np.ndarray) -> float:
+    """Mean entropy of the rows of a mix [E, O], each normalised to one; log(O) when nothing is decided."""
+    p = np.clip(mix, 1e-12, None)
+    p = p / p.sum(-1, keepdims=True)
+    return float(-(p * np.log(p)).sum(-1).mean())

@@ -1,0 +1,83 @@
+"""What the two levels of a search exchange, and what cannot be combined in one.
+
+min_a F(w*(a), a)   with   w*(a) = argmin_w L(w, a)       (DARTS, equations 3 and 4)
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from dnas.config import SearchConfig
+from dnas.errors import UserError
+from dnas.search import hypergrad
+from dnas.search.method import Method
+from dnas.tasks.task import Sums
+from dnas.types import Batch
+
+
+class Levels(NamedTuple):
+    """What one step reads: a batch for the weights, a batch for the alphas.
+
+    With `inner_steps` K > 1 `train` holds K batches on a further first axis. A single level reads `train` only.
+    """
+
+    train: Batch
+    valid: Batch
+
+
+class StepMetrics(NamedTuple):
+    """Sums of the task's measures over one step, in training mode: `task.Sums` with the names in `task.trained`.
+
+    "loss" is the objective's value, regularisers included, with a count of 1. `valid` is of the batch that the alphas
+    were trained on; where nothing trains them it repeats `train`, while they warm up it is 0.
+    """
+
+    train: Sums
+    valid: Sums
+
+
+class Span(NamedTuple):
+    """Where a phase begins: its first step, the epochs done before it, and the first step and the epochs of the
+    learning rate's schedule, which may span several phases; 0 epochs: those of the phase. settled: the method's own
+    schedules stand at the last of so many epochs; 0: they run."""
+
+    start: int = 0
+    epoch: int = 0
+    schedule_start: int = 0
+    schedule_epochs: int = 0
+    settled: int = 0
+
+
+WHOLE = Span()
+
+
+def check(method: Method, config: SearchConfig) -> None:
+    """Refuse what cannot be combined; method: `adapted`. Errors: `UserError`."""
+    single, warmup = config.levels == "single", config.alphas.warmup_epochs
+    if single and (
+        method.perturb or method.gate or method.weight_relax or method.hypergrad is not hypergrad.first_order
+    ):
+        raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
+    if single and (config.inner_steps > 1 or warmup):
+        raise UserError(
+            "With search.levels 'single' weights and alphas step together: search.inner_steps must be 1 and "
+            "search.alphas.warmup_epochs 0."
+        )
+    if method.gate and config.inner_steps > 1:
+        raise UserError("This method compares the gradients of both levels: search.inner_steps must be 1.")
+    if method.gate and (method.perturb or method.weight_relax or method.hypergrad is not hypergrad.first_order):
+        raise UserError(
+            "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
+            "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
+            "weights."
+        )
+    if method.hypergrad is not None and warmup >= config.epochs:
+        raise UserError(
+            f"search.alphas.warmup_epochs is {warmup}, but the search, or a phase of it, has {config.epochs} epochs: "
+            "no alphas would be trained; choose fewer warm-up epochs."
+        )
+
+
+def choose(condition: jax.Array, yes: Any, no: Any) -> Any:
+    """One of two equal trees."""
+    return jax.tree.map(lambda a, b: a if a is b else jax.lax.select_n(condition, b, a), yes, no)

@@ -1,0 +1,174 @@
+"""One phase of a search, compiled: the supernet, and the functions of its state."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from dnas import keys
+from dnas.architectures.topology import Body, Space
+from dnas.config import Config, to_dict
+from dnas.runs import devices, loop, programs
+from dnas.search.bilevel import Search, make_search
+from dnas.search.levels import Levels, Span, StepMetrics
+from dnas.search.method import Method, Phase
+from dnas.search.stops import hessian
+from dnas.tasks.task import Sums, Task, reward
+from dnas.training.epoch import evaluated, no_sums, rows_of_part, train_batches
+from dnas.types import Mix
+
+
+class Stage:
+    """Every leaf of its states has the seeds as first axis. method: adapted to this phase's space and config."""
+
+    def __init__(self, config: Config, method: Method, phase: Phase, space: Space, task: Task, span: Span, index: int):
+        self.config, self.plan, self.space, self.task, self.span = config, phase.config, space, task, span
+        plan = phase.config
+        self.steps = steps_per_epoch(plan, task)
+        if phase.drop_rate is not None:
+            method = dataclasses.replace(method, drop_rate=phase.drop_rate)
+        self.method = method
+        self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
+        self.build = supernet_of(phase, method, space, task)
+        network = programs.deferred(self.build, space.recurrent)
+        self.search: Search = make_search(network, space, method, plan, self.steps, span, task=task)
+        self.network = self.search.network
+        self.layout = layout = devices.layout(config.seeds, plan.batch_size)
+        self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
+        self.valid_batches = layout.replicate(task.evaluation("valid"))
+
+        def evaluate(state, mix, batches):
+            return layout.over_seeds(partial(self._evaluate, train=False))((state.weights, state.stats, mix), batches)
+
+        kept = programs.Programs(layout, self._description(index))
+        self.init = kept.jit("init", self._init)
+        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
+        self.evaluate = kept.jit("evaluate", evaluate)
+        self.mixes = kept.jit("mixes", layout.over_seeds(self.search.mix))
+        self.evaluate_one = jax.jit(self._evaluate, static_argnames="train")
+        self.hessian_one = jax.jit(self._hessian)
+        self.seeds = np.arange(config.seed, config.seed + config.seeds)
+        self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
+        loop.check_memory(self.shapes)
+
+    def _description(self, index: int) -> dict[str, Any]:
+        """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data
+        only sizes; where they come from, how often the run is saved and the seed change no program."""
+        left = {kind: cell.operations for kind, cell in self.space.cells.items()}
+        config = to_dict(dataclasses.replace(self.config, seed=0, data="", checkpoint_epochs=1))
+        made_for = {"shape": self.task.shape, "steps": self.steps}
+        return {"command": "search", "config": config, "phase": index, "operations": left} | made_for
+
+    def _init(self, seeds: jax.Array) -> loop.Progress:
+        seeded = jax.vmap(jax.random.key)(seeds)
+        if self.span.start:  # what begins anew in a later phase draws other numbers than the first
+            seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
+        state = self.layout.over_seeds(self.search.init)(seeded)
+        sums = no_sums(self.task, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
+        return loop.start(state, StepMetrics(sums, sums))
+
+    def begin(self, progress: loop.Progress, mask: Any) -> loop.Progress:
+        """A new progress, with another mask."""
+        return progress._replace(state=progress.state._replace(mask=mask)) if mask else progress
+
+    def target(self, masked: bool) -> Any:
+        """The shapes of a progress, for a checkpoint."""
+        shapes = self.shapes
+        if masked and not shapes.state.mask:
+            seeds = self.config.seeds
+            dtype = jnp.result_type(float)
+            mask = {kind: jax.ShapeDtypeStruct((seeds, *s), dtype) for kind, s in self.space.mix_shapes.items()}
+            shapes = shapes._replace(state=shapes.state._replace(mask=mask))
+        return self.layout.placed(shapes)
+
+    def counted(self, mix: Mix) -> Mix:
+        """What evaluation multiplies by: where training sees one path, the strongest operation alone."""
+        return {kind: hard(m) for kind, m in mix.items()} if self.single_path else mix
+
+    def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
+        """`count` steps of one seed, all in one epoch."""
+        train, valid = arrays
+        size, inner, task = self.plan.batch_size, self.plan.inner_steps, self.task
+        done = progress.state.step - self.span.start
+        epoch = self.span.epoch + done // self.steps
+        train_key, valid_key = jax.random.split(keys.stream(progress.state.key, "order", epoch))
+        split = self.layout.split_batch
+        train_order = task.order(train_key, train, self.steps * size * inner)
+        valid_order = task.order(valid_key, valid, self.steps * size)
+        train_batch = train_batches(task, split, train, train_order, size, inner)
+        valid_batch = train_batches(task, split, valid, valid_order, size, 1)
+
+        def one(_, progress):
+            state = progress.state
+            number = (state.step - self.span.start) % self.steps
+            train_key, valid_key = jax.random.split(keys.stream(state.key, "augment", state.step))
+            levels = Levels(train_batch(number, train_key), valid_batch(number, valid_key))
+            state, metrics = self.search.step(state, levels)
+            metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
+            return loop.accumulate(progress, state, metrics, [metrics.train["loss"][0], metrics.valid["loss"][0]])
+
+        return jax.lax.fori_loop(0, count, one, progress)
+
+    def _evaluate(self, network, data, train: bool) -> Sums:
+        """Sums of the measures over all batches; one seed. train: normalised by the batch, not by running moments."""
+        weights, stats, mix = network
+        counted, carry = self.counted(mix), self.network.carry
+        more = () if carry is None else carry(rows_of_part(data))
+
+        def forward(inputs, carried):
+            recurrent = {} if carry is None else {"carry": carried}
+            outputs, _ = self.network.apply(weights, stats, inputs, counted, train=train, **recurrent)
+            return (outputs, carried) if carry is None else outputs
+
+        return evaluated(self.task, forward, data, more)
+
+    def _hessian(self, state, data):
+        """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""
+        batches, constants = data
+        batch = self.task.evaluation_batch(jax.tree.map(lambda leaf: leaf[0], batches), constants)
+
+        def loss(alphas):
+            mix = self.search.mix(state._replace(alphas=alphas))
+            outputs, _ = self.network.apply(state.weights, state.stats, batch.inputs, mix, train=True)
+            total, count = self.task.evaluate(outputs, batch)["loss"]
+            return total / count
+
+        return hessian(loss, state.alphas, self.plan.alphas.decay)
+
+    def score(self, sums: Sums) -> float:
+        """The score of some sums such that more is better."""
+        return float(reward(self.task.score, sums))
+
+
+def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What builds the supernet of a phase; method: adapted."""
+    plan, supernet, shape = phase.config, phase.supernet(method.supernet(space)), task.shape
+    body = Body(
+        plan.cells,
+        plan.channels,
+        shape.outputs,
+        shape.inputs[-1],
+        inputs=shape.inputs,
+        vocabulary=shape.vocabulary,
+        remat=plan.remat,
+        unroll=plan.unroll_cells,
+    )
+    build = supernet.supernet
+    assert build is not None
+    return lambda rngs: build(supernet, body, rngs=rngs)
+
+
+def steps_per_epoch(plan: Any, task: Task) -> int:
+    """Steps of one pass over the training part."""
+    return task.steps("train", plan.batch_size * plan.inner_steps)
+
+
+def hard(mix: jax.Array) -> jax.Array:
+    """The strongest operation of every edge alone, [E, O] of ones and zeros; rows of zeros stay."""
+    strongest = jax.nn.one_hot(mix.argmax(-1), mix.shape[-1], dtype=mix.dtype)
+    return jnp.where(mix.max(-1, keepdims=True) > 0, strongest, 0)

@@ -1,0 +1,60 @@
+"""One epoch, as search and retraining share it: its batches, the sums of its measures, and the evaluation of a part."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dnas.tasks.task import Sums, Task
+from dnas.types import Batch, Tree
+
+
+def no_sums(task: Task, seeds: int, dtype: Any) -> Sums:
+    """The sums of the measures of a step before the first one, for each seed [S]."""
+    zero = jnp.zeros(seeds, dtype)
+    return {name: (zero, zero) for name in task.trained}
+
+
+def evaluated(task: Task, forward: Callable[[Tree, Tree], tuple[Any, Tree]], data: Tree, carry: Tree = ()) -> Sums:
+    """The sums of the measures over all batches of a part.
+
+    forward: (inputs, recurrent state) -> (outputs, recurrent state). data: what `Task.evaluation` gives.
+    """
+    batches, constants = data
+
+    def one(sums, row):
+        batch = task.evaluation_batch(row, constants)
+        total, carry = sums
+        outputs, carry = forward(batch.inputs, carry)
+        here = task.evaluate(outputs, batch)
+        return (jax.tree.map(lambda t, h: t + jnp.asarray(h, t.dtype), total, here), carry), None
+
+    zero = jnp.zeros((), float)
+    zeros = {name: (zero, zero) for name in task.measured}
+    (sums, _), _ = jax.lax.scan(one, (zeros, carry), batches)
+    return sums
+
+
+def rows_of_part(data: Tree) -> int:
+    """How many rows a batch of an evaluation has: what a recurrent state is made for."""
+    return jax.tree.leaves(data[0])[0].shape[1]
+
+
+def train_batches(task: Task, split: Callable[[Batch], Batch], arrays: Tree, order: Any, size: int, inner: int):
+    """(number, key) -> the batch of a step; for `inner` > 1 that many batches on a first axis."""
+
+    def one(number, key):
+        return split(task.batch(arrays, order, number, size, key))
+
+    def several(number, key):
+        rows = number * inner + jnp.arange(inner), jax.random.split(key, inner)
+        return jax.lax.map(lambda row: one(*row), rows)
+
+    return one if inner == 1 else several
+
+
+def measured(task: Task, sums: Sums, seed: int, part: str) -> dict[str, float]:
+    """The measures of one seed, named after the part: {"train_loss": ...}. sums: on the host, leaves [S]."""
+    own: Mapping[str, Any] = {name: (total[seed], count[seed]) for name, (total, count) in sums.items()}
+    return {f"{part}_{name}": value for name, value in task.measures(own).items()}
