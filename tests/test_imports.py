@@ -17,6 +17,8 @@ ROOMS = (
     "dnas.paths",
     "dnas.files",
     "dnas.keys",
+    "dnas.known",
+    "dnas.reads",
     "dnas.fingerprint",
     "dnas.ranges",
     "dnas.config",
