@@ -409,7 +409,8 @@ def compare(options: Compare) -> None:
         chosen = {name: dataclasses.replace(config, seeds=options.seeds) for name, config in chosen.items()}
     if options.seed is not None:
         chosen = {name: dataclasses.replace(config, seed=options.seed) for name, config in chosen.items()}
-    out = Path(options.out or Path("runs") / Path(options.experiment).stem)
+    file, setting = configs.parse_source(options.experiment)
+    out = Path(options.out or Path("runs") / "_".join([file.stem, *([setting] if setting else [])]))
     rows = comparison.run(chosen, out, random_cells=options.random_cells, train=not options.lookup, quiet=options.quiet)
     Console().print(comparison.table(rows))
     if (out / "comparison.png").exists():
@@ -442,7 +443,13 @@ def list_all(_: List) -> None:
     folder = Path("experiments")
     if not folder.is_dir():
         folder = Path(__file__).parent.parent / "experiments"
-    _section("Experiments", {str(path): line for path, line in find.experiments(folder).items()})
+    written = {str(path): about for path, about in find.experiments(folder).items()}
+    settings = {name: about.settings.split(",") for name, about in written.items() if "," in about.settings}
+    _section(
+        "Experiments (FILE or FILE:SETTING)",
+        {name: about.line for name, about in written.items()},
+        {name: f":{' :'.join(names)}" for name, names in settings.items()},
+    )
 
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], None]]] = {

@@ -1,5 +1,6 @@
 """The command line as a user calls it."""
 
+import importlib
 import io
 import json
 import os
@@ -269,6 +270,7 @@ def test_list_has_one_line_for_each(dnas):
         assert len(re.findall(rf"^  {name}\b\S* +\S.*$", out, re.MULTILINE)) >= 1, name
     assert "darts:order=first,radius=0.01" in out
     assert re.search(r"experiments/small_digits.py +\S", out)
+    assert re.search(r"experiments/darts_minus.py +\S.*\n +:cifar10 :nasbench201 :s1 :s2 :s3 :s4\n", out)
 
 
 def test_a_search_leaves_a_run_folder(searched):
@@ -351,6 +353,40 @@ def test_an_experiment_gives_the_defaults_and_options_override(dnas, tmp_path, r
     refused(["search", tmp_path / "config.json"], "Unknown space 'dart'", "darts")
     refused(["search", tmp_path], "Unknown space 'dart'")
     refused(["search", tmp_path, "--space", "nasbench"], "Unknown space 'nasbench'", "nasbench201")
+
+
+SETTINGS = """from dnas.config import *
+SETTINGS = {"whole": 2000, "part": 7}
+def config(setting="whole"):
+    return Config(data=f"digits:limit={SETTINGS[setting]}")
+def configs(setting="whole"):
+    return {setting: config(setting)}
+"""
+
+
+def test_a_setting_of_an_experiment_is_named_behind_a_colon(refused, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(SETTINGS)
+    refused(["search", f"{file}:part"], "search.batch_size is 64", "has 3 images")
+    refused(["retrain", "DARTS_V2", "--config", f"{file}:part"], "retrain.batch_size is 96", "7 train images")
+    refused(["search", f"{file}:parts"], f"Unknown setting of {file}: 'parts'. Did you mean part?")
+    refused(["search", f"{file}:all"], "'all'. Known: part, whole.")
+
+
+def test_a_run_records_the_setting_as_it_was_typed(tmp_path, monkeypatch):
+    file = tmp_path / "mine.py"
+    file.write_text(SETTINGS)
+    arguments = ["search", f"{file}:part", *(t for t in TINY if "data" not in t), "--search.batch_size=3", "--quiet"]
+    monkeypatch.setattr(sys, "argv", ["dnas", *arguments, f"--out={tmp_path / 'run'}"])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    job = importlib.import_module("dnas.search.run")._Job  # the package has a function of this name
+    monkeypatch.setattr(job, "go", interrupted)  # what is recorded is, before the first step
+    assert cli.main() == 130
+    assert load(tmp_path / "run").data == "digits:limit=7"
+    assert f"search {file}:part --space=" in json.loads((tmp_path / "run" / "environment.json").read_text())["command"]
 
 
 MISTAKES = {
@@ -457,6 +493,15 @@ def test_a_comparison_takes_names_and_seeds(dnas, tmp_path, monkeypatch):
     code, *_ = dnas("compare", file, "--only", "b", "--seed", 8, "--seeds", 3, "--out", tmp_path / "out")
     assert code == 0
     assert seen == {"b": Config(seed=8, seeds=3)}
+
+
+def test_a_comparison_is_named_after_its_file_and_setting(dnas, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(compare, "run", lambda configs, out, **_: folders.append((list(configs), str(out))) or [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(SETTINGS)
+    assert [dnas("compare", f"mine.py{setting}")[0] for setting in ("", ":part")] == [0, 0]
+    assert folders == [(["whole"], "runs/mine"), (["part"], "runs/mine_part")]
 
 
 def test_a_run_folder_is_never_overwritten(refused, searched):
