@@ -53,10 +53,12 @@ def available(what: str) -> dict[str, Callable[..., Any]]:
 
 
 def functions(module: str) -> dict[str, str]:
-    """The public functions of a module in their order, with the first lines of their docstrings, not importing it."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    """The public functions of a module of ours in their order, with the first lines of their docstrings.
+
+    Nothing is imported, as `importlib.util.find_spec` would the packages above the module: some of them need jax.
+    """
+    path = Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     public = (f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
     return {function.name: _first_line(function) for function in public}
 

@@ -17,6 +17,7 @@ import pytest
 from dnas import cli, compare, find
 from dnas.architectures import zoo
 from dnas.architectures.genotype import to_json, to_text
+from dnas.cli import parsing, sources
 from dnas.config import Config, load
 from dnas.runs import records
 
@@ -86,9 +87,24 @@ def test_every_command_explains_itself(dnas, command):
         assert re.search(rf"^Examples:\n  dnas {command}", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("gone", ["module", "events"])
+def test_without_its_hook_tyro_says_itself_what_it_refuses(gone, dnas, monkeypatch):
+    """The hook is no stable part of tyro."""
+    if gone == "module":
+        monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    else:
+        monkeypatch.setattr(parsing, "_sentence", lambda _: None)
+    for arguments in (["search", "--search.epochs", "x"], ["show"], ["search", "a.py", "b.py"]):
+        code, out, err = dnas(*arguments)
+        assert (code, out) == (2, "")
+        assert f"dnas {arguments[0]} --help" in err and "Traceback" not in err
+        assert err.count("\n") > 1, "a box, or its lines"
+    assert dnas("show", "|none~0|", *SMALL)[0] == 0
+
+
 def test_every_field_of_the_config_is_an_option_with_its_docstring(dnas):
     _, out, _ = dnas("search", "--help")
-    for name in set(cli._option_names(cli.Search)) - {"experiment"}:
+    for name in set(parsing.option_types(cli.search.Search)) - {"experiment"}:
         assert f"--{name}" in out
     assert "Adam's first decay. (default: 0.5)" in out
     _, out, _ = dnas("retrain", "--help")
@@ -167,7 +183,7 @@ def test_show_shows_all_of_several_and_others_take_none_silently(dnas, refused, 
 def test_a_dash_is_standard_input(content, dnas, refused, monkeypatch):
     content = content if isinstance(content, bytes) else content.encode("latin-1")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    cli._standard_input.cache_clear()
+    sources.standard_input.cache_clear()
     if len(content) < 2:
         return refused(["show", "-"], "genotype")
     assert dnas("show", "-", *SMALL)[1] == dnas("show", "1835", *SMALL)[1]
@@ -180,7 +196,7 @@ def test_the_best_seed_of_a_run(dnas, tmp_path):
     rows = [{"step": 1, "epoch": 1, "seed": seed, "valid_accuracy": 0.5 + seed % 3 / 10} for seed in (3, 4, 5)]
     for lines, index in ((rows, 7), (rows[1:], 5), ([], 5), ([*rows, {**rows[1], "selected_accuracy": 0.9}], 6)):
         (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        assert cli.genotypes_of(str(tmp_path)) == [zoo.nasbench201(index)]
+        assert sources.genotypes_of(str(tmp_path)) == [zoo.nasbench201(index)]
 
 
 def test_a_cell_that_a_small_supernet_did_not_have(dnas, tmp_path):
@@ -234,9 +250,9 @@ def test_what_the_system_refuses_is_named_in_short_and_a_bug_is_a_bug(refused, m
     def broken(_):
         raise OSError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, opens))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, opens))
     refused(["list"], "Cannot use the file 'xxxxx", "xxx...xxx", "name too long")
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, broken))
     with pytest.raises(OSError, match="a bug"):
         cli.main(["list"])
 
@@ -307,7 +323,7 @@ def test_the_best_seed_is_retrained(tmp_path):
         for s, i, a in [(1, 0, 0.9), (1, 1, 0.1), (1, 2, 0.1), (2, 0, 0.5), (2, 1, 0.7), (2, 2, 0.6)]
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert cli.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
+    assert sources.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
 
 
 def test_an_interrupted_search_says_how_to_go_on_and_that_works(tmp_path):
@@ -408,7 +424,10 @@ MISTAKES = {
     "truth": (["search", "--search.augment.flip", "maybe"], "--search.augment.flip must be one of 'True', 'False'"),
     "value": (["search", "--search.epochs"], "--search.epochs needs a value"),
     "argument": (["search", "a.py", "b.py"], "Unexpected argument: b.py"),
+    "whole number, if any": (["test", "runs", "--seed", "x"], "--seed must be a whole number, not 'x'"),
+    "flag's value": (["search", "--resume=yes"], "--resume takes no value, so leave out '=yes'"),
     "no cell": (["show"], "dnas show needs a CELL"),
+    "no comparison": (["compare"], "dnas compare needs an EXPERIMENT"),
     "no cell to train": (["retrain"], "dnas retrain needs a cell"),
     "no run to report": (["report"], "at least one run folder"),
     "not a run": (["report", "/nowhere"], "There is no run in /nowhere"),
@@ -532,7 +551,7 @@ def test_a_crash_is_a_crash(monkeypatch):
     def broken(_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, broken))
     with pytest.raises(ZeroDivisionError):
         cli.main(["list"])
 
