@@ -12,9 +12,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dnas import modules_of
 from dnas.cli import compare, data, listing, predict, report, retrain, search, show, test
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
+from dnas.paths import check_folders_of_user
+
+__getattr__ = modules_of(__name__)
 
 MAIN_HELP = """usage: dnas COMMAND [OPTIONS]
 
@@ -109,6 +113,7 @@ def _run(arguments: list[str]) -> None:
         raise UserError("An argument has a NUL character, which no name and no path has: leave it out.")
     if name not in COMMANDS:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
+    check_folders_of_user()
     command = COMMANDS[name]
     options: Any = parse(command.options, name, rest)
     defaults = command.defaults(options)

@@ -7,7 +7,7 @@ import tyro
 
 from dnas.cli.parsing import optional
 from dnas.cli.sources import is_run
-from dnas.errors import UserError
+from dnas.errors import StorageError, UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,12 @@ def run(options: Report) -> None:
         raise UserError(f"There is no run in {', '.join(options.folders)}: name folders that hold a config.json.")
     for folder in (f for f in options.folders if f not in folders):
         print(f"Left out {folder}: it is no run, as it has no config.json.")
-    pages = [reports.page(folder) for folder in folders]
     Console().print(reports.table(folders))
-    for page in pages:
-        print(f"Open {page}")
+    unwritten: list[StorageError] = []
+    for folder in folders:
+        try:
+            print(f"Open {reports.page(folder)}")
+        except StorageError as error:  # the table needs no page, and other folders may be written to
+            unwritten.append(error)
+    if unwritten:
+        raise unwritten[0]

@@ -28,7 +28,7 @@ from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
 from dnas.files import storage
 from dnas.kernels import native
-from dnas.paths import cache_folder
+from dnas.paths import cache_folder, check_folders_of_user
 from dnas.runs import devices
 from dnas.runs.records import Run
 from dnas.types import Tree
@@ -209,7 +209,11 @@ def counting(
 
 
 def prepare_process() -> None:
-    """Settings of a process that searches or trains; call it before JAX computes anything."""
+    """Settings of a process that searches or trains; call it before JAX computes anything.
+
+    Errors: `StorageError` where the user's folders cannot be.
+    """
+    check_folders_of_user()
     native.one_heap()
     devices.join_hosts()
     use_compilation_cache()
