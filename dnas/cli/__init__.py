@@ -33,8 +33,8 @@ examples:
   dnas show DARTS_V2 --png cells.png
 
 Every command explains itself: dnas COMMAND --help. Choices of a space, a method or a data set are written
-name or name:key=value,key=value, as in --method darts:order=second, and settings of an experiment FILE.py:SETTING;
-dnas list shows all of them.
+name or name:key=value,key=value, as in --method darts:order=second; a setting of an experiment is written
+FILE.py:SETTING, as in experiments/darts_minus.py:s1. dnas list shows all of them.
 """
 
 
