@@ -29,7 +29,8 @@ FACTORIES = {"space": "space", "method": "method", "data set": "dataset"}
 
 
 class Summary(NamedTuple):
-    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper."""
+    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper.
+    An experiment's settings are names: `s1,s2`."""
 
     line: str
     settings: str
@@ -52,19 +53,21 @@ def available(what: str) -> dict[str, Callable[..., Any]]:
 
 
 def functions(module: str) -> dict[str, str]:
-    """The public functions of a module in their order, with the first lines of their docstrings, not importing it."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    """The public functions of a module of ours in their order, with the first lines of their docstrings.
+
+    Nothing is imported, as `importlib.util.find_spec` would the packages above the module: some of them need jax.
+    """
+    path = Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     public = (f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
     return {function.name: _first_line(function) for function in public}
 
 
-def experiments(folder: Path) -> dict[Path, str]:
-    """The experiment files of a folder, with the first lines of their docstrings, not importing them."""
+def experiments(folder: Path) -> dict[Path, Summary]:
+    """The experiment files of a folder and what they say of themselves, not importing them."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
     return {
-        path: _first_line(tree)
+        path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
         if _definition(tree, "config") or _definition(tree, "configs")
     }
@@ -153,6 +156,18 @@ def _modules(what: str) -> Iterator[tuple[str, ast.Module]]:
 def _definition(tree: ast.Module, name: str) -> ast.FunctionDef | None:
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
     return next(functions, None)
+
+
+def _keys(tree: ast.Module, name: str) -> list[str]:
+    """The keys of the dictionary that is written under this name."""
+    for node in tree.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=target)], value=ast.Dict(keys=keys))
+                | ast.AnnAssign(target=ast.Name(id=target), value=ast.Dict(keys=keys))
+            ) if target == name:
+                return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
+    return []
 
 
 def _first_line(node: ast.Module | ast.FunctionDef) -> str:

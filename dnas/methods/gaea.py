@@ -7,7 +7,7 @@ Talwalkar, "Geometry-Aware Gradient Algorithms for Neural Architecture Search", 
 code: liamcli/gaea_release, followed in the floor under the weights of operations, in the uniform start, and in that
 `search.alphas.decay` weighs the relative entropy to the uniform mix and `clip` leaves edges out. Bilevel, or with
 `search.levels` single on one loss (empirical risk minimisation), where theirs draws a batch of its own for the alphas.
-The paper's `search.alphas.learning_rate` is 0.1 and its decay 0, as in experiments/gaea_*.py.
+The paper's `search.alphas.learning_rate` is 0.1 and its decay 0, as in experiments/gaea.py.
 """
 
 from dnas.errors import unknown
