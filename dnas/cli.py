@@ -26,6 +26,7 @@ from dnas import config as configs
 from dnas import find
 from dnas.config import Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError, nearest, unknown
+from dnas.paths import expanded
 
 if TYPE_CHECKING:
     from dnas.spaces.genotype import Genotype
@@ -537,6 +538,9 @@ def _is_run(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, "config.json"))  # of a pathlib.Path, this raises for odd names
 
 
+HOME = re.compile(r"^(--[\w.]+=)?(~.*)", re.DOTALL)  # nothing but a path begins so; a shell reads --png=~/a as it is
+
+
 def _run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
@@ -554,6 +558,7 @@ def _run(arguments: list[str]) -> None:
     if name not in COMMANDS:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
     kind, act = COMMANDS[name]
+    rest = [HOME.sub(lambda found: (found[1] or "") + expanded(found[2]), argument) for argument in rest]
     options: Any = _parse(kind, name, rest)
     if isinstance(options, (Search, Retrain)):
         base = _base(options)
@@ -666,8 +671,9 @@ def _standard_input() -> str:
 def _print_origin(genotype: "Genotype", source: str) -> None:
     """Where a genotype was published, if it was."""
     from dnas.spaces import zoo
+    from dnas.spaces.genotype_paste import cleaned
 
-    entry = zoo.find(source)
+    entry = zoo.find(cleaned(source))
     if entry is not None and entry.genotype == genotype:
         print(f"{entry.name}, published in {entry.source}\n")
     index = zoo.nasbench201_index(genotype)

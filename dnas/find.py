@@ -79,8 +79,8 @@ def summary(factory: Callable[..., Any]) -> str:
 def parse_choice(text: str) -> tuple[str, dict[str, str]]:
     """`"darts:nodes=2"` -> `("darts", {"nodes": "2"})`.
 
-    A comma begins a setting only where a name and `=` follow, so that paths may have commas; a value in quotes may have
-    anything.
+    A comma begins a setting only where a name and `=` follow, so that paths may have commas. Blanks around a value are
+    no part of it; a value in quotes may have anything.
     """
     name, _, rest = text.partition(":")
     settings: dict[str, str] = {}

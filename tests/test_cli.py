@@ -114,6 +114,17 @@ def test_show_counts_as_the_paper(dnas, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_path_may_begin_at_home(dnas, tmp_path, monkeypatch):
+    """A shell puts the home folder into an argument that begins with ~, but not behind =."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cell.txt").write_text("`DARTS_V2`\n")
+    code, out, _ = dnas("show", "~/cell.txt", *SMALL, "--png=~/cells.png")
+    assert code == 0 and f"Wrote {tmp_path / 'cells.png'}" in out
+    assert (tmp_path / "cells.png").exists()
+    code, out, _ = dnas("show", "`DARTS_V2`", *SMALL, "--png", "~/again.png")
+    assert code == 0 and out.startswith("DARTS_V2, published in") and (tmp_path / "again.png").exists()
+
+
 def test_show_reads_texts_and_sizes(dnas):
     text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
     code, out, _ = dnas("show", text)
@@ -408,6 +419,11 @@ MISTAKES = {
     "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "at least 0"),
     "no path": (["search", "--data", "npz"], "needs the path of a file"),
     "no file": (["search", "--data", "npz:path=/nowhere.npz"], "Cannot read /nowhere.npz"),
+    "a line break in a data file": (["search", "--data", "npz:path=/no\nwhere.npz"], "Cannot read /no\\nwhere.npz"),
+    "a line break in a config": (["search", "no\nwhere.py"], "No such config: 'no\\nwhere.py'"),
+    "a line break in a picture": (["show", "DARTS_V2", "--png", "no\nwhere/a.png"], "not 'no\\nwhere/a.png'"),
+    "a line break in a run": (["report", "no\nwhere"], "There is no run in no\\nwhere"),
+    "a line break in a training": (["test", "no\r\nwhere"], "no\\r\\nwhere"),
 }
 
 

@@ -36,6 +36,8 @@ ROOMS = (
     "dnas.spaces.ops",
     "dnas.spaces.candidates",
     "dnas.spaces.genotype_data",
+    "dnas.spaces.genotype_paste",
+    "dnas.spaces.genotype_literals",
     "dnas.spaces.genotype_text",
     "dnas.spaces.zoo",  # published cells are written as texts
     "dnas.spaces.genotype",
