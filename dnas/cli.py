@@ -252,6 +252,7 @@ def search(options: Search) -> None:
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     _print_text(result.genotype)
+    _print_warning(result.genotype, _space_of(result.genotype), result.config.retrain.cells)
     print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
@@ -298,6 +299,7 @@ def show(options: Show) -> None:
         print(diagram.text(genotype))
         _print_text(genotype)
         print(f"\n{_size(genotype, spaces[genotype], options)}")
+        _print_warning(genotype, spaces[genotype], options.cells or _paper_size(spaces[genotype], options.stem)[1])
     if options.png is not None:
         diagram.draw(genotypes[0], png)
         print(f"Wrote {png}")
@@ -697,6 +699,21 @@ def _space_of(genotype: "Genotype") -> "Space | None":
     return dataclasses.replace(space, cells=known) if known else space
 
 
+def _print_warning(genotype: "Genotype", space: "Space | None", cells: int) -> None:
+    """What is cut off in a network of so many cells, if anything is."""
+    from dnas.spaces import flow
+
+    if said := flow.warning(genotype, space, cells):
+        print(f"\n{said}")
+
+
+def _paper_size(space: "Space | None", stem: str) -> tuple[int, int]:
+    """Channels and cells of the papers' networks."""
+    if space is not None and space.stages > 1:
+        return 16, 5
+    return (48, 14) if stem == "imagenet" else (36, 20)
+
+
 def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     """One line on the network: parameters and multiply-adds."""
     if space is None:
@@ -704,10 +721,9 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     from dnas.nets.count import count
     from dnas.spaces.topology import Body
 
-    imagenet = options.stem == "imagenet"
-    paper = (16, 5) if space.stages > 1 else (48, 14) if imagenet else (36, 20)
+    imagenet, paper = options.stem == "imagenet", _paper_size(space, options.stem)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
-    lacking = {*(space.kinds(cells) if space.kinds else ())} - {*space.cells}
+    lacking = {*(space.order(cells) if space.order else ())} - {*space.cells}
     if lacking:
         return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
     size, classes = (224, 1000) if imagenet else (32, 10)

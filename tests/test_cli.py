@@ -152,6 +152,16 @@ def test_the_full_text_of_a_cell_is_a_cell(name, dnas, refused):
     refused(["retrain", text, "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")
 
 
+def test_a_cell_through_which_nothing_flows_is_shown_with_a_warning_and_not_trained(dnas, refused, tmp_path):
+    code, out, _ = dnas("show", "|none~0|", *SMALL)
+    assert code == 0 and "would not depend on the image" in out
+    assert "depend" not in dnas("show", "|skip_connect~0|", *SMALL)[1]
+    refused(["retrain", "|none~0|", "--out", tmp_path / "run"], "not depend on the image; train another cell")
+    space = "--space=darts:nodes=1,operations=skip_connect"
+    code, out, _ = dnas("search", *TINY, space, "--method=fair_darts:threshold=1", "--out", tmp_path / "run", "--quiet")
+    assert code == 0 and "would not depend on the image" in out
+
+
 def test_show_names_cells_of_nasbench201(dnas):
     code, out, _ = dnas("show", "1835", *SMALL)
     assert code == 0 and out.startswith("Cell 1835 of NAS-Bench-201\n")

@@ -83,6 +83,13 @@ def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     assert len(row.trained) == 2
 
 
+def test_a_cell_through_which_nothing_flows_counts_as_what_it_is_worth(tmp_path):
+    """Left out, it would raise the mean of the method that found it."""
+    cut = parse("|none~0|")
+    row = compare.Row("one", replace(BASE, space="nasbench201:nodes=2"), [cut], 0.0, [], [])
+    assert compare._trainings([row], tmp_path, True)(row, cut) <= 20
+
+
 def test_a_folder_in_use_is_no_failure_of_a_method(tmp_path):
     folder = tmp_path / "all"
     folder.mkdir()

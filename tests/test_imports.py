@@ -36,6 +36,7 @@ ROOMS = (
     "dnas.spaces.ops",
     "dnas.spaces.candidates",
     "dnas.spaces.genotype_data",
+    "dnas.spaces.flow",
     "dnas.spaces.genotype_paste",
     "dnas.spaces.genotype_literals",
     "dnas.spaces.genotype_text",
