@@ -118,6 +118,9 @@ def resolve(what: str, text: str) -> Any:
         where = f"The setting '{key}' of {what} '{name}'"
         settings[key] = _typed(value, parameters[key].default, where)
         ranges.check(settings[key], parameters[key].annotation, where)
+    for key in typed:
+        given = {known: parameter.default for known, parameter in parameters.items()} | settings
+        ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
     return factory(**settings)
 
 
