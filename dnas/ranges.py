@@ -86,8 +86,6 @@ def check(value: Any, annotation: Any, where: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     allowed = range_of(annotation) or FINITE
-    if 0 < abs(value) < TINY:
-        raise UserError(f"{where} is as good as zero in float32, {value:g}: use 0, or at least {TINY:g}.")
     if value not in allowed:
         raise UserError(f"{where} must be {allowed}, not {_written(value)}.")
 
@@ -95,6 +93,8 @@ def check(value: Any, annotation: Any, where: str) -> None:
 def _written(number: float) -> str:
     if isinstance(number, int) and abs(number) >= 10**30:
         return f"a number of {len(str(abs(number)))} digits"
+    if 0 < abs(number) < TINY:
+        return f"{number:g}, which is as good as 0 in float32"
     return f"{int(number):,}" if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 

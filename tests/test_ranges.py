@@ -82,6 +82,13 @@ def test_every_setting_has_a_range(what, name, parameter, monkeypatch):
                 find.resolve(what, text)
 
 
+def test_a_number_that_is_none_in_float32_is_refused():
+    with pytest.raises(UserError, match="radius' .* at least 1e-06 .*, not 1e-300, which is as good as 0"):
+        find.resolve("method", "darts:order=finite_difference,radius=1e-300")
+    with pytest.raises(UserError, match="learning_rate must be at least 0 and .*, not 1e-40, which is as good as 0"):
+        from_dict({"search": {"weights": {"learning_rate": 1e-40}}})
+
+
 def test_there_are_settings_to_test():
     assert len(SETTINGS) > 50 and len(FIELDS) > 30
     assert {what for what, *_ in SETTINGS} == set(find.PACKAGES)
