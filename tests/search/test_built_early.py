@@ -80,6 +80,22 @@ def test_every_method_gets_as_far_as_its_first_stage(name):
         job(name, f"{CONFIG.space}+avg_pool_3x3+nor_conv_1x1", channels=24, epochs=12)
 
 
+FEW = ("darts:nodes=1,operations=skip_connect", "nasbench201:nodes=2,operations=nor_conv_1x1", "robust:name=s4")
+
+
+@pytest.mark.parametrize("name", find.available("method"))
+@pytest.mark.parametrize("space", FEW)
+@pytest.mark.parametrize("cells", [1, 2, 3])
+def test_every_method_takes_few_operations_and_few_cells(name, space, cells):
+    """Those that prune say what they need."""
+    few = {"drnas": "drnas:partial=1", "p_darts": "p_darts:deeper=0,dropout=0"}
+    if name in few:
+        with pytest.raises(UserError, match="'keep' leaves .* choose at most"):
+            job(name, space, cells=cells, channels=24, epochs=12)
+    with pytest.raises(AssertionError, match="built"):
+        job(few.get(name, name), space, cells=cells, channels=24, epochs=12)
+
+
 OLES = freeze_disagreeing(0.4, 20, "code", method.clip(5.0))
 
 
