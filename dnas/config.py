@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from dnas import ranges
 from dnas.errors import UserError, unknown
 from dnas.paths import content_of
-from dnas.ranges import Amount, Count, Depth, Portion, Range, Seed, Whole, Width
+from dnas.ranges import Amount, Count, Depth, Portion, Range, Rate, Seed, Whole, Width
 
 LARGEST_BYTES = 2**24  # of a file that holds a config
 
@@ -57,7 +57,7 @@ class WeightConfig:
 class AlphaConfig:
     """How alphas are trained: Adam with coupled L2."""
 
-    learning_rate: Amount = 3e-4
+    learning_rate: Rate = 3e-4
     """Learning rate, constant."""
     beta1: Portion = 0.5
     """Adam's first decay."""

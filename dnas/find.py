@@ -82,8 +82,8 @@ def summary(factory: Callable[..., Any]) -> str:
 def parse_choice(text: str) -> tuple[str, dict[str, str]]:
     """`"darts:nodes=2"` -> `("darts", {"nodes": "2"})`.
 
-    A comma begins a setting only where a name and `=` follow, so that paths may have commas; a value in quotes may have
-    anything.
+    A comma begins a setting only where a name and `=` follow, so that paths may have commas. Blanks around a value are
+    no part of it; a value in quotes may have anything.
     """
     name, _, rest = text.partition(":")
     settings: dict[str, str] = {}
@@ -121,6 +121,9 @@ def resolve(what: str, text: str) -> Any:
         where = f"The setting '{key}' of {what} '{name}'"
         settings[key] = _typed(value, parameters[key].default, where)
         ranges.check(settings[key], parameters[key].annotation, where)
+    for key in typed:
+        given = {known: parameter.default for known, parameter in parameters.items()} | settings
+        ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
     return factory(**settings)
 
 

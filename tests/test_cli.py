@@ -132,6 +132,17 @@ def test_show_counts_as_the_paper(dnas, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_path_may_begin_at_home(dnas, tmp_path, monkeypatch):
+    """A shell puts the home folder into an argument that begins with ~, but not behind =."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cell.txt").write_text("`DARTS_V2`\n")
+    code, out, _ = dnas("show", "~/cell.txt", *SMALL, "--png=~/cells.png")
+    assert code == 0 and f"Wrote {tmp_path / 'cells.png'}" in out
+    assert (tmp_path / "cells.png").exists()
+    code, out, _ = dnas("show", "`DARTS_V2`", *SMALL, "--png", "~/again.png")
+    assert code == 0 and out.startswith("DARTS_V2, published in") and (tmp_path / "again.png").exists()
+
+
 def test_show_reads_texts_and_sizes(dnas):
     text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
     code, out, _ = dnas("show", text)
@@ -157,6 +168,16 @@ def test_the_full_text_of_a_cell_is_a_cell(name, dnas, refused):
     for written in (text, text + ";", f"\ncell = {text}\n"):
         assert dnas("show", written, *SMALL)[1] == published.partition("\n\n")[2]
     refused(["retrain", text, "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")
+
+
+def test_a_cell_through_which_nothing_flows_is_shown_with_a_warning_and_not_trained(dnas, refused, tmp_path):
+    code, out, _ = dnas("show", "|none~0|", *SMALL)
+    assert code == 0 and "would not depend on the image" in out
+    assert "depend" not in dnas("show", "|skip_connect~0|", *SMALL)[1]
+    refused(["retrain", "|none~0|", "--out", tmp_path / "run"], "not depend on the image; train another cell")
+    space = "--space=darts:nodes=1,operations=skip_connect"
+    code, out, _ = dnas("search", *TINY, space, "--method=fair_darts:threshold=1", "--out", tmp_path / "run", "--quiet")
+    assert code == 0 and "would not depend on the image" in out
 
 
 def test_show_names_cells_of_nasbench201(dnas):
@@ -457,6 +478,7 @@ MISTAKES = {
     "NUL": (["search", "--data", "npz:path=\0"], "NUL character"),
     "misfit": (["retrain", "DARTS_V2", "--space", "nasbench201"], "cells normal, reduce", "nasbench201"),
     "unknown operation": (["show", "|conv~0|"], "Unknown operation", "'conv'"),
+    "recurrent": (["retrain", "DARTS_V2_rnn"], "is of 'darts_rnn', whose networks are not built here"),
     "stem": (["show", "|nor_conv_3x3~0|", "--stem", "imagenet"], "stem 'cifar' only"),
     "picture": (["show", "DARTS_V2", "--png", "cells.jpg"], "ends in .png", "'cells.jpg'"),
     "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1", "not -4"),
@@ -464,6 +486,11 @@ MISTAKES = {
     "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "at least 0"),
     "no path": (["search", "--data", "npz"], "needs the path of a file"),
     "no file": (["search", "--data", "npz:path=/nowhere.npz"], "Cannot read /nowhere.npz"),
+    "a line break in a data file": (["search", "--data", "npz:path=/no\nwhere.npz"], "Cannot read /no\\nwhere.npz"),
+    "a line break in a config": (["search", "no\nwhere.py"], "No such config: 'no\\nwhere.py'"),
+    "a line break in a picture": (["show", "DARTS_V2", "--png", "no\nwhere/a.png"], "not 'no\\nwhere/a.png'"),
+    "a line break in a run": (["report", "no\nwhere"], "There is no run in no\\nwhere"),
+    "a line break in a training": (["test", "no\r\nwhere"], "no\\r\\nwhere"),
 }
 
 

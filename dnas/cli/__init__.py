@@ -8,6 +8,7 @@ interrupted.
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from dnas import modules_of
 from dnas.cli import compare, data, listing, predict, report, retrain, search, show, test
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
-from dnas.paths import check_folders_of_user
+from dnas.paths import check_folders_of_user, expanded
 
 __getattr__ = modules_of(__name__)
 
@@ -97,6 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+HOME = re.compile(r"^(--[\w.]+=)?(~.*)", re.DOTALL)  # nothing but a path begins so; a shell reads --png=~/a as it is
+
+
 def _run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
@@ -115,6 +119,7 @@ def _run(arguments: list[str]) -> None:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
     check_folders_of_user()
     command = COMMANDS[name]
+    rest = [HOME.sub(lambda found: (found[1] or "") + expanded(found[2]), argument) for argument in rest]
     options: Any = parse(command.options, name, rest)
     defaults = command.defaults(options)
     if defaults is not None:

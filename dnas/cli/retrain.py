@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, Hidden, optional
-from dnas.cli.sources import base_config, genotype_of, is_run
+from dnas.cli.sources import base_config, genotype_of, is_run, space_of
 from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 
@@ -60,8 +60,12 @@ def run(options: Retrain) -> None:
     if source is None:
         raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
     config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
+    genotype = genotype_of(source)
+    if config.space == genotype.space and space_of(genotype) is None:
+        whose = f"'{genotype.space}', whose networks are not built here"
+        raise UserError(f"The genotype is of {whose}: it can only be shown, or trained in another --space.")
     out = options.out or (Path(source) / "retrain" if is_run(source) else None)
-    result = train(config, genotype_of(source), out, resume=options.resume, quiet=options.quiet)
+    result = train(config, genotype, out, resume=options.resume, quiet=options.quiet)
     each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.accuracies)
     seeds = f" (mean of the seeds: {each})" if len(result.accuracies) > 1 else ""
     print(f"Test accuracy: {100 * result.accuracy:.2f} %{seeds}, {result.parameters:,} parameters.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, optional
-from dnas.cli.sources import base_config, print_text
+from dnas.cli.sources import base_config, print_text, print_warning, space_of
 from dnas.config import Config
 from dnas.errors import UserError
 
@@ -51,6 +51,7 @@ def run(options: Search) -> None:
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     print_text(result.genotype)
+    print_warning(result.genotype, space_of(result.genotype), result.config.retrain.cells)
     print(f"\nSupernet's validation accuracy: {100 * max(result.accuracies):.2f} %{several}.")
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")

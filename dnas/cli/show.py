@@ -1,6 +1,5 @@
 """`dnas show`."""
 
-import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dnas import config as configs
-from dnas import find
 from dnas.cli.parsing import optional
-from dnas.cli.sources import genotypes_of, print_text
+from dnas.cli.sources import genotypes_of, print_text, print_warning, space_of
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
 
@@ -59,7 +57,7 @@ def run(options: Show) -> None:
     genotypes = genotypes_of(options.cell)
     if options.png is not None and len(genotypes) > 1:
         raise UserError(f"--png draws one genotype, here are {len(genotypes)}: give one of them by itself.")
-    spaces = {genotype: _space_of(genotype) for genotype in genotypes}
+    spaces = {genotype: space_of(genotype) for genotype in genotypes}
     for genotype, space in spaces.items():
         if space is not None:
             check(genotype, space)
@@ -70,6 +68,7 @@ def run(options: Show) -> None:
         print(diagram.text(genotype))
         print_text(genotype)
         print(f"\n{_size(genotype, spaces[genotype], options)}")
+        print_warning(genotype, spaces[genotype], options.cells or _paper_size(spaces[genotype], options.stem)[1])
     if options.png is not None:
         diagram.draw(genotypes[0], png)
         print(f"Wrote {png}")
@@ -78,8 +77,9 @@ def run(options: Show) -> None:
 def _print_origin(genotype: "Genotype", source: str) -> None:
     """Where a genotype was published, if it was."""
     from dnas.architectures import zoo
+    from dnas.architectures.genotype_paste import cleaned
 
-    entry = zoo.find(source)
+    entry = zoo.find(cleaned(source))
     if entry is not None and entry.genotype == genotype:
         print(f"{entry.name}, published in {entry.source}\n")
     index = zoo.nasbench201_index(genotype)
@@ -87,13 +87,11 @@ def _print_origin(genotype: "Genotype", source: str) -> None:
         print(f"Cell {index} of NAS-Bench-201\n")
 
 
-def _space_of(genotype: "Genotype") -> "Space | None":
-    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here."""
-    if genotype.space not in find.described("space"):
-        return None
-    space = find.resolve("space", genotype.space)
-    known = {kind: space.cells[kind] for kind, _ in genotype.cells if kind in space.cells}
-    return dataclasses.replace(space, cells=known) if known else space
+def _paper_size(space: "Space | None", stem: str) -> tuple[int, int]:
+    """Channels and cells of the papers' networks."""
+    if space is not None and space.stages > 1:
+        return 16, 5
+    return (48, 14) if stem == "imagenet" else (36, 20)
 
 
 def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
@@ -103,10 +101,9 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     from dnas.architectures.topology import Body
     from dnas.nets.count import count
 
-    imagenet = options.stem == "imagenet"
-    paper = (16, 5) if space.stages > 1 else (48, 14) if imagenet else (36, 20)
+    imagenet, paper = options.stem == "imagenet", _paper_size(space, options.stem)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
-    lacking = {*(space.kinds(cells) if space.kinds else ())} - {*space.cells}
+    lacking = {*(space.order(cells) if space.order else ())} - {*space.cells}
     if lacking:
         return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
     size, classes = (224, 1000) if imagenet else (32, 10)

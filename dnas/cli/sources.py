@@ -1,17 +1,20 @@
 """What people name on the command line: configs, runs, genotypes."""
 
 import contextlib
+import dataclasses
 import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
 from dnas import config as configs
+from dnas import find
 from dnas.config import Config
 from dnas.errors import UserError
 
 if TYPE_CHECKING:
     from dnas.architectures.genotype import Genotype
+    from dnas.architectures.topology import Space
     from dnas.loading import Found
 
 
@@ -56,6 +59,23 @@ def print_text(genotype: "Genotype") -> None:
 
     with contextlib.suppress(UserError):  # some cells have no text form
         print(f"\n{to_text(genotype)}")
+
+
+def space_of(genotype: "Genotype") -> "Space | None":
+    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here."""
+    if genotype.space not in find.described("space"):
+        return None
+    space = find.resolve("space", genotype.space)
+    known = {kind: space.cells[kind] for kind, _ in genotype.cells if kind in space.cells}
+    return dataclasses.replace(space, cells=known) if known else space
+
+
+def print_warning(genotype: "Genotype", space: "Space | None", cells: int) -> None:
+    """What is cut off in a network of so many cells, if anything is."""
+    from dnas.architectures import flow
+
+    if said := flow.warning(genotype, space, cells):
+        print(f"\n{said}")
 
 
 def base_config(source: str | None, resumed: str | None) -> Config | None:

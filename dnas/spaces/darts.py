@@ -58,7 +58,7 @@ def space(*, nodes: Annotated[int, Range(1, 16)] = 4, operations: str = "+".join
         search_norm=Norm(affine=False, pools=True),
         network_norm=Norm(affine=True, pools=False),
         has_auxiliary=True,
-        kinds=lambda cells: {kind for kind, _ in plan(cells)},
+        order=lambda cells: [kind for kind, run in plan(cells) for _ in run],
         random=candidates.random(names),
     )
 
