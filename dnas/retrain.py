@@ -19,6 +19,7 @@ from flax import nnx
 
 from dnas import data as datasets
 from dnas import find, keys
+from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Body, Space
 from dnas.config import Config, RetrainConfig, to_dict
@@ -60,16 +61,20 @@ def run(
     data: Any = None,
     resume: bool = False,
     quiet: bool = False,
+    allow_constant: bool = False,
 ) -> Result:
     """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
+    allow_constant: train also a network whose answer does not depend on the image, as a comparison counts it.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
     records.check(out, resume)
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
+    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
+        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
@@ -145,6 +150,8 @@ class _Job:
             f"Training {self.parameters:,} parameters on {self.task.sizes} -> {self.record.folder}",
             self.quiet,
         )
+        if cut := flow.warning(self.genotype, self.space, config.retrain.cells):
+            loop.say(cut, self.quiet)
         for kind in {kind for kind, _ in self.genotype.cells} - set(self.space.contained(config.retrain.cells)):
             loop.say(
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet

@@ -15,6 +15,7 @@ from dnas.config import (
     differences,
     from_dict,
     load,
+    load_several,
     to_dict,
 )
 from dnas.errors import UserError
@@ -151,6 +152,55 @@ IMPORTS = "from dnas.config import Config, SearchConfig\n\n"
 def test_a_broken_experiment_file_is_named(tmp_path, text, says):
     with pytest.raises(UserError, match=says):
         load(experiment(tmp_path, text))
+
+
+SETTINGS = """from dnas.config import Config
+SETTINGS = {"cifar10": 1, "s1": 2, "s2": 3}
+def config(setting="cifar10"):
+    return Config(seed=SETTINGS[setting])
+def configs(setting="cifar10"):
+    return {setting: config(setting)}
+"""
+
+
+def test_a_setting_is_named_behind_a_colon(tmp_path):
+    path = experiment(tmp_path, SETTINGS)
+    for written, seed in (("", 1), (":cifar10", 1), (":s1", 2), (":s2", 3)):
+        assert load(f"{path}{written}").seed == seed
+        assert [config.seed for config in load_several(f"{path}{written}").values()] == [seed]
+
+
+@pytest.mark.parametrize("read", [load, load_several])
+def test_a_setting_that_is_not_there_is_refused_with_those_that_are(tmp_path, read):
+    path = experiment(tmp_path, SETTINGS)
+    with pytest.raises(UserError, match=r"Unknown setting of .*table1.py: 's3'. Did you mean s2 or s1\?$"):
+        read(f"{path}:s3")
+    for unlike in ("", "zzz"):
+        with pytest.raises(UserError, match=f"'{unlike}'. Known: cifar10, s1, s2"):
+            read(f"{path}:{unlike}")
+    with pytest.raises(UserError, match="No such .*: 'nowhere.py:s1'"):
+        read("nowhere.py:s1")
+
+
+@pytest.mark.parametrize("parameters, more", [("", ""), ("seed=1", ""), ("", "SETTINGS = {}\n")])
+def test_a_file_without_settings_takes_none(tmp_path, parameters, more):
+    path = experiment(tmp_path, f"{IMPORTS}{more}def config({parameters}):\n    return Config()\n")
+    assert load(path) == Config()
+    with pytest.raises(UserError, match=r"config\(\) of .*table1.py has no settings: leave out ':s1'"):
+        load(f"{path}:s1")
+
+
+def test_paths_with_colons_are_paths(tmp_path):
+    folder = tmp_path / "a.py:b"
+    folder.mkdir()
+    path = experiment(folder, SETTINGS)
+    assert (load(path).seed, load(f"{path}:s1").seed) == (1, 2)
+    named = tmp_path / "table1.py:s1"  # beside a file that has this setting
+    experiment(tmp_path, SETTINGS)
+    named.write_text('{"seed": 7}')
+    assert load(named).seed == load(str(named)).seed == 7
+    named.unlink()
+    assert load(named).seed == 2
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

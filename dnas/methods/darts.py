@@ -6,13 +6,18 @@ order as published, with `radius` / |v| as the step (their code: 0.01). Updates,
 code: alphas first, on a fresh validation batch, then weights with the new alphas.
 """
 
+from typing import Annotated
+
 from dnas.errors import unknown
-from dnas.ranges import Factor
+from dnas.ranges import Range, beside
 from dnas.search import hypergrad
 from dnas.search.method import Method
 
+# a shorter step is lost in the rounding of float32, a longer one is none to differentiate by
+Radius = Annotated[float, Range(1e-6, 1000), beside(order="finite_difference")]
 
-def method(*, order: str = "first", radius: Factor = 0.01) -> Method:
+
+def method(*, order: str = "first", radius: Radius = 0.01) -> Method:
     """DARTS of the given order."""
     orders = {
         "first": hypergrad.first_order,
