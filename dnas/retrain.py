@@ -1,7 +1,7 @@
 """Train a derived network from scratch, by default as the DARTS paper does (METHODS: their `cnn/train.py`).
 
-Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule; test
-accuracy after every epoch. Several seeds are several trainings in one program.
+Auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule unless
+told otherwise; test accuracy after every epoch. Several seeds are several trainings in one program.
 """
 
 import dataclasses
@@ -29,9 +29,9 @@ from dnas.nets.network import Network, drop_path_factors
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
-from dnas.search.bilevel import SHORT, correct, learning_rate, weight_optimiser
-from dnas.search.method import clip
+from dnas.search.bilevel import SHORT, correct
 from dnas.search.run import EVALUATION_BATCH, facts
+from dnas.training.weights import clip, rate_of, transformation
 from dnas.types import Batch, Noise, Tree
 
 
@@ -138,7 +138,7 @@ class _Job:
         edges = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         self.network = programs.deferred(lambda rngs: Network(genotype, space, body, rngs=rngs))
         self.training = make_training(self.network, edges, plan, self.steps)
-        self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
+        self.rate = rate_of(plan.weights, plan.epochs, self.steps)
         self.dtype = jnp.dtype(config.dtype)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         moments = splits.mean, splits.std
@@ -267,8 +267,8 @@ def evaluate_one(network: Functional, dtype: Any, state: tuple[Tree, Tree], data
 
 def make_training(network: Functional, edges: tuple[int, int], plan: RetrainConfig, steps: int) -> Training:
     """Build the pure functions of a training; `edges`: cells and edges per cell, `steps`: steps per epoch."""
-    rate = learning_rate(plan.weights, plan.epochs, steps)
-    tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, rate))
+    rate = rate_of(plan.weights, plan.epochs, steps)
+    tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, rate))
 
     def init(key: jax.Array) -> TrainState:
         weights, stats = network.init(keys.stream(key, "weights"))

@@ -30,6 +30,7 @@ ROOMS = (
     "dnas.tables dnas.tables.*",
     "dnas.runs dnas.runs.*",
     "dnas.reports dnas.reports.*",
+    "dnas.training dnas.training.*",
     "dnas.search dnas.search.*",
     "dnas.methods dnas.methods.*",
     "dnas.retrain",

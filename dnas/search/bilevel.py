@@ -14,12 +14,13 @@ import optax
 
 from dnas import keys
 from dnas.architectures.topology import Space
-from dnas.config import SearchConfig, WeightConfig
+from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
-from dnas.search.method import Method, adapted, clip
+from dnas.search.method import Method, adapted
+from dnas.training.weights import clip, optimiser_of, rate_of, transformation
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
@@ -61,23 +62,6 @@ class Search(NamedTuple):
     network: Functional
 
 
-def learning_rate(config: WeightConfig, epochs: int, steps_per_epoch: int, start: int = 0) -> optax.Schedule:
-    """Cosine from `learning_rate` to `learning_rate_end`, constant within an epoch, from step `start` on."""
-    decay = optax.cosine_decay_schedule(
-        config.learning_rate, epochs, config.learning_rate_end / max(config.learning_rate, 1e-30)
-    )
-    return lambda step: decay((step - start) // steps_per_epoch)
-
-
-def weight_optimiser(config: WeightConfig, rate: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum and coupled weight decay; clipping is applied before, see `make_search`."""
-    return optax.chain(
-        optax.add_decayed_weights(config.decay),
-        optax.trace(config.momentum, config.nesterov),
-        optax.scale_by_learning_rate(rate),
-    )
-
-
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean cross-entropy of logits [B, classes] and labels [B]; of replicas [R, B, classes] the sum of theirs."""
     labels = jnp.broadcast_to(labels, logits.shape[:-1])
@@ -101,7 +85,7 @@ WHOLE = Span()
 
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     """The learning rate of the weights in a phase, as a function of the step of the whole search."""
-    return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
+    return rate_of(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
 
 
 def make_search(
@@ -124,7 +108,7 @@ def make_search(
     def weight_tx(step: jax.Array) -> optax.GradientTransformation:
         """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
         in a later phase."""
-        return weight_optimiser(config.weights, lambda _: rate(step))
+        return transformation(config.weights, lambda _: rate(step))
 
     def init(key: jax.Array) -> SearchState:
         weights, stats = network.init(keys.stream(key, "weights"))
@@ -371,6 +355,12 @@ def check(method: Method, config: SearchConfig) -> None:
             "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
             "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
             "weights."
+        )
+    coupled = optimiser_of(config.weights).coupled
+    if "decay_factor" in method.knobs and not coupled:
+        raise UserError(
+            f"This method adds to the weight decay in the gradient, and optimiser '{config.weights.optimiser}' has its "
+            "own beside it: set search.weights.optimiser to 'sgd', 'adam' or 'rmsprop'."
         )
     if method.hypergrad is not None and warmup >= config.epochs:
         raise UserError(

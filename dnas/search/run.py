@@ -281,6 +281,8 @@ class _Job:
             )
         self._check_phases()
         self.index, self.spans = 0, spans(self.phases, splits)
+        for phase, span in zip(self.phases, self.spans, strict=True):
+            phase_rate(phase.config, steps_per_epoch(phase.config, splits), span)  # no later than now
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
         self.accuracies: list[float] = []
