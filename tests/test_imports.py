@@ -27,6 +27,7 @@ ROOMS = (
     "dnas.nets dnas.nets.*",
     "dnas.spaces dnas.spaces.*",
     "dnas.data dnas.data.*",
+    "dnas.tasks dnas.tasks.*",
     "dnas.tables dnas.tables.*",
     "dnas.runs dnas.runs.*",
     "dnas.reports dnas.reports.*",

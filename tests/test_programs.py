@@ -18,7 +18,7 @@ import pytest
 
 import dnas
 from dnas import paths
-from dnas.config import AugmentConfig, Config, SearchConfig
+from dnas.config import AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.data import data_dir
 from dnas.kernels import native, norm
 from dnas.nets import ops
@@ -34,7 +34,7 @@ from dataclasses import replace
 import dnas.search
 from dnas.runs import programs
 from dnas import retrain
-from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 build = programs.functionalize
 def seen(*args):
@@ -340,6 +340,22 @@ def test_programs_of_every_method_have_names_that_seeds_share(method, names):
     """`names` raises `Unknown` if something in them cannot be followed: such a method would trace at every start."""
     config = replace(CONFIG, method=method)
     assert names(config) == names(replace(config, seed=5, data="digits:limit=60,size=0"))
+
+
+WEIGHTS = [
+    *({"optimiser": name} for name in dnas.find.described("optimiser")),
+    *({"schedule": name if name != "step" else "step:milestones=1"} for name in dnas.find.described("schedule")),
+    {"optimiser": "sgd:momentum=0.8"},
+    {"warmup_epochs": 1},
+]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda fields: next(iter(fields.values())))
+def test_programs_of_every_optimiser_and_schedule_have_names(weights, names):
+    config = replace(CONFIG, search=replace(SMALL, weights=WeightConfig(**weights)))
+    default = weights == {"optimiser": "sgd"}
+    assert names(config) == names(config)
+    assert ("advance" in changed(names(CONFIG), names(config))) != default
 
 
 def changed(before, after):

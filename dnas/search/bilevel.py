@@ -20,7 +20,7 @@ from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.method import Method, adapted
-from dnas.training.weights import clip, optimiser_of, rate_of, transformation
+from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
@@ -102,13 +102,14 @@ def make_search(
     # traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that nobody reads
     apply = jax.jit(network.apply, static_argnames="train")
     rate, start = phase_rate(config, steps, span), span.start
+    optimiser = optimiser_of(config.weights)  # not while the step is traced: it reads files
     clip_tx, alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
     alphas_first, is_random = config.order == "alphas_first", bool(method.supernet(space).random)
 
     def weight_tx(step: jax.Array) -> optax.GradientTransformation:
         """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
         in a later phase."""
-        return transformation(config.weights, lambda _: rate(step))
+        return optimiser.make(lambda _: rate(step), config.weights.decay)
 
     def init(key: jax.Array) -> SearchState:
         weights, stats = network.init(keys.stream(key, "weights"))

@@ -39,7 +39,10 @@ def rate_of(config: WeightConfig, epochs: int, steps_per_epoch: int, start: int 
 
 
 def transformation(config: WeightConfig, rate: optax.Schedule) -> optax.GradientTransformation:
-    """The optimiser and the weight decay; the gradient is clipped before, by `clip`."""
+    """The optimiser and the weight decay; the gradient is clipped before, by `clip`.
+
+    Call it before a program is traced: names are looked up in files, and what reads files then is not kept.
+    """
     return optimiser_of(config).make(rate, config.decay)
 
 
