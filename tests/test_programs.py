@@ -34,7 +34,7 @@ from dataclasses import replace
 import dnas.search
 from dnas.runs import programs
 from dnas import retrain
-from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 
 build = programs.functionalize
 def seen(*args):
