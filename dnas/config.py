@@ -37,18 +37,20 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class WeightConfig:
-    """How network weights are trained: SGD with momentum, coupled weight decay after clipping, cosine schedule."""
+    """How network weights are trained."""
 
     learning_rate: Amount = 0.025
-    """Learning rate of the first epoch."""
-    learning_rate_end: Amount = 0.001
-    """Learning rate the cosine falls to."""
-    momentum: Portion = 0.9
-    """Momentum; the buffer starts at zero."""
-    nesterov: bool = False
-    """Nesterov momentum."""
+    """Learning rate at the peak of the schedule, which most schedules begin with."""
+    optimiser: str = "sgd"
+    """What makes steps of gradients; see `dnas list`."""
+    schedule: str = "cosine:end=0.001"
+    """How the learning rate changes, from the end of the warm-up to the last epoch; see `dnas list`."""
+    warmup_epochs: Whole = 0
+    """Epochs at the start in which the learning rate rises, by the same amount at every step."""
+    warmup_start: Portion = 0.0
+    """Share of the learning rate that the warm-up begins with."""
     decay: Amount = 3e-4
-    """L2 coefficient, added to the gradient after clipping."""
+    """Weight decay; L2, added to the gradient after clipping, or beside the gradient, as the optimiser has it."""
     clip: Amount = 5.0
     """Largest global norm of the gradient; 0 for no clipping."""
 
@@ -124,7 +126,7 @@ class RetrainConfig:
     """Drop-path probability reached at the end; it rises linearly from 0."""
     label_smoothing: Portion = 0.0
     """Share of the label spread over all classes."""
-    weights: WeightConfig = field(default_factory=lambda: WeightConfig(learning_rate_end=0.0))
+    weights: WeightConfig = field(default_factory=lambda: WeightConfig(schedule="cosine"))
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
 
 
@@ -162,7 +164,7 @@ NASBENCH201_TRAINING = RetrainConfig(
     channels=16,
     auxiliary=0.0,
     drop_path=0.0,
-    weights=WeightConfig(learning_rate=0.1, learning_rate_end=0.0, nesterov=True, decay=5e-4, clip=0.0),
+    weights=WeightConfig(0.1, "sgd:nesterov=true", "cosine", decay=5e-4, clip=0.0),
     augment=AugmentConfig(),
 )
 """How NAS-Bench-201 trained its cells (Dong and Yang 2020, arXiv:2001.00326)."""

@@ -1,7 +1,7 @@
-"""Names to things: a space, a method, a data set is a module found by its file name; there is no list to edit.
+"""Names to things: a space, a method, an optimiser is a module found by its file name; there is no list to edit.
 
 A choice is written `name` or `name:key=value,key=value`; the settings are the keyword arguments of the module's
-factory (`space`, `method` or `dataset`), so `darts:order=second` calls `dnas.methods.darts.method(order="second")`.
+factory (`space`, `method`, `dataset`, ...), so `darts:order=second` calls `dnas.methods.darts.method(order="second")`.
 What a value is, its argument says: a text is the text that was typed (a path, `a+b`), a number lies in the range of its
 type (`dnas.ranges`).
 """
@@ -24,8 +24,15 @@ KEY = r"[A-Za-z_]\w*"
 QUOTED = r"""'[^']*'(?=\s*(?:,|$))|"[^"]*"(?=\s*(?:,|$))"""
 ITEM = re.compile(rf"\s*({KEY})\s*=\s*({QUOTED}|.*?)\s*(?:,(?=\s*{KEY}\s*=)|$)", re.DOTALL)  # key = value
 
-PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.data", "task": "dnas.tasks"}
-FACTORIES = {"space": "space", "method": "method", "data set": "dataset", "task": "task"}
+PACKAGES = {
+    "space": "dnas.spaces",
+    "method": "dnas.methods",
+    "data set": "dnas.data",
+    "task": "dnas.tasks",
+    "optimiser": "dnas.training.optimisers",
+    "schedule": "dnas.training.schedules",
+}
+FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
 
 class Summary(NamedTuple):
@@ -48,7 +55,7 @@ def described(what: str) -> dict[str, Summary]:
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
-    """Every factory of one sort ("space", "method", "data set") by name, in alphabetical order."""
+    """Every factory of one sort ("space", "method", ...) by name, in alphabetical order."""
     return {name: _factory(what, name) for name in described(what)}
 
 

@@ -28,12 +28,12 @@ from dnas.nets.functional import Functional
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
-from dnas.search.bilevel import SHORT, learning_rate, weight_optimiser
-from dnas.search.method import clip
+from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
 from dnas.training.epoch import evaluated, measured, no_sums, rows_of_part, train_batches
 from dnas.training.step import make_training
+from dnas.training.weights import clip, rate_of, transformation
 from dnas.types import Tree
 
 
@@ -113,8 +113,8 @@ class _Job:
         body = body_of(plan, space, task.shape)
         body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, body), space.recurrent)
-        self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
-        tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, self.rate))
+        self.rate = rate_of(plan.weights, plan.epochs, self.steps)
+        tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, self.rate))
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         has_paths = space.takes == "images"
         draws = space.draws or bool(space.random)

@@ -32,7 +32,7 @@ SETTINGS = {
             cells=5,
             channels=16,
             order="weights_first",
-            weights=WeightConfig(nesterov=True, decay=5e-4),
+            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
         ),
         retrain=NASBENCH201_TRAINING,
     ),

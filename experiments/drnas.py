@@ -32,7 +32,7 @@ SETTINGS = {
         search=SearchConfig(
             cells=20,
             channels=36,
-            weights=WeightConfig(learning_rate=0.1, learning_rate_end=0.0),
+            weights=WeightConfig(learning_rate=0.1, schedule="cosine"),
             alphas=AlphaConfig(learning_rate=6e-4, warmup_epochs=10),
         ),
         retrain=RetrainConfig(batch_size=64, drop_path=0.3),

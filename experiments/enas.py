@@ -29,7 +29,9 @@ SETTINGS = {
             batch_size=160,
             valid_portion=0.1,
             order="weights_first",
-            weights=WeightConfig(learning_rate=0.05, learning_rate_end=0.0005, nesterov=True, decay=1e-4),
+            weights=WeightConfig(
+                learning_rate=0.05, schedule="cosine:end=0.0005", optimiser="sgd:nesterov=true", decay=1e-4
+            ),
             alphas=AlphaConfig(learning_rate=0.0035, beta1=0.0, decay=0.0),
         ),
     ),
@@ -42,7 +44,7 @@ SETTINGS = {
             order="weights_first",
             cells=5,
             channels=16,
-            weights=WeightConfig(nesterov=True, decay=5e-4),
+            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
             alphas=AlphaConfig(learning_rate=0.001, decay=0.0),
         ),
         retrain=NASBENCH201_TRAINING,

@@ -22,7 +22,7 @@ SETTINGS = {
         data="cifar10",
         search=SearchConfig(
             batch_size=128,
-            weights=WeightConfig(learning_rate=0.005, learning_rate_end=0.001),
+            weights=WeightConfig(learning_rate=0.005),
             alphas=AlphaConfig(learning_rate=3e-3, beta1=0.9, initial_scale=0.0),
         ),
     ),

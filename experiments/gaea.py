@@ -29,7 +29,7 @@ SETTINGS = {
         data="cifar10",
         search=SearchConfig(
             batch_size=256,
-            weights=WeightConfig(learning_rate=0.1, learning_rate_end=0.0),
+            weights=WeightConfig(learning_rate=0.1, schedule="cosine"),
             alphas=AlphaConfig(learning_rate=0.1, decay=0.0),
         ),
         retrain=RetrainConfig(drop_path=0.3),
@@ -44,7 +44,7 @@ SETTINGS = {
             channels=24,
             valid_portion=0.02,
             levels="single",
-            weights=WeightConfig(learning_rate_end=0.013),
+            weights=WeightConfig(schedule="cosine:end=0.013"),
             alphas=AlphaConfig(learning_rate=0.1, decay=0.0),
         ),
         retrain=NASBENCH201_TRAINING,

@@ -28,7 +28,7 @@ SETTINGS = {
             epochs=250,
             batch_size=256,
             order="weights_first",
-            weights=WeightConfig(nesterov=True),
+            weights=WeightConfig(optimiser="sgd:nesterov=true"),
         ),
     ),
     "nasbench201": Config(
@@ -40,7 +40,7 @@ SETTINGS = {
             order="weights_first",
             cells=5,
             channels=16,
-            weights=WeightConfig(nesterov=True, decay=5e-4),
+            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
         ),
         retrain=NASBENCH201_TRAINING,
     ),

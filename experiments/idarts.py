@@ -34,7 +34,7 @@ SETTINGS = {
             inner_steps=4,
             cells=5,
             channels=16,
-            weights=WeightConfig(nesterov=True, decay=5e-4),
+            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
         ),
         retrain=NASBENCH201_TRAINING,
     ),

@@ -22,7 +22,9 @@ SETTINGS = {
         space="nasbench201",
         method="oles",
         data="cifar10",
-        search=SearchConfig(epochs=50, cells=5, channels=16, weights=WeightConfig(nesterov=True, decay=5e-4)),
+        search=SearchConfig(
+            epochs=50, cells=5, channels=16, weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4)
+        ),
         retrain=NASBENCH201_TRAINING,
     ),
 }

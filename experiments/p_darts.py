@@ -26,7 +26,7 @@ SETTINGS = {
             epochs=75,
             batch_size=96,
             cells=5,
-            weights=WeightConfig(learning_rate_end=0.0),
+            weights=WeightConfig(schedule="cosine"),
             alphas=AlphaConfig(learning_rate=6e-4, clip=5.0, warmup_epochs=10),
         ),
         retrain=RetrainConfig(batch_size=128, drop_path=0.3),

@@ -28,7 +28,7 @@ SETTINGS = {
         seed=2,
         search=SearchConfig(
             batch_size=256,
-            weights=WeightConfig(learning_rate=0.1, learning_rate_end=0.0),
+            weights=WeightConfig(learning_rate=0.1, schedule="cosine"),
             alphas=AlphaConfig(learning_rate=6e-4, warmup_epochs=15),
         ),
         retrain=RetrainConfig(drop_path=0.3),
@@ -41,7 +41,7 @@ SETTINGS = {
         search=SearchConfig(
             batch_size=256,
             cells=5,
-            weights=WeightConfig(learning_rate=0.1, learning_rate_end=0.0),
+            weights=WeightConfig(learning_rate=0.1, schedule="cosine"),
             alphas=AlphaConfig(learning_rate=6e-4, warmup_epochs=15),
         ),
         retrain=NASBENCH201_TRAINING,

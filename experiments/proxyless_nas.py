@@ -26,7 +26,7 @@ SETTINGS = {
             order="weights_first",
             inner_steps=5,
             valid_portion=0.1,
-            weights=WeightConfig(learning_rate_end=0.0, nesterov=True, decay=4e-5, clip=0.0),
+            weights=WeightConfig(schedule="cosine", optimiser="sgd:nesterov=true", decay=4e-5, clip=0.0),
             alphas=AlphaConfig(learning_rate=1e-3, beta1=0.0, decay=0.0, warmup_epochs=40),
         ),
     ),

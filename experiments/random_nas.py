@@ -29,7 +29,9 @@ SETTINGS = {
         space="nasbench201",
         method="random_nas:rounds=1,samples=100,finalists=100",
         data="cifar10",
-        search=SearchConfig(epochs=250, cells=5, channels=16, weights=WeightConfig(nesterov=True, decay=5e-4)),
+        search=SearchConfig(
+            epochs=250, cells=5, channels=16, weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4)
+        ),
         retrain=NASBENCH201_TRAINING,
     ),
 }

@@ -41,7 +41,7 @@ SETTINGS = {
             valid_portion=0.02,
             cells=5,
             channels=16,
-            weights=WeightConfig(nesterov=True, decay=5e-4),
+            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
             alphas=AlphaConfig(initial_scale=0.01),
         ),
         retrain=NASBENCH201_TRAINING,

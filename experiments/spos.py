@@ -18,7 +18,9 @@ SETTINGS = {
         space="nasbench201",
         method="spos",
         data="cifar10",
-        search=SearchConfig(epochs=250, cells=5, channels=16, weights=WeightConfig(nesterov=True, decay=5e-4)),
+        search=SearchConfig(
+            epochs=250, cells=5, channels=16, weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4)
+        ),
         retrain=NASBENCH201_TRAINING,
     ),
 }

@@ -303,7 +303,7 @@ def test_data_says_where_and_how(dnas, monkeypatch, tmp_path):
 def test_list_has_one_line_for_each(dnas):
     code, out, _ = dnas("list")
     assert code == 0
-    for name in [*find.functions("dnas.nets.ops"), *find.described("space"), *find.described("method")]:
+    for name in [*find.functions("dnas.nets.ops"), *(name for what in find.PACKAGES for name in find.described(what))]:
         assert len(re.findall(rf"^  {name}\b\S* +\S.*$", out, re.MULTILINE)) >= 1, name
     assert "darts:order=first,radius=0.01" in out
     assert re.search(r"experiments/small_digits.py +\S", out)

@@ -42,7 +42,7 @@ def test_a_config_survives_json(config, tmp_path):
 
 def test_missing_fields_take_their_defaults():
     assert from_dict({"search": {"epochs": 3}}) == Config(search=SearchConfig(epochs=3))
-    assert from_dict({}).retrain.weights.learning_rate_end == 0.0, "the default of retrain, not of WeightConfig"
+    assert from_dict({}).retrain.weights.schedule == "cosine", "the default of retrain, not of WeightConfig"
     assert from_dict({"retrain": {"weights": {"clip": 1.0}}}).retrain.weights == WeightConfig(clip=1.0)
 
 
@@ -84,7 +84,7 @@ def test_wrong_fields_and_types_are_named(values, says):
         ({"search": {"epochs": 0}}, "search.epochs must be at least 1 and at most 1,000,000, not 0"),
         ({"search": {"batch_size": -4}}, "search.batch_size must be at least 1 and at most 1,000,000, not -4"),
         ({"search": {"valid_portion": 1.0}}, "search.valid_portion must be at least 0 and below 1"),
-        ({"search": {"weights": {"momentum": -0.1}}}, "search.weights.momentum must be at least 0"),
+        ({"search": {"weights": {"warmup_start": -0.1}}}, "search.weights.warmup_start must be at least 0"),
         (
             {"search": {"weights": {"learning_rate": -1.0}}},
             "search.weights.learning_rate must be at least 0 and at most",

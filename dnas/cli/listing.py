@@ -14,7 +14,8 @@ class List:
 def run(_: List) -> None:
     """`dnas list`."""
     _section("Operations", find.functions("dnas.nets.ops"))
-    for title, what in (("Spaces", "space"), ("Methods", "method"), ("Data sets", "data set")):
+    for what in find.PACKAGES:
+        title = f"{what.capitalize()}s"
         found = find.described(what).items()
         lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
         _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas.config import AlphaConfig
-from dnas.search.method import clip
+from dnas.training.weights import clip
 from dnas.types import Alphas, Tree
 
 FLOOR = 1e-5  # of an operation's weight before it is normalised, so that none is lost for good

@@ -9,10 +9,11 @@ import pytest
 
 from dnas import data as datasets
 from dnas import find
-from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
+from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.search import discretise, hypergrad, method, select
 from dnas.search.gates import freeze_disagreeing
+from dnas.training.weights import clip
 
 run = import_module("dnas.search.run")
 CONFIG = Config(
@@ -61,6 +62,15 @@ REFUSED = [
     ("fair_darts:rule=threshold_edge", {"space": "nasbench201"}, "threshold_edge"),
     ("oles", {"space": "darts:operations=none+skip_connect", "alphas": AlphaConfig(learning_rate=0.0)}, "rate is 0"),
     ("darts_pt:on=agreement", {}, "one supernet, and 'agreement' has 4"),
+    (
+        "robust_darts:adaptive=true",
+        {"weights": WeightConfig(optimiser="adamw")},
+        "'adamw' has its own beside",
+    ),
+    ("darts", {"weights": WeightConfig(optimiser="adm")}, "Unknown optimiser 'adm'. Did you mean adam"),
+    ("darts", {"weights": WeightConfig(schedule="step")}, "milestone at epoch 225, but 4 epochs"),
+    ("darts", {"weights": WeightConfig(warmup_epochs=4)}, "weights.warmup_epochs is 4"),
+    ("p_darts", {"epochs": 9, "weights": WeightConfig(warmup_epochs=3)}, "weights.warmup_epochs is 3.* has 3 epochs"),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
 ]
 
@@ -96,7 +106,7 @@ def test_every_method_takes_few_operations_and_few_cells(name, space, cells):
         job(few.get(name, name), space, cells=cells, channels=24, epochs=12)
 
 
-OLES = freeze_disagreeing(0.4, 20, "code", method.clip(5.0))
+OLES = freeze_disagreeing(0.4, 20, "code", clip(5.0))
 
 
 @pytest.mark.parametrize("estimate", [hypergrad.unrolled, hypergrad.neumann(1), hypergrad.finite_difference(), None])
