@@ -19,12 +19,12 @@ from dnas.methods import darts as darts_method
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
-from dnas.retrain import make_training
 from dnas.runs import devices, loop
 from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels
 from dnas.spaces import darts, nasbench201
 from dnas.tasks.classification import Classification
+from dnas.training.step import make_training
 from dnas.types import Batch
 
 
@@ -115,10 +115,10 @@ def training(options: Namespace):
     plan = RetrainConfig(epochs=2)
     body = Body(options.cells, options.channels, 10, auxiliary=True, remat=options.remat, unroll=True)
     network = functionalize(lambda rngs: Network(entry("DARTS_V2").genotype, darts.space(), body, rngs=rngs))
-    built = make_training(network, (options.cells, 8), plan, steps=1000)
+    built = make_training(network, Classification(auxiliary=plan.auxiliary), plan, 1000, (options.cells, 8))
 
     def step(state, levels):
         state, sums = built.step(state, levels.train)
-        return state, sums.loss
+        return state, sums["loss"][0]
 
     return built.init, step

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from dnas import data as datasets
@@ -33,7 +32,7 @@ from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
 from dnas.training.epoch import evaluated, measured, no_sums, rows_of_part, train_batches
 from dnas.training.step import make_training
-from dnas.training.weights import clip, rate_of, transformation
+from dnas.training.weights import rate_of
 from dnas.types import Tree
 
 
@@ -114,11 +113,10 @@ class _Job:
         body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, body), space.recurrent)
         self.rate = rate_of(plan.weights, plan.epochs, self.steps)
-        tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, self.rate))
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         has_paths = space.takes == "images"
         draws = space.draws or bool(space.random)
-        self.training = make_training(self.network, task, tx, plan, self.steps, paths if has_paths else None, draws)
+        self.training = make_training(self.network, task, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate(task.arrays("train"))
         self.test_batches = layout.replicate(task.evaluation("test"))

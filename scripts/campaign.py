@@ -37,6 +37,7 @@ from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError
 from dnas.runs import checkpoints
+from dnas.search.job import Job
 
 PLAIN = AugmentConfig(pad=0, flip=False)
 TINY = Config(
@@ -303,7 +304,7 @@ class Built(Exception):
 def setting(draw: random.Random) -> str:
     """A config of random choices, of which most cannot be meant, is built or refused."""
     config = random_config(draw)
-    job = import_module("dnas.search.run")._Job
+    job = Job
     arguments: Any = (parse("DARTS_V2"),) if draw.random() < 0.2 else ()
     go, trains = (retrain._Job.go, True) if arguments else (job.go, False)
 

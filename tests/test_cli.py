@@ -419,7 +419,7 @@ def test_a_run_records_the_setting_as_it_was_typed(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    job = importlib.import_module("dnas.search.run")._Job  # the package has a function of this name
+    job = importlib.import_module("dnas.search.job").Job
     monkeypatch.setattr(job, "go", interrupted)  # what is recorded is, before the first step
     assert cli.main() == 130
     assert load(tmp_path / "run").data == "digits:limit=7"

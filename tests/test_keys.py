@@ -17,6 +17,9 @@ from dnas.nets.functional import Functional
 from dnas.nets.layers import Outputs
 from dnas.runs import programs
 from dnas.search.method import adapted
+from dnas.search.plan import spans
+from dnas.search.stage import Stage
+from dnas.tasks.images import Images
 
 run = import_module("dnas.search.run")  # the package has a function of this name
 DRAWS = ["normal", "uniform", "bernoulli", "randint", "permutation", "gumbel", "categorical", "loggamma", "bits"]
@@ -87,7 +90,8 @@ class Recorder:
 
 def data():
     images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
-    return datasets.split(datasets.from_arrays("noise", images, np.arange(24) % 3), 0.5, 0)
+    splits = datasets.split(datasets.from_arrays("noise", images, np.arange(24) % 3), 0.5, 0)
+    return Images(splits, CONFIG.search.augment, "float32")
 
 
 def formula(mixed):
@@ -110,11 +114,11 @@ def formula(mixed):
     "choice", ["darts", "gdas", "drnas:partial=1", "proxyless_nas", "spos", "enas", "sdarts:attack=random"]
 )
 def test_no_two_keys_of_a_search_meet(choice, monkeypatch):
-    monkeypatch.setattr(programs, "deferred", lambda build: formula(True))
+    monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: formula(True))
     space, method = find.resolve("space", CONFIG.space), find.resolve("method", choice)
-    method, splits = adapted(method, space, CONFIG.search), data()
+    method, task = adapted(method, space, CONFIG.search), data()
     phase = method.phases(space, CONFIG.search)[0]
-    stage = run._Stage(CONFIG, method, phase, space, splits, run.spans((phase,), splits)[0], 0)
+    stage = Stage(CONFIG, method, phase, space, task, spans((phase,), task)[0], 0)
     assert stage.steps == STEPS
     recorder = Recorder(monkeypatch)
     with jax.disable_jit():
@@ -126,7 +130,7 @@ def test_no_two_keys_of_a_search_meet(choice, monkeypatch):
 
 
 def test_no_two_keys_of_a_training_meet(monkeypatch):
-    monkeypatch.setattr(programs, "deferred", lambda build: formula(False))
+    monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: formula(False))
     space = find.resolve("space", CONFIG.space)
     job = retrain._Job(CONFIG, space, random(space, 0), data(), quiet=True)
     recorder = Recorder(monkeypatch)

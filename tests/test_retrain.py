@@ -15,6 +15,9 @@ from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.runs import records
 from dnas.spaces import darts, nasbench201
+from dnas.tasks.classification import Classification
+from dnas.tasks.task import Shape
+from dnas.training.step import make_training
 from dnas.types import Batch
 
 CELL = parse("|nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|")
@@ -46,9 +49,11 @@ def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
     weights = WeightConfig(learning_rate=0.01, optimiser="lion", schedule="linear", warmup_epochs=1, decay=0.0)
     plan = dataclasses.replace(PLAN, epochs=3, weights=weights)
     network = functionalize(
-        lambda rngs: Network(CELL, nasbench201.space(), retrain.body_of(plan, nasbench201.space(), 3, 1), rngs=rngs)
+        lambda rngs: Network(
+            CELL, nasbench201.space(), retrain.body_of(plan, nasbench201.space(), Shape(3, (8, 8, 1))), rngs=rngs
+        )
     )
-    training = retrain.make_training(network, (3, 6), plan, 2)
+    training = make_training(network, Classification(), plan, 2, (3, 6))
     state, step = training.init(jax.random.key(0)), jax.jit(training.step)
     x, y, *_ = images(3)
     for rate in (0.0, 0.005, 0.01, 0.01, 0.005):

@@ -1,11 +1,13 @@
 """The levels of a step as a loop over one gradient program; each turn has its batch and its end.
 
+search: a `bilevel.Bilevel`, whose objectives and updates it uses.
+
 Every further copy would be compiled anew, and what those of an unrolled step have in common XLA would keep from one to
 the next, at several times the memory. The price: each turn takes both gradients, of weights and alphas. While the
 alphas warm up only the weights have their turn.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +18,10 @@ from dnas.search.levels import Levels, choose
 from dnas.tasks.task import Sums
 from dnas.types import SearchState
 
-if TYPE_CHECKING:
-    from dnas.search.bilevel import Bilevel
-
 WEIGHTS, OUTER, INNER = range(3)  # whose gradient a turn takes: of the weights, of the alphas, of the unrolled step
 
 
-def step_in_turns(
-    search: "Bilevel", state: SearchState, levels: Levels, drawn: jax.Array
-) -> tuple[SearchState, Sums, Sums]:
+def step_in_turns(search: Any, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
     """One step, and the sums of the upper and of the lower level; drawn: keys of the upper and of the lower level."""
     inner_key, outer_key = jax.random.split(drawn[0])
     turns: list[Any] = [(INNER, levels.train, inner_key)] * search.unrolled + [(OUTER, levels.valid, outer_key)]
@@ -49,7 +46,7 @@ def step_in_turns(
     return state, valid, train
 
 
-def _turn(search: "Bilevel", state: SearchState, inner_gradient: Any, levels: Levels, inner_key, rows, i):
+def _turn(search: Any, state: SearchState, inner_gradient: Any, levels: Levels, inner_key, rows, i):
     """(state, inner gradient, sums, whose turn it was) after turn i of the rows."""
     method, unrolled = search.method, search.unrolled
     whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)

@@ -13,6 +13,7 @@ from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
 from dnas.nets.network import drop_path_factors
 from dnas.tasks.task import Sums, Task
+from dnas.training.weights import clip, rate_of, transformation
 from dnas.types import Batch, Noise, Tree
 
 
@@ -37,7 +38,6 @@ class Training(NamedTuple):
 def make_training(
     network: Functional,
     task: Task,
-    tx: optax.GradientTransformation,
     plan: RetrainConfig,
     steps: int,
     paths: tuple[int, int] | None = None,
@@ -45,9 +45,10 @@ def make_training(
 ) -> Training:
     """Build the pure functions of a training.
 
-    tx: of the weights, clipping included. steps: of an epoch. paths: (cells, edges of a cell) for drop-path; None: the
+    steps: of an epoch. paths: (cells, edges of a cell) for drop-path; None: the
     network has none. draws: whether it takes `types.Noise`.
     """
+    tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, rate_of(plan.weights, plan.epochs, steps)))
 
     def init(key: jax.Array) -> TrainState:
         weights, stats = network.init(keys.stream(key, "weights"))

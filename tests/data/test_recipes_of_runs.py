@@ -16,18 +16,18 @@ CELL = parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
 
 @pytest.fixture
 def jobs(monkeypatch):
-    """The configs and splits of jobs that are begun and not done."""
+    """The configs and tasks of jobs that are begun and not done."""
     begun = []
 
     class Job:
-        def __init__(self, config, _space, _what, splits, _quiet):
-            begun.append((config, splits))
+        def __init__(self, config, _space, _what, task, _quiet):
+            begun.append((config, task))
 
         def go(self, *_):
             return None
 
-    for module in ("dnas.search.run", "dnas.retrain"):
-        monkeypatch.setattr(sys.modules[module], "_Job", Job)
+    for module, name in (("dnas.search.run", "Job"), ("dnas.retrain", "_Job")):
+        monkeypatch.setattr(sys.modules[module], name, Job)
     return begun
 
 
@@ -39,19 +39,19 @@ def test_runs_use_the_recipe_that_fits(command, jobs, tmp_path, capsys):
             search.run(CONFIG, folder, resume=resume)
         else:
             retrain.run(CONFIG, CELL, folder, resume=resume)
-        config, splits = jobs.pop()
+        config, task = jobs.pop()
         cutout = {"search": 0, "retrain": 4}[command]
         assert getattr(config, command).augment == AugmentConfig(1, False, cutout)
-        assert "pad 4 -> 1" in splits.note and "not mirrored" in splits.note
-        assert json.loads((folder / "data.json").read_text())["note"] == splits.note
+        assert "pad 4 -> 1" in task.note and "not mirrored" in task.note
+        assert json.loads((folder / "data.json").read_text())["note"] == task.note
         assert from_dict(json.loads((folder / "config.json").read_text())) == CONFIG
-        assert splits.note in " ".join(capsys.readouterr().err.split())
+        assert task.note in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_fits_is_as_typed(jobs, tmp_path, capsys):
     x, y = np.zeros((200, 32, 32, 3), np.uint8), np.arange(200) % 2
     search.run(CONFIG, tmp_path / "search", data=(x, y, x, y))
     retrain.run(CONFIG, CELL, tmp_path / "retrain", data=(x, y, x, y))
-    (searched, _), (trained, splits) = jobs
+    (searched, _), (trained, task) = jobs
     assert searched.search == CONFIG.search and trained.retrain == CONFIG.retrain
-    assert splits.note == "" and "Data:" not in capsys.readouterr().err
+    assert task.note == "" and "Data:" not in capsys.readouterr().err

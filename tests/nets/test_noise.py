@@ -16,9 +16,10 @@ from dnas.nets.functional import functionalize, takes_noise
 from dnas.nets.network import DerivedCell, Network, build
 from dnas.nets.ops import ALWAYS_RANDOM, OPERATIONS
 from dnas.nets.supernet import MixedCell, Supernet
-from dnas.retrain import make_training
 from dnas.search.supernets import dropped_skips
 from dnas.spaces import nasbench201, robust
+from dnas.tasks.classification import Classification
+from dnas.training.step import make_training
 from dnas.types import Batch, Noise
 
 S4 = robust.space(name="s4", nodes=2)
@@ -162,11 +163,11 @@ def test_dropped_skips_drop_nothing_in_evaluation_beside_noise():
 def test_a_training_draws_noise_at_every_step():
     """By the number of the step and the key of the run: everything else is the same."""
     pure = functionalize(lambda rngs: Network(ALL_NOISE, S4, BODY, rngs=rngs))
-    training = make_training(pure, (3, 4), RetrainConfig(drop_path=0.0, auxiliary=0.0), 10)
+    training = make_training(pure, Classification(), RetrainConfig(drop_path=0.0, auxiliary=0.0), 10, draws=True)
     state = jax.jit(training.init)(jax.random.key(0))
     states = state, state._replace(step=state.step + 1), state._replace(key=jax.random.key(5)), state
     step = jax.jit(training.step)
-    losses = [float(step(state, Batch(X, jnp.arange(2)))[1].loss) for state in states]
+    losses = [float(step(state, Batch(X, jnp.arange(2)))[1]["loss"][0]) for state in states]
     assert losses[0] == losses[3] and len({round(loss, 4) for loss in losses}) == 3
 
 

@@ -147,7 +147,7 @@ def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, or
     method = Method(relax=counted, hypergrad=estimate if shared else apart(estimate))
     search = make_search(NETWORK, SPACE, method, config, 1, task=Classification())  # an epoch is one step
     start, (levels,) = search.init(jax.random.key(0)), batches(1)
-    poisoned = levels._replace(valid=levels.valid._replace(x=jnp.full_like(levels.valid.inputs, jnp.nan)))
+    poisoned = levels._replace(valid=levels.valid._replace(inputs=jnp.full_like(levels.valid.inputs, jnp.nan)))
     step = jax.jit(search.step)
     state, metrics = step(start, poisoned)
     jax.effects_barrier()

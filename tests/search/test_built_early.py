@@ -13,9 +13,10 @@ from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, Weight
 from dnas.errors import UserError
 from dnas.search import discretise, hypergrad, method, select
 from dnas.search.gates import freeze_disagreeing
+from dnas.search.job import Job
+from dnas.tasks.images import Images, check_search
 from dnas.training.weights import clip
 
-run = import_module("dnas.search.run")
 CONFIG = Config(
     space="darts:nodes=2,operations=none+skip_connect+max_pool_3x3",
     search=SearchConfig(epochs=4, batch_size=4, cells=3, channels=4, augment=AugmentConfig(pad=1)),
@@ -30,7 +31,8 @@ def splits(valid=0.5):
 def job(method_name="darts", space="", own=None, **search):
     config = replace(CONFIG, method=method_name, space=space or CONFIG.space, search=replace(CONFIG.search, **search))
     chosen = find.resolve("method", method_name) if own is None else own
-    return run._Job(config, find.resolve("space", config.space), chosen, splits(), quiet=True)
+    space = find.resolve("space", config.space)
+    return Job(config, space, chosen, Images(splits(), config.search.augment, "float32"), quiet=True)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def no_programs(monkeypatch):
     def stage(self, index, space):
         raise AssertionError("built")
 
-    monkeypatch.setattr(run._Job, "_stage", stage)
+    monkeypatch.setattr(Job, "_stage", stage)
 
 
 REFUSED = [
@@ -171,13 +173,13 @@ def test_a_kind_of_cell_that_the_network_has_not_is_not_searched(cells, lacking)
 
 def test_without_validation_images_it_says_what_they_are_for():
     with pytest.raises(UserError, match="valid_portion is 0.*chosen by"):
-        run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, levels="single")), splits(0.0))
+        check_search(replace(CONFIG.search, levels="single"), splits(0.0))
 
 
 def test_more_inner_steps_than_images_are_refused():
     with pytest.raises(UserError, match="inner_steps is 4, .* has 9 images: choose at most 2"):
-        run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, inner_steps=4)), splits())
-    run.check_sizes(replace(CONFIG, search=replace(CONFIG.search, inner_steps=2)), splits())
+        check_search(replace(CONFIG.search, inner_steps=4), splits())
+    check_search(replace(CONFIG.search, inner_steps=2), splits())
 
 
 def test_a_state_that_does_not_fit_is_refused():

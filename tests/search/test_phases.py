@@ -21,6 +21,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs import checkpoints, loop, records
+from dnas.search import job as job_module
 from dnas.search import phases, relax
 from dnas.search.bilevel import make_search
 from dnas.search.method import Method, Phase
@@ -248,7 +249,7 @@ def crash():
 @contextmanager
 def before_the_end_of(epoch, act, monkeypatch):
     """Inside, a search does this when the steps of an epoch are done, before anything is kept of it."""
-    finish = run._Job._finish_epoch
+    finish = job_module.Job._finish_epoch
 
     def acting(job, number, progress):
         if number == epoch:
@@ -256,7 +257,7 @@ def before_the_end_of(epoch, act, monkeypatch):
         return finish(job, number, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run._Job, "_finish_epoch", acting)
+        patch.setattr(job_module.Job, "_finish_epoch", acting)
         yield
 
 
@@ -272,7 +273,7 @@ def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_
 
 def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
-    advanced, seen = run._advanced, []
+    advanced, seen = job_module._advanced, []
 
     def stop(stage, progress, count):
         progress = advanced(stage, progress, np.int32(1) if stage.span.start else count)
@@ -282,7 +283,7 @@ def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase
         return progress
 
     with monkeypatch.context() as patch, pytest.raises(loop.Interrupted, match="Stopped at step 7 of 12"):
-        patch.setattr(run, "_advanced", stop)
+        patch.setattr(job_module, "_advanced", stop)
         dnas.search.run(config, tmp_path / "run", quiet=True)
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
 
@@ -325,7 +326,7 @@ def with_method(patch, method):
 @pytest.fixture
 def transitions(monkeypatch):
     """(state before, state after, space after) of every change of phase, on the host."""
-    next_phase, seen = run._Job._next_phase, []
+    next_phase, seen = job_module.Job._next_phase, []
 
     def look(job, progress):
         new = next_phase(job, progress)
@@ -333,7 +334,7 @@ def transitions(monkeypatch):
         seen.append((old_state, new_state, job.stage.space))
         return new
 
-    monkeypatch.setattr(run._Job, "_next_phase", look)
+    monkeypatch.setattr(job_module.Job, "_next_phase", look)
     return seen
 
 

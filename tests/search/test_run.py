@@ -175,7 +175,7 @@ def test_searches_that_begin_at_once_do_not_share_a_folder(tmp_path, monkeypatch
 
 
 def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_built(tmp_path, monkeypatch, finished):
-    monkeypatch.setattr(run_module, "_Job", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr(run_module, "Job", lambda *_: pytest.fail("it was built"))
     for config, folder, resume, says in (
         (CONFIG, finished.folder, False, "already exists"),
         (CONFIG, tmp_path / "none", True, "holds no run"),
