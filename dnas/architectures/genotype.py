@@ -57,7 +57,7 @@ def read(source: str) -> list[Genotype]:
     """The genotypes that a source gives. It is, in this order:
 
     the path of a file of genotypes, or of a run folder (one genotype per seed);
-    one or several DARTS or NAS-Bench-201 texts, or JSON, see `genotype_text.py`;
+    one or several DARTS or NAS-Bench-201 texts, decisions, or JSON, see `genotype_text.py`;
     the name of a published cell, or the index of a cell in NAS-Bench-201.
     Errors: `UserError` that says what was found, where, and what was expected.
     """

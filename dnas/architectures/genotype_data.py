@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -43,6 +44,24 @@ class Genotype:
     def cell(self, kind: str) -> CellGenotype:
         """The cell of one kind."""
         return dict(self.cells)[kind]
+
+
+def of_decisions(space: str, layers: Sequence[Mapping[str, str]]) -> Genotype:
+    """The genotype of layers {decision: option}: a kind of cell for every decision, a chain with an edge a layer."""
+    cells = (
+        (name, CellGenotype(tuple(Edge(i + 1, i, layer[name]) for i, layer in enumerate(layers)))) for name in layers[0]
+    )
+    return Genotype(space, tuple(cells))
+
+
+def decisions(genotype: Genotype) -> tuple[dict[str, str], ...] | None:
+    """The inverse, {decision: option} of every layer; None for a genotype of cells: of one kind, or no chains of equal
+    length."""
+    chains = [[(edge.node, edge.source) for edge in cell.edges] for _, cell in genotype.cells]
+    chain = [(i + 1, i) for i in range(len(chains[0]))]
+    if len(chains) < 2 or not chain or any(c != chain for c in chains) or any(c.concat for _, c in genotype.cells):
+        return None
+    return tuple({kind: cell.edges[i].operation for kind, cell in genotype.cells} for i in range(len(chain)))
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:

@@ -8,6 +8,7 @@ normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`. A list has
     (operation, node, source): any number of entries for a node (FairDARTS, arXiv:1911.12126).
 Recurrent: `Genotype(recurrent=[('tanh', 0), ...], concat=range(1, 9))`, entry k enters node k + 1.
 NAS-Bench-201 text (Dong and Yang 2020, arXiv:2001.00326): `|op~0|+|op~0|op~1|+...`, node i has i entries.
+Decisions: `tabular(width=[1, 0.5], activation=[relu, tanh], ...)`, the space and an option for every layer.
 JSON: what `to_json` gives, or an object with the fields of a DARTS text; also as Python prints a dictionary.
 Around them there may be other words of a line, and cells of a table. Marks are taken off before (`genotype_paste.py`).
 """
@@ -25,8 +26,10 @@ from dnas.architectures.genotype_data import (
     Genotype,
     check_graph,
     concat_nodes,
+    decisions,
     from_json,
     is_whole,
+    of_decisions,
     read_name,
     unreadable,
 )
@@ -36,11 +39,14 @@ from dnas.errors import UserError
 
 
 def to_text(genotype: Genotype) -> str:
-    """What the original code prints: the DARTS namedtuple or the NAS-Bench-201 string.
+    """What the original code prints: the DARTS namedtuple or the NAS-Bench-201 string; for layers, their decisions.
 
-    The text does not name the space; it is read back as "darts", "darts_rnn" or "nasbench201".
-    Errors: `UserError` for cells that neither can express.
+    The text of cells does not name the space; it is read back as "darts", "darts_rnn" or "nasbench201".
+    Errors: `UserError` for cells that none can express.
     """
+    if layers := decisions(genotype):
+        fields = [f"{name}=[{', '.join(layer[name] for layer in layers)}]" for name in layers[0]]
+        return f"{genotype.space}({', '.join(fields)})"
     cells = dict(genotype.cells)
     kinds = list(cells)
     if kinds == ["cell"] and cells["cell"].concat is None and _is_nasbench201(cells["cell"].edges):
@@ -62,7 +68,7 @@ def to_text(genotype: Genotype) -> str:
 
 
 def from_texts(text: str) -> list[Genotype]:
-    """All genotypes of a text: DARTS or NAS-Bench-201 texts, of which other lines are passed over, or JSON.
+    """All genotypes of a text: DARTS or NAS-Bench-201 texts or decisions, of which other lines are passed over; JSON.
 
     Empty for a text that is none of these. Errors: `UserError` that says what was found, where, and what was expected.
     """
@@ -75,10 +81,32 @@ def from_texts(text: str) -> list[Genotype]:
     elif text.startswith("|") or re.search(r"\|[^|\n]*~", text):
         found = _nasbench201s(text)
     else:
-        return []
+        found = [_decided(*call.groups()) for call in DECISIONS.finditer(text)]
     for genotype in found:
         check_graph(genotype)
     return found
+
+
+# Decisions
+
+ITEM = r"\w+\s*=\s*\[[^][()=]*\]"
+DECISIONS = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]*)\s*\(\s*({ITEM}(?:\s*,\s*{ITEM})*)\s*(?:,\s*)?\)", re.ASCII)
+FIELD = re.compile(r"(\w+)\s*=\s*\[([^]]*)\]")
+
+
+def _decided(space: str, written: str) -> Genotype:
+    """Of the name of a space and its fields `decision=[option, ...]`, with or without quotes."""
+    fields: dict[str, list[str]] = {}
+    for name, options in FIELD.findall(written):
+        if name in fields:
+            raise unreadable("the genotype", f"{space}({written})", f"the field '{name}' once")
+        texts = [option.strip().strip("'\"") for option in options.rstrip(", \n").split(",")]
+        fields[name] = [read_name(option, f"an option of '{name}'") for option in texts]
+    lengths = {name: len(options) for name, options in fields.items()}
+    if len(set(lengths.values())) > 1:
+        raise unreadable("the genotype", lengths, "as many options for each decision, one a layer")
+    columns = zip(*fields.values(), strict=True)
+    return of_decisions(space, [dict(zip(fields, options, strict=True)) for options in columns])
 
 
 # NAS-Bench-201

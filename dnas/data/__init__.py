@@ -7,7 +7,7 @@ Axis letters: N images, H W C.
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -95,12 +95,12 @@ class Splits:
     mirrors: bool = True
 
 
-def load(choice: str | Dataset | tuple) -> Dataset:
-    """A data set by name, as `name:key=value`, or from arrays `(x, y)` or `(x, y, test_x, test_y)`.
+def load(choice: Any) -> Any:
+    """A data set: itself, by name, as `name:key=value`, or from arrays `(x, y)` or `(x, y, test_x, test_y)`.
 
     Errors: `UserError` for an unknown name or setting, a missing or broken file, or unfit arrays.
     """
-    if isinstance(choice, Dataset):
+    if is_dataclass(choice):  # a data set of any task
         return choice
     if isinstance(choice, str):
         if choice == ARRAYS:
@@ -217,13 +217,15 @@ def tailored(dataset: Dataset, *, size: int = 0, limit: int = 0) -> Dataset:
     return replace(dataset, note=joined_notes(dataset.note, limit_note, size_note))
 
 
-def limited(train_y: np.ndarray, test_y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Indices of the train and test images that a limit keeps, and the note that says so."""
+def limited(
+    train_y: np.ndarray, test_y: np.ndarray, limit: int, what: str = "images"
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Indices of the train and test images, or whatever there are, that a limit keeps, and the note that says so."""
     if not 0 < limit < len(train_y):
         return np.arange(len(train_y)), np.arange(len(test_y)), ""
     train = stratified_order(train_y, LIMIT_SEED)[:limit]
     test = stratified_order(test_y, LIMIT_SEED)[: max(1, limit // 5)]
-    kept = f"{len(train):,} of {len(train_y):,} train and {len(test):,} of {len(test_y):,} test images"
+    kept = f"{len(train):,} of {len(train_y):,} train and {len(test):,} of {len(test_y):,} test {what}"
     return train, test, f"only {kept}"
 
 

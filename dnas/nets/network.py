@@ -149,6 +149,11 @@ def build(
     if stem not in ("cifar", "imagenet"):
         raise unknown("stem of a network", str(stem), ("cifar", "imagenet"))
     space = find.resolve("space", genotype.space)
+    if space.takes != "images":
+        raise UserError(
+            f"This builds networks of images, and those of '{space.name}' read {space.takes}: use the space's own, "
+            "space.network(genotype, space, body, rngs=rngs)."
+        )
     check(genotype, space, cells)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
 

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from dnas.architectures.genotype import CellGenotype, Edge, Genotype
+from dnas.architectures.genotype_data import decisions
 from dnas.files import atomic_write
+from dnas.reports import layered
+from dnas.reports.marks import CENTER, FAMILIES, GREY, INK, PALE, family, label
 
 CELLS = {  # kind: title, names of the inputs, name of the output
     "normal": ("normal cell", ("c_{k-2}", "c_{k-1}"), "c_{k}"),
@@ -22,33 +25,12 @@ CELLS = {  # kind: title, names of the inputs, name of the output
     "recurrent": ("recurrent cell", ("x_{t}, h_{t-1}",), "h_{t}"),
     "cell": ("cell", ("input",), "output"),
 }
-FAMILIES = {  # family: colour (Okabe and Ito, safe for the colour-blind), how its operations' names begin
-    "separable convolution": ("#0072B2", ("sep_conv",)),
-    "dilated convolution": ("#CC79A7", ("dil_conv",)),
-    "convolution": ("#D55E00", ("nor_conv", "conv")),
-    "pooling": ("#009E73", ("max_pool", "avg_pool")),
-    "skip": ("#E69F00", ("skip", "identity")),
-    "activation": ("#0072B2", ("tanh", "relu", "sigmoid")),
-    "none": ("#9A9A9A", ("none",)),
-    "other": ("#6F4E9C", ("",)),
-}
-INK, GREY, PALE = "#24292F", "#8A8F98", "#EEF1F5"
-CENTER: dict[str, Any] = {"ha": "center", "va": "center"}
-
-
-def label(operation: str) -> str:
-    """A short readable name: `sep_conv_3x3` -> "sep 3x3", `max_pool_3x3` -> "max pool 3x3"."""
-    words = operation.replace("nor_conv", "conv").replace("skip_connect", "skip").split("_")
-    return " ".join(word for word in words if word != "conv" or words[0] == "conv")
-
-
-def family(operation: str) -> str:
-    """The family of an operation, which gives its colour."""
-    return next(name for name, (_, starts) in FAMILIES.items() if operation.startswith(starts))
 
 
 def text(genotype: Genotype) -> str:
-    """The cells node by node, for a terminal."""
+    """The cells node by node, or the layers of a genotype of decisions, for a terminal."""
+    if layers := decisions(genotype):
+        return layered.text(layers)
     longest = max((len(label(e.operation)) for _, cell in genotype.cells for e in cell.edges), default=0)
     lines: list[str] = []
     for kind, cell in genotype.cells:
@@ -73,10 +55,13 @@ def text(genotype: Genotype) -> str:
 
 
 def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
-    """Write a PNG with one panel for each kind of cell, side by side. title: the space's name if empty.
+    """Write a PNG with one panel for each kind of cell, side by side, or with the layers of a genotype of decisions.
+    title: the space's name if empty.
 
     Errors: `StorageError` if it cannot be written; what was there stays.
     """
+    if layers := decisions(genotype):
+        return layered.draw(layers, path, title or genotype.space)
     # Not above: matplotlib takes half a second, and whoever enumerates the spaces imports this file.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -22,13 +22,17 @@ def strongest(space: Space, mix: Mix, evaluate: Callable[[Mix], float] | None = 
 def threshold_sparse(threshold: float) -> Discretiser:
     """The edges of `strongest` whose operation weighs at least the threshold (FairDARTS, section 4.2).
 
-    A node may be left without input, see `connected`. Where a cell keeps all edges, those below it are `none`.
+    A node may be left without input, see `connected`. Where a cell keeps all edges, those below it are `none`, if that
+    is a candidate of theirs: else their strongest operation stays.
     """
 
     def cell_of(cell: Cell, rows: np.ndarray) -> CellGenotype:
         if cell.kept is not None:
             return connected(cell, above_sparse(cell, rows, threshold))
-        edges = (e if weight >= threshold else e._replace(operation="none") for e, weight in ranked(cell, rows).items())
+        edges = []
+        for edge, weight in ranked(cell, rows).items():
+            can_be_none = "none" in cell.operations[cell.edges.index((edge.node, edge.source))]
+            edges.append(edge._replace(operation="none") if weight < threshold and can_be_none else edge)
         return CellGenotype(tuple(edges), cell.concat)
 
     return lambda space, mix, evaluate=None: _genotype(space, mix, cell_of)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas.tasks.task import Score, Sums, means
+from dnas.tasks.task import Score, Sums, means, weighted, weighted_mean
 from dnas.types import Batch
 
 
@@ -32,16 +32,17 @@ class Classification:
         of theirs, and the accuracy is that of the first."""
         logits, extra = (outputs, None) if isinstance(outputs, jax.Array) else outputs
         total = self._mean(logits, batch)
-        sums = {"loss": (total, 1), "accuracy": (hits(logits, batch.targets), len(batch.targets))}
+        sums = {"loss": (total, 1), "accuracy": hits(logits, batch)}
         if extra is not None:
             total += self.auxiliary * self._mean(extra, batch)
         return total, sums
 
     def _mean(self, logits: jax.Array, batch: Batch) -> jax.Array:
         if not self.smoothing:
-            return cross_entropy(logits, batch.targets)
+            return cross_entropy(logits, batch)
         targets = jax.nn.one_hot(batch.targets, logits.shape[-1], dtype=logits.dtype)
-        return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, self.smoothing)).mean(-1).sum()
+        losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, self.smoothing))
+        return weighted_mean(losses, batch).sum()
 
     def evaluate(self, outputs: Any, batch: Batch) -> Sums:
         """ "loss", "accuracy" and "top5_accuracy" of what counts in a batch."""
@@ -58,12 +59,13 @@ class Classification:
         return means(sums)
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean cross-entropy of logits [B, classes] and labels [B]; of ensemble members [R, B, classes] their sum."""
-    labels = jnp.broadcast_to(labels, logits.shape[:-1])
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(-1).sum()
+def cross_entropy(logits: jax.Array, batch: Batch) -> jax.Array:
+    """Mean cross-entropy of logits [B, classes] over what counts in a batch; of members [R, B, classes] their sum."""
+    labels = jnp.broadcast_to(batch.targets, logits.shape[:-1])
+    return weighted_mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels), batch).sum()
 
 
-def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """How many of the batch are classified right; of ensemble members, by the first."""
-    return (logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1) == labels).sum()
+def hits(logits: jax.Array, batch: Batch) -> tuple[jax.Array, Any]:
+    """How much of the batch is classified right, and how much counts; of ensemble members, by the first."""
+    right = logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1) == batch.targets
+    return weighted(right if batch.weights is None else right.astype(logits.dtype), batch)

@@ -151,6 +151,15 @@ def weighted(values: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | in
     return (values * weights).sum(), weights.sum()
 
 
+def weighted_mean(values: jax.Array, batch: Batch) -> jax.Array:
+    """Mean of the values [..., B] of a batch over what counts [...]; 0 where nothing counts."""
+    if batch.weights is None:
+        return values.mean(-1)
+    weights = batch.weights.astype(values.dtype)
+    total = weights.sum()
+    return (values * weights).sum(-1) / jnp.where(total > 0, total, 1)
+
+
 def random_order(key: jax.Array, count: int, needed: int) -> jax.Array:
     """A random order of `count` examples, repeated from its start until it is `needed` long."""
     return jax.random.permutation(key, count)[jnp.arange(needed) % count]

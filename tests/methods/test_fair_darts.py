@@ -7,11 +7,12 @@ import pytest
 
 from dnas import find
 from dnas.architectures.genotype import Edge, check, parse, to_text
+from dnas.architectures.genotype_data import decisions
 from dnas.errors import UserError
 from dnas.nets.network import build
 from dnas.search import discretise
 from dnas.search.penalty import zero_one
-from dnas.spaces import darts, nasbench201
+from dnas.spaces import darts, nasbench201, tabular
 
 SPACE = darts.space(nodes=2, operations="none+skip_connect+sep_conv_3x3")
 EDGES = [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]
@@ -87,3 +88,13 @@ def test_unknown_settings_are_named():
     for setting in ("distance=l3", "rule=threshold"):
         with pytest.raises(UserError, match="fair_darts"):
             find.resolve("method", f"fair_darts:{setting}")
+
+
+def test_a_decision_without_none_is_its_strongest_option_however_little_that_weighs():
+    space = tabular.space(layers=2)
+    mix = {kind: np.full(cell.mix_shape, 0.1) for kind, cell in space.cells.items()}
+    for kind in mix:
+        mix[kind][:, 1] = 0.2, 0.9
+    layers = decisions(discretise.threshold_sparse(0.85)(space, mix))
+    kept = {kind: cell.operations[0][1] for kind, cell in space.cells.items()}
+    assert layers == (kept | {"skip": "none", "norm": "none"}, kept)

@@ -1,0 +1,161 @@
+"""Your own rows from a CSV, TSV or parquet file, as in `table:path=houses.csv,target=price`.
+
+A column whose cells are all numbers is one of numbers, any other is one of categories; an empty cell, NA, NaN, null and
+? are missing values.
+"""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from dnas.data import Location, joined_notes, named
+from dnas.data._files import users_path
+from dnas.data._table_files import Cells, read
+from dnas.data._tables import Column, Table, Values, held_out, tailored
+from dnas.errors import UserError, unknown
+from dnas.ranges import Limit, Seed
+
+TASKS = ("auto", "classification", "regression")
+MOST_CODES = 20  # different whole numbers that "auto" takes for classes
+
+
+def dataset(
+    *,
+    path: str = "",
+    target: str = "",
+    task: str = "auto",
+    categories: str = "",
+    test: str = "",
+    limit: Limit = 0,
+    seed: Seed = 0,
+) -> Table:
+    """target: the column to predict. task: "classification", "regression", or "auto": regression where the target is a
+    number with decimals, or with more than 20 different values. categories: names `a+b` of columns whose numbers are
+    codes. test: a file with the same columns; without it a seeded 20 % is the test part, stratified by class. A column
+    without a name or without any value is left out, as the note says.
+
+    Errors: `UserError` for files, columns and targets of which no task can be made.
+    """
+    if not path or not target:
+        missing = "path of a file" if not path else "name of the column to predict"
+        raise UserError(f"The data set 'table' needs the {missing}: {_HOW}")
+    if task not in TASKS:
+        raise unknown("task of data set 'table':", task, TASKS)
+    file = users_path(path)
+    cells = read(file)
+    coded = [name.strip() for name in categories.split("+") if name.strip()]
+    for name in [target, *coded]:
+        if name not in cells.columns:
+            raise unknown(f"column of {file}:", name, cells.columns)
+    columns, empty = _columns(cells, target, coded)
+    classes = _classes(cells.columns[target], task, target, file)
+    values, y = _values(cells, columns, file), _target(cells.columns[target], classes, target, file)
+    left_out = named("left out", [*(["columns without a name"] if cells.unnamed else []), *empty])
+    note = joined_notes(f"'{target}' is read as {'a class' if classes else 'a number'}" * (task == "auto"), left_out)
+    if not test:
+        whole = Table(file.stem, columns, values, y, values, y, target, classes, note)
+        return tailored(held_out(whole, seed), limit)
+    other = users_path(test)
+    test_cells = read(other)
+    for name in [target, *(column.name for column in columns)]:
+        if name not in test_cells.columns:
+            raise UserError(
+                f"{other} has no column '{name}', which {file} has: give a test file with the same columns."
+            )
+    parts = _values(test_cells, columns, other), _target(test_cells.columns[target], classes, target, other)
+    return tailored(Table(file.stem, columns, values, y, *parts, target, classes, note), limit)
+
+
+def locate() -> Location:
+    return Location((), None, _HOW[0].upper() + _HOW[1:])
+
+
+def number(text: str) -> float | None:
+    """What a cell says, NaN where it is missing; None for what is no number."""
+    if not text:
+        return math.nan
+    try:
+        return float(text) if "_" not in text else None
+    except ValueError:
+        return None
+
+
+def _columns(cells: Cells, target: str, coded: list[str]) -> tuple[tuple[Column, ...], list[str]]:
+    """Of the features, and the names of those without any value."""
+    columns, empty = [], []
+    for name, texts in cells.columns.items():
+        if name == target:
+            continue
+        if not any(texts):
+            empty.append(name)
+            continue
+        numbers = name not in coded and all(number(text) is not None for text in texts)
+        columns.append(Column(name, "number" if numbers else "category"))
+    return tuple(columns), empty
+
+
+def _values(cells: Cells, columns: tuple[Column, ...], file: Path) -> Values:
+    arrays = []
+    for column in columns:
+        texts = cells.columns[column.name]
+        if column.kind == "category":
+            arrays.append(np.array(texts, object))
+        else:
+            arrays.append(_numbers(texts, column.name, file))
+    return tuple(arrays)
+
+
+def _numbers(texts: list[str], name: str, file: Path) -> np.ndarray:
+    found = [number(text) for text in texts]
+    if None in found:
+        text = texts[found.index(None)][:40]
+        raise UserError(
+            f"The column '{name}' of {file} has '{text}', expected a number: correct the cell, or empty it."
+        )
+    return np.array(found, np.float64)
+
+
+def _classes(texts: list[str], task: str, target: str, file: Path) -> tuple[str, ...]:
+    """The classes of a target, in the order of numbers or of texts; none for a regression."""
+    labels = [text for text in map(_label, texts) if text]
+    counts = Counter(labels)
+    if len(counts) < 2:
+        found = f"only '{labels[0][:40]}'" if labels else "no value"
+        raise UserError(f"The target '{target}' of {file} has {found}: there is nothing to learn, choose another.")
+    numbers = {label: number(label) for label in counts}
+    are_numbers = all(value is not None for value in numbers.values())
+    codes = len(counts) <= MOST_CODES and all(value is not None and value.is_integer() for value in numbers.values())
+    if task == "regression" or (task == "auto" and are_numbers and not codes):
+        return ()
+    single = sorted(label for label, times in counts.items() if times == 1)
+    if single:
+        raise UserError(
+            f"The target '{target}' of {file} has {len(single)} class(es) with one row, as '{single[0][:40]}': a class "
+            "needs at least 2, so remove them or choose task=regression."
+        )
+    return tuple(sorted(counts, key=(lambda label: (numbers[label] or 0.0, label)) if are_numbers else None))
+
+
+def _label(text: str) -> str:
+    """A class as it is called: numbers that are equal are one class, however they are written."""
+    value = number(text)
+    return text if value is None or not text or not math.isfinite(value) else f"{value:.15g}"
+
+
+def _target(texts: list[str], classes: tuple[str, ...], target: str, file: Path) -> np.ndarray:
+    """float64 [N]: numbers, or numbers of classes; NaN where missing."""
+    if not classes:
+        return _numbers(texts, target, file)
+    index = {label: float(i) for i, label in enumerate(classes)} | {"": math.nan}
+    labels = list(map(_label, texts))
+    for label in labels:
+        if label not in index:
+            raise UserError(f"The target '{target}' of {file} has the class '{label[:40]}', which no train row has.")
+    return np.array([index[label] for label in labels])
+
+
+_HOW = (
+    "write table:path=FILE,target=COLUMN, where FILE is a CSV, TSV or parquet file whose first row names its columns."
+)

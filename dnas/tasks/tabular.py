@@ -1,0 +1,256 @@
+"""Classes or numbers of the rows of a table; beside it scikit-learn's gradient boosting on the same rows.
+
+What rows become features by is fitted on the part that is trained on, see `dnas.data._features`. A row without a target
+has weight 0 in every part. Axis letters: N rows, F features, B batch.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.config import AugmentConfig, Config, SearchConfig
+from dnas.data import joined_notes, named
+from dnas.data._arrays import stratified_order
+from dnas.data._features import Features, fit
+from dnas.data._tables import Table, Values, strata, taken
+from dnas.errors import UserError
+from dnas.tasks.classification import Classification
+from dnas.tasks.regression import Regression
+from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, random_order
+from dnas.types import Batch, Tree
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """x: features [N, F]. y [N]: of classes int32, else standardised numbers; 0 where missing. counted [N]: weights, 0
+    where a target is missing; None: all rows count alike. values: the rows before they became features."""
+
+    x: np.ndarray
+    y: np.ndarray
+    counted: np.ndarray | None
+    values: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What is the same whatever the target is. parts: "train", and "valid" or "test"."""
+
+    table: Table
+    features: Features
+    parts: dict[str, Part]
+    dtype: str
+    name: ClassVar[str] = "tabular"
+    takes: ClassVar[str] = "features"
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(max(len(self.table.classes), 1), (self.features.count,))
+
+    @property
+    def note(self) -> str:
+        return self.table.note
+
+    @property
+    def sizes(self) -> str:
+        sizes = [len(part.y) for part in self.parts.values()]
+        if "valid" not in self.parts:
+            return f"{self.table.name} ({sizes[0]} rows)"
+        return f"{self.table.name}: {sizes[0]} rows for the weights, {sizes[1]} for the alphas"
+
+    def described(self) -> dict[str, Any]:
+        train = self.parts["train"]
+        checksum = zlib.crc32(train.y.tobytes(), zlib.crc32(train.x.tobytes()))
+        sizes = {name: len(part.y) for name, part in self.parts.items()}
+        target = {"target": self.table.target, "classes": list(self.table.classes)}
+        about = {"name": self.table.name, "note": self.note} | sizes | {"crc32": checksum}
+        return about | target | self.features.described()
+
+    def arrays(self, part: str) -> Tree:
+        found = self.parts[part]
+        return found.x, found.y, found.counted
+
+    def steps(self, part: str, batch_size: int) -> int:
+        return -(-len(self.parts[part].y) // batch_size)
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        x, y, counted = arrays
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        return Batch(x[rows].astype(self.dtype), y[rows], None if counted is None else counted[rows])
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        found = self.parts[part]
+        rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
+        weights = first if found.counted is None else first * found.counted[rows]
+        return (found.x[rows], found.y[rows], weights), ()
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        x, y, weights = row
+        return Batch(x.astype(self.dtype), y, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class TableClasses(Rows, Classification):
+    """`task.Task` of rows and their classes."""
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
+        few = len(self.table.classes) <= 5
+        return {name: mean for name, mean in super().measures(sums).items() if not (few and name == "top5_accuracy")}
+
+
+@dataclass(frozen=True, eq=False)
+class TableNumbers(Rows, Regression):
+    """`task.Task` of rows and their numbers."""
+
+    def described(self) -> dict[str, Any]:
+        return super().described() | {"mean": self.mean, "std": self.std}
+
+
+def task(*, balanced: bool = False) -> Binding:
+    """balanced: every class counts alike in every part, however many rows it has; "accuracy" is then the mean of the
+    accuracies of the classes."""
+
+    def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[TableClasses | TableNumbers, Any]:
+        if not isinstance(dataset, Table):
+            raise UserError(
+                f"The task 'tabular' needs a data set of rows, such as 'wine' or 'table:path=FILE,target=COLUMN', not "
+                f"'{dataset.name}'."
+            )
+        if balanced and not dataset.classes:
+            raise UserError(
+                f"The setting 'balanced' is about classes, and the target '{dataset.target}' of '{dataset.name}' is a "
+                "number: leave it out."
+            )
+        is_search = stage == "search"
+        pieces = divided(dataset, plan.valid_portion, config.seed) if is_search else tested(dataset)
+        sizes = {name: len(y) for name, (_, y) in pieces.items()}
+        check(plan, dataset.name, sizes)
+        smoothing = 0.0 if is_search else plan.label_smoothing
+        if smoothing and not dataset.classes:
+            raise UserError(
+                f"retrain.label_smoothing is {smoothing:g}, and the target '{dataset.target}' of '{dataset.name}' is a "
+                "number, no class: choose 0."
+            )
+        rows = made(dataset, pieces, config.dtype, smoothing, balanced)
+        return rows, replace(plan, augment=AugmentConfig(pad=0, flip=False, cutout=0))  # which is for images
+
+    return bind
+
+
+Pieces = dict[str, tuple[Values, np.ndarray]]  # part -> columns [N] and targets [N]
+
+
+def tested(table: Table) -> Pieces:
+    """The train and the test part as they are."""
+    return {"train": (table.train, table.train_y), "test": (table.test, table.test_y)}
+
+
+def divided(table: Table, portion: float, seed: int) -> Pieces:
+    """The train part without, and the validation part with, a seeded portion of its rows, stratified by class."""
+    count = len(table.train_y)
+    valid = math.ceil(portion * count - 1e-6)  # as for images: the train part is rounded down
+    order = stratified_order(strata(table.train_y, table.classes), seed)
+    parts = {"train": np.sort(order[valid:]), "valid": np.sort(order[:valid])}
+    return {name: (taken(table.train, rows), table.train_y[rows]) for name, rows in parts.items()}
+
+
+def made(table: Table, pieces: Pieces, dtype: str, smoothing: float, balanced: bool) -> TableClasses | TableNumbers:
+    """The task of these parts. Errors: `UserError` where no row of a part has a target."""
+    for name, (_, y) in pieces.items():
+        if np.isnan(y).all():
+            raise UserError(
+                f"None of the {len(y)} rows of the {name} part of '{table.name}' has a target: give more rows, or "
+                "another seed."
+            )
+    features = fit(table.columns, pieces["train"][0], table.name)
+    kind = np.float64 if dtype == "float64" else np.float32
+    known = pieces["train"][1][~np.isnan(pieces["train"][1])]
+    mean, std = (0.0, 1.0) if table.classes else (float(known.mean()), float(known.std()) or 1.0)
+    untrained = named("classes without a train row", [c for i, c in enumerate(table.classes) if not (known == i).any()])
+    table = replace(table, note=joined_notes(table.note, untrained))
+    parts = {}
+    for name, (values, targets) in pieces.items():
+        missing = np.isnan(targets)
+        y = (np.where(missing, mean, targets) - mean) / std
+        weights = balance(targets, len(table.classes)) if balanced else (~missing).astype(float)
+        counted = weights.astype(kind) if missing.any() or balanced else None
+        parts[name] = Part(
+            features(values).astype(kind), y.astype(np.int32 if table.classes else kind), counted, values
+        )
+    if table.classes:
+        return TableClasses(table, features, parts, dtype, smoothing=smoothing)
+    return TableNumbers(table, features, parts, dtype, mean=mean, std=std)
+
+
+def balance(targets: np.ndarray, classes: int) -> np.ndarray:
+    """Weights [N] of rows such that every class that is there has the same total; 0 where a target is missing."""
+    missing = np.isnan(targets)
+    labels = np.where(missing, 0, targets).astype(int)
+    counts = np.bincount(labels[~missing], minlength=classes)
+    return np.where(missing, 0, (~missing).sum() / (counts > 0).sum() / np.maximum(counts[labels], 1))
+
+
+def check(plan: Any, name: str, sizes: dict[str, int]) -> None:
+    """Refuse what rows so few cannot feed. Errors: `UserError`."""
+    is_search, size = isinstance(plan, SearchConfig), plan.batch_size
+    setting, fed = ("search.batch_size", ("train", "valid")) if is_search else ("retrain.batch_size", ("train",))
+    if is_search and not sizes["valid"]:
+        raise UserError(
+            "search.valid_portion is 0, but architectures are chosen by their score on validation rows: choose a "
+            "portion above 0, say 0.3."
+        )
+    for part in fed:
+        if sizes[part] < size:
+            raise UserError(
+                f"{setting} is {size}, but the {part} part of '{name}' has {sizes[part]} rows: choose a batch of at "
+                f"most {max(sizes[part], 1)}."
+            )
+    if is_search and sizes["train"] < size * plan.inner_steps:
+        raise UserError(
+            f"search.inner_steps is {plan.inner_steps}, each with a batch of {size}, but the train part of '{name}' "
+            f"has {sizes['train']} rows: choose at most {sizes['train'] // size}."
+        )
+
+
+def baseline(rows: TableClasses | TableNumbers, part: str = "test") -> dict[str, float]:
+    """The measures of scikit-learn's gradient boosting of histograms on a part, trained on the same rows with its own
+    default settings; missing numbers and categories as they are, weights as the task has them."""
+    from sklearn.compose import ColumnTransformer  # it takes a second
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.preprocessing import OrdinalEncoder
+
+    table, train, seen = rows.table, rows.parts["train"], rows.parts[part]
+    coded = [i for i, column in enumerate(table.columns) if column.kind == "category"]
+    codes = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=math.nan, encoded_missing_value=math.nan, max_categories=200
+    )
+    encoder = ColumnTransformer([("codes", codes, coded)], remainder="passthrough") if coded else None
+
+    def matrix(part: Part) -> np.ndarray:
+        columns = np.stack([column.astype(object) for column in part.values], 1)
+        columns[columns == ""] = None
+        return columns
+
+    known = np.ones(len(train.y), bool) if train.counted is None else train.counted > 0
+    raw = matrix(train)[known], matrix(seen)
+    x, test = raw if encoder is None else (encoder.fit_transform(raw[0]), encoder.transform(raw[1]))
+    forest = HistGradientBoostingClassifier if table.classes else HistGradientBoostingRegressor
+    model = forest(random_state=0, categorical_features=list(range(len(coded))) or None)
+    weights = None if train.counted is None else train.counted[known]
+    model.fit(x.astype(float), train.y[known], sample_weight=weights)
+    if table.classes:
+        outputs = np.full((len(test), len(table.classes)), 1e-9)
+        outputs[:, model.classes_] += model.predict_proba(test.astype(float))
+        outputs = np.log(outputs)
+    else:
+        outputs = model.predict(test.astype(float))[:, None]
+    batch = Batch(jnp.zeros(()), jnp.asarray(seen.y), None if seen.counted is None else jnp.asarray(seen.counted))
+    return rows.measures(rows.evaluate(jnp.asarray(outputs, jnp.float32), batch))
