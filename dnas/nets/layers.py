@@ -109,8 +109,10 @@ class Conv(nnx.Module):
     def __call__(self, x):
         kernel = self.kernel[...].astype(x.dtype)
         agree("convolution", "images BHWC, kernel klCD", x.shape, kernel.shape)
-        if kernel.shape[:2] == (1, 1):
-            x = x if self.stride == (1, 1) else x[:, :: self.stride[0], :: self.stride[1]]
+        strided = self.stride != (1, 1)
+        # XLA for GPUs aborts on a slice with strides between a ReLU and a matrix product (openxla/xla#47381)
+        if kernel.shape[:2] == (1, 1) and not (strided and native.platform_of_programs() != "cpu"):
+            x = x[:, :: self.stride[0], :: self.stride[1]] if strided else x
             y = pointwise_conv(x, jax.lax.squeeze(kernel, (0, 1)))
         else:
             y = dense_conv(x, kernel, self.stride, self.padding)

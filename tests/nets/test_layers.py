@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from arrays import assert_same, normal
 
+from dnas.kernels import native
 from dnas.nets import layers
+from dnas.nets.functional import functionalize
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -27,3 +29,19 @@ def test_separable_conv_is_depthwise_then_pointwise():
 def test_absorb_is_the_running_average():
     stats, moments = {"mean": jnp.array([1.0])}, {"mean": jnp.array([3.0])}
     np.testing.assert_allclose(layers.absorb(stats, moments)["mean"], 0.9 * 1 + 0.1 * 3)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+@pytest.mark.parametrize("size", [6, 7])
+def test_a_1x1_convolution_of_stride_2_is_a_product_with_every_other_pixel(platform, size):
+    """As written for accelerators, too, which is not a product there."""
+    net = functionalize(lambda rngs: layers.Conv(3, 4, 1, stride=2, rngs=rngs))
+    x, kernels = normal(0, 2, size, size, 3), normal(1, 5, 1, 1, 3, 4)
+
+    def both(conv):
+        y, pull = jax.vjp(jax.vmap(conv, (None, 0)), x, kernels)
+        return y, pull(normal(2, *y.shape))
+
+    with native.traced_for(platform):
+        found = both(lambda x, kernel: net.apply({"kernel": kernel}, {}, x, train=True)[0])
+    assert_same(found, both(lambda x, kernel: x[:, ::2, ::2] @ kernel[0, 0]))
