@@ -15,6 +15,7 @@ import numpy as np
 from dnas import modules_of
 from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order
 from dnas.data._files import Location, check_memory, data_dir
+from dnas.data._texts import Text
 from dnas.errors import UserError
 from dnas.find import resolve
 
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "Location",
     "Splits",
+    "Text",
     "data_dir",
     "described",
     "from_arrays",
@@ -94,12 +96,13 @@ class Splits:
     mirrors: bool = True
 
 
-def load(choice: str | Dataset | tuple) -> Dataset:
-    """A data set by name, as `name:key=value`, or from arrays `(x, y)` or `(x, y, test_x, test_y)`.
+def load(choice: str | Dataset | Text | tuple) -> Any:
+    """A data set by name, as `name:key=value`, or from arrays `(x, y)` or `(x, y, test_x, test_y)`: a `Dataset`, or
+    another dataclass that a task takes, such as `Text`.
 
     Errors: `UserError` for an unknown name or setting, a missing or broken file, or unfit arrays.
     """
-    if isinstance(choice, Dataset):
+    if isinstance(choice, Dataset | Text):
         return choice
     if isinstance(choice, str):
         if choice == ARRAYS:
