@@ -149,6 +149,8 @@ def build(
     if stem not in ("cifar", "imagenet"):
         raise unknown("stem of a network", str(stem), ("cifar", "imagenet"))
     space = find.resolve("space", genotype.space)
+    if space.takes != "images":
+        raise UserError(f"Networks of the space '{space.name}' read {space.takes}: build them with its 'network'.")
     check(genotype, space, cells)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
 

@@ -218,18 +218,14 @@ def initial_carry(backbone: Backbone, batch: int) -> jax.Array:
 
 
 def check_body(space: Space, body: Body) -> None:
-    """Errors: `UserError` for a size that a network of one recurrent cell and tied words cannot have."""
+    """Errors: `UserError` for a size that a network of one cell, and of outputs tied to its inputs, cannot have."""
     if body.vocabulary < 1 or body.vocabulary != body.classes:
         raise UserError(
             f"The space '{space.name}' predicts the next of the tokens that it reads, and here are {body.vocabulary:,} "
             f"tokens and {body.classes:,} outputs: give it data of the task 'language'."
         )
-    if body.cells != 1 or body.auxiliary:
-        found = f"{body.cells} cells" if body.cells != 1 else "an auxiliary head"
-        raise UserError(
-            f"A network of the space '{space.name}' has one cell and one output, not {found}: "
-            "set cells to 1, and retrain.auxiliary to 0."
-        )
+    if body.cells != 1:
+        raise UserError(f"A network of the space '{space.name}' has one cell, not {body.cells}: set cells to 1.")
 
 
 def check_space(space: Space) -> None:
