@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnas.data import Dataset, Location, load
+from dnas.data import Dataset, Location, Text, load
 from dnas.find import available, summary
 
 DATA_SETS = available("data set")
-NEED_A_PATH = [name for name, factory in DATA_SETS.items() if "path" in inspect.signature(factory).parameters]
+SETTINGS = {name: set(inspect.signature(factory).parameters) for name, factory in DATA_SETS.items()}
+NEED_A_PATH = [name for name, settings in SETTINGS.items() if "path" in settings]
+IMAGES = [name for name, settings in SETTINGS.items() if "size" in settings]  # the others are texts
 
 
 def locate(name: str) -> Location:
@@ -19,7 +21,8 @@ def locate(name: str) -> Location:
 
 
 def test_the_data_sets_are_found():
-    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(DATA_SETS)
+    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(IMAGES)
+    assert {"ptb", "text_folder"} <= set(DATA_SETS) - set(IMAGES)
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -27,7 +30,7 @@ def test_has_a_summary_and_simple_keyword_settings(name):
     assert summary(DATA_SETS[name]).endswith(".")
     parameters = inspect.signature(DATA_SETS[name]).parameters.values()
     assert all(p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters)
-    assert {"size", "limit"} <= {p.name for p in parameters}
+    assert "limit" in SETTINGS[name]
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -46,6 +49,12 @@ def test_loads_or_says_what_to_do(name, refused):
     if location.found is None:
         with refused(name, how, *location.searched):
             load(name)
+        return
+    if name not in IMAGES:
+        text = load(f"{name}:limit=50")
+        assert isinstance(text, Text) and text.name == name
+        assert (len(text.train), len(text.valid), len(text.test)) == (50, 10, 10)
+        assert "only the first 50 of" in text.note
         return
     data = load(f"{name}:limit=50,size=8")
     assert isinstance(data, Dataset)
@@ -70,8 +79,9 @@ def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, 
         load(name)
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
-@pytest.mark.parametrize("setting", ["limit", "size"])
+@pytest.mark.parametrize(
+    "name, setting", [(name, setting) for name in DATA_SETS for setting in ("limit", "size") if setting in SETTINGS[name]]
+)
 def test_negative_settings_are_refused(name, setting, refused, tmp_path):
     path = ",path=somewhere" if name in NEED_A_PATH else ""
     words = [setting, "-1"] if locate(name).found else []
