@@ -105,7 +105,7 @@ def search(options: Namespace):
 
     def step(state, levels):
         state, metrics = built.step(state, levels)
-        return state, metrics.train_loss.astype(jnp.float32)
+        return state, metrics.train["loss"][0].astype(jnp.float32)
 
     return built.init, step
 

@@ -25,7 +25,8 @@ from rich.markup import escape
 from dnas import config as configs
 from dnas import find
 from dnas.config import Config, RetrainConfig, SearchConfig
-from dnas.errors import UserError, nearest, unknown
+from dnas.errors import StorageError, UserError, nearest, unknown
+from dnas.paths import check_folders_of_user
 
 if TYPE_CHECKING:
     from dnas.architectures.genotype import Genotype
@@ -315,10 +316,15 @@ def report(options: Report) -> None:
         raise UserError(f"There is no run in {', '.join(options.folders)}: name folders that hold a config.json.")
     for folder in (f for f in options.folders if f not in folders):
         print(f"Left out {folder}: it is no run, as it has no config.json.")
-    pages = [reports.page(folder) for folder in folders]
     Console().print(reports.table(folders))
-    for page in pages:
-        print(f"Open {page}")
+    unwritten: list[StorageError] = []
+    for folder in folders:
+        try:
+            print(f"Open {reports.page(folder)}")
+        except StorageError as error:  # the table needs no page, and other folders may be written to
+            unwritten.append(error)
+    if unwritten:
+        raise unwritten[0]
 
 
 def test(options: Test) -> None:
@@ -553,6 +559,7 @@ def _run(arguments: list[str]) -> None:
         raise UserError("An argument has a NUL character, which no name and no path has: leave it out.")
     if name not in COMMANDS:
         raise unknown("command" if not name.startswith("-") else "command or option", name, COMMANDS)
+    check_folders_of_user()
     kind, act = COMMANDS[name]
     options: Any = _parse(kind, name, rest)
     if isinstance(options, (Search, Retrain)):

@@ -192,7 +192,7 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
     accuracies: dict[str, float | None] = {}
     for number, (place, (genotype, config)) in enumerate(cells.items(), 1):
         out = folder / "cells" / place
-        accuracy = _accuracy(out / "accuracy.json")
+        accuracy = _accuracy(out / "accuracy.json", place)
         if accuracy is None:
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
             # whoever found it
@@ -205,16 +205,20 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
                 loop.say(f"Cell {number}: {error}", quiet)
             else:
                 accuracy = 100 * result.score
-                atomic_write(out / "accuracy.json", sealed({"test_accuracy_percent": accuracy}))
+                atomic_write(out / "accuracy.json", sealed({"cell": place, "test_accuracy_percent": accuracy}))
             loop.forget_programs()
         accuracies[place] = accuracy
     return lambda row, genotype: accuracies[_place(genotype, row.config)]
 
 
-def _accuracy(file: Path) -> float | None:
-    """That of a training that is finished; else None. If the file is damaged too: the training then says it again."""
+def _accuracy(file: Path, cell: str) -> float | None:
+    """That of a cell, by its place, whose training is finished; else None. If the file is damaged or that of another
+    cell too: the training then says it again."""
     try:
         if (known := read_sealed(file, AGAIN)) is None:
+            return None
+        if known["cell"] != cell:
+            warn(f"{file} is of another cell, {known['cell']}: {AGAIN}.")
             return None
         return float(known["test_accuracy_percent"])
     except (UserError, KeyError, TypeError, ValueError):

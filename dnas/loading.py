@@ -32,13 +32,15 @@ from dnas.files import storage
 from dnas.nets.functional import Deferred, Functional, functionalize
 from dnas.nets.network import Network
 from dnas.paths import replaced
-from dnas.retrain import EVALUATION_BATCH, body_of, evaluate_one
-from dnas.runs import checkpoints, loop, records
+from dnas.retrain import body_of, evaluate_one, network_of
+from dnas.runs import checkpoints, records
 from dnas.runs.checkpoints import Damaged
+from dnas.tasks.images import Images
+from dnas.tasks.task import EVALUATION_BATCH, Shape, means, padded_rows
 from dnas.types import Tree
 
 
-class Images(NamedTuple):
+class Looks(NamedTuple):
     """What a network was trained on: shape [H, W, C] and normalisation of its images, names of its classes."""
 
     shape: tuple[int, int, int]
@@ -65,7 +67,7 @@ class Found:
     config: Config
     genotype: Genotype
     seed: int
-    images: Images
+    images: Looks
     functional: Functional
     weights: Tree
     stats: Tree
@@ -88,10 +90,10 @@ class Found:
         x = self._checked(images)
         if not len(x):
             return np.zeros((0, len(self.images.classes)), np.float32)
-        batches, _, mask = loop.padded_batches(x, np.zeros(len(x), np.int32), min(EVALUATION_BATCH, len(x)))
+        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
         with jax.enable_x64(self.config.dtype == "float64"):
-            rows = [np.asarray(self._probabilities(batch)) for batch in batches]
-        return np.concatenate(rows)[mask.ravel()]
+            found = [np.asarray(self._probabilities(x[row])) for row in rows]
+        return np.concatenate(found)[counted.ravel()]
 
     def evaluate(self, data: Any = None) -> Evaluation:
         """On the test part of the run's data set; or of another of the same classes, by name or as a `Dataset`; or on
@@ -109,13 +111,21 @@ class Found:
         else:
             dataset = self._dataset(data)
             x, y = self._checked(dataset.test_x), dataset.test_y
-        batches = loop.padded_batches(x, y, min(EVALUATION_BATCH, len(x)))
+        task = self._task(x, y)
         with jax.enable_x64(self.config.dtype == "float64"):
-            measured = self._measured((self.weights, self.stats), (batches, (self.images.mean, self.images.std)))
+            measured = jax.jit(partial(evaluate_one, self.functional, task))
+            sums = measured((self.weights, self.stats), task.evaluation("test"))
         confusion = np.zeros((len(self.images.classes),) * 2, int)
         np.add.at(confusion, (y, self.predict(x).argmax(-1)), 1)
-        accuracy, top5, loss = map(float, measured)
-        return Evaluation(accuracy, top5, loss, confusion)
+        found = means(jax.device_get(sums))
+        return Evaluation(found["accuracy"], found["top5_accuracy"], found["loss"], confusion)
+
+    def _task(self, x: np.ndarray, y: np.ndarray) -> Images:
+        """That of the training, on other images as its test part."""
+        none = x[:0], y[:0]
+        known = self.images
+        splits = datasets.Splits(*none, *none, x, y, known.mean, known.std, known.classes, note="", name="")
+        return Images(splits, self.config.retrain.augment, self.config.dtype)
 
     def _dataset(self, data: Any) -> datasets.Dataset:
         dataset = datasets.load(self.config.data if data is None else data)
@@ -148,10 +158,6 @@ class Found:
         named = {"/".join(map(str, name)): np.asarray(leaf) for name, leaf in leaves.items()}
         with storage(Path(path).parent), replaced(Path(path)) as part, open(part, "wb") as file:
             np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]
-
-    @cached_property
-    def _measured(self) -> Any:
-        return jax.jit(partial(evaluate_one, self.functional, jnp.dtype(self.config.dtype)))
 
     @cached_property
     def _probabilities(self) -> Any:
@@ -200,11 +206,8 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
     genotype = from_json(records.read_genotypes(folder)[0])
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
-    body = body_of(config.retrain, space, len(images.classes), images.shape[-1])
-
-    def build(rngs: nnx.Rngs) -> Network:
-        return Network(genotype, space, body, rngs=rngs)
-
+    body = body_of(config.retrain, space, Shape(len(images.classes), images.shape))
+    build = network_of(genotype, space, body)
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
         weights, stats = _restored(folder, jax.eval_shape(functional.init, jax.random.key(0)), index)
@@ -235,13 +238,13 @@ def _damaged(folder: Path, step: int, error: Exception) -> UserError:
     return UserError(f"{found}: resume the run first, which goes on from an earlier one.")
 
 
-def _images(facts: dict[str, Any], folder: Path) -> Images:
+def _images(facts: dict[str, Any], folder: Path) -> Looks:
     match facts:
         case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
             numbers = [*mean, *std]
             if len(mean) == len(std) == channels and all(isinstance(n, int | float) for n in numbers):
                 moments = np.array(mean, np.float32), np.array(std, np.float32)
-                return Images(tuple(facts["image"]), *moments, tuple(map(str, classes)))
+                return Looks(tuple(facts["image"]), *moments, tuple(map(str, classes)))
     raise UserError(
         f"{folder / 'data.json'} does not say what the images were like: the run was made by an earlier version, or "
         "the file is damaged."

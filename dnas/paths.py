@@ -35,6 +35,18 @@ def cache_dir() -> Path:
     return (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "dnas"
 
 
+def check_folders_of_user() -> None:
+    """Errors: `StorageError` where a variable names a link in a circle: Matplotlib would crash on it, perhaps when a
+    run draws its results."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        chosen = os.environ.get(name, "")
+        if os.path.isabs(chosen) and (link := _circular(Path(chosen))):
+            raise StorageError(
+                f"{name} is {chosen}, but {link} is a link that leads back to itself: set {name} to a folder of your "
+                "own, or to none."
+            )
+
+
 def cache_folder(name: str) -> Path | None:
     """`private(name)`; None where it cannot be had: then nothing is kept, which is said once."""
     try:
@@ -51,9 +63,11 @@ def private(name: str) -> Path:
     Errors: `OSError` where it cannot be made, has files of another user, or may be put elsewhere by another user.
     """
     try:
-        folder = cache_dir().resolve() / name
+        folder = Path(os.path.realpath(cache_dir())) / name
     except RuntimeError as error:
         raise FileNotFoundError("this user has no home folder") from error
+    if circular := _circular(folder.parent):
+        raise FileNotFoundError(f"{circular} is a link that leads back to itself")
     for missing in [parent for parent in reversed(folder.parents) if not parent.exists()]:
         missing.mkdir(0o700, exist_ok=True)
     folder.mkdir(0o700, exist_ok=True)
@@ -151,6 +165,12 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
             file.write(f"{os.getpid()}\n".encode())
             file.flush()
         yield
+
+
+def _circular(path: Path) -> Path | None:
+    """The link in a path that leads back to itself, if there is one."""
+    real = Path(os.path.realpath(path))  # in which every other link is resolved
+    return next((part for part in (real, *real.parents) if part.is_symlink()), None)
 
 
 def _ours(about: os.stat_result) -> bool:

@@ -108,9 +108,12 @@ def shorter(content):
 
 
 def changed(content):
-    """Another last digit, but one that is as good a JSON."""
-    place = [i for i, byte in enumerate(content.partition(b"crc32")[0]) if chr(byte).isdigit()][-1]
-    return content[:place] + (b"1" if content[place] != ord("1") else b"2") + content[place + 1 :]
+    """As good a JSON with another digit, the last one that makes it another number: a float has some to spare."""
+    for place in reversed([i for i, byte in enumerate(content.partition(b"crc32")[0]) if chr(byte).isdigit()]):
+        other = content[:place] + (b"1" if content[place] != ord("1") else b"2") + content[place + 1 :]
+        if json.loads(other) != json.loads(content):
+            return other
+    raise AssertionError("there is no digit to change")
 
 
 DAMAGES = {"truncated": shorter, "a digit": changed, "garbage": lambda _: bytes(range(256))}
@@ -145,7 +148,13 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
     whole = run(tmp_path / "whole")
     assert done == [("one", False), ("two", False), ("cells", False), ("cells", False)]
     assert run(tmp_path / "whole") == whole and done == []
-    cell = next((tmp_path / "whole" / "cells").iterdir()).name
+    cell, other = (place.name for place in (tmp_path / "whole" / "cells").iterdir())
+    shutil.copytree(tmp_path / "whole", tmp_path / "exchanged")
+    for one, from_another in ((cell, other), (other, cell)):
+        place = tmp_path / "whole" / "cells" / from_another / "accuracy.json"
+        shutil.copy(place, tmp_path / "exchanged" / "cells" / one)
+    assert run(tmp_path / "exchanged") == whole and done == [("cells", True)] * 2
+    assert f"is of another cell, {other}: it is written anew" in capsys.readouterr().err
     for name in ("one/found.json", f"cells/{cell}/accuracy.json", "comparison.json", "one/seconds.json"):
         for how in [*DAMAGES, "a folder", "removed"]:
             folder = tmp_path / f"{name} {how}".replace("/", " ")

@@ -132,6 +132,8 @@ def test_pictures_and_pages(disk, tmp_path, capsys):
         assert cli.main(command) == 2, command
         said = capsys.readouterr().err.splitlines()
         assert said[-1].startswith("dnas: ") and "Read-only file system" in said[-1], said
+    assert cli.main(["report", str(place / "run")]) == 2
+    assert "method" in capsys.readouterr().out, "the table needs no disk"
     with pytest.raises(StorageError, match="Read-only"):
         records.create(place / "new", Config())
     assert records.read_metrics(place / "run") and report.table([place / "run"]).row_count == 1, "it can be read"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dnas import paths
+from dnas import cli, paths
 from dnas.errors import StorageError
+from dnas.runs import loop
 
 NOBODY = 65534
 
@@ -177,6 +178,29 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch, capsys):
     assert "this user has no home folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_cache_that_is_a_link_to_itself_is_said(below, tmp_path, monkeypatch, capsys):
+    for name, target in (("a", "b"), ("b", "a")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a" / below))
+    assert paths.cache_folder("xla") is None
+    said = capsys.readouterr().err
+    assert "leads back to itself" in said and str(tmp_path) in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"])
+@pytest.mark.parametrize("arguments", [["show", "DARTS_V2", "--png", "cells.png"], ["data"]], ids=["show", "data"])
+def test_a_folder_of_the_user_that_is_a_link_to_itself_is_one_sentence(arguments, name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, str(tmp_path / "a" / "cache"))
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"dnas: {name} is ") and said.count("\n") == 1 and "leads back to itself" in said
+    with pytest.raises(StorageError, match=name):
+        loop.prepare_process()
+
+
 def test_only_own_files_are_read(tmp_path, monkeypatch):
     path, link = tmp_path / "file", tmp_path / "link"
     path.write_bytes(b"content")
@@ -231,7 +255,8 @@ def test_what_replaces_is_on_the_disk_first(tmp_path, monkeypatch):
 HOLD = """
 import sys, time
 from pathlib import Path
-from dnas import paths
+from dnas import cli, paths
+from dnas.runs import loop
 
 with paths.locked(Path(sys.argv[1]), "a search"):
     print("locked", flush=True)

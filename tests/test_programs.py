@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import dnas
-from dnas import paths
-from dnas.config import AugmentConfig, Config, SearchConfig
+from dnas import paths, retrain
+from dnas.architectures import genotype
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data import data_dir
 from dnas.kernels import native, norm
 from dnas.nets import ops
@@ -26,6 +27,7 @@ from dnas.runs import fingerprint, loop, programs, records
 from dnas.runs.devices import Layout
 from dnas.search import penalty
 from dnas.search.method import Method
+from dnas.spaces import nasbench201
 
 SCRIPT = """
 import sys
@@ -71,6 +73,7 @@ def start(tmp_path, name, seed=0, data="digits:limit=60"):
     return done.stdout, [records.read_metrics(folder) for folder in folders]
 
 
+@pytest.mark.slow
 def test_the_second_start_builds_nothing_and_computes_the_same(tmp_path):
     printed, first = start(tmp_path, "first")
     assert printed.count("built") == 2
@@ -235,11 +238,25 @@ def table(): return read()
 def make(): return lambda x: x * table()[0]""",
     "file, by NumPy": """
 def make(): return lambda x: x * np.loadtxt(TEXT)""",
+    "file, by a thread": """
+def look(found): found.extend(read())
+def make():
+    def function(x):
+        found = []
+        thread = threading.Thread(target=look, args=[found])
+        thread.start()
+        thread.join()
+        return x * found[0]
+    return function""",
+    "date of a file": """
+def make(): return lambda x: x * int(os.path.getmtime(TEXT))""",
+    "working folder": """
+def make(): return lambda x: x * int(Path.cwd().name)""",
     "file, by another program": """
 def make(): return lambda x: x * int(subprocess.check_output(["cat", TEXT]))""",
 }
 HEAD = """
-import json, os, subprocess
+import json, os, subprocess, threading
 from functools import cache
 from pathlib import Path
 import numpy as np
@@ -255,6 +272,9 @@ def made_by(text, rate, tmp_path, monkeypatch):
     path.with_suffix(".json").write_text(f"[{rate}]")
     path.with_suffix(".txt").write_text(f"{rate}")
     os.utime(path, (1, 1))
+    os.utime(path.with_suffix(".txt"), (rate, rate))
+    (tmp_path / str(rate)).mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / str(rate))
     monkeypatch.setenv("TEST_RATE", str(rate))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which knows a file by its date and size
     spec = importlib.util.spec_from_file_location("mine", path)
@@ -311,9 +331,10 @@ def test_a_program_that_calls_python_is_not_kept(kept):
 
 @pytest.fixture
 def names(monkeypatch, tmp_path):
-    """(config) -> the fingerprints of the programs of a search, which ends before anything is traced."""
+    """(config) -> the fingerprints of the programs of a search, or of a training of a genotype, which ends before
+    anything is traced."""
 
-    def of(config):
+    def of(config, cells=None):
         found = {}
 
         def jit(self, name, function, **options):
@@ -323,8 +344,11 @@ def names(monkeypatch, tmp_path):
         with monkeypatch.context() as context:
             context.setattr(programs.Programs, "jit", jit)
             with pytest.raises(AttributeError, match="shapes"):
-                dnas.search.run(config, tmp_path / "run", quiet=True)
-        assert {"init", "advance", "evaluate", "mixes"} <= set(found)
+                if cells is None:
+                    dnas.search.run(config, tmp_path / "run", quiet=True)
+                else:
+                    retrain.run(config, cells, tmp_path / "run", quiet=True)
+        assert {"init", "advance", "evaluate", *(["mixes"] if cells is None else [])} <= set(found)
         return found
 
     native.available()
@@ -340,6 +364,16 @@ def test_programs_of_every_method_have_names_that_seeds_share(method, names):
     """`names` raises `Unknown` if something in them cannot be followed: such a method would trace at every start."""
     config = replace(CONFIG, method=method)
     assert names(config) == names(replace(config, seed=5, data="digits:limit=60,size=0"))
+
+
+@pytest.mark.parametrize("settings", [{"auxiliary": 0}, {"remat": True}])
+def test_programs_of_a_training_have_names_that_seeds_share(settings, names):
+    space = nasbench201.space(nodes=2)
+    plan = RetrainConfig(epochs=1, cells=1, channels=2, batch_size=16, augment=SMALL.augment, **settings)
+    config, one, other = replace(CONFIG, retrain=plan), genotype.random(space, 0), genotype.random(space, 1)
+    before = names(config, one)
+    assert before == names(replace(config, seed=5), one)
+    assert changed(before, names(config, other)) >= {"init", "advance", "evaluate"}
 
 
 def changed(before, after):

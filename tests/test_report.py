@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from dnas import cli
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import append
@@ -174,3 +175,13 @@ def test_the_table_compares_runs(folder, tmp_path):
     for number in ("gdas", "nasbench201", "2-3", "72.50 ± 0.71", "87.65", "1,234,567"):
         assert number in first
     assert second.split() == ["fresh[b]", "darts", "darts", "digits", "7", "-", "-", "-", "-"]
+
+
+@pytest.mark.parametrize("in_the_way", ["curves.png", "report.html"])
+def test_the_table_is_printed_where_no_page_can_be_written(in_the_way, folder, tmp_path, capsys):
+    (folder / in_the_way).mkdir()
+    records.create(tmp_path / "fresh", Config(seed=7)).close()
+    assert cli.main(["report", str(folder), str(tmp_path / "fresh")]) == 2
+    out, err = capsys.readouterr()
+    assert "72.50 ± 0.71" in out and f"Open {tmp_path / 'fresh' / 'report.html'}" in out.replace("\n", "")
+    assert err.startswith("dnas: Cannot write to ") and in_the_way in err and err.count("\n") == 1

@@ -8,6 +8,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -125,11 +126,16 @@ def described(splits: Splits) -> dict[str, Any]:
 def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = True) -> Splits:
     """Takes `valid_portion` of the train images as the validation split; 0 leaves that split empty.
 
-    Without shuffle the first part is train and the rest valid, as DARTS' `train_search.py` does.
-    Errors: `UserError` for a portion outside [0, 1) or one that leaves a split empty.
+    Without shuffle the first part is train and the rest valid, as DARTS' `train_search.py` does. The note names classes
+    that are left without a train image, whatever took it: a limit, or the split.
+    Errors: `UserError` for a portion outside [0, 1) or one that leaves a split empty, and for a seed below 0.
     """
-    if not 0 <= valid_portion < 1:
-        raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion}.")
+    if not isinstance(dataset, Dataset):
+        raise UserError(f"Split is a data set, not a {type(dataset).__name__}: make one with dnas.data.load.")
+    if not isinstance(valid_portion, Real) or not 0 <= valid_portion < 1:
+        raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion!r}.")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UserError(f"The seed of a split must be a whole number of at least 0, not {seed!r}.")
     count = len(dataset.train_x)
     valid_count = math.ceil(valid_portion * count - 1e-6)  # as DARTS: the train part is rounded down
     train_count = count - valid_count
@@ -141,11 +147,11 @@ def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = Tru
         )
     order = np.random.default_rng(seed).permutation(count) if shuffle else np.arange(count)
     train, valid = order[:train_count], order[train_count:]
-    train_x = dataset.train_x[train]
+    train_x, train_y = dataset.train_x[train], dataset.train_y[train]
     mean, std = _mean_and_std(train_x)
     return Splits(
         train_x=train_x,
-        train_y=dataset.train_y[train],
+        train_y=train_y,
         valid_x=dataset.train_x[valid],
         valid_y=dataset.train_y[valid],
         test_x=dataset.test_x,
@@ -153,7 +159,7 @@ def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = Tru
         mean=mean,
         std=std,
         classes=dataset.classes,
-        note=dataset.note,
+        note=joined_notes(dataset.note, _untrained(dataset, train_y)),
         name=dataset.name,
         mirrors=dataset.mirrors,
     )
@@ -244,6 +250,14 @@ def named(what: str, names: Sequence[str], most: int = 5) -> str:
     """A note that names the first of many: "left out: a, b and 7 more"; none without names."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{what}: {', '.join(names[:most])}{more}" if names else ""
+
+
+def _untrained(dataset: Dataset, train_y: np.ndarray) -> str:
+    """A note on the classes that no train image is of, and on how many test images are of them."""
+    lacking = np.bincount(train_y, minlength=len(dataset.classes)) == 0
+    names = [dataset.classes[i] for i in np.flatnonzero(lacking)]
+    tested = f", and {lacking[dataset.test_y].sum():,} of {len(dataset.test_y):,} test images are of them"
+    return named("classes without a train image", [f"'{name}'" for name in names]) + (tested if names else "")
 
 
 def _check_numbering(name: str, labels: np.ndarray) -> None:

@@ -67,6 +67,11 @@ def as_images(array: object, what: str) -> np.ndarray:
                 f"{what} are floats from {images.min():.4g} to {images.max():.4g}: "
                 "give uint8 images (0 to 255) or floats in [0, 1]."
             )
+        if images.size and 0 < 255 * images.max() < 1.5:  # then nothing but 0 and 1 of 255 would be left
+            raise UserError(
+                f"{what} are floats of at most {images.max():.4g}, as if divided by 255 twice: give uint8 images "
+                "(0 to 255) or floats of which white is 1."
+            )
         rounded = np.empty(images.shape, np.uint8)
         for start in range(0, len(images), CHUNK):
             rounded[start : start + CHUNK] = np.round(images[start : start + CHUNK] * 255)
@@ -90,6 +95,9 @@ def as_labels(array: object, what: str) -> np.ndarray:
 
 
 def _as_array(array: object, what: str) -> np.ndarray:
+    """Errors: `UserError` for rows of different lengths and for masked arrays, of which the mask would be lost."""
+    if any(np.ma.is_masked(part) for part in (array, *(array if isinstance(array, (list, tuple)) else ()))):
+        raise UserError(f"{what} are masked arrays: fill what is masked, x.filled(0), or leave those images out.")
     try:
         return np.asarray(array)
     except (ValueError, TypeError) as error:

@@ -107,6 +107,7 @@ def transform(
     dtype: jnp.dtype = jnp.float32,
 ) -> jax.Array:
     """The deterministic part of `augment`: applies a draw."""
+    x = jnp.asarray(x)
     x = _crop_and_mirror(x, draw, pad, flip) if pad or flip else x
     x = normalise(x, mean, std, dtype)
     if not cutout:

@@ -1,11 +1,13 @@
 """Your own images, one folder per class, as in `image_folder:path=flowers,size=32`.
 
 `path/train/<class>/*` or `path/<class>/*`, and where they exist `path/test/<class>/*` or else `path/val/<class>/*` as
-the test split; without them it is a seeded stratified 20 %. The folders may be called Training, testing, valid,
-validation, dev as well. Hidden files are skipped; the note says what else was left out, and what was done to images.
+the test split; without them it is a seeded stratified 20 %. A name counts whatever its case, its numbers and words like
+images or set, as in `Test Set`, `val_images`, `test1` (`folder_role`). Hidden files are skipped; the note says what
+else was left out, and what was done to images.
 """
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +30,20 @@ from dnas.data._images import SUFFIXES, read_square
 from dnas.errors import UserError
 from dnas.ranges import Limit, Seed, Size
 
-TRAIN, TEST, VALID = ("train", "training"), ("test", "testing"), ("val", "valid", "validation", "dev")
-UNLABELLED = ("unlabelled", "unlabeled")
+TRAIN, TEST, VALID, NO_CLASS = "train", "test", "validation", "no class"
+ROLES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("test", "tests", "testing", "holdout", "heldout"), TEST),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation"), VALID),
+    **dict.fromkeys(("unlabelled", "unlabeled", "nolabel", "nolabels", "sample", "samples", "submission"), NO_CLASS),
+    **dict.fromkeys(("predict", "prediction", "predictions", "pred", "preds", "inference"), NO_CLASS),
+}
+OF_ANY = (  # words that say nothing of a folder of images
+    *("images", "image", "imgs", "img", "pictures", "pics", "photos", "files"),
+    *("folder", "dataset", "data", "set", "split"),
+)
+SYSTEM_PREFIXES = ("__", "@", "$", "#")  # __MACOSX, @eaDir, $RECYCLE.BIN, #recycle
+SYSTEM = ("lost+found", "system volume information", "recycler", "cvs")
 
 
 def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0) -> Dataset:
@@ -85,49 +99,88 @@ class _Found(NamedTuple):
     others: dict[str, list[Path]]
 
 
+def folder_role(name: str) -> str | None:
+    """What a folder beside class folders is by its name: TRAIN, TEST, VALID or NO_CLASS; None for a class.
+
+    Case, numbers, blanks and signs do not count, nor words that any folder of images may have in its name: `Test Set`,
+    `testset`, `images_test` and `test_1` are `test`. All the words must say it: `test tube` is a class.
+    """
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    ends = "|".join(OF_ANY)
+    words = [word for word in (re.sub(rf"(?:{ends})+$", "", word) for word in words) if word]
+    roles = {ROLES.get(word) for word in words}
+    if NO_CLASS in roles and None not in roles:  # as in `unlabelled test images`
+        return NO_CLASS
+    return ROLES.get("".join(words))
+
+
+def is_of_system(name: str) -> bool:
+    """Whether an operating system or a file server makes folders of this name by itself."""
+    return name.casefold() in SYSTEM or any(re.match(re.escape(sign) + r"[^\W\d]", name) for sign in SYSTEM_PREFIXES)
+
+
 def _found(root: Path) -> _Found:
     folders = _folders(root)
-    train, test, valid = (_only(root, folders, names) for names in (TRAIN, TEST, VALID))
-    classes = [f for f in folders if f not in (test, valid) and f.name.lower() not in UNLABELLED]
-    if train and not _folders(train):
-        if classes == [train]:
-            raise UserError(f"{train} has no class folder: put its images into one folder per class.")
-        train = None  # a class like the others, of images of trains
-    classes = _folders(train) if train else classes
-    if len(classes) < 2:
-        raise UserError(f"{train or root} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
-    labelled = [part for part in (test, valid) if part and _is_labelled(part)]
+    roles = {folder: folder_role(folder.name) for folder in folders}
+    by_role = {role: [f for f in folders if roles[f] == role] for role in (TRAIN, TEST, VALID)}
+    train = _only(root, [f for f in by_role[TRAIN] if _folders(f)])
+    flat = [f for f in folders if roles[f] in (None, TRAIN)]  # without class folders a class too, of images of trains
+    if not train and flat and flat == by_role[TRAIN]:
+        raise UserError(f"{flat[0]} has no class folder: put its images into one folder per class.")
+    classes = _folders(train) if train else flat
+    parts = [_only(root, [f for f in by_role[role] if _is_labelled(f)]) for role in (TEST, VALID)]
+    labelled = [part for part in parts if part]
     split = labelled[0] if labelled else None
+    why = {f: " (it has no class folders)" for role in (TEST, VALID) for f in by_role[role]}
+    why |= {f: " (by its name it is no class)" for f in folders if roles[f] == NO_CLASS}
+    why |= {f: " (validation images are taken from the train images)" for f in labelled[1:]}
+    used = [train, split] if train else [*classes, split]
+    left_out = [f"{f.name!r}{why.get(f, '')}" for f in folders if f not in used]
+    roots = list(dict.fromkeys(part for part in (root, train, split) if part))
+    left_out += [f"{str(f.relative_to(root))!r} ({reason})" for part in roots for f, reason in _passed_over(part)]
+    if len(classes) < 2:
+        but = f" ({named('left out', left_out)})" if left_out else ""
+        raise UserError(
+            f"{train or root} has {len(classes)} class folder(s){but}: at least 2 are needed, one per class."
+        )
     if split and (unknown := {f.name for f in _folders(split)} - {f.name for f in classes}):
         raise UserError(f"{split} has the class '{min(unknown)}', which {train or root} has not.")
-    used = [train, split] if train else [*classes, split]
-    why = {f: " (it has no class folders)" for f in (test, valid) if f not in labelled}
-    why |= {f: " (validation images are taken from the train images)" for f in labelled[1:]}
-    left_out = [f"{f.name!r}{why.get(f, '')}" for f in folders if f not in used]
-    notes = [f"{split.name!r} is the test split"] if split and split == valid else []
-    notes += [named("folders left out", left_out)]
-    roots = dict.fromkeys(part for part in (root, train, split) if part)
+    notes = [f"{split.name!r} is the test split"] if split and roles[split] == VALID else []
+    notes += [named("folders left out", left_out, most=20)]
     unclassed = [entry for part in roots for entry in _visible(part) if not os.path.isdir(entry)]
     others = {NO_IMAGES: [], NESTED: [], UNCLASSED: unclassed}
     return _Found(train or root, split, tuple(f.name for f in classes), notes, others)
 
 
-def _visible(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[Path]:
     with reading(folder, "give a folder that has one folder of images per class"):
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return sorted(folder.iterdir())
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if not entry.name.startswith(".")]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _visible(folder) if os.path.isdir(entry)]
+    """The folders in it that may be splits or classes."""
+    return [entry for entry in _visible(folder) if os.path.isdir(entry) and not is_of_system(entry.name)]
 
 
-def _only(root: Path, folders: list[Path], names: tuple[str, ...]) -> Path | None:
-    """The folder with one of these names, in any case."""
-    matching = [folder for folder in folders if folder.name.lower() in names]
-    if len(matching) > 1:
-        both = " and ".join(f"'{folder.name}'" for folder in matching[:2])
+def _passed_over(folder: Path) -> list[tuple[Path, str]]:
+    """The other folders in it, and why they are none."""
+    why = {
+        entry: "hidden" if entry.name.startswith(".") else "a folder of the system" if is_of_system(entry.name) else ""
+        for entry in _entries(folder)
+    }
+    return [(entry, reason) for entry, reason in why.items() if reason and os.path.isdir(entry)]
+
+
+def _only(root: Path, parts: list[Path]) -> Path | None:
+    """The one folder of a role. Errors: `UserError` if there are several."""
+    if len(parts) > 1:
+        both = " and ".join(f"'{part.name}'" for part in parts[:2])
         raise UserError(f"{root} has both {both}, where one folder is expected: rename or remove the other.")
-    return matching[0] if matching else None
+    return parts[0] if parts else None
 
 
 def _is_labelled(part: Path) -> bool:

@@ -10,6 +10,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad
 
 from dnas.errors import UserError
@@ -55,19 +56,27 @@ def _moments(x):
 
 
 def _forward(x):
-    y, mean, variance, inverse = _moments(x)
+    y, mean, variance, inverse = _moments(x.value)
     return (y, mean, variance), (y, inverse)
 
 
 def _backward(saved, cotangents):
     y, inverse = saved
-    g = cotangents[0]  # the moments feed running statistics only: nobody differentiates them
-    wide = g.astype(inverse.dtype)
-    projected = wide - wide.mean(AXES) - y.astype(inverse.dtype) * (g * y).astype(inverse.dtype).mean(AXES)
-    return ((projected * inverse).astype(y.dtype),)
+    g, of_mean, of_variance = cotangents
+    found = []  # what nobody differentiates costs nothing, as the moments where they feed running statistics only
+    if not isinstance(g, SymbolicZero):
+        wide = g.astype(inverse.dtype)
+        projected = wide - wide.mean(AXES) - y.astype(inverse.dtype) * (g * y).astype(inverse.dtype).mean(AXES)
+        found.append(projected * inverse)
+    count = math.prod(y.shape[:-1])
+    if not isinstance(of_mean, SymbolicZero):
+        found.append(jnp.broadcast_to(of_mean / count, y.shape))
+    if not isinstance(of_variance, SymbolicZero):
+        found.append(y.astype(inverse.dtype) * (2 / count * of_variance / inverse))
+    return (sum(found[1:], found[0]).astype(y.dtype) if found else jnp.zeros_like(y),)
 
 
-_by_xla.defvjp(_forward, _backward)
+_by_xla.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 # Native: x -> y, mean, variance, 1 / deviation; and W(y, 1 / deviation, g).

@@ -138,7 +138,7 @@ def stack(build: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -
     graphs, states = zip(*(nnx.split(build(rngs)) for _ in range(count)), strict=True)
 
     def together(*leaves):
-        return (np if isinstance(leaves[0], np.ndarray) else jnp).stack(leaves)
+        return (np.stack if isinstance(leaves[0], np.ndarray) else jnp.stack)(leaves)
 
     return nnx.merge(graphs[0], jax.tree.map(together, *map(nnx.as_pure, states)))
 

@@ -206,7 +206,7 @@ def checked_images(x: Any, channels: int, dtype: Any) -> jax.Array:
 
     Errors: `UserError` for other shapes and for numbers that are not normalised, one sentence that says what to do.
     """
-    shape, given = np.shape(x), x.dtype if isinstance(x, jax.Array) else np.asarray(x).dtype
+    shape, given = shape_and_type("The batch of images", x)
     if len(shape) != 4 or shape[3] != channels or 0 in shape:
         built = f"This network was built for images [B, H, W, {channels}], got {list(shape)}"
         raise UserError(f"{built}: {_advice(shape, channels)}.")
@@ -216,6 +216,26 @@ def checked_images(x: Any, channels: int, dtype: Any) -> jax.Array:
             "subtract the data set's mean and divide by its std, see dnas.data.augment.normalise."
         )
     return x if isinstance(x, jax.Array) else jnp.asarray(x, dtype)
+
+
+def checked_numbers(what: str, x: Any, shape: tuple[int, ...], expected: str) -> None:
+    """Errors: `UserError` for anything but an array of real numbers of this shape, which is said as `expected`."""
+    found, given = shape_and_type(what, x)
+    if found != shape:
+        raise UserError(f"{what} is {list(found)}, expected {expected}.")
+    if not any(jnp.issubdtype(given, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise UserError(f"{what} is of type {given.name}, expected real numbers, {expected}.")
+
+
+def shape_and_type(what: str, x: Any) -> tuple[tuple[int, ...], Any]:
+    """Those of an array, or of whatever NumPy makes one of. Errors: `UserError` where it cannot, as of ragged lists."""
+    try:
+        array = x if isinstance(x, jax.Array) else np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{what} cannot be read as one array: give a NumPy or JAX array, whose rows all have the same length."
+        ) from error
+    return array.shape, array.dtype
 
 
 def _advice(shape: tuple[int, ...], channels: int) -> str:

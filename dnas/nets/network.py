@@ -1,7 +1,7 @@
 """The derived network: the genotype's operations only, in the same stem, stages and head as the supernet."""
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from flax import nnx
 
 from dnas import find, ranges
@@ -9,7 +9,7 @@ from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import Body, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import Deferred, functionalize, own_noise, run, takes_noise
-from dnas.nets.layers import Outputs, checked_images
+from dnas.nets.layers import Outputs, checked_images, checked_numbers
 from dnas.nets.nodes import Nodes, zero_node
 from dnas.nets.ops import Identity
 from dnas.ranges import Count, Depth, Seed, Width
@@ -94,9 +94,9 @@ class Network(nnx.Module):
     def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
         x = checked_images(x, self.image_channels, self.backbone.classifier.kernel[...].dtype)
         expected = (*self.droppable, len(x))
-        if drop_path is not None and np.shape(drop_path) != expected:
-            found = list(np.shape(drop_path))
-            raise UserError(f"The factors of drop-path are {found}, expected [cells, E, B]: {list(expected)}.")
+        if drop_path is not None:
+            checked_numbers("The array of drop-path", drop_path, expected, f"[cells, E, B]: {list(expected)}")
+            drop_path = jnp.asarray(drop_path)
         if self.random and noise is None:
             if not self.use_running_average:
                 raise UserError("In training this network draws noise: call it with noise=dnas.types.Noise(key).")

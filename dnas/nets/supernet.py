@@ -19,7 +19,7 @@ from dnas.errors import UserError
 from dnas.kernels.mixing import fan_out, weighted_sums
 from dnas.kernels.pooling import max_pool_2x2
 from dnas.nets.functional import over_copies, own_noise, run, stack
-from dnas.nets.layers import checked_images
+from dnas.nets.layers import checked_images, checked_numbers
 from dnas.nets.nodes import Nodes, zero_node
 from dnas.nets.ops import ALWAYS_RANDOM
 from dnas.types import Mix, Noise
@@ -227,6 +227,5 @@ def check_mix(mix: Mix, shapes: dict[str, tuple[int, int]]) -> None:
         given = f"of {', '.join(map(str, mix)) or 'nothing'}" if isinstance(mix, Mapping) else f"a {type(mix).__name__}"
         raise UserError(f"The mix is {given}, expected a dictionary with the weights of {', '.join(shapes)}.")
     for kind, shape in shapes.items():
-        if (found := np.shape(mix[kind])) != shape:
-            expected = f"{shape[0]} edges with {shape[1]} operations"
-            raise UserError(f"The mix of the {kind} cells is {list(found)}, expected {list(shape)}: {expected}.")
+        expected = f"{list(shape)}: {shape[0]} edges with {shape[1]} operations"
+        checked_numbers(f"The mix of the {kind} cells", mix[kind], shape, expected)

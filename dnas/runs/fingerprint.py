@@ -2,29 +2,23 @@
 
 A trace sees the function's code, the cells of its closure, its defaults, the globals that its code names, and what all
 these are made of. From there everything is followed: functions into their code, bound methods into what their code
-reads of `self`, objects into what they would tell pickle, arrays into their bytes. Where code only reads through a name
-(`self.plan.epochs`), the last value counts: so a run's data and seed stay out of the names of its programs. What
+reads of `self`, objects into their class and all they hold, arrays into their bytes. Where code only reads through a
+name (`self.plan.epochs`), the last value counts: so a run's data and seed stay out of the names of its programs. What
 Python, JAX, Flax, Optax and NumPy define is known by their versions. An object that knows better what it is made of
 says so by `__fingerprint__`.
 
-What cannot be followed raises `Unknown`: a module used as a value, a lock, a generator, what a cache holds.
-What a trace itself reads from outside, `watched` tells.
+All else raises `Unknown`: what is known but may look elsewhere than at its arguments (`known.is_pure`: files, the
+clock, random numbers, threads), and what cannot be followed (a module used as a value, a lock, a generator, code in C).
 """
 
 import builtins
-import dis
+import copyreg
 import gc
 import hashlib
-import importlib
-import inspect
-import itertools
 import os
-import site
 import sys
-import sysconfig
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property, partial
 from typing import Any
@@ -32,30 +26,31 @@ from typing import Any
 import jax
 import numpy as np
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "ml_dtypes")  # known by version
-ATOMS = (type(None), bool, int, float, complex, str, bytes, range, type(...), type(NotImplemented))
-VALUELESS = (types.MemberDescriptorType, types.GetSetDescriptorType)  # members of a class that say where, not what
-DOORS = (globals, eval, exec, __import__, importlib.import_module, sys.modules, sys._getframe)  # to everything
+from dnas.runs.known import PACKAGES, Chain, Unknown, home_of, is_known, is_named, is_pure, name_of
+from dnas.runs.reads import parameters, reads
+
+ATOMS = frozenset({*(type(None), bool, int, float, complex, str, bytes, range), *map(type, (..., NotImplemented))})
 CACHED, JITTED = type(cache(lambda: 0)), type(jax.jit(lambda: 0))
-ENVIRONMENT = (  # what reads variables of the environment
-    *(os.environ, os.getenv, os.path.expandvars, os.path.expanduser),
-    *(getattr(os, name) for name in ("environb", "getenvb") if hasattr(os, name)),
-)
-OUTSIDE = {  # what Python says when something is read from outside
-    *("open", "socket.connect", "sqlite3.connect"),
-    *("subprocess.Popen", "os.system", "os.exec", "os.spawn", "os.posix_spawn"),
+READERS = (os.environ, os.getenv, os.path.expandvars, getattr(os, "environb", None), getattr(os, "getenvb", None))
+ENVIRONMENT = {id(reader): reader for reader in READERS if reader is not None}  # what reads variables of it
+CONTENT: dict[type, Callable[[Any], Any]] = {  # of an object beside its attributes, by the type that it is made from
+    **{list: list.copy, dict: dict.copy, tuple: lambda value: tuple(tuple.__iter__(value))},
+    **{set: lambda value: {*set.__iter__(value)}, frozenset: lambda value: {*frozenset.__iter__(value)}},
+    **{int: int.__int__, float: float.__float__, complex: complex.__complex__},
+    **{str: str.__str__, bytes: bytes.__bytes__, np.ndarray: np.asarray, object: lambda value: None},
 }
-PURE = {"builtins", "collections", "functools", "itertools", "math", "operator", "re", "string"}  # open no file but:
-VARIABLE = ("a variable",)
-OPENING = {("builtins", "open"), ("builtins", "input")}
+POINTER = 8  # bytes
 LIMIT = 20_000  # values; what is made of more takes too long to follow
-
-Chain = tuple[str, ...]  # a.b.c of a value
-_seen: ContextVar[list[str] | None] = ContextVar("seen", default=None)
-
-
-class Unknown(Exception):
-    """There is a value of which nobody can tell what it is made of."""
+C_MEMBERS = (  # functions and values of classes that are not written in Python
+    *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.WrapperDescriptorType),
+    types.GetSetDescriptorType,
+)
+DERIVED = {  # members of a class or function that say nothing more, or that Python and its modules make of the others
+    *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slotnames__"),
+    *("__abstractmethods__", "_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__annotate_func__"),
+    *("__annotations_cache__", "__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"),
+    "__signature__",
+}
 
 
 def fingerprint(*values: Any) -> str:
@@ -64,31 +59,13 @@ def fingerprint(*values: Any) -> str:
     Errors: `Unknown`.
     """
     walk = _Walk()
-    content = [walk.token(value) for value in values], walk.drain()
-    return hashlib.sha256(repr(content).encode()).hexdigest()
-
-
-@contextmanager
-def watched() -> Iterator[list[str]]:
-    """What Python opens for this thread inside: files other than modules, programs, addresses. Complete at the end."""
-    _watch()
-    seen: list[str] = []
-    token = _seen.set(seen)
     try:
-        yield seen
-    finally:
-        _seen.reset(token)
-        modules = list(sys.modules.values())
-        loaded = {getattr(module, name, None) for module in modules for name in ("__file__", "__cached__")}
-        seen[:] = [path for path in seen if path not in loaded and not _is_installed(path)]
-
-
-@cache
-def installed() -> Chain:
-    """The folders of Python's and installed packages' modules."""
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {site.getusersitepackages()}
-    return tuple(sorted(f"{name}{os.sep}" for name in folders | set(site.getsitepackages())))
+        content = [walk.token(value) for value in values], walk.drain()
+    except Unknown:
+        raise
+    except Exception as error:  # looking at an object may run what its class raises
+        raise Unknown(f"{type(error).__name__}: {error}") from error
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 class _Walk:
@@ -99,29 +76,33 @@ class _Walk:
         self.waiting: list[Callable[[], Any]] = []
         self.known: set[Chain] = set()  # names of what is known by version
         self.alive: list[Any] = []  # what has a number: an `id` must not come twice
+        self.variable = False  # whether data was met that may be others later
 
     def token(self, value: Any) -> Any:
         """What stands for a value: its content, its name where it is known by version, or its number."""
         kind = type(value)
         if kind in ATOMS:
-            return kind.__name__, repr(value)
-        if kind is tuple or isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return "tuple" if kind is tuple else self.token(kind), [self.token(part) for part in value]
+            return kind.__name__, value
+        if kind is tuple:
+            return "tuple", [self.token(part) for part in value]
+        if isinstance(value, tuple) and hasattr(kind, "_fields"):
+            parts = [self.token(part) for part in tuple.__iter__(value)]
+            return self.token(kind), parts, self.token(getattr(value, "__dict__", None))
         if kind in (set, frozenset):
             if not all(type(part) in ATOMS for part in value):
                 raise Unknown("a set of objects has no order")
             return kind.__name__, sorted(map(repr, value))
         if kind is types.CodeType:
             return self.code(value)
-        if isinstance(value, np.generic) or kind is np.ndarray and not value.dtype.hasobject:
+        plain = kind is np.ndarray or isinstance(value, np.generic) and kind.__module__ == "numpy"
+        if plain and not value.dtype.hasobject:
             return "array", str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()
         if kind is not types.FunctionType and isinstance(value, jax.Array):
             return self.array(value)
-        if any(value is door for door in DOORS):
-            raise Unknown(f"{value} leads to everything")
-        if any(value is one for one in ENVIRONMENT):
-            return self.named(("os", "environ")), sorted(os.environ.items())
-        if (name := _name(value)) is not None:
+        if id(value) in ENVIRONMENT:
+            self.variable = True
+            return "environment", sorted(os.environ.items())
+        if (name := name_of(value)) is not None:
             return self.named(name)
         if kind is types.MethodType:  # a new object every time
             return self.number((id(value.__self__), id(value.__func__)), value, self.bound)
@@ -135,6 +116,9 @@ class _Walk:
         return described
 
     def named(self, name: Chain) -> Any:
+        """What a known package calls by this name."""
+        if not is_pure(name):
+            raise Unknown(f"{'.'.join(name)} may look anywhere")
         self.known.add(name)
         return "known", name
 
@@ -166,7 +150,7 @@ class _Walk:
             return "list", [self.token(part) for part in value]
         if kind is np.ndarray:
             return "array", value.shape, [self.token(part) for part in value.flat]
-        if kind is types.ModuleType:
+        if isinstance(value, types.ModuleType):
             raise Unknown(f"any part of {value.__name__} may be read")
         if kind in (staticmethod, classmethod):
             return kind.__name__, self.token(value.__func__)
@@ -182,15 +166,17 @@ class _Walk:
             return "context", self.context(value)
         if hasattr(kind, "__fingerprint__"):
             return "made", self.token(kind), self.token(value.__fingerprint__())
-        try:
-            made = value.__reduce_ex__(4)
-        except Exception as error:  # what a class raises there is its own
-            raise Unknown(f"what is {kind} made of? {error}") from error
-        if isinstance(made, str):
-            return "name", value.__module__, made, _stamp(value.__module__)
-        if not _is_known(kind.__module__):  # may leave out what it reads from a file again
-            made = *made, getattr(value, "__dict__", None)
-        return "made", [self.token(list(part) if isinstance(part, Iterator) else part) for part in made]
+        if kind is np.random.Generator:
+            return "random", self.token(value.bit_generator.state)
+        if name_of(kind) is None:
+            return "object", self.token(kind), [self.token(part) for part in _held(value)]
+        made = value.__reduce_ex__(4)
+        if not isinstance(made, str):
+            return "made", [self.token(list(part) if isinstance(part, Iterator) else part) for part in made]
+        home = home_of(value) or kind.__module__
+        if not is_known(home) or not is_named(value, home, made):
+            raise Unknown(f"nobody can look into {value}")
+        return self.named((home, made))
 
     def context(self, value: ContextVar) -> Any:
         try:
@@ -204,14 +190,14 @@ class _Walk:
         function, size = value.__wrapped__, value.cache_info().currsize
         if not size:
             return function
-        if isinstance(function, types.FunctionType) and not _parameters(function.__code__):
+        if isinstance(function, types.FunctionType) and not parameters(function.__code__):
             return value()
         kept = next(held for held in gc.get_referents(value) if isinstance(held, dict) and len(held) == size)
         asked = [part for key in kept for part in (key if type(key) is tuple else (key,))]
         walk = _Walk()
         walk.token(function)
         walk.drain()
-        pure = all(name[0] in PURE and name not in OPENING for name in walk.known)
+        pure = not walk.variable and all(name[0].partition(".")[0] not in PACKAGES for name in walk.known)
         code = all(type(part) in (types.FunctionType, CACHED) for part in walk.alive)
         if pure and code and all(type(part) in ATOMS for part in asked):
             return function
@@ -220,12 +206,13 @@ class _Walk:
     def function(self, value: types.FunctionType, owner: Any = None) -> Any:
         code = value.__code__
         cells = dict(zip(code.co_freevars, value.__closure__ or (), strict=True))
-        made = [self.token(value.__defaults__), self.token(value.__kwdefaults__), self.token(value.__dict__ or None)]
-        if _is_known(_home(value)):
-            name = self.named((str(_home(value)), code.co_qualname))
-            return name, code.co_firstlineno, made, [self.cell(c) for c in cells.values()]
+        attributes = {name: part for name, part in value.__dict__.items() if name not in DERIVED}
+        made = [self.token(value.__defaults__), self.token(value.__kwdefaults__), self.token(attributes or None)]
+        if is_known(home := str(home_of(value))):
+            made += [self.cell(cell) for cell in cells.values()]
+            return self.named((home, code.co_qualname)), code.co_firstlineno, made
         made.append(self.code(code))
-        for where, name, chain in _reads(code):
+        for where, name, chain in reads(code):
             token: Any = None
             if where == "cell":
                 token = self.cell(cells[name], chain)
@@ -235,10 +222,18 @@ class _Walk:
                 token = self.through(value.__globals__[name], chain)
             elif where == "global":
                 token = self.token(getattr(builtins, name, None))
-            elif where == "import" and not _is_known(name):
-                token = self.through(sys.modules[name], chain) if name in sys.modules else "still to be imported"
+            elif where == "import":
+                token = self.imported(name, chain)
             made.append((where, name, chain, token))
         return "function", made
+
+    def imported(self, module: str, chain: Chain) -> Any:
+        """The token of what an import statement inside a function takes from a module."""
+        if module in sys.modules:
+            return self.through(sys.modules[module], chain)
+        if chain and is_known(module):
+            return self.named((module, *chain))
+        raise Unknown(f"{module} is still to be imported")
 
     def cell(self, cell: types.CellType, chain: Chain = ()) -> Any:
         try:
@@ -249,7 +244,8 @@ class _Walk:
 
     def bound(self, value: types.MethodType) -> Any:
         function, owner = value.__func__, value.__self__
-        if isinstance(function, types.FunctionType) and not isinstance(owner, type) and not _is_known(_home(function)):
+        ours = not is_known(str(home_of(function))) and not isinstance(owner, type)
+        if ours and isinstance(function, types.FunctionType) and function.__code__.co_argcount:
             return self.function(function, owner)
         return "bound", self.token(function), self.token(owner)
 
@@ -258,48 +254,57 @@ class _Walk:
         for i, name in enumerate(chain):
             kind = type(value)
             if isinstance(value, types.ModuleType):
-                found = getattr(value, name, None)
-                if _is_known(value.__name__) and not isinstance(found, types.ModuleType):
-                    return self.constant(found, (value.__name__, *chain[i:]))
-                value = found
+                if is_known(value.__name__):
+                    found = getattr(value, name, None)
+                    if not isinstance(found, types.ModuleType):
+                        return self.constant(found, (value.__name__, *chain[i:]))
+                    value = found
+                elif kind is types.ModuleType and name in vars(value):
+                    value = vars(value)[name]
+                else:
+                    break  # its `__getattr__` would make it
                 continue
-            static = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+            static = _static(value, name)
             if isinstance(static, cached_property) and name in getattr(value, "__dict__", {}):
                 value = value.__dict__[name]  # it was read before: what it remembers is the constant
                 continue
-            if isinstance(static, (property, cached_property)):
+            if type(static) in (property, cached_property):
                 getter = static.fget if isinstance(static, property) else static.func
                 return self.token(types.MethodType(getter, value) if getter else value)
-            custom = isinstance(kind.__getattribute__, types.FunctionType) or hasattr(kind, "__getattr__")
-            if custom or not hasattr(value, name):
+            hooks = kind.__getattribute__, getattr(kind, "__getattr__", None), getattr(type(static), "__get__", None)
+            foreign = is_known(kind.__module__) and not is_pure((kind.__module__,))  # may say another thing later
+            if foreign or any(isinstance(hook, types.FunctionType) for hook in hooks) or not hasattr(value, name):
                 break
             value = getattr(value, name)
-        if isinstance(value, types.ModuleType) and _is_known(value.__name__):
-            return self.named((value.__name__,))
-        if not callable(value):
-            self.known.add(VARIABLE)
+        self.variable |= not callable(value)
         return self.token(value)
 
     def constant(self, value: Any, path: Chain) -> Any:
         """What a known package calls by a name: that name; but data, methods of its objects and what was put in place
         of its own (a patch) are followed."""
-        home, owner = _home(value), getattr(value, "__self__", None)
+        home, owner = home_of(value), getattr(value, "__self__", None)
         plain = isinstance(value, (*ATOMS, tuple, list, dict, set, frozenset, np.ndarray))
-        ours = home is not None and not _is_known(home)
+        ours = home is not None and not is_known(home)
         method = not isinstance(owner, (type, types.ModuleType, type(None)))
-        special = any(value is one for one in (*DOORS, *ENVIRONMENT)) or isinstance(value, partial)
-        # with its own name: another function of a known package may stand in its place
-        return self.token(value) if plain or ours or method or special else (self.named(path), _name(value))
+        special = id(value) in ENVIRONMENT or isinstance(value, partial)
+        if plain or ours or method or special:
+            return self.token(value)
+        # with its own name and home: another function of a known package may stand in its place
+        own = name_of(value) or (home and (home,))
+        return self.named(path), self.named(own) if own else None
 
     def defined(self, value: type) -> Any:
         """A class: its bases and what it defines, but for what Python derives from that."""
         members = []
         for name, member in vars(value).items():
-            plain = isinstance(member, (types.FunctionType, staticmethod, classmethod, property)) or name == "__slots__"
-            if (plain or not name.startswith("__")) and name != "_abc_impl":
-                members.append((name, None if isinstance(member, VALUELESS) else self.token(member)))
+            if type(member) in C_MEMBERS and member.__objclass__ is value and name not in DERIVED:
+                raise Unknown(f"{value} is written in C")
+            if name not in DERIVED:
+                members.append((name, None if type(member) is types.MemberDescriptorType else self.token(member)))
+        fields = vars(value).get("__dataclass_fields__", {}).values()
+        about = [(field.name, self.token(field.metadata)) for field in fields]
         kinds = [self.token(kind) for kind in (type(value), *value.__bases__)]
-        return "class", value.__module__, value.__qualname__, kinds, members, _stamp(value.__module__)
+        return "class", value.__module__, value.__qualname__, kinds, members, about
 
     def code(self, value: types.CodeType) -> Any:
         names = value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars
@@ -308,112 +313,19 @@ class _Walk:
         return text, names, counts, [self.token(constant) for constant in value.co_consts]
 
 
-@cache
-def _reads(code: types.CodeType) -> tuple[tuple[str, str, Chain], ...]:
-    """What code, and the code inside it, reads of its surroundings: where from, by which name, and how far through it.
-
-    From a "cell" of its closure, a "global", an "import", or from its first argument, "self".
-    """
-    found: set[tuple[str, str, Chain]] = set()
-    first = code.co_varnames[0] if code.co_argcount else ""
-    cells = {*code.co_cellvars, *code.co_freevars}
-    lines = [line for line in dis.get_instructions(code) if line.opname != "EXTENDED_ARG"]
-    for i, line in enumerate(lines):
-        names = line.argval if isinstance(line.argval, tuple) else (line.argval,)
-        after = list(itertools.takewhile(lambda one: one.opname in ("LOAD_ATTR", "LOAD_METHOD"), lines[i + 1 :]))
-        chain = tuple(one.argval for one in after)
-        if line.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            found.add(("global", line.argval, chain))
-        elif line.opname == "IMPORT_NAME":
-            found |= _imports(line.argval, lines[i - 2 : i], lines[i + 1 :])
-        elif "DEREF" in line.opname and line.argval in code.co_freevars:
-            found.add(("cell", line.argval, chain))
-        elif first in names and ("DEREF" if first in cells else "FAST") in line.opname:
-            follower = lines[i + 1].opname if i + 1 < len(lines) else ""
-            if follower not in ("STORE_ATTR", "DELETE_ATTR"):
-                precise = names[-1] == first and line.opname.startswith("LOAD")
-                found.add(("self", first, chain if precise else ()))
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            for where, name, read in _reads(inner):
-                if where in ("global", "import") or where == "cell" and name in code.co_freevars:
-                    found.add((where, name, read))
-                elif where == "cell" and name == first:
-                    found.add(("self", name, read))
-    if "super" in code.co_names:  # which reads `self` unseen
-        found.add(("self", first, ()))
-    return tuple(sorted(found))
+def _static(value: Any, name: str) -> Any:
+    """What a class has under a name of its instance, or of its own; None for nothing."""
+    owners = (*type(value).__mro__, *(value.__mro__ if isinstance(value, type) else ()))
+    return next((vars(base)[name] for base in owners if name in vars(base)), None)
 
 
-def _imports(name: str, before: list[dis.Instruction], after: list[dis.Instruction]) -> set[tuple[str, str, Chain]]:
-    """What an import statement takes from a module: some names, or the module."""
-    if before and before[0].argval:
-        raise Unknown(f"a relative import, {name}")
-    taken = set[tuple[str, str, Chain]]()
-    for line in after:
-        if line.opname == "IMPORT_FROM":
-            taken.add(("import", name, (line.argval,)))
-        elif not taken or not line.opname.startswith("STORE"):
-            break
-    return taken or {("import", name, ())}
-
-
-def _parameters(code: types.CodeType) -> int:
-    variable = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
-    return code.co_argcount + code.co_kwonlyargcount + variable
-
-
-def _home(value: Any) -> str | None:
-    """The module whose code a value is, whatever it may call itself (`functools.wraps` gives another's name)."""
-    if isinstance(value, types.FunctionType):
-        return value.__globals__.get("__name__", "")
-    module = getattr(value, "__module__", None)
-    return module if isinstance(module, str) else None
-
-
-def _name(value: Any) -> Chain | None:
-    """The name of what a known package defines, None for all else."""
-    home = _home(value)
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if home is None or not isinstance(name, str) or not _is_known(home):
-        return None
-    found: Any = sys.modules.get(home)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return (home, name) if found is value or isinstance(value, type) else None
-
-
-@cache
-def _is_known(module: str) -> bool:
-    top = module.partition(".")[0]
-    file = getattr(sys.modules.get(top), "__file__", None)
-    return top in PACKAGES or top in sys.stdlib_module_names and (file is None or file.startswith(installed()))
-
-
-def _stamp(module: str) -> Any:
-    """Of a module outside the known ones, for what has no code to look at: which file it is."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None or not os.path.exists(file):
-        return None
-    about = os.stat(file)
-    return about.st_size, about.st_mtime_ns
-
-
-def _is_installed(path: str) -> bool:
-    return path.endswith((".py", ".pyc", ".so", ".pyd")) and path.startswith(installed())
-
-
-@cache
-def _watch() -> None:
-    """Have Python say what is opened; this cannot be undone."""
-
-    def hook(event: str, args: tuple) -> None:
-        seen = _seen.get() if event in OUTSIDE else None
-        if seen is None:
-            return
-        if event != "open":
-            seen.append(event)
-        elif not isinstance(args[0], int) and args[2] & (os.O_WRONLY | os.O_RDWR) != os.O_WRONLY:
-            seen.append(os.path.abspath(os.fsdecode(args[0])))
-
-    sys.addaudithook(hook)
+def _held(value: Any) -> tuple[Any, Any]:
+    """All that an object holds, which its class cannot hide as it can from pickle: its content and its attributes."""
+    kind = type(value)
+    base = next(base for base in kind.__mro__ if base in CONTENT)
+    inline = 1 < abs(kind.__dictoffset__) <= kind.__basicsize__  # else Python keeps the attributes before the object
+    words = [inline and not base.__dictoffset__, kind.__weakrefoffset__ and not base.__weakrefoffset__]
+    words += copyreg._slotnames(kind)  # type: ignore[attr-defined]
+    if kind.__basicsize__ > base.__basicsize__ + POINTER * sum(map(bool, words)):
+        raise Unknown(f"{kind} holds what Python does not show")
+    return CONTENT[base](value), object.__getstate__(value)  # type: ignore[attr-defined]

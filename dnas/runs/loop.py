@@ -28,7 +28,7 @@ from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
 from dnas.files import storage
 from dnas.kernels import native
-from dnas.paths import cache_folder
+from dnas.paths import cache_folder, check_folders_of_user
 from dnas.runs import devices
 from dnas.runs.records import Run
 from dnas.types import Tree
@@ -209,7 +209,11 @@ def counting(
 
 
 def prepare_process() -> None:
-    """Settings of a process that searches or trains; call it before JAX computes anything."""
+    """Settings of a process that searches or trains; call it before JAX computes anything.
+
+    Errors: `StorageError` where the user's folders cannot be.
+    """
+    check_folders_of_user()
     native.one_heap()
     devices.join_hosts()
     use_compilation_cache()
@@ -240,19 +244,6 @@ def forget_programs() -> None:
     """
     gc.collect()
     jax.clear_caches()
-
-
-def epoch_order(key: jax.Array, count: int, needed: int) -> jax.Array:
-    """A random order of `count` images, repeated from its start until it is `needed` long."""
-    return jax.random.permutation(key, count)[jnp.arange(needed) % count]
-
-
-def padded_batches(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whole batches [N, B, ...] of all images; the last is filled with repeats that the mask [N, B] leaves out."""
-    batches = -(-len(x) // size)
-    index = np.arange(batches * size)
-    rows = (index % len(x)).reshape(batches, size)
-    return x[rows], y[rows], (index < len(x)).reshape(batches, size)
 
 
 def _not_finite(run: Run, step: int, epoch: int) -> UserError:

@@ -4,8 +4,9 @@ JAX's own cache is asked by the lowered text of a program, and tracing and lower
 at such a start. Here a program has two names. One is made of everything that goes into it: the sources, the versions,
 the settings, the machine, the arguments, and all values that its function can read (`fingerprint`) and so may bake in;
 it is known before tracing. The other is made of the lowered text, for sources that changed without changing the
-program. Where tracing opens a file, or what goes in cannot be known (a value that cannot be followed, code typed into a
-notebook), a program has the second name only. With several devices or hosts it is left to JAX.
+program. Where tracing opens a file, or what goes in cannot be known (a value that cannot be followed, a function that
+may look at the clock or the disk, code typed into a notebook), a program has the second name only. With several
+devices or hosts it is left to JAX.
 
 Programs are run, so they lie where only the user can write, and what anybody else could have written is not read. They
 are pickles, of which no more is read than the kinds of objects that a program is made of.
@@ -36,7 +37,8 @@ from dnas.kernels import native
 from dnas.nets.functional import Functional, functionalize
 from dnas.paths import cache_folder, read_own, replaced
 from dnas.runs.devices import Layout
-from dnas.runs.fingerprint import PACKAGES, Unknown, fingerprint, installed, watched
+from dnas.runs.fingerprint import fingerprint
+from dnas.runs.known import PACKAGES, Unknown, installed, watched
 from dnas.types import Tree
 
 FOLDER_BYTES = 2**30  # what all kept programs may take; the ones longest unused go first

@@ -79,6 +79,11 @@ def make_training(
         carry = jax.lax.stop_gradient(carry)
         state = TrainState(state.step + 1, state.key, weights, absorb(state.stats, moments), opt, carry)
         sums = {**sums, "loss": (value, 1)}
-        return state, {name: tuple(jnp.asarray(v, jnp.float32) for v in sums[name]) for name in task.trained}
+        return state, {name: (as_float(sums[name][0]), as_float(sums[name][1])) for name in task.trained}
 
     return Training(init, step)
+
+
+def as_float(value: Any) -> jax.Array:
+    """As a sum is kept."""
+    return jnp.asarray(value, jnp.float32)

@@ -82,8 +82,8 @@ def _steps(
     def made(key: str, ours: Any, tolerance: float = tolerance) -> Comparison:
         return Comparison(f"{tag}/{key}", np.asarray(ours), theirs[key], tolerance)
 
-    yield made("train_loss", jnp.stack([m.train_loss for m in metrics]))
-    yield made("valid_loss", jnp.stack([m.valid_loss for m in metrics]))
+    yield made("train_loss", jnp.stack([m.train["loss"][0] for m in metrics]))
+    yield made("valid_loss", jnp.stack([m.valid["loss"][0] for m in metrics]))
     for kind in states[0].alphas:
         alphas = np.stack([s.alphas[kind] for s in states])
         yield made(f"alphas/{kind}", alphas[1:], max(tolerance, 1e-8 * variant["arch_lr"] / 3e-4))

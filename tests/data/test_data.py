@@ -75,11 +75,24 @@ def test_grey_and_float_images_become_uint8_with_a_channel():
         (images(4), [0, 0, 0, 0], ["1 class", "at least 2"]),
         (images(0), np.zeros(0, int), ["0 image"]),
         (images(4, side=0), [0, 1, 0, 1], ["none empty"]),
+        (images(4) / 255 / 255, [0, 1, 0, 1], ["0.003", "divided by 255 twice"]),
+        ((images(4) / 255 / 255).astype(np.float16), [0, 1, 0, 1], ["divided by 255 twice"]),
+        (np.ma.masked_less(images(4), 99), [0, 1, 0, 1], ["images", "masked", "filled"]),
+        (list(np.ma.masked_less(images(4), 99)), [0, 1, 0, 1], ["images", "masked"]),
+        (images(4), np.ma.masked_equal([0, 1, 0, 1], 1), ["labels", "masked"]),
     ],
 )
 def test_unfit_arrays_are_refused_in_one_sentence(x, y, words, refused):
     with refused("arrays", *words):
         load((x, y))
+
+
+def test_dark_floats_and_masked_arrays_without_a_masked_number_are_taken():
+    x, y = images(10), np.arange(10) % 2
+    np.testing.assert_array_equal(load((np.ma.masked_array(x), y, x, y)).train_x, x)
+    dark = load((x / 255, y, np.full((2, 4, 4, 3), 2 / 255), [0, 1]))
+    assert (dark.test_x == 2).all()
+    assert (load((x / 255, y, np.zeros((2, 4, 4, 3)), [0, 1])).test_x == 0).all()
 
 
 def test_unfit_test_arrays_are_refused(refused):
@@ -203,6 +216,35 @@ def test_portion_zero_leaves_validation_empty():
 def test_portions_that_leave_nothing_are_refused(portion, refused):
     with refused("portion", portion):
         split(small(), portion, seed=0)
+
+
+@pytest.mark.parametrize("portion", ["a", None, 1j, [0.1]])
+def test_portions_and_seeds_that_are_no_numbers_are_refused(portion, refused):
+    with refused("portion", "[0, 1)", repr(portion)):
+        split(small(), portion, seed=0)
+    with refused("seed", "whole number", repr(portion)):
+        split(small(), 0.5, seed=portion)
+
+
+def test_what_is_split_is_a_data_set_and_its_seed_is_not_negative(refused):
+    with refused("seed", "-1"):
+        split(small(), 0.5, seed=-1)
+    with refused("str", "dnas.data.load"):
+        split("digits", 0.5, 0)
+    assert len(split(small(), np.float32(0.5), seed=np.int64(3)).train_x) == 10
+
+
+def test_classes_without_a_train_image_are_named_whatever_took_it():
+    by_split = split(small(), 0.9, seed=0, shuffle=False)  # images 0 and 1 are left
+    said = "classes without a train image: 'c', 'd', and 2 of 4 test images are of them"
+    assert by_split.note == f"a note; {said}"
+    x, y = images(40), np.arange(40) % 10
+    by_limit = tailored(load((x, y, x, y)), limit=8)
+    note = split(by_limit, 0, seed=0).note
+    lacking = sorted(set(range(10)) - set(by_limit.train_y.tolist()))
+    assert len(lacking) == 2 and ", ".join(f"'{label}'" for label in lacking) in note
+    in_test_only = load((x[:2], [0, 1], x, np.arange(40) % 2))
+    assert split(in_test_only, 0, seed=0).note == "" and "'1', and 20 of 40" in split(in_test_only, 0.5, 1, False).note
 
 
 def test_statistics_are_of_the_train_split_alone():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dnas.data import load
 from dnas.data._images import SUFFIXES, read_square
+from dnas.data.image_folder import folder_role, is_of_system
 
 RANDOM = np.random.default_rng(0)
 CLASSES = {"cat": 3, "dog": 3}
@@ -76,6 +77,69 @@ def test_an_unlabelled_test_split_leaves_its_place_to_the_validation_split(tmp_p
     data = of(tmp_path)
     assert data.classes == ("cat", "dog") and len(data.test_y) == 2
     assert data.note == "'val' is the test split; folders left out: 'test' (it has no class folders)"
+
+
+ROLES = {
+    "train": ["train", "TRAIN", "Training Set", "train_images", "trainset", "images-train", "train01"],
+    "test": ["test1", "Test Set", "testSet", "test_images", "TestImages", "test-data", "test_2", "hold-out", "Holdout"],
+    "validation": ["val_images", "Validation_Set", "valid2", "eval", "dev set"],
+    "no class": ["unlabelled", "Unlabeled images", "test_unlabelled", "predict", "Samples", "sample_submission"],
+    None: ["cat", "1", "class 1", "test tube", "sets", "images", "data_1", "sunset", "invalid", "trains", "été"],
+}
+
+
+@pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in ROLES.items() for name in names])
+def test_what_a_folder_is_by_its_name(role, name):
+    assert folder_role(name) == role
+
+
+def test_folders_that_systems_make():
+    made = ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "#recycle", "lost+found", "System Volume Information"]
+    assert all(map(is_of_system, made)) and not any(map(is_of_system, ["cat", "_cat", "$5", "#1", "@", "lost"]))
+
+
+@pytest.mark.parametrize("train", ["train_images", ""])
+@pytest.mark.parametrize("part", ["test1", "Test Set", "val_images", "eval", "holdout"])
+def test_a_split_with_more_in_its_name_is_a_split(part, train, tmp_path):
+    write_images(tmp_path / train, CLASSES)
+    write_images(tmp_path / part, {"cat": 1, "dog": 2})
+    data = of(tmp_path)
+    assert data.classes == ("cat", "dog") and data.test_y.tolist() == [0, 1, 1] and len(data.train_y) == 6
+
+
+@pytest.mark.parametrize("train", ["train", ""])
+@pytest.mark.parametrize("part", ["test1", "Test Set", "val_images", "eval", "predict", "sample", "@eaDir", "__MACOSX"])
+def test_what_is_no_class_by_its_name_is_left_out_and_said(part, train, tmp_path):
+    write_images(tmp_path / train, {"cat": 20, "dog": 10})
+    write_images(tmp_path, {part: 4})
+    data = of(tmp_path)
+    assert data.classes == ("cat", "dog") and len(data.train_y) + len(data.test_y) == 30
+    assert f"folders left out: '{part}' (" in data.note
+
+
+def test_folders_of_systems_are_left_out_of_every_split_and_hidden_ones_are_said(tmp_path):
+    write_images(tmp_path / "train", CLASSES | {"__MACOSX": 2, ".old": 1})
+    write_images(tmp_path / "test", CLASSES | {"@eaDir": 2})
+    data = of(tmp_path)
+    assert data.classes == ("cat", "dog") and (len(data.train_y), len(data.test_y)) == (6, 6)
+    left = "'train/.old' (hidden), 'train/__MACOSX' (a folder of the system), 'test/@eaDir' (a folder of the system)"
+    assert data.note == f"folders left out: {left}"
+
+
+def test_of_several_test_folders_the_one_with_classes_is_the_split(tmp_path):
+    write_images(tmp_path, CLASSES | {"test1": 4})
+    write_images(tmp_path / "test", {"cat": 1, "dog": 1})
+    data = of(tmp_path)
+    assert len(data.test_y) == 2 and data.note == "folders left out: 'test1' (it has no class folders)"
+
+
+def test_classes_that_look_like_something_else_are_never_lost_in_silence(tmp_path, refused):
+    write_images(tmp_path, {"sample_1": 3, "sample_2": 3, "cat": 3})
+    with refused("1 class folder(s)", "'sample_1'", "'sample_2'"):
+        of(tmp_path)
+    write_images(tmp_path / "two", {"train1": 3, "train2": 3})
+    with refused(tmp_path / "two" / "train1", "no class folder"):
+        of(tmp_path / "two")
 
 
 def test_folders_beside_the_splits_are_said(tmp_path):

@@ -73,8 +73,8 @@ def test_only_the_weights_feel_the_attack():
     np.testing.assert_allclose(plain.alphas["cell"], attacked.alphas["cell"], atol=1e-6)
     moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (plain.weights, attacked.weights)), strict=True)]
     assert max(moved) > 1e-5
-    assert abs(float(harder.train_loss - seen.train_loss)) > 1e-4
-    np.testing.assert_allclose(harder.valid_loss, seen.valid_loss, rtol=1e-5)
+    assert abs(float(harder.train["loss"][0] - seen.train["loss"][0])) > 1e-4
+    np.testing.assert_allclose(harder.valid["loss"][0], seen.valid["loss"][0], rtol=1e-5)
 
 
 def test_an_unknown_attack_is_named():

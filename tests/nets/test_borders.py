@@ -96,6 +96,13 @@ def test_images_that_are_not_normalised_are_refused(dtype):
                 call(given)
 
 
+@pytest.mark.parametrize("x", [[[1.0], [1.0, 2.0]], [[[[1.0] * 3] * 8] * 8, [[1.0] * 3] * 8]], ids=["rows", "images"])
+def test_ragged_lists_are_no_images(x):
+    for call in (built("darts"), training(built("darts")), lambda x: supernet("darts")(x, uniform("darts"))):
+        with pytest.raises(UserError, match="images cannot be read as one array"):
+            call(x)
+
+
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("train", [False, True])
 def test_images_of_half_precision_give_nearly_the_same(space, train):
@@ -135,6 +142,9 @@ MIXES = {
     "operations lack": (lambda mix: mix | {"normal": mix["normal"][:, 1:]}, r"\[5, 7\], expected \[5, 8\]"),
     "edges lack": (lambda mix: mix | {"reduce": mix["reduce"][1:]}, r"reduce cells is \[4, 8\], expected \[5, 8\]"),
     "one for all": (lambda mix: mix | {"reduce": np.float32(1)}, r"reduce cells is \[\]"),
+    "ragged": (lambda mix: mix | {"normal": [[1.0], [1.0, 2.0]]}, "normal cells cannot be read as one array"),
+    "text": (lambda mix: mix | {"normal": mix["normal"].astype(str)}, "normal cells is of type str.*real numbers"),
+    "complex": (lambda mix: mix | {"normal": mix["normal"] * 1j}, "type complex64, expected real numbers"),
     "of seeds": (lambda mix: mix | {"normal": mix["normal"][None]}, r"normal cells is \[1, 5, 8\]"),
 }
 
@@ -165,6 +175,21 @@ def test_a_body_needs_the_kinds_of_cells_that_it_contains():
 def test_factors_that_do_not_fit_are_refused(shape):
     with pytest.raises(UserError, match=r"\[cells, E, B\]: \[3, 4, 2\]"):
         built("darts")(images(2, 8, 8, 3), jnp.ones(shape))
+
+
+@pytest.mark.parametrize("of", [np.complex64, str, object], ids=str)
+def test_factors_that_are_no_real_numbers_are_refused(of):
+    with pytest.raises(UserError, match=r"drop-path is of type .*real numbers, \[cells, E, B\]: \[3, 4, 2\]"):
+        built("darts")(images(2, 8, 8, 3), np.ones((3, 4, 2)).astype(of))
+    with pytest.raises(UserError, match="drop-path cannot be read as one array"):
+        built("darts")(images(2, 8, 8, 3), [[1.0], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize("of", [np.bool_, np.int32, np.float64, jnp.bfloat16, np.ndarray.tolist], ids=str)
+def test_factors_of_any_real_numbers_are_taken(of):
+    x, ones = images(2, 8, 8, 3), np.ones((3, 4, 2))
+    factors = of(ones) if of is np.ndarray.tolist else ones.astype(of)
+    assert jax.eval_shape(lambda x: built("darts")(x, factors), x).logits.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("name", ["classes", "cells", "channels", "image_channels"])

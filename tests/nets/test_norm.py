@@ -1,5 +1,7 @@
 """Normalisation by the batch against its formula in float64, native and by XLA, to the second derivative."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,11 @@ def formula(x):
     mean = x.mean((0, 1, 2))
     variance = jnp.square(x - mean).mean((0, 1, 2))
     return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
+
+
+def formula_with(x, scale, bias):
+    y, mean, variance = formula(x)
+    return y * scale + bias, mean, variance
 
 
 # parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums
@@ -39,10 +46,6 @@ def test_with_scale_and_bias(shape):
     args = 3 + 2 * normal(0, *shape), normal(1, shape[-1]), normal(2, shape[-1])
     tangents, g = [normal(3 + i, *a.shape) for i, a in enumerate(args)], normal(6, *shape)
 
-    def of_formula(x, scale, bias):
-        y, mean, variance = formula(x)
-        return y * scale + bias, mean, variance
-
     def everything(f):
         def gradients(*args):
             return jax.grad(lambda *args: jnp.sum(jnp.sin(f(*args)[0]) * g), (0, 1, 2))(*args)
@@ -55,7 +58,51 @@ def test_with_scale_and_bias(shape):
 
         return f(*args), jax.jvp(gradients, args, tuple(tangents)), of_scale(*args), square(*args)
 
-    assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(of_formula))())
+    assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula_with))())
+
+
+READ = {"y": (1, 0, 0), "mean": (0, 1, 0), "variance": (0, 0, 1), "moments": (0, 1, 1), "all": (1, 1, 1)}
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "scaled"])
+@pytest.mark.parametrize("read", READ)
+def test_a_loss_may_read_the_moments(read, scaled):
+    shape = (3, 4, 5, 6)
+    args = (3 + 2 * normal(0, *shape), normal(1, 6), normal(2, 6))[: 3 if scaled else 1]
+    weights = [on * g for on, g in zip(READ[read], (normal(3, *shape), normal(4, 6), normal(5, 6)), strict=True)]
+    tangents = [normal(6 + i, *a.shape) for i, a in enumerate(args)]
+
+    def everything(f):
+        def loss(*args):
+            parts = zip(f(*args), weights, READ[read], strict=True)
+            return sum(jnp.sum(jnp.sin(part) * w) for part, w, on in parts if on)
+
+        gradients = jax.grad(loss, tuple(range(len(args))))
+
+        def square(*args):
+            return jax.grad(lambda *args: sum(jnp.sum(part**2) for part in gradients(*args)))(*args)
+
+        over_rows = jax.vmap(lambda row: gradients(row, *args[1:]))(jnp.stack([args[0], 2 * args[0]]))
+        return gradients(*args), jax.jvp(gradients, args, tuple(tangents))[1], square(*args), over_rows
+
+    expected = jax.jit(lambda: everything(formula_with if scaled else formula))()
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected[0])) > 1e-3
+    assert_same(jax.jit(lambda: everything(normalise))(), expected)
+
+
+def test_moments_that_nobody_differentiates_cost_nothing():
+    """Then nothing of the size of the images is added up in the program of a gradient, also if they are returned."""
+    args = normal(0, 2, 4, 4, 5), normal(1, 5), normal(2, 5)
+
+    def additions(read):
+        def loss(*args):
+            y, mean, variance = normalise(*args)
+            return jnp.sum(jnp.sin(y)) + (jnp.sum(mean + variance) if read else 0), (mean, variance)
+
+        text = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True)).lower(*args).as_text()
+        return len(re.findall(r"= stablehlo.add .*tensor<2x4x4x5xf64>", text))
+
+    assert additions(read=True) == additions(read=False) + 2
 
 
 def test_with_scale_and_bias_vmapped_is_a_loop():
