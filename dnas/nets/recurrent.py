@@ -26,7 +26,7 @@ from dnas.architectures.topology import Body, Space
 from dnas.errors import UserError
 from dnas.keys import stream
 from dnas.nets.functional import looped_scan, rematerialised, run
-from dnas.nets.layers import uniform
+from dnas.nets.layers import checked_numbers, shape_and_type, uniform
 from dnas.nets.recurrent_cells import BOUND, KIND, DerivedRecurrentCell, MixedRecurrentCell, highway, times
 from dnas.nets.supernet import check_mix
 from dnas.types import Noise
@@ -202,12 +202,13 @@ def evaluated(
     backbone: Backbone, in_evaluation: bool, tokens: Any, noise: Any, carry: Any, extra: Any
 ) -> tuple[RecurrentOutputs, jax.Array]:
     """Call a backbone. Errors: `UserError` for tokens and states of other shapes or types than it takes."""
-    shape, kind = np.shape(tokens), (tokens if isinstance(tokens, jax.Array) else np.asarray(tokens)).dtype.kind
-    if len(shape) != 2 or 0 in shape or kind not in "iu":
-        raise UserError(f"This network reads whole numbers of tokens [B, T], got {kind!r} {list(shape)}.")
-    carry = initial_carry(backbone, shape[0]) if carry is None else jnp.asarray(carry)
-    if carry.shape != (expected := (shape[0], backbone.embedding.shape[1])):
-        raise UserError(f"The state of this network is [B, H] {list(expected)}, got {list(carry.shape)}.")
+    shape, given = shape_and_type("The batch of tokens", tokens)
+    if len(shape) != 2 or 0 in shape or given.kind not in "iu":
+        raise UserError(f"This network reads tokens, whole numbers [B, T], not {given.name} {list(shape)}.")
+    carry = initial_carry(backbone, shape[0]) if carry is None else carry
+    expected = shape[0], backbone.embedding.shape[1]
+    checked_numbers("The state of this network", carry, expected, f"[B, H]: {list(expected)}")
+    carry = jnp.asarray(carry)
     masks = None if in_evaluation else backbone.drawn(noise, shape[0])
     return run(backbone, jnp.asarray(tokens), masks, carry, extra, evaluates=in_evaluation)
 

@@ -80,7 +80,8 @@ def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    "name, setting", [(name, setting) for name in DATA_SETS for setting in ("limit", "size") if setting in SETTINGS[name]]
+    "name, setting",
+    [(name, setting) for name in DATA_SETS for setting in ("limit", "size") if setting in SETTINGS[name]],
 )
 def test_negative_settings_are_refused(name, setting, refused, tmp_path):
     path = ",path=somewhere" if name in NEED_A_PATH else ""
