@@ -6,25 +6,30 @@ holds what is known so far. Started again with the same --out it goes on with wh
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from rich.table import Table
 
-from dnas import find, paths, retrain, search
+from dnas import find, paths, ranges, retrain, search
 from dnas.architectures.genotype import Genotype, from_json, random, to_json
+from dnas.architectures.genotype_data import shown
 from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, storage, warn
+from dnas.ranges import Range
 from dnas.runs import loop, records
 from dnas.tables import nasbench201 as tabular
 
 RANDOM = "random cells"
+NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,99}")
+RandomCells = Annotated[int, Range(0, 10_000)]
 AGAIN = "it is written anew"
 
 
@@ -63,6 +68,7 @@ def run(
     comparison runs; a method that refuses its config is a row that says so.
     """
     folder = Path(out)
+    ranges.check(random_cells, RandomCells, "random_cells")
     check(configs, folder, train)
     with ExitStack() as lock:
         with storage(folder):
@@ -106,8 +112,11 @@ def check(configs: Mapping[str, Config], folder: Path, train: bool = True) -> No
         raise UserError("There is nothing to compare: configs() gave no config.")
     first = next(iter(configs.values()))
     for name, config in configs.items():
-        if not name or "/" in name or name in (RANDOM, "cells"):
-            raise UserError(f"'{name}' cannot name a method of a comparison: it becomes the name of a folder.")
+        if not NAME.fullmatch(name) or name in (RANDOM, "cells", "comparison.json", "comparison.png"):
+            raise UserError(
+                f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
+                "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
+            )
         for field in ("space", "data", "dtype", "retrain"):
             if getattr(config, field) != getattr(first, field):
                 raise UserError(
@@ -198,7 +207,10 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             # whoever found it
             plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
             try:
-                result = retrain.run(plain, genotype, out, resume=records.holds_run(out), quiet=True)
+                # a cell through which nothing flows counts as what it is worth, else who finds it would gain by it
+                result = retrain.run(
+                    plain, genotype, out, resume=records.holds_run(out), quiet=True, allow_constant=True
+                )
             except StorageError:  # says nothing about the cell
                 raise
             except UserError as error:

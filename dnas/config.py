@@ -5,8 +5,10 @@ The defaults are the published protocol of DARTS (Liu, Simonyan and Yang 2019, a
 
 import dataclasses
 import importlib.util
+import inspect
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from dnas import ranges
 from dnas.errors import UserError, unknown
 from dnas.paths import content_of
-from dnas.ranges import Amount, Count, Depth, Portion, Range, Seed, Whole, Width
+from dnas.ranges import Amount, Count, Depth, Portion, Range, Rate, Seed, Whole, Width
 
 LARGEST_BYTES = 2**24  # of a file that holds a config
 
@@ -35,18 +37,20 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class WeightConfig:
-    """How network weights are trained: SGD with momentum, coupled weight decay after clipping, cosine schedule."""
+    """How network weights are trained."""
 
     learning_rate: Amount = 0.025
-    """Learning rate of the first epoch."""
-    learning_rate_end: Amount = 0.001
-    """Learning rate the cosine falls to."""
-    momentum: Portion = 0.9
-    """Momentum; the buffer starts at zero."""
-    nesterov: bool = False
-    """Nesterov momentum."""
+    """Learning rate at the peak of the schedule, which most schedules begin with."""
+    optimiser: str = "sgd"
+    """What makes steps of gradients; see `dnas list`."""
+    schedule: str = "cosine:end=0.001"
+    """How the learning rate changes, from the end of the warm-up to the last epoch; see `dnas list`."""
+    warmup_epochs: Whole = 0
+    """Epochs at the start in which the learning rate rises, by the same amount at every step."""
+    warmup_start: Portion = 0.0
+    """Share of the learning rate that the warm-up begins with."""
     decay: Amount = 3e-4
-    """L2 coefficient, added to the gradient after clipping."""
+    """Weight decay; L2, added to the gradient after clipping, or beside the gradient, as the optimiser has it."""
     clip: Amount = 5.0
     """Largest global norm of the gradient; 0 for no clipping."""
 
@@ -55,7 +59,7 @@ class WeightConfig:
 class AlphaConfig:
     """How alphas are trained: Adam with coupled L2."""
 
-    learning_rate: Amount = 3e-4
+    learning_rate: Rate = 3e-4
     """Learning rate, constant."""
     beta1: Portion = 0.5
     """Adam's first decay."""
@@ -122,7 +126,7 @@ class RetrainConfig:
     """Drop-path probability reached at the end; it rises linearly from 0."""
     label_smoothing: Portion = 0.0
     """Share of the label spread over all classes."""
-    weights: WeightConfig = field(default_factory=lambda: WeightConfig(learning_rate_end=0.0))
+    weights: WeightConfig = field(default_factory=lambda: WeightConfig(schedule="cosine"))
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
 
 
@@ -151,6 +155,19 @@ class Config:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+NASBENCH201_TRAINING = RetrainConfig(
+    epochs=200,
+    batch_size=256,
+    cells=5,
+    channels=16,
+    auxiliary=0.0,
+    drop_path=0.0,
+    weights=WeightConfig(0.1, "sgd:nesterov=true", "cosine", decay=5e-4, clip=0.0),
+    augment=AugmentConfig(),
+)
+"""How NAS-Bench-201 trained its cells (Dong and Yang 2020, arXiv:2001.00326)."""
 
 
 def check(config: Any, path: str = "") -> None:
@@ -198,17 +215,18 @@ def differences(a: Any, b: Any, path: str = "") -> list[str]:
 
 
 def load(source: str | Path) -> Config:
-    """A config from an experiment file (.py with `config()`), a JSON file or a run folder.
+    """A config from an experiment file (.py with `config()`, or `file.py:setting`), a JSON file or a run folder.
 
-    Errors: `UserError` if the file is missing, cannot be read, fails to import, or holds an unknown field.
+    Errors: `UserError` if the file is missing, cannot be read, fails to import, does not know the setting, or holds an
+    unknown field.
     """
-    path = Path(source)
+    path, setting = parse_source(source)
     if path.is_dir():
         path = path / "config.json"
     if not path.exists():
         raise UserError(f"No such config: '{source}'. Expected an experiment file (.py), a .json file or a run folder.")
     if path.suffix == ".py":
-        return _experiment(path)
+        return _experiment(path, setting)
     try:
         values = json.loads(content_of(path, LARGEST_BYTES).decode())
     except (ValueError, RecursionError) as error:  # not JSON, or not even text
@@ -222,23 +240,34 @@ def load(source: str | Path) -> Config:
 
 def load_several(source: str | Path) -> dict[str, Config]:
     """The configs of an experiment file (.py) with `configs() -> {name: Config}`. Errors: as `load`."""
-    path = Path(source)
+    path, setting = parse_source(source)
     if path.suffix != ".py" or not path.exists():
         raise UserError(f"No such comparison: '{source}'. Expected an experiment file (.py) with configs().")
-    made = _called(path, "configs")
+    made = _called(path, "configs", setting)
     if not isinstance(made, dict) or not all(isinstance(value, Config) for value in made.values()):
         raise UserError(f"configs() in {path} must return a dictionary of dnas.config.Config by name.")
     return {str(name): from_dict(to_dict(value)) for name, value in made.items()}
 
 
-def _experiment(path: Path) -> Config:
-    made = _called(path, "config")
+def parse_source(source: str | Path) -> tuple[Path, str | None]:
+    """`"experiments/darts.py:s1"` -> its file and its setting, None where none is named.
+
+    Whatever exists under the whole text is meant by it, so paths may have colons.
+    """
+    file, colon, setting = str(source).rpartition(":")
+    if colon and file.endswith(".py") and not os.path.exists(source):
+        return Path(file), setting
+    return Path(source), None
+
+
+def _experiment(path: Path, setting: str | None) -> Config:
+    made = _called(path, "config", setting)
     if not isinstance(made, Config):
         raise UserError(f"config() in {path} must return a dnas.config.Config, not {type(made).__name__}.")
     return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
 
 
-def _called(path: Path, name: str) -> Any:
+def _called(path: Path, name: str, setting: str | None) -> Any:
     """What the function of this name in an experiment file returns; the file may import others of its folder."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
@@ -251,7 +280,15 @@ def _called(path: Path, name: str) -> Any:
         if not hasattr(module, name):
             other = {"config": "dnas compare", "configs": "dnas search"}[name]
             raise UserError(f"{path} has no {name}(): is it a file for {other}?")
-        return getattr(module, name)()
+        function = getattr(module, name)
+        if setting is None:
+            return function()
+        settings = module.__dict__.get("SETTINGS")
+        if settings is None or not inspect.signature(function).parameters:
+            raise UserError(f"{name}() of {path} has no settings: leave out ':{setting}'.")
+        if setting not in settings:
+            raise unknown(f"setting of {path}:", setting, settings)
+        return function(setting)
     except UserError:
         raise
     except Exception as error:

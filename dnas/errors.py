@@ -1,16 +1,26 @@
 """The one exception a user sees without a traceback: `UserError`, one sentence that says what, where and what to do."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake in the input. The command line prints its sentence and exits with code 2."""
+    """A mistake in the input. The command line prints its sentence, which is one line, and exits with code 2."""
+
+    def __init__(self, sentence: str = ""):
+        super().__init__("".join(map(_shown, sentence)))
 
 
 class StorageError(UserError):
     """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works
     there, it holds something else, or it is damaged."""
+
+
+def _shown(letter: str) -> str:
+    """A letter, or how one writes what no terminal shows: of a path with a line break, say."""
+    shown = letter.isprintable() or unicodedata.category(letter) == "Zs"
+    return letter if shown else letter.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

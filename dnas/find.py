@@ -1,7 +1,7 @@
-"""Names to things: a space, a method, a data set is a module found by its file name; there is no list to edit.
+"""Names to things: a space, a method, an optimiser is a module found by its file name; there is no list to edit.
 
 A choice is written `name` or `name:key=value,key=value`; the settings are the keyword arguments of the module's
-factory (`space`, `method` or `dataset`), so `darts:order=second` calls `dnas.methods.darts.method(order="second")`.
+factory (`space`, `method`, `dataset`, ...), so `darts:order=second` calls `dnas.methods.darts.method(order="second")`.
 What a value is, its argument says: a text is the text that was typed (a path, `a+b`), a number lies in the range of its
 type (`dnas.ranges`).
 """
@@ -24,12 +24,20 @@ KEY = r"[A-Za-z_]\w*"
 QUOTED = r"""'[^']*'(?=\s*(?:,|$))|"[^"]*"(?=\s*(?:,|$))"""
 ITEM = re.compile(rf"\s*({KEY})\s*=\s*({QUOTED}|.*?)\s*(?:,(?=\s*{KEY}\s*=)|$)", re.DOTALL)  # key = value
 
-PACKAGES = {"space": "dnas.spaces", "method": "dnas.methods", "data set": "dnas.data", "task": "dnas.tasks"}
-FACTORIES = {"space": "space", "method": "method", "data set": "dataset", "task": "task"}
+PACKAGES = {
+    "space": "dnas.spaces",
+    "method": "dnas.methods",
+    "data set": "dnas.data",
+    "task": "dnas.tasks",
+    "optimiser": "dnas.training.optimisers",
+    "schedule": "dnas.training.schedules",
+}
+FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
 
 class Summary(NamedTuple):
-    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper."""
+    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper.
+    An experiment's settings are names: `s1,s2`."""
 
     line: str
     settings: str
@@ -47,24 +55,26 @@ def described(what: str) -> dict[str, Summary]:
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
-    """Every factory of one sort ("space", "method", "data set") by name, in alphabetical order."""
+    """Every factory of one sort ("space", "method", ...) by name, in alphabetical order."""
     return {name: _factory(what, name) for name in described(what)}
 
 
 def functions(module: str) -> dict[str, str]:
-    """The public functions of a module in their order, with the first lines of their docstrings, not importing it."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    """The public functions of a module of ours in their order, with the first lines of their docstrings.
+
+    Nothing is imported, as `importlib.util.find_spec` would the packages above the module: some of them need jax.
+    """
+    path = Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     public = (f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
     return {function.name: _first_line(function) for function in public}
 
 
-def experiments(folder: Path) -> dict[Path, str]:
-    """The experiment files of a folder, with the first lines of their docstrings, not importing them."""
+def experiments(folder: Path) -> dict[Path, Summary]:
+    """The experiment files of a folder and what they say of themselves, not importing them."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
     return {
-        path: _first_line(tree)
+        path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
         if _definition(tree, "config") or _definition(tree, "configs")
     }
@@ -79,8 +89,8 @@ def summary(factory: Callable[..., Any]) -> str:
 def parse_choice(text: str) -> tuple[str, dict[str, str]]:
     """`"darts:nodes=2"` -> `("darts", {"nodes": "2"})`.
 
-    A comma begins a setting only where a name and `=` follow, so that paths may have commas; a value in quotes may have
-    anything.
+    A comma begins a setting only where a name and `=` follow, so that paths may have commas. Blanks around a value are
+    no part of it; a value in quotes may have anything.
     """
     name, _, rest = text.partition(":")
     settings: dict[str, str] = {}
@@ -118,6 +128,9 @@ def resolve(what: str, text: str) -> Any:
         where = f"The setting '{key}' of {what} '{name}'"
         settings[key] = _typed(value, parameters[key].default, where)
         ranges.check(settings[key], parameters[key].annotation, where)
+    for key in typed:
+        given = {known: parameter.default for known, parameter in parameters.items()} | settings
+        ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
     return factory(**settings)
 
 
@@ -153,6 +166,18 @@ def _modules(what: str) -> Iterator[tuple[str, ast.Module]]:
 def _definition(tree: ast.Module, name: str) -> ast.FunctionDef | None:
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
     return next(functions, None)
+
+
+def _keys(tree: ast.Module, name: str) -> list[str]:
+    """The keys of the dictionary that is written under this name."""
+    for node in tree.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=target)], value=ast.Dict(keys=keys))
+                | ast.AnnAssign(target=ast.Name(id=target), value=ast.Dict(keys=keys))
+            ) if target == name:
+                return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
+    return []
 
 
 def _first_line(node: ast.Module | ast.FunctionDef) -> str:

@@ -29,6 +29,14 @@ WAITLESS = getattr(os, "O_NONBLOCK", 0)  # wait for no pipe
 PLAIN = getattr(os, "O_NOFOLLOW", 0) | WAITLESS  # follow no link either
 
 
+def expanded(written: str) -> str:
+    """A path as a user writes it, with the home folder in place of a leading ~; any other text as it is."""
+    try:
+        return os.path.expanduser(written)
+    except ValueError:  # no user has a name with such letters
+        return written
+
+
 def cache_dir() -> Path:
     """The user's cache folder of this library: `$XDG_CACHE_HOME/dnas`, by default `~/.cache/dnas`."""
     chosen = os.environ.get("XDG_CACHE_HOME", "")  # the standard wants it absolute

@@ -19,6 +19,7 @@ from flax import nnx
 
 from dnas import data as datasets
 from dnas import find, keys
+from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Body, Space
 from dnas.config import Config, RetrainConfig, to_dict
@@ -27,12 +28,12 @@ from dnas.nets.functional import Functional
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
-from dnas.search.bilevel import SHORT, learning_rate, weight_optimiser
-from dnas.search.method import clip
+from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
 from dnas.training.epoch import evaluated, measured, no_sums, rows_of_part, train_batches
 from dnas.training.step import make_training
+from dnas.training.weights import clip, rate_of, transformation
 from dnas.types import Tree
 
 
@@ -60,16 +61,20 @@ def run(
     data: Any = None,
     resume: bool = False,
     quiet: bool = False,
+    allow_constant: bool = False,
 ) -> Result:
     """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
+    allow_constant: train also a network whose answer does not depend on the image, as a comparison counts it.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
     records.check(out, resume)
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
+    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
+        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
     dataset = datasets.load(config.data if data is None else data)
@@ -108,8 +113,8 @@ class _Job:
         body = body_of(plan, space, task.shape)
         body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, body), space.recurrent)
-        self.rate = learning_rate(plan.weights, plan.epochs, self.steps)
-        tx = optax.chain(clip(plan.weights.clip), weight_optimiser(plan.weights, self.rate))
+        self.rate = rate_of(plan.weights, plan.epochs, self.steps)
+        tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, self.rate))
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         has_paths = space.takes == "images"
         draws = space.draws or bool(space.random)
@@ -145,6 +150,8 @@ class _Job:
             f"Training {self.parameters:,} parameters on {self.task.sizes} -> {self.record.folder}",
             self.quiet,
         )
+        if cut := flow.warning(self.genotype, self.space, config.retrain.cells):
+            loop.say(cut, self.quiet)
         for kind in {kind for kind, _ in self.genotype.cells} - set(self.space.contained(config.retrain.cells)):
             loop.say(
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet

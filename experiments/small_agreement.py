@@ -2,6 +2,7 @@
 
     dnas compare experiments/small_agreement.py --lookup --out runs/small_agreement
     dnas compare experiments/small_agreement.py --lookup --seed 8 --only darts darts-4x agreement --out runs/eight_more
+    dnas search experiments/small_agreement.py:agreement --out runs/agreement
 
 Hardware: 2 CPU cores, 20 and 13 minutes. `agreement` shares its alphas among 4 supernets, so that its step takes four
 gradients of DARTS for one (and 4.8 x the time); `darts-4x` takes as many in four times the epochs. Expected (commits
@@ -24,12 +25,17 @@ BASE = Config(
     search=SearchConfig(epochs=8, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=AUGMENT),
     retrain=RetrainConfig(epochs=8, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=AUGMENT),
 )
+SETTINGS = {
+    "darts": BASE,
+    "darts-4x": replace(BASE, search=replace(BASE.search, epochs=32)),
+    "agreement": replace(BASE, method="agreement"),
+    "agreement-mean": replace(BASE, method="agreement:rule=mean"),
+}
 
 
 def configs() -> dict[str, Config]:
-    return {
-        "darts": BASE,
-        "darts-4x": replace(BASE, search=replace(BASE.search, epochs=32)),
-        "agreement": replace(BASE, method="agreement"),
-        "agreement-mean": replace(BASE, method="agreement:rule=mean"),
-    }
+    return SETTINGS
+
+
+def config(setting: str = "darts") -> Config:
+    return SETTINGS[setting]

@@ -11,9 +11,8 @@ A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.jso
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
 
-
-def config() -> Config:
-    return Config(
+SETTINGS = {
+    "cifar10_jpeg": Config(
         space="darts:nodes=2",
         method="darts",
         data="cifar10_jpeg:limit=2000,size=16",
@@ -21,4 +20,9 @@ def config() -> Config:
             epochs=5, cells=3, channels=4, alphas=AlphaConfig(learning_rate=0.01), augment=AugmentConfig(pad=2)
         ),
         retrain=RetrainConfig(epochs=5, batch_size=64, cells=5, channels=8, augment=AugmentConfig(pad=2, cutout=8)),
-    )
+    ),
+}
+
+
+def config(setting: str = "cifar10_jpeg") -> Config:
+    return SETTINGS[setting]

@@ -12,10 +12,9 @@ A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.jso
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
 
-
-def config() -> Config:
-    augment = AugmentConfig(pad=1, flip=False)
-    return Config(
+AUGMENT = AugmentConfig(pad=1, flip=False)
+SETTINGS = {
+    "digits": Config(
         space="darts:nodes=2,operations=none+max_pool_3x3+skip_connect+sep_conv_3x3",
         method="darts",
         data="digits",
@@ -26,9 +25,14 @@ def config() -> Config:
             cells=3,
             channels=4,
             alphas=AlphaConfig(learning_rate=0.03, warmup_epochs=15),
-            augment=augment,
+            augment=AUGMENT,
         ),
         retrain=RetrainConfig(
-            epochs=15, batch_size=64, cells=3, channels=4, auxiliary=0.0, drop_path=0.0, augment=augment
+            epochs=15, batch_size=64, cells=3, channels=4, auxiliary=0.0, drop_path=0.0, augment=AUGMENT
         ),
-    )
+    ),
+}
+
+
+def config(setting: str = "digits") -> Config:
+    return SETTINGS[setting]

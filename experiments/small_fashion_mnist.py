@@ -11,15 +11,19 @@ A step is one of first-order DARTS, the unit of benchmarks/results/step_cost.jso
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig
 
-
-def config() -> Config:
-    augment = AugmentConfig(pad=1, flip=True)
-    return Config(
+AUGMENT = AugmentConfig(pad=1, flip=True)
+SETTINGS = {
+    "fashion_mnist": Config(
         space="nasbench201",
         method="darts",
         data="fashion_mnist:limit=5000,size=16",
-        search=SearchConfig(epochs=6, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=augment),
+        search=SearchConfig(epochs=6, cells=1, channels=8, alphas=AlphaConfig(learning_rate=0.01), augment=AUGMENT),
         retrain=RetrainConfig(
-            epochs=6, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=augment
+            epochs=6, batch_size=64, cells=1, channels=8, auxiliary=0.0, drop_path=0.0, augment=AUGMENT
         ),
-    )
+    ),
+}
+
+
+def config(setting: str = "fashion_mnist") -> Config:
+    return SETTINGS[setting]

@@ -346,7 +346,9 @@ def random_config(draw: random.Random) -> dict[str, Any]:
                 config[part][name] = number(draw, value)
             elif isinstance(value, dict) and draw.random() < 0.1:
                 inner = draw.choice(list(value))
-                config[part][name] = value | {inner: number(draw, value[inner])}
+                choices = tuple(find.described(inner)) if inner in find.PACKAGES else ()
+                new = random_choice(draw, inner, choices) if choices else number(draw, value[inner])
+                config[part][name] = value | {inner: new}
     return config
 
 

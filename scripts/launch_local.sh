@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run one dnas command as several processes of this machine, which compute together:
 #
-#   scripts/launch_local.sh 2 dnas search experiments/darts_cifar10.py --out runs/two
+#   scripts/launch_local.sh 2 dnas search experiments/darts.py --out runs/two
 #
 # Every process sees all devices unless you divide them, for example with CUDA_VISIBLE_DEVICES per process in $SPLIT:
 #   SPLIT='export CUDA_VISIBLE_DEVICES=$DNAS_PROCESS_ID' scripts/launch_local.sh 2 dnas search ...

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A SLURM job in which every node runs one process of a dnas command and all compute together:
 #
-#   sbatch --nodes 2 --gpus-per-node 4 scripts/launch_slurm.sh dnas search experiments/darts_cifar10.py --out runs/slurm
+#   sbatch --nodes 2 --gpus-per-node 4 scripts/launch_slurm.sh dnas search experiments/darts.py --out runs/slurm
 #
 # The run folder must be on a file system that all nodes see. Send SIGTERM before the time is over, so that the run can
 # write a checkpoint, and go on with --resume.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run a dnas command on every host of a TPU pod slice, all computing together:
 #
-#   scripts/launch_tpu_pod.sh NAME ZONE "cd dnas && .venv/bin/dnas search experiments/darts_cifar10.py --out /mnt/runs/pod"
+#   scripts/launch_tpu_pod.sh NAME ZONE "cd dnas && .venv/bin/dnas search experiments/darts.py --out /mnt/runs/pod"
 #
 # NAME and ZONE are the slice's in Google Cloud; `gcloud` must be logged in, and the project installed on every host
 # with `pip install 'dnas[tpu]'`. The run folder must be on a file system that all hosts see.

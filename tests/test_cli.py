@@ -1,5 +1,6 @@
 """The command line as a user calls it."""
 
+import importlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from dnas import cli, compare, find
 from dnas.architectures import zoo
 from dnas.architectures.genotype import to_json, to_text
+from dnas.cli import parsing, sources
 from dnas.config import Config, load
 from dnas.runs import records
 
@@ -85,9 +87,24 @@ def test_every_command_explains_itself(dnas, command):
         assert re.search(rf"^Examples:\n  dnas {command}", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("gone", ["module", "events"])
+def test_without_its_hook_tyro_says_itself_what_it_refuses(gone, dnas, monkeypatch):
+    """The hook is no stable part of tyro."""
+    if gone == "module":
+        monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    else:
+        monkeypatch.setattr(parsing, "_sentence", lambda _: None)
+    for arguments in (["search", "--search.epochs", "x"], ["show"], ["search", "a.py", "b.py"]):
+        code, out, err = dnas(*arguments)
+        assert (code, out) == (2, "")
+        assert f"dnas {arguments[0]} --help" in err and "Traceback" not in err
+        assert err.count("\n") > 1, "a box, or its lines"
+    assert dnas("show", "|none~0|", *SMALL)[0] == 0
+
+
 def test_every_field_of_the_config_is_an_option_with_its_docstring(dnas):
     _, out, _ = dnas("search", "--help")
-    for name in set(cli._option_names(cli.Search)) - {"experiment"}:
+    for name in set(parsing.option_types(cli.search.Search)) - {"experiment"}:
         assert f"--{name}" in out
     assert "Adam's first decay. (default: 0.5)" in out
     _, out, _ = dnas("retrain", "--help")
@@ -113,6 +130,17 @@ def test_show_counts_as_the_paper(dnas, tmp_path):
     assert "20 cells, 36 channels" in out
     assert "reduction cell" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_path_may_begin_at_home(dnas, tmp_path, monkeypatch):
+    """A shell puts the home folder into an argument that begins with ~, but not behind =."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cell.txt").write_text("`DARTS_V2`\n")
+    code, out, _ = dnas("show", "~/cell.txt", *SMALL, "--png=~/cells.png")
+    assert code == 0 and f"Wrote {tmp_path / 'cells.png'}" in out
+    assert (tmp_path / "cells.png").exists()
+    code, out, _ = dnas("show", "`DARTS_V2`", *SMALL, "--png", "~/again.png")
+    assert code == 0 and out.startswith("DARTS_V2, published in") and (tmp_path / "again.png").exists()
 
 
 def test_show_reads_texts_and_sizes(dnas):
@@ -146,6 +174,16 @@ def test_the_full_text_of_a_cell_is_a_cell(name, dnas, refused):
     refused(["retrain", text, "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")
 
 
+def test_a_cell_through_which_nothing_flows_is_shown_with_a_warning_and_not_trained(dnas, refused, tmp_path):
+    code, out, _ = dnas("show", "|none~0|", *SMALL)
+    assert code == 0 and "would not depend on the image" in out
+    assert "depend" not in dnas("show", "|skip_connect~0|", *SMALL)[1]
+    refused(["retrain", "|none~0|", "--out", tmp_path / "run"], "not depend on the image; train another cell")
+    space = "--space=darts:nodes=1,operations=skip_connect"
+    code, out, _ = dnas("search", *TINY, space, "--method=fair_darts:threshold=1", "--out", tmp_path / "run", "--quiet")
+    assert code == 0 and "would not depend on the image" in out
+
+
 def test_show_names_cells_of_nasbench201(dnas):
     code, out, _ = dnas("show", "1835", *SMALL)
     assert code == 0 and out.startswith("Cell 1835 of NAS-Bench-201\n")
@@ -170,7 +208,7 @@ def test_show_shows_all_of_several_and_others_take_none_silently(dnas, refused, 
 def test_a_dash_is_standard_input(content, dnas, refused, monkeypatch):
     content = content if isinstance(content, bytes) else content.encode("latin-1")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    cli._standard_input.cache_clear()
+    sources.standard_input.cache_clear()
     if len(content) < 2:
         return refused(["show", "-"], "genotype")
     assert dnas("show", "-", *SMALL)[1] == dnas("show", "1835", *SMALL)[1]
@@ -183,7 +221,7 @@ def test_the_best_seed_of_a_run(dnas, tmp_path):
     rows = [{"step": 1, "epoch": 1, "seed": seed, "valid_accuracy": 0.5 + seed % 3 / 10} for seed in (3, 4, 5)]
     for lines, index in ((rows, 7), (rows[1:], 5), ([], 5), ([*rows, {**rows[1], "selected_accuracy": 0.9}], 6)):
         (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        assert cli.genotypes_of(str(tmp_path)) == [zoo.nasbench201(index)]
+        assert sources.genotypes_of(str(tmp_path)) == [zoo.nasbench201(index)]
 
 
 def test_a_cell_that_a_small_supernet_did_not_have(dnas, tmp_path):
@@ -237,9 +275,9 @@ def test_what_the_system_refuses_is_named_in_short_and_a_bug_is_a_bug(refused, m
     def broken(_):
         raise OSError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, opens))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, opens))
     refused(["list"], "Cannot use the file 'xxxxx", "xxx...xxx", "name too long")
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, broken))
     with pytest.raises(OSError, match="a bug"):
         cli.main(["list"])
 
@@ -269,10 +307,11 @@ def test_data_says_where_and_how(dnas, monkeypatch, tmp_path):
 def test_list_has_one_line_for_each(dnas):
     code, out, _ = dnas("list")
     assert code == 0
-    for name in [*find.functions("dnas.nets.ops"), *find.described("space"), *find.described("method")]:
+    for name in [*find.functions("dnas.nets.ops"), *(name for what in find.PACKAGES for name in find.described(what))]:
         assert len(re.findall(rf"^  {name}\b\S* +\S.*$", out, re.MULTILINE)) >= 1, name
     assert "darts:order=first,radius=0.01" in out
     assert re.search(r"experiments/small_digits.py +\S", out)
+    assert re.search(r"experiments/darts_minus.py +\S.*\n +:cifar10 :nasbench201 :s1 :s2 :s3 :s4\n", out)
 
 
 def test_a_search_leaves_a_run_folder(searched):
@@ -309,7 +348,7 @@ def test_the_best_seed_is_retrained(tmp_path):
         for s, i, a in [(1, 0, 0.9), (1, 1, 0.1), (1, 2, 0.1), (2, 0, 0.5), (2, 1, 0.7), (2, 2, 0.6)]
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert cli.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
+    assert sources.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
 
 
 def test_an_interrupted_search_says_how_to_go_on_and_that_works(tmp_path):
@@ -357,6 +396,40 @@ def test_an_experiment_gives_the_defaults_and_options_override(dnas, tmp_path, r
     refused(["search", tmp_path, "--space", "nasbench"], "Unknown space 'nasbench'", "nasbench201")
 
 
+SETTINGS = """from dnas.config import *
+SETTINGS = {"whole": 2000, "part": 7}
+def config(setting="whole"):
+    return Config(data=f"digits:limit={SETTINGS[setting]}")
+def configs(setting="whole"):
+    return {setting: config(setting)}
+"""
+
+
+def test_a_setting_of_an_experiment_is_named_behind_a_colon(refused, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(SETTINGS)
+    refused(["search", f"{file}:part"], "search.batch_size is 64", "has 3 images")
+    refused(["retrain", "DARTS_V2", "--config", f"{file}:part"], "retrain.batch_size is 96", "7 train images")
+    refused(["search", f"{file}:parts"], f"Unknown setting of {file}: 'parts'. Did you mean part?")
+    refused(["search", f"{file}:all"], "'all'. Known: part, whole.")
+
+
+def test_a_run_records_the_setting_as_it_was_typed(tmp_path, monkeypatch):
+    file = tmp_path / "mine.py"
+    file.write_text(SETTINGS)
+    arguments = ["search", f"{file}:part", *(t for t in TINY if "data" not in t), "--search.batch_size=3", "--quiet"]
+    monkeypatch.setattr(sys, "argv", ["dnas", *arguments, f"--out={tmp_path / 'run'}"])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    job = importlib.import_module("dnas.search.run")._Job  # the package has a function of this name
+    monkeypatch.setattr(job, "go", interrupted)  # what is recorded is, before the first step
+    assert cli.main() == 130
+    assert load(tmp_path / "run").data == "digits:limit=7"
+    assert f"search {file}:part --space=" in json.loads((tmp_path / "run" / "environment.json").read_text())["command"]
+
+
 MISTAKES = {
     "command": (["serch"], "Unknown command 'serch'. Did you mean search?"),
     "space": (["search", "--space", "dart"], "Unknown space 'dart'. Did you mean darts?"),
@@ -376,7 +449,10 @@ MISTAKES = {
     "truth": (["search", "--search.augment.flip", "maybe"], "--search.augment.flip must be one of 'True', 'False'"),
     "value": (["search", "--search.epochs"], "--search.epochs needs a value"),
     "argument": (["search", "a.py", "b.py"], "Unexpected argument: b.py"),
+    "whole number, if any": (["test", "runs", "--seed", "x"], "--seed must be a whole number, not 'x'"),
+    "flag's value": (["search", "--resume=yes"], "--resume takes no value, so leave out '=yes'"),
     "no cell": (["show"], "dnas show needs a CELL"),
+    "no comparison": (["compare"], "dnas compare needs an EXPERIMENT"),
     "no cell to train": (["retrain"], "dnas retrain needs a cell"),
     "no run to report": (["report"], "at least one run folder"),
     "not a run": (["report", "/nowhere"], "There is no run in /nowhere"),
@@ -406,6 +482,7 @@ MISTAKES = {
     "NUL": (["search", "--data", "npz:path=\0"], "NUL character"),
     "misfit": (["retrain", "DARTS_V2", "--space", "nasbench201"], "cells normal, reduce", "nasbench201"),
     "unknown operation": (["show", "|conv~0|"], "Unknown operation", "'conv'"),
+    "recurrent": (["retrain", "DARTS_V2_rnn"], "is of 'darts_rnn', whose networks are not built here"),
     "stem": (["show", "|nor_conv_3x3~0|", "--stem", "imagenet"], "stem 'cifar' only"),
     "picture": (["show", "DARTS_V2", "--png", "cells.jpg"], "ends in .png", "'cells.jpg'"),
     "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1", "not -4"),
@@ -413,6 +490,11 @@ MISTAKES = {
     "data's setting": (["search", "--data", "digits:limit=-1"], "'limit'", "at least 0"),
     "no path": (["search", "--data", "npz"], "needs the path of a file"),
     "no file": (["search", "--data", "npz:path=/nowhere.npz"], "Cannot read /nowhere.npz"),
+    "a line break in a data file": (["search", "--data", "npz:path=/no\nwhere.npz"], "Cannot read /no\\nwhere.npz"),
+    "a line break in a config": (["search", "no\nwhere.py"], "No such config: 'no\\nwhere.py'"),
+    "a line break in a picture": (["show", "DARTS_V2", "--png", "no\nwhere/a.png"], "not 'no\\nwhere/a.png'"),
+    "a line break in a run": (["report", "no\nwhere"], "There is no run in no\\nwhere"),
+    "a line break in a training": (["test", "no\r\nwhere"], "no\\r\\nwhere"),
 }
 
 
@@ -463,6 +545,15 @@ def test_a_comparison_takes_names_and_seeds(dnas, tmp_path, monkeypatch):
     assert seen == {"b": Config(seed=8, seeds=3)}
 
 
+def test_a_comparison_is_named_after_its_file_and_setting(dnas, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(compare, "run", lambda configs, out, **_: folders.append((list(configs), str(out))) or [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(SETTINGS)
+    assert [dnas("compare", f"mine.py{setting}")[0] for setting in ("", ":part")] == [0, 0]
+    assert folders == [(["whole"], "runs/mine"), (["part"], "runs/mine_part")]
+
+
 def test_a_run_folder_is_never_overwritten(refused, searched):
     before = {path: path.stat().st_mtime_ns for path in searched.rglob("[!.]*") if path.is_file()}  # not the lock
     refused(["search", *TINY, "--out", searched], "already exists", "--resume", "--out")
@@ -491,7 +582,7 @@ def test_a_crash_is_a_crash(monkeypatch):
     def broken(_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.List, broken))
+    monkeypatch.setitem(cli.COMMANDS, "list", cli.Command(cli.listing.List, broken))
     with pytest.raises(ZeroDivisionError):
         cli.main(["list"])
 

@@ -85,6 +85,13 @@ def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     assert len(row.trained) == 2
 
 
+def test_a_cell_through_which_nothing_flows_counts_as_what_it_is_worth(tmp_path):
+    """Left out, it would raise the mean of the method that found it."""
+    cut = parse("|none~0|")
+    row = compare.Row("one", replace(BASE, space="nasbench201:nodes=2"), [cut], 0.0, [], [])
+    assert compare._trainings([row], tmp_path, True)(row, cut) <= 20
+
+
 def test_a_folder_in_use_is_no_failure_of_a_method(tmp_path):
     folder = tmp_path / "all"
     folder.mkdir()
@@ -129,7 +136,7 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
             done.append((out.name, resume))
         return dnas.search.Result(out, config, (CELLS[config.seed],), (0.5,))
 
-    def trained(config, genotype, out, resume, quiet):
+    def trained(config, genotype, out, resume, **_):
         with (records.resume if resume else records.create)(out, config):
             done.append((out.parent.name, resume))
         return dnas.retrain.Result(out, genotype, (0.25 + CELLS.index(genotype) / 8,), 1)
@@ -177,6 +184,20 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
                 assert name == "one/seconds.json" or how in refusable, (name, how, error)
             else:
                 assert name != "one/seconds.json" or how == "removed", (name, how)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a\nb", "a" * 101, "cells", "comparison.json", "\0"])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(name, tmp_path):
+    with pytest.raises(UserError, match="cannot name a method"):
+        compare.check({name: BASE}, tmp_path / "x")
+    compare.check({"darts, 2nd order (ours)": BASE}, tmp_path / "x")
+
+
+@pytest.mark.parametrize("cells", [-3, 100_000_000])
+def test_random_cells_are_of_a_number_that_can_be_trained(cells, tmp_path):
+    with pytest.raises(UserError, match="random_cells must be at least 0 and at most 10,000"):
+        compare.run({"one": BASE}, tmp_path / "x", random_cells=cells)
+    assert not (tmp_path / "x").exists()
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):

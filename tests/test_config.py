@@ -15,6 +15,7 @@ from dnas.config import (
     differences,
     from_dict,
     load,
+    load_several,
     to_dict,
 )
 from dnas.errors import UserError
@@ -41,7 +42,7 @@ def test_a_config_survives_json(config, tmp_path):
 
 def test_missing_fields_take_their_defaults():
     assert from_dict({"search": {"epochs": 3}}) == Config(search=SearchConfig(epochs=3))
-    assert from_dict({}).retrain.weights.learning_rate_end == 0.0, "the default of retrain, not of WeightConfig"
+    assert from_dict({}).retrain.weights.schedule == "cosine", "the default of retrain, not of WeightConfig"
     assert from_dict({"retrain": {"weights": {"clip": 1.0}}}).retrain.weights == WeightConfig(clip=1.0)
 
 
@@ -83,7 +84,7 @@ def test_wrong_fields_and_types_are_named(values, says):
         ({"search": {"epochs": 0}}, "search.epochs must be at least 1 and at most 1,000,000, not 0"),
         ({"search": {"batch_size": -4}}, "search.batch_size must be at least 1 and at most 1,000,000, not -4"),
         ({"search": {"valid_portion": 1.0}}, "search.valid_portion must be at least 0 and below 1"),
-        ({"search": {"weights": {"momentum": -0.1}}}, "search.weights.momentum must be at least 0"),
+        ({"search": {"weights": {"warmup_start": -0.1}}}, "search.weights.warmup_start must be at least 0"),
         (
             {"search": {"weights": {"learning_rate": -1.0}}},
             "search.weights.learning_rate must be at least 0 and at most",
@@ -151,6 +152,55 @@ IMPORTS = "from dnas.config import Config, SearchConfig\n\n"
 def test_a_broken_experiment_file_is_named(tmp_path, text, says):
     with pytest.raises(UserError, match=says):
         load(experiment(tmp_path, text))
+
+
+SETTINGS = """from dnas.config import Config
+SETTINGS = {"cifar10": 1, "s1": 2, "s2": 3}
+def config(setting="cifar10"):
+    return Config(seed=SETTINGS[setting])
+def configs(setting="cifar10"):
+    return {setting: config(setting)}
+"""
+
+
+def test_a_setting_is_named_behind_a_colon(tmp_path):
+    path = experiment(tmp_path, SETTINGS)
+    for written, seed in (("", 1), (":cifar10", 1), (":s1", 2), (":s2", 3)):
+        assert load(f"{path}{written}").seed == seed
+        assert [config.seed for config in load_several(f"{path}{written}").values()] == [seed]
+
+
+@pytest.mark.parametrize("read", [load, load_several])
+def test_a_setting_that_is_not_there_is_refused_with_those_that_are(tmp_path, read):
+    path = experiment(tmp_path, SETTINGS)
+    with pytest.raises(UserError, match=r"Unknown setting of .*table1.py: 's3'. Did you mean s2 or s1\?$"):
+        read(f"{path}:s3")
+    for unlike in ("", "zzz"):
+        with pytest.raises(UserError, match=f"'{unlike}'. Known: cifar10, s1, s2"):
+            read(f"{path}:{unlike}")
+    with pytest.raises(UserError, match="No such .*: 'nowhere.py:s1'"):
+        read("nowhere.py:s1")
+
+
+@pytest.mark.parametrize("parameters, more", [("", ""), ("seed=1", ""), ("", "SETTINGS = {}\n")])
+def test_a_file_without_settings_takes_none(tmp_path, parameters, more):
+    path = experiment(tmp_path, f"{IMPORTS}{more}def config({parameters}):\n    return Config()\n")
+    assert load(path) == Config()
+    with pytest.raises(UserError, match=r"config\(\) of .*table1.py has no settings: leave out ':s1'"):
+        load(f"{path}:s1")
+
+
+def test_paths_with_colons_are_paths(tmp_path):
+    folder = tmp_path / "a.py:b"
+    folder.mkdir()
+    path = experiment(folder, SETTINGS)
+    assert (load(path).seed, load(f"{path}:s1").seed) == (1, 2)
+    named = tmp_path / "table1.py:s1"  # beside a file that has this setting
+    experiment(tmp_path, SETTINGS)
+    named.write_text('{"seed": 7}')
+    assert load(named).seed == load(str(named)).seed == 7
+    named.unlink()
+    assert load(named).seed == 2
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

@@ -1,5 +1,6 @@
 """What holds for every experiment: it enumerates the folder, so a new file is tested without an edit here."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dnas.config import Config, from_dict, load, load_several, to_dict
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
+SETTINGS = [(path, setting) for path, about in EXPERIMENTS.items() for setting in about.settings.split(",")]
 
 
 def test_every_file_is_an_experiment():
@@ -16,29 +18,47 @@ def test_every_file_is_an_experiment():
     assert len(EXPERIMENTS) >= 5
 
 
-def described(path):
-    """The configs of a file, and the command it is for."""
-    if "def configs(" in path.read_text():
-        return load_several(path), "dnas compare"
-    return {"": load(path)}, "dnas search"
+def compares(path):
+    return "def configs(" in path.read_text()
+
+
+@pytest.mark.parametrize("path, setting", SETTINGS, ids=lambda value: getattr(value, "stem", value))
+def test_describes_a_run(path, setting):
+    config = load(f"{path}:{setting}")
+    assert isinstance(config, Config)
+    assert from_dict(to_dict(config)) == config
+    find.resolve("space", config.space)
+    find.resolve("method", config.method)
+    name, settings = find.parse_choice(config.data)
+    assert name in find.described("data set")
+    assert set(settings) <= set(find.available("data set")[name].__kwdefaults__)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_describes_a_run(path):
-    for config in described(path)[0].values():
-        assert isinstance(config, Config)
-        assert from_dict(to_dict(config)) == config
-        find.resolve("space", config.space)
-        find.resolve("method", config.method)
-        name, settings = find.parse_choice(config.data)
-        assert name in find.described("data set")
-        assert set(settings) <= set(find.available("data set")[name].__kwdefaults__)
+def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
+    configs = [load(f"{path}:{setting}") for setting in EXPERIMENTS[path].settings.split(",")]
+    assert load(path) == configs[0]
+    assert len(set(configs)) == len(configs)
+
+
+@pytest.mark.parametrize("path", filter(compares, EXPERIMENTS), ids=lambda path: path.stem)
+def test_a_comparison_names_its_settings_alike(path):
+    configs = load_several(path)
+    assert list(configs) == EXPERIMENTS[path].settings.split(",")
+    for name, config in configs.items():
+        assert load(f"{path}:{name}").method == config.method
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_its_docstring_says_command_hardware_and_expectation(path):
-    text = path.read_text()
-    assert EXPERIMENTS[path].endswith(".")
-    assert f"{described(path)[1]} experiments/{path.name}" in text
+    text, settings = path.read_text(), EXPERIMENTS[path].settings.split(",")
+    assert EXPERIMENTS[path].line.endswith(".")
+    assert f"dnas {'compare' if compares(path) else 'search'} experiments/{path.name}" in text
     assert "Hardware: " in text
     assert "Expected" in text
+    named = re.findall(rf"experiments/{path.name}:(\S+)", text)
+    assert set(named) <= set(settings)
+    if len(settings) > 1:
+        assert named, "the commands show how a setting is named"
+        for setting in () if compares(path) else settings:
+            assert re.search(rf"^([\w, ]+, )?{setting}(, [\w, ]+)?: ", text, re.MULTILINE), setting

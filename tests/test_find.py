@@ -36,6 +36,8 @@ def test_a_choice_is_a_name_and_settings():
         ("C:\\x", "C:\\x"),
         ("'a,seed=3'", "a,seed=3"),
         ('"2024.10"', "2024.10"),
+        (" /a ", "/a"),
+        ("' /a '", " /a "),
     ],
 )
 def test_a_path_is_the_text_that_was_typed(written, read):

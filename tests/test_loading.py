@@ -13,6 +13,7 @@ from PIL import Image
 import dnas
 from dnas import cli, retrain
 from dnas.architectures.genotype import parse
+from dnas.cli import sources
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import normalise
 from dnas.errors import UserError
@@ -160,7 +161,7 @@ def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained
     folder = copied(trained, tmp_path)
     for outer, used in ((searched.folder, searched.folder / "retrain"), (folder, folder)):
         shutil.copytree(trained.folder, outer / "retrain")
-        assert Path(cli._trained(str(outer), None).folder) == used
+        assert Path(sources.trained(str(outer), None).folder) == used
 
 
 def test_float64(tmp_path, images):

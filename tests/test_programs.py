@@ -19,7 +19,7 @@ import pytest
 import dnas
 from dnas import paths, retrain
 from dnas.architectures import genotype
-from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.data import data_dir
 from dnas.kernels import native, norm
 from dnas.nets import ops
@@ -374,6 +374,22 @@ def test_programs_of_a_training_have_names_that_seeds_share(settings, names):
     before = names(config, one)
     assert before == names(replace(config, seed=5), one)
     assert changed(before, names(config, other)) >= {"init", "advance", "evaluate"}
+
+
+WEIGHTS = [
+    *({"optimiser": name} for name in dnas.find.described("optimiser")),
+    *({"schedule": name if name != "step" else "step:milestones=1"} for name in dnas.find.described("schedule")),
+    {"optimiser": "sgd:momentum=0.8"},
+    {"warmup_epochs": 1},
+]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda fields: next(iter(fields.values())))
+def test_programs_of_every_optimiser_and_schedule_have_names(weights, names):
+    config = replace(CONFIG, search=replace(SMALL, weights=WeightConfig(**weights)))
+    default = weights == {"optimiser": "sgd"}
+    assert names(config) == names(config)
+    assert ("advance" in changed(names(CONFIG), names(config))) != default
 
 
 def changed(before, after):

@@ -3,15 +3,16 @@
 import dataclasses
 import inspect
 import math
+from typing import Annotated, get_args
 
 import pytest
 
 from dnas import find
 from dnas.config import Config, from_dict
 from dnas.errors import UserError
-from dnas.ranges import Range, range_of
+from dnas.ranges import Acts, Range, range_of
 
-TRIED = (0, -1, 1, 10**12, -(10**12), 10**400, 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)
+TRIED = (0, -1, 1, 1e-300, -1e-300, 10**12, -(10**12), 10**400, 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)
 SETTINGS = [
     (what, name, parameter)
     for what in find.PACKAGES
@@ -33,8 +34,9 @@ FIELDS = dict(fields())
 
 
 def refused(value, whole):
-    """Whether a value cannot be of any range: too large, not a number, or a part where whole numbers are wanted."""
-    return value != value or abs(value) > 1e11 or (whole and value != int(value))
+    """Whether a value cannot be of any range: too large, too small for float32, not a number, or a part where whole
+    numbers are wanted."""
+    return value != value or abs(value) > 1e11 or 0 < abs(value) < 1e-38 or (whole and value != int(value))
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
@@ -65,7 +67,8 @@ def test_every_setting_has_a_range(what, name, parameter, monkeypatch):
     def factory(**settings):
         taken.update(settings)
 
-    factory.__signature__ = inspect.Signature([parameter])
+    of_the_number = parameter.replace(annotation=Annotated[float, allowed])  # whatever it acts with
+    factory.__signature__ = inspect.Signature([of_the_number])
     monkeypatch.setattr(find, "_factory", lambda *_: factory)
     for value in TRIED:
         whole = isinstance(parameter.default, int)
@@ -77,6 +80,13 @@ def test_every_setting_has_a_range(what, name, parameter, monkeypatch):
         else:
             with pytest.raises(UserError, match=f"'{parameter.name}' of {what} '{name}'"):
                 find.resolve(what, text)
+
+
+def test_a_number_that_is_none_in_float32_is_refused():
+    with pytest.raises(UserError, match="radius' .* at least 1e-06 .*, not 1e-300, which is as good as 0"):
+        find.resolve("method", "darts:order=finite_difference,radius=1e-300")
+    with pytest.raises(UserError, match="learning_rate must be at least 0 and .*, not 1e-40, which is as good as 0"):
+        from_dict({"search": {"weights": {"learning_rate": 1e-40}}})
 
 
 def test_there_are_settings_to_test():
@@ -97,3 +107,57 @@ def test_ranges(allowed, inside, outside, says):
     assert str(allowed) == says
     assert all(value in allowed for value in inside)
     assert not any(value in allowed for value in (*outside, math.nan, math.inf, -math.inf))
+
+
+IDLE = {  # settings that do nothing beside the others -> what makes them act
+    "darts:radius=0.1": "darts:radius=0.1,order=finite_difference",
+    "darts:order=second,radius=0.1": "darts:order=finite_difference,radius=0.1",
+    "drnas:scale=1": "drnas:scale=1,distance=kl",
+    "drnas:keep=3,partial=4": "drnas:keep=3,partial=4+2",
+    "p_darts:keep=3,deeper=0,dropout=0": "p_darts:keep=3,deeper=0+1,dropout=0+0",
+    "fair_darts:rule=darts,threshold=0.5": "fair_darts:rule=threshold_edge,threshold=0.5",
+    "fair_darts:weight=0,distance=l1": "fair_darts:weight=0.1,distance=l1",
+    "gaea:edge_rate=1": "gaea:edges=true,edge_rate=1",
+    "idarts:damping=1": "idarts:damping=1,solver=cg",
+    "sdarts:attack=random,steps=3": "sdarts:attack=adversarial,steps=3",
+    "snas:penalty=0,resource=parameters": "snas:resource=parameters",
+    "snas:penalty=0,rule=linear": "snas:penalty=1,rule=linear",
+    "robust_darts:multiplier=2": "robust_darts:multiplier=2,adaptive=true",
+    "robust_darts:largest=20": "robust_darts:largest=20,adaptive=true",
+    "spos:generations=1,parents=3": "spos:generations=2,parents=3",
+    "spos:population=1,mutation=0.5": "spos:population=2,mutation=0.5",
+}
+
+
+@pytest.mark.parametrize("idle", IDLE)
+def test_a_setting_that_does_nothing_is_refused(idle):
+    with pytest.raises(UserError, match="^The setting '[a-z_]+' of method '[a-z_]+' acts with .* only: set that too"):
+        find.resolve("method", idle)
+    find.resolve("method", IDLE[idle])
+
+
+def test_every_setting_that_acts_beside_others_is_tested():
+    conditional = {
+        (name, parameter.name)
+        for name, factory in find.available("method").items()
+        for parameter in inspect.signature(factory).parameters.values()
+        if any(isinstance(item, Acts) for item in get_args(parameter.annotation))
+    }
+    tried = {(name, key) for name, settings in map(find.parse_choice, IDLE) for key in settings}
+    assert conditional and conditional <= tried
+
+
+@pytest.mark.parametrize(
+    "choice, says",
+    [
+        ("darts_plus:skips=0,still=0", "never stops"),
+        ("sdarts:start=0,end=0", "perturbs nothing"),
+        ("robust_darts:adaptive=true,multiplier=50,largest=1", "never goes back"),
+        ("random_nas:samples=5,finalists=6", "6 finalists of 5 samples"),
+        ("snas:resource=foo,penalty=0", "acts with a penalty above 0"),
+        ("snas:resource=foo", "Unknown resource 'foo'"),
+    ],
+)
+def test_settings_that_cannot_act_together_are_refused(choice, says):
+    with pytest.raises(UserError, match=says):
+        find.resolve("method", choice)

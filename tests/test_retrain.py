@@ -2,15 +2,20 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dnas import retrain
 from dnas.architectures.genotype import parse, random, to_json
-from dnas.config import Config, RetrainConfig
+from dnas.config import Config, RetrainConfig, WeightConfig
 from dnas.errors import UserError
+from dnas.nets.functional import functionalize
+from dnas.nets.network import Network
 from dnas.runs import records
 from dnas.spaces import darts, nasbench201
+from dnas.types import Batch
 
 CELL = parse("|nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|")
 PLAN = RetrainConfig(epochs=2, batch_size=16, cells=1, channels=4, drop_path=0.0)
@@ -34,6 +39,22 @@ def test_top5_accuracy_is_reported_where_it_says_something(tmp_path, classes, re
         assert row["test_accuracy"] <= row["test_top5_accuracy"] <= 1
     assert row["step"] == 3
     assert result.score == pytest.approx(row["test_accuracy"])
+
+
+def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
+    """Every step of Lion is as long as the learning rate, or none."""
+    weights = WeightConfig(learning_rate=0.01, optimiser="lion", schedule="linear", warmup_epochs=1, decay=0.0)
+    plan = dataclasses.replace(PLAN, epochs=3, weights=weights)
+    network = functionalize(
+        lambda rngs: Network(CELL, nasbench201.space(), retrain.body_of(plan, nasbench201.space(), 3, 1), rngs=rngs)
+    )
+    training = retrain.make_training(network, (3, 6), plan, 2)
+    state, step = training.init(jax.random.key(0)), jax.jit(training.step)
+    x, y, *_ = images(3)
+    for rate in (0.0, 0.005, 0.01, 0.01, 0.005):
+        before, (state, _) = state.weights, step(state, Batch(jnp.asarray(x, float), jnp.asarray(y)))
+        moved = jax.tree.map(lambda new, old: np.abs(new - old).max(), state.weights, before)
+        assert max(jax.tree.leaves(moved)) == pytest.approx(rate, rel=1e-3)
 
 
 def test_seeds_are_separate_trainings(tmp_path):

@@ -17,10 +17,11 @@ from dnas.architectures.genotype_data import (
     to_json,
     unreadable,
 )
+from dnas.architectures.genotype_paste import cleaned
 from dnas.architectures.genotype_text import from_texts, to_text
 from dnas.architectures.topology import Cell, Space
 from dnas.errors import UserError, unknown
-from dnas.paths import opened
+from dnas.paths import expanded, opened
 
 __all__ = [
     "CellGenotype",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 LARGEST_BYTES = 16 * 2**20  # of a file of genotypes
+LONGEST_NAMES = 100_000  # characters of a text of names
 
 
 def parse(source: str) -> Genotype:
@@ -60,16 +62,17 @@ def read(source: str) -> list[Genotype]:
     Errors: `UserError` that says what was found, where, and what was expected.
     """
     text = source.strip()
-    is_folder = os.path.isdir(text)  # these say no to whatever the system takes for no path, and raise nothing
-    path = Path(text, "genotype.json") if is_folder else Path(text)
+    place = expanded(text)
+    is_folder = os.path.isdir(place)  # these say no to whatever the system takes for no path, and raise nothing
+    path = Path(place, "genotype.json") if is_folder else Path(place)
     if text and os.path.exists(path):
         return _read_file(path)
-    if found := _read_text(text):
+    if found := _read_text(written := cleaned(text)):
         return found
     if is_folder:
         raise UserError(f"The folder {shown(text)} holds no genotype.json: give a run folder that has one.")
-    if re.fullmatch(r"[\w-]{1,100}", text):
-        return [zoo.entry(text).genotype]
+    if re.fullmatch(r"[\w-]{1,100}", written):
+        return [zoo.entry(written).genotype]
     if re.fullmatch(r"\S*([/\\]\S*|\.\w+)", text):
         raise UserError(f"Cannot read the genotype file {shown(text)}: there is no such file.")
     expected = "a published cell's name, Genotype(normal=[...], ...), |...|+|...|, JSON or the path of a file"
@@ -90,7 +93,7 @@ def _read_file(path: Path) -> list[Genotype]:
     try:
         with opened(path) as file:
             content = file.read(LARGEST_BYTES + 1)
-        text = decoded(content).strip()
+        text = cleaned(decoded(content))
         found = _read_text(text)
         if not found:
             raise unreadable("the genotype", text, "JSON, Genotype(normal=[...], ...) or |...|+|...|")
@@ -102,13 +105,22 @@ def _read_file(path: Path) -> list[Genotype]:
 
 
 def _read_text(text: str) -> list[Genotype]:
-    """Empty if it is no text, name or index of a genotype."""
-    if found := from_texts(text):
-        return found
-    if re.fullmatch(r"[0-9]{1,100}", text):
-        return [zoo.nasbench201(int(text))]
-    entry = zoo.find(text)
-    return [entry.genotype] if entry else []
+    """Empty if it is no text, name or index of a genotype; text: `cleaned`."""
+    return _named(text) or from_texts(text)
+
+
+def _named(text: str) -> list[Genotype]:
+    """Those of published names and indices, one a line or in the rows of a table; empty if there is anything else."""
+    found: list[Genotype] = []
+    for line in text.splitlines() if len(text) < LONGEST_NAMES else ():
+        cells = [cell for cell in (part.strip(" \t\"',;") for part in line.split("|")) if cell]
+        entries = [entry for entry in map(zoo.find, cells) if entry]
+        if len(cells) == 1 and re.fullmatch(r"[0-9]{1,100}", cells[0]):
+            found.append(zoo.nasbench201(int(cells[0])))
+        elif cells and not entries and "|" not in line:
+            return []
+        found += [entry.genotype for entry in entries]
+    return found
 
 
 def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:

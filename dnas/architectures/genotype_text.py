@@ -8,20 +8,18 @@ normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`. A list has
     (operation, node, source): any number of entries for a node (FairDARTS, arXiv:1911.12126).
 Recurrent: `Genotype(recurrent=[('tanh', 0), ...], concat=range(1, 9))`, entry k enters node k + 1.
 NAS-Bench-201 text (Dong and Yang 2020, arXiv:2001.00326): `|op~0|+|op~0|op~1|+...`, node i has i entries.
-JSON: what `to_json` gives, or an object with the fields of a DARTS text.
+JSON: what `to_json` gives, or an object with the fields of a DARTS text; also as Python prints a dictionary.
+Around them there may be other words of a line, and cells of a table. Marks are taken off before (`genotype_paste.py`).
 """
 
 import ast
-import json
 import re
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dnas.architectures.genotype_data import (
     INPUTS,
-    MOST,
     CellGenotype,
     Edge,
     Genotype,
@@ -30,9 +28,9 @@ from dnas.architectures.genotype_data import (
     from_json,
     is_whole,
     read_name,
-    shown,
     unreadable,
 )
+from dnas.architectures.genotype_literals import RECORD, end_of, extents, parsed, records, value_of
 from dnas.architectures.topology import all_edges
 from dnas.errors import UserError
 
@@ -68,11 +66,12 @@ def from_texts(text: str) -> list[Genotype]:
 
     Empty for a text that is none of these. Errors: `UserError` that says what was found, where, and what was expected.
     """
-    text = text.translate(TYPOGRAPHY).strip()
     if CALL.search(text):
         found = _calls(text)
-    elif text.startswith("{") or (text.startswith("[") and "~" not in text):
-        found = [_record(record) for record in _records(text)]
+    elif text.startswith(("{", "[")) and (RECORD.search(text) or "~" not in text):
+        found = [_record(record) for record in records(text)]
+    elif RECORD.search(text):
+        found = [_record(record) for part in extents(text) for record in records(part)]
     elif text.startswith("|") or re.search(r"\|[^|\n]*~", text):
         found = _nasbench201s(text)
     else:
@@ -85,18 +84,23 @@ def from_texts(text: str) -> list[Genotype]:
 # NAS-Bench-201
 
 BLANKS = re.compile(r"\s*([~+])\s*")
-BETWEEN = re.compile(r"(?<=\|)[\s,;'\"\[\]()]*(?=\|)")  # of one string and the next
+GROUP = r"\|(?:[ \t]*[\w.-]+~[0-9]+[ \t]*\|)+"
+STRING = re.compile(rf"{GROUP}(?:\+{GROUP})*(?![\w~+])", re.ASCII)
+BROKEN = re.compile(r"^\+|\+$|\w~[0-9]")  # what stands beside a string and belongs to it
 
 
 def _nasbench201s(text: str) -> list[Genotype]:
-    """Those of every line that has one: what stands before it is passed over."""
-    found = []
-    for line in BLANKS.sub(r"\1", text).splitlines():
-        before, bar, rest = line.partition("|")
-        if bar:
-            string = re.sub(r"\s*\|\s*", "|", bar + rest).rstrip(" \t,;'\")]}")
-            found += [_nasbench201(part) for part in BETWEEN.split(string)]
-    return found
+    """Those of every line that has one: what stands around it is passed over."""
+    lines = [line.strip() for line in BLANKS.sub(r"\1", text).splitlines() if "|" in line]
+    with_entries = [line for line in lines if "~" in line or "|+|" in line]
+    return [_nasbench201(string) for line in with_entries or lines[:1] for string in _strings(line)]
+
+
+def _strings(line: str) -> list[str]:
+    found = [re.sub(r"[ \t]", "", string) for string in STRING.findall(line)]
+    if found and not any(BROKEN.search(part.strip()) for part in STRING.split(line)):
+        return found
+    return [line[line.index("|") :].rstrip(" \t,;'\")]}")]  # to be told what is wrong with it
 
 
 def _nasbench201(text: str) -> Genotype:
@@ -118,52 +122,35 @@ def _is_nasbench201(edges: Sequence[Edge]) -> bool:
 # DARTS
 
 CALL = re.compile(r"\bGenotype\s*\(")
-TOKEN = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#[^\n]*|[()\[\]{}]")
-LONGEST = 200_000  # characters of one text: Python's parser takes a thousand times the memory
-TYPOGRAPHY = str.maketrans("\u00a0\u2018\u2019\u201c\u201d", " ''\"\"", "\ufeff")  # which web pages and PDFs put in
+ENDED = re.compile(r"[\s,;.)\]}'\"]*(#.*|\|.*)?")  # the rest of a line: of a list, a comment, a row of a table
 
 
 def _calls(text: str) -> list[Genotype]:
     """All `Genotype(...)`: what stands before one on its line is passed over, as in logs and lists."""
     found, call = [], CALL.search(text)
     while call:
-        end = _end(text, call.end())
+        end = end_of(text, call.end())
         found.append(_call(text[call.start() : end]))
         call = CALL.search(text, end)
         line = text[end:].partition("\n")[0]
-        if not re.fullmatch(r"[\s,;.)\]}'\"]*(#.*)?", line) and not CALL.search(line):
+        if not ENDED.fullmatch(line) and not CALL.search(line):
             raise unreadable("the end of the genotype", line.strip(), "nothing after its last bracket")
     return found
 
 
-def _end(text: str, start: int) -> int:
-    """Where the bracket closes that was opened before `start`; the end of the text if nowhere."""
-    depth = 1
-    for token in TOKEN.finditer(text, start):
-        depth += (token[0] in "([{") - (token[0] in ")]}")
-        if depth == 0:
-            return token.end()
-    return len(text)
-
-
 def _call(text: str) -> Genotype:
-    expected = "a complete Genotype(...)"
-    if len(text) > LONGEST:
-        raise unreadable("the genotype", text, f"{expected} of at most {LONGEST:,} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a backslash in a string, say
-            call = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise unreadable("the genotype", text, f"{expected} ({_reason(error)})") from None
+    call = parsed(text, "a complete Genotype(...)")
     if not isinstance(call, ast.Call) or call.args:
         raise unreadable("the genotype", text, "Genotype(name=..., ...), every field with its name")
-    names = [str(field.arg) for field in call.keywords]
-    for name in names:
-        if names.count(name) > 1:
+    pairs: list[tuple[str, Any]] = []
+    for field in call.keywords:
+        value = _read_value(field, text)
+        pairs += value.items() if field.arg is None else [(field.arg, value)]
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
             raise unreadable("the genotype", text, f"the field '{name}' once")
-    fields = {str(field.arg): _read_value(field, text) for field in call.keywords}
-    if names == ["space", "cells"]:  # as Python prints ours
+    fields = dict(pairs)
+    if set(fields) == {"space", "cells"}:  # as Python prints ours
         try:
             return from_json({**fields, "cells": dict(fields["cells"])})
         except (TypeError, ValueError):
@@ -172,50 +159,17 @@ def _call(text: str) -> Genotype:
 
 
 def _read_value(field: ast.keyword, text: str) -> Any:
+    """Of one field, or a dictionary of fields: `**{...}`, which has no name."""
     try:
-        return _value(field.value)
-    except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):
-        found = ast.get_source_segment(text, field.value)
-        raise unreadable(f"'{field.arg}'", found, "lists of names and numbers, range(2, 6) or the like") from None
-
-
-def _value(node: ast.expr) -> Any:
-    """The value of a literal, as people paste them. Errors: `ValueError`, `TypeError` for anything else."""
-    match node:
-        case ast.Constant(value):
+        value = value_of(field.value)
+        if field.arg is not None or isinstance(value, dict):
             return value
-        case ast.UnaryOp(ast.USub(), ast.Constant(int(value))):
-            return -value
-        case ast.List(items) | ast.Tuple(items):
-            return [value for item in items for value in _values(item)]
-        case ast.Call(ast.Name(name) | ast.Attribute(attr=name), arguments, keywords) if name in CALLS:
-            named = {
-                str(keyword.arg): _value(keyword.value) for keyword in keywords if name in ("CellGenotype", "Edge")
-            }
-            return CALLS[name](*(value for argument in arguments for value in _values(argument)), **named)
-    raise ValueError
-
-
-def _values(node: ast.expr) -> Any:
-    """Of one item of a list, which may be `*range(2, 6)`."""
-    return _value(node.value) if isinstance(node, ast.Starred) else [_value(node)]
-
-
-def _range(*limits: int) -> list[int]:
-    return list(range(*limits)[: MOST + 1])
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-WRAPPERS = "int int_ intp int8 int16 int32 int64 uint8 uint16 uint32 uint64 str str_ list tuple array tensor"
-CALLS: dict[str, Callable[..., Any]] = {  # that NumPy, PyTorch and our own classes print, by their last name
-    **dict.fromkeys(WRAPPERS.split(), _itself),
-    "range": _range,
-    "Edge": lambda node, source, operation: [node, source, operation],
-    "CellGenotype": lambda edges, concat=None: {"edges": edges, "concat": concat},
-}
+    except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):
+        pass
+    found = ast.get_source_segment(text, field.value)
+    if field.arg is None:
+        raise unreadable("what '**' unpacks", found, "the fields of a genotype, as in **{'normal': [...], ...}")
+    raise unreadable(f"'{field.arg}'", found, "lists of names and numbers, range(2, 6) or the like")
 
 
 def _from_fields(fields: dict[str, Any]) -> Genotype:
@@ -272,29 +226,6 @@ def _concat_field(kind: str) -> str:
 # JSON
 
 
-def _records(text: str) -> list[Any]:
-    """One record, or a list of them."""
-    try:
-        found = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise unreadable("the genotype", text, f"JSON ({_reason(error)})") from None
-    return found if isinstance(found, list) and found else [found]
-
-
 def _record(found: Any) -> Genotype:
     is_darts = isinstance(found, dict) and "cells" not in found and not found.keys().isdisjoint(("normal", "recurrent"))
     return _from_fields(found) if is_darts else from_json(found)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; Python would keep the last of equal names."""
-    for name, times in Counter(name for name, _ in pairs).most_common(1):
-        if times > 1:
-            raise UserError(f"Cannot read the genotype: it has {shown(name)} twice, expected every name once.")
-    return dict(pairs)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError | MemoryError):
-        return "it is nested too deeply"
-    return " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())

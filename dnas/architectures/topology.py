@@ -1,6 +1,6 @@
 """Cells as data: inputs, edges, candidate operations, which edges reduce, the output rule, what a genotype keeps."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -94,7 +94,7 @@ class Space:
     `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
     in training whatever their operations are (dropout).
     has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
-    kinds: which kinds of cells a body of so many `Body.cells` contains; None: always all.
+    order: the kinds of the cells of a body of so many `Body.cells`, one after the other; None: it contains all kinds.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
@@ -115,7 +115,7 @@ class Space:
     draws: bool = False
     has_auxiliary: bool = False
     stages: int = 1
-    kinds: Callable[[int], Collection[str]] | None = None
+    order: Callable[[int], Sequence[str]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
     paths: Paths = "all"
@@ -126,7 +126,14 @@ class Space:
 
     def contained(self, cells: int) -> tuple[str, ...]:
         """The kinds of cells that a body of so many cells contains."""
-        return tuple(kind for kind in self.cells if self.kinds is None or kind in self.kinds(cells))
+        found = None if self.order is None else {*self.order(cells)}
+        return tuple(kind for kind in self.cells if found is None or kind in found)
+
+    def sequence(self, cells: int) -> tuple[str, ...]:
+        """The kinds of all cells of a body, one after the other; empty where that is not known."""
+        if self.order is not None:
+            return tuple(self.order(cells))
+        return tuple(self.cells) * self.cell_count(cells) if len(self.cells) == 1 else ()
 
     def within(self, cells: int) -> "Space":
         """What can be searched in a body of so many cells: the space without the kinds that it does not contain."""

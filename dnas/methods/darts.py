@@ -8,16 +8,22 @@ code: alphas first, on a fresh validation batch, then weights with the new alpha
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import unknown
-from dnas.ranges import Factor
+from dnas.ranges import Acts, Range
 from dnas.search import hypergrad
 from dnas.search.method import Method
 
+# a shorter step is lost in the rounding of float32, a longer one is none to differentiate by
+STEPPING = ("finite_difference", "rnn_reference")
+Acting = Acts("order=finite_difference", lambda given: given["order"] in STEPPING)
+Radius = Annotated[float, Range(1e-6, 1000), Acting]
 
-def method(*, order: str = "first", radius: Factor = 0.01) -> Method:
+
+def method(*, order: str = "first", radius: Radius = 0.01) -> Method:
     """DARTS of the given order."""
     orders = {
         "first": hypergrad.first_order,

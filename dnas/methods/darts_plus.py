@@ -5,6 +5,7 @@ the paper, there is no reference code: criterion 1, the normal cell has two skip
 of the operations that have weights is the same, on every edge, for 10 epochs. The genotype is that of the last epoch.
 """
 
+from dnas.errors import UserError
 from dnas.ranges import Whole
 from dnas.search import stops
 from dnas.search.discretise import strongest
@@ -14,6 +15,9 @@ from dnas.search.method import Method, Outcome, View
 def method(*, skips: Whole = 2, still: Whole = 10) -> Method:
     """`skips`: in the normal cell, at which the search stops. `still`: epochs without a change in the ranking after
     which it does. 0 turns a criterion off."""
+
+    if not skips and not still:
+        raise UserError("Method 'darts_plus' never stops where skips and still are 0: set one of them, or use 'darts'.")
 
     def look(view: View) -> Outcome:
         found, ranking = stops.skips(strongest(view.space, view.mix)), stops.ranking(view.space, view.mix)

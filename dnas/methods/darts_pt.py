@@ -12,11 +12,12 @@ method that it is `on` stand at their end while tuning.
 from dataclasses import replace
 
 from dnas import find
-from dnas.config import SearchConfig
+from dnas.config import SearchConfig, WeightConfig
 from dnas.errors import UserError, unknown
 from dnas.ranges import Count
 from dnas.search import projection, relax
 from dnas.search.method import Method, Outcome, Phase, View, adapted
+from dnas.training.weights import rate_of
 
 CRITERIA = {"accuracy": lambda seen: -seen[0], "loss": lambda seen: seen[1]}
 
@@ -27,6 +28,15 @@ def method(*, on: str = "darts", blank: bool = False, interval: Count = 5, crite
     if criterion not in CRITERIA:
         raise unknown("criterion of method 'darts_pt':", criterion, CRITERIA)
     return _around(find.resolve("method", on), on, blank, interval, criterion)
+
+
+def _tuning(config: SearchConfig) -> WeightConfig:
+    """From a tenth of the learning rate to where the search's schedule ends, by a cosine."""
+    steps = 1000  # of an epoch: the end does not depend on it
+    ended = float(rate_of(config.weights, config.epochs, steps)(config.epochs * steps))
+    peak = config.weights.learning_rate / 10
+    schedule = f"cosine:end={min(peak, float(f'{ended:.6g}'))}"  # as it was written, before it was a float of jax
+    return replace(config.weights, learning_rate=peak, schedule=schedule, warmup_epochs=0, warmup_start=0.0)
 
 
 def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -> Method:
@@ -41,9 +51,8 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
         if len(search) > 1 or base.supernet(space).paths != "all":
             raise UserError(f"Method 'darts_pt' needs one supernet that computes all paths, which '{on}' has not.")
         epochs = interval * (max(map(len, projection.projections(space, 0).values())) - 1) + 1
-        rate, end = config.weights.learning_rate / 10, config.weights.learning_rate_end
-        weights = replace(config.weights, learning_rate=rate, learning_rate_end=min(rate, end))
-        tuning = replace(config, epochs=epochs, weights=weights, alphas=replace(config.alphas, warmup_epochs=0))
+        alphas = replace(config.alphas, warmup_epochs=0)
+        tuning = replace(config, epochs=epochs, weights=_tuning(config), alphas=alphas)
         return (*search, replace(search[0], config=tuning, settled=True))
 
     def look(view: View) -> Outcome:

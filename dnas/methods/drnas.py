@@ -9,15 +9,23 @@ rate schedule, in widened weights, and in that softmax(a) ranks edges and operat
 differentiated rather than the whole sample (`relax.dirichlet`).
 """
 
+from typing import Annotated
+
 from dnas.errors import unknown
-from dnas.ranges import Amount
+from dnas.ranges import Acts, Amount, beside
 from dnas.search import penalty, phases, relax, supernets
 from dnas.search.method import Method, Phase
 
 DISTANCES = ("l2", "kl")
 
 
-def method(*, partial: str = "6+4", keep: str = "4", distance: str = "l2", scale: Amount = 1e-3) -> Method:
+def method(
+    *,
+    partial: str = "6+4",
+    keep: Annotated[str, Acts("several phases, as in partial=6+4,", lambda given: "+" in given["partial"])] = "4",
+    distance: str = "l2",
+    scale: Annotated[Amount, beside(distance="kl")] = 1e-3,
+) -> Method:
     """The phases share `search.epochs`; warm-up epochs are those of each.
 
     partial: 1/partial of the channels passes through the operations, for each phase (NAS-Bench-201: 4+2); `1` is one
@@ -32,6 +40,7 @@ def method(*, partial: str = "6+4", keep: str = "4", distance: str = "l2", scale
 
     def plan(space, config):
         shares = phases.split(config, len(parts))
+        phases.check_kept(kept, space)
         return tuple(
             Phase(share, supernets.partial_channels(part), keep=number, continues=i > 0)
             for i, (share, part, number) in enumerate(zip(shares, parts, kept, strict=True))

@@ -8,14 +8,20 @@ the genotype keeps the edges of DARTS whose operation is above a threshold ("thr
 no input; their alphas begin at 0 (`search.alphas.initial_scale`).
 """
 
+from typing import Annotated
+
 from dnas.errors import unknown
-from dnas.ranges import Amount, Probability
+from dnas.ranges import Acts, Amount, Probability
 from dnas.search import discretise, penalty, relax
 from dnas.search.method import Method
 
 
 def method(
-    *, weight: Amount = 10.0, distance: str = "l2", rule: str = "threshold_sparse", threshold: Probability = 0.85
+    *,
+    weight: Amount = 10.0,
+    distance: Annotated[str, Acts("a weight above 0", lambda given: given["weight"] > 0)] = "l2",
+    rule: str = "threshold_sparse",
+    threshold: Annotated[Probability, Acts("a rule of thresholds", lambda given: given["rule"] != "darts")] = 0.85,
 ) -> Method:
     """`weight`: of the zero-one loss. `distance`: "l2" or "l1". `rule`: "threshold_sparse", "threshold_edge" (up to two
     operations on any edge) or "darts"."""

@@ -10,13 +10,17 @@ step with `search.order` "weights_first". The step of the series is the weight o
 gradients solve the system with `damping` added to the Hessian's diagonal, which must outweigh its negative curvature.
 """
 
+from typing import Annotated
+
 from dnas.errors import unknown
-from dnas.ranges import Amount, Whole
+from dnas.ranges import Amount, Whole, beside
 from dnas.search import hypergrad
 from dnas.search.method import Method
 
 
-def method(*, solver: str = "neumann", terms: Whole = 2, damping: Amount = 0.1) -> Method:
+def method(
+    *, solver: str = "neumann", terms: Whole = 2, damping: Annotated[Amount, beside(solver="cg")] = 0.1
+) -> Method:
     """solver: "neumann" or "cg"; terms: Hessian-vector products, each costs about two gradients; damping: of "cg"."""
     solvers = {"neumann": hypergrad.neumann(terms), "cg": hypergrad.conjugate_gradient(terms, damping)}
     if solver not in solvers:

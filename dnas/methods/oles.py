@@ -17,7 +17,8 @@ from typing import Annotated
 from dnas.errors import unknown
 from dnas.ranges import Count, Range
 from dnas.search.gates import RULES, freeze_disagreeing
-from dnas.search.method import Method, clip
+from dnas.search.method import Method
+from dnas.training.weights import clip
 
 
 def method(*, threshold: Annotated[float, Range(-1, 1)] = 0.4, window: Count = 20, rule: str = "code") -> Method:

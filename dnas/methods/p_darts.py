@@ -10,18 +10,25 @@ followed in the decay, in pruning by the softmax of every edge, and in how skips
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import jax.numpy as jnp
 
 from dnas.errors import UserError
-from dnas.ranges import Whole
+from dnas.ranges import Acts, Whole
 from dnas.search import discretise, phases, supernets
 from dnas.search.method import Method, Phase
 
 DECAY = 0.2  # of the drop rate, per epoch behind the warm-up
 
 
-def method(*, deeper: str = "0+6+12", keep: str = "5+3", dropout: str = "0.1+0.4+0.7", skips: Whole = 2) -> Method:
+def method(
+    *,
+    deeper: str = "0+6+12",
+    keep: Annotated[str, Acts("several phases, as in deeper=0+6+12,", lambda given: "+" in given["deeper"])] = "5+3",
+    dropout: str = "0.1+0.4+0.7",
+    skips: Whole = 2,
+) -> Method:
     """The phases share `search.epochs`; warm-up epochs are those of each.
 
     deeper: cells of each phase beside `search.cells` (published: 5). keep: how many operations an edge keeps, for each
@@ -35,6 +42,7 @@ def method(*, deeper: str = "0+6+12", keep: str = "5+3", dropout: str = "0.1+0.4
         raise UserError(f"The setting 'dropout' is '{dropout}', but rates are at least 0 and below 1.")
 
     def plan(space, config):
+        phases.check_kept(kept, space)
         return tuple(
             Phase(
                 replace(share, cells=share.cells + more),

@@ -11,6 +11,7 @@ genotype is that of one random architecture.
 
 from dataclasses import replace
 
+from dnas.errors import UserError
 from dnas.ranges import Count
 from dnas.search import relax, select
 from dnas.search.method import Method
@@ -18,6 +19,8 @@ from dnas.search.method import Method
 
 def method(*, rounds: Count = 5, samples: Count = 1000, finalists: Count = 10) -> Method:
     """How many architectures are tried at the end."""
+    if finalists > samples:
+        raise UserError(f"Method 'random_nas' cannot rank {finalists} finalists of {samples} samples: choose fewer.")
     return Method(
         hypergrad=None,
         supernet=lambda space: replace(space, paths="one"),

@@ -12,8 +12,9 @@ go back to an epoch before 10. Unlike there, the eigenvalues too are forgotten w
 from dataclasses import replace
 from typing import Annotated
 
+from dnas.errors import UserError
 from dnas.methods import darts
-from dnas.ranges import LARGE, Count, Factor, Range, Whole
+from dnas.ranges import LARGE, Count, Factor, Range, Whole, beside
 from dnas.search import stops
 from dnas.search.method import Method, Outcome, View
 
@@ -27,11 +28,16 @@ def method(
     factor: Factor = 1.3,
     begin: Whole = 10,
     adaptive: bool = False,
-    multiplier: Annotated[float, Range(1.01, LARGE)] = 10.0,
-    largest: Annotated[float, Range(1, LARGE)] = 100.0,
+    multiplier: Annotated[float, Range(1.01, LARGE), beside(adaptive=True)] = 10.0,
+    largest: Annotated[float, Range(1, LARGE), beside(adaptive=True)] = 100.0,
 ) -> Method:
     """`order`: of the hypergradient, as in 'darts'. `every`: epochs between measurements. `factor`, `begin`: of the
     rule."""
+    if adaptive and multiplier > largest:
+        raise UserError(
+            f"Method 'robust_darts' never goes back where multiplier, {multiplier:g}, is above largest, {largest:g}: "
+            "choose a smaller multiplier or a larger largest."
+        )
 
     def look(view: View) -> Outcome:
         if (view.epoch - 1) % every and view.epoch != view.epochs:

@@ -11,14 +11,16 @@ too. The genotype keeps every edge but those that chose `none`. Their code drops
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from dnas.errors import unknown
-from dnas.ranges import Amount, Temperature
+from dnas.ranges import Acts, Amount, Temperature
 from dnas.search import discretise, relax
 from dnas.search.method import Method
-from dnas.search.penalty import log_cost, mean_cost, operation_costs
+from dnas.search.penalty import RESOURCES, log_cost, mean_cost, operation_costs
 
 RULES = {"log": log_cost, "linear": mean_cost}
+PENALISED = Acts("a penalty above 0", lambda given: given["penalty"] > 0)
 
 
 def method(
@@ -26,13 +28,16 @@ def method(
     hottest: Temperature = 1.0,
     coldest: Temperature = 0.03,
     penalty: Amount = 1.5e-3,
-    resource: str = "multiply_adds",
-    rule: str = "log",
+    resource: Annotated[str, PENALISED] = "multiply_adds",
+    rule: Annotated[str, PENALISED] = "log",
 ) -> Method:
     """The temperature of the first and of the last epoch; weight of the resource penalty, 0 for none, what it counts
     and how."""
     if rule not in RULES:
         raise unknown("rule of method 'snas':", rule, RULES)
+
+    if resource not in RESOURCES:
+        raise unknown("resource", resource, RESOURCES)
 
     def with_costs(method, space, config):
         return replace(method, penalty=RULES[rule](operation_costs(space, config, resource), penalty))

@@ -11,17 +11,21 @@ anew for every candidate from train images; here every validation batch is norma
 from dataclasses import replace
 from typing import Annotated
 
-from dnas.ranges import Count, Range
+from dnas.ranges import Acts, Count, Range
 from dnas.search import relax, select
 from dnas.search.method import Method
+
+EVOLVES = Acts(
+    "two generations of two or more", lambda given: min(given["population"], given["generations"]) > 1
+)  # before, all are drawn at random
 
 
 def method(
     *,
     population: Count = 50,
     generations: Count = 20,
-    parents: Count = 10,
-    mutation: Annotated[float, Range(0, 1, above=True)] = 0.1,
+    parents: Annotated[Count, EVOLVES] = 10,
+    mutation: Annotated[float, Range(0, 1, above=True), EVOLVES] = 0.1,
 ) -> Method:
     """Of the evolution at the end; `mutation`: the probability that an edge of a genotype changes."""
     return Method(

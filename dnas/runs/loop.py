@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from dnas.config import Config
 from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
 from dnas.files import storage
@@ -133,7 +134,7 @@ def drive(
                 native.keep_memory()
             chunk += 1
             if bad >= 0:
-                raise _not_finite(run, bad, 1 + epoch_at(bad))
+                raise _not_finite(run, bad, 1 + epoch_at(bad), command)
             seconds = (time.perf_counter() - began) / taken
             count = 2 if step == 0 else max(1, min(round(CHUNK_SECONDS / seconds), 4 * count))
             count, stop = devices.agree(count, stopped())
@@ -246,13 +247,22 @@ def forget_programs() -> None:
     jax.clear_caches()
 
 
-def _not_finite(run: Run, step: int, epoch: int) -> UserError:
+def _not_finite(run: Run, step: int, epoch: int, command: str) -> UserError:
     saved = run.newest_step()
     kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
     return UserError(
-        f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} "
-        "Try a smaller learning rate or a tighter clip."
+        f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} {_gentler(run.config, command)}"
     )
+
+
+def _gentler(config: Config, command: str) -> str:
+    """What takes smaller steps, by its names in the config and what it is now."""
+    plan = config.search if command == "search" else config.retrain
+    rates = [f"{command}.weights.learning_rate is {plan.weights.learning_rate:g}"]
+    if command == "search":
+        rates.append(f"search.alphas.learning_rate {config.search.alphas.learning_rate:g}")
+    clip = f"{plan.weights.clip:g}" if plan.weights.clip else "0, none"
+    return f"Try a smaller learning rate, {', '.join(rates)}, or a tighter clip, {command}.weights.clip is {clip}."
 
 
 def _prepare(folder: Path) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from dnas.config import AlphaConfig
-from dnas.search.method import clip
+from dnas.training.weights import clip
 from dnas.types import Alphas, Tree
 
 FLOOR = 1e-5  # of an operation's weight before it is normalised, so that none is lost for good
@@ -46,7 +46,14 @@ def relative_entropy(operations: Tree) -> jax.Array:
 
 def exponentiated(alphas: Alphas, updates: Alphas) -> Alphas:
     """p exp(u) / sum: the entropy is the mirror map (GAEA, "exponentiated gradient")."""
-    return _normalised(jax.tree.map(lambda p, u: p * jnp.exp(u), alphas, updates))
+    return _normalised(jax.tree.map(lambda p, u: p * jnp.exp(_bounded(u, p)), alphas, updates))
+
+
+def _bounded(updates: jax.Array, p: jax.Array) -> jax.Array:
+    """The updates, shifted row by row where their exponentials would be zero or infinite in float32, or so large that
+    what is floored beside them is zero."""
+    largest = jnp.where(p > 0, updates, -jnp.inf).max(-1, keepdims=True)
+    return jnp.minimum(updates, largest) - (largest - jnp.clip(largest, -20, 20))
 
 
 def euclidean(alphas: Alphas, updates: Alphas) -> Alphas:

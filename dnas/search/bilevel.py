@@ -12,15 +12,16 @@ import optax
 
 from dnas import keys
 from dnas.architectures.topology import Space
-from dnas.config import SearchConfig, WeightConfig
+from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Functional, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, check
-from dnas.search.method import Method, adapted, clip
+from dnas.search.method import Method, adapted
 from dnas.search.turns import step_in_turns
 from dnas.tasks.task import Sums, Task, reward
+from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
@@ -39,26 +40,9 @@ class Search(NamedTuple):
     network: Functional
 
 
-def learning_rate(config: WeightConfig, epochs: int, steps_per_epoch: int, start: int = 0) -> optax.Schedule:
-    """Cosine from `learning_rate` to `learning_rate_end`, constant within an epoch, from step `start` on."""
-    decay = optax.cosine_decay_schedule(
-        config.learning_rate, epochs, config.learning_rate_end / max(config.learning_rate, 1e-30)
-    )
-    return lambda step: decay((step - start) // steps_per_epoch)
-
-
-def weight_optimiser(config: WeightConfig, rate: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum and coupled weight decay; clipping is applied before, see `make_search`."""
-    return optax.chain(
-        optax.add_decayed_weights(config.decay),
-        optax.trace(config.momentum, config.nesterov),
-        optax.scale_by_learning_rate(rate),
-    )
-
-
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     """The learning rate of the weights in a phase, as a function of the step of the whole search."""
-    return learning_rate(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
+    return rate_of(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
 
 
 def make_search(
@@ -103,6 +87,7 @@ class Bilevel:
         # traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that nobody reads
         self.apply = jax.jit(network.apply, static_argnames="train")
         self.rate = phase_rate(config, steps, span)
+        self.optimiser = optimiser_of(config.weights)  # not while the step is traced: it reads files
         self.clip_tx, self.alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
         supernet = method.supernet(space)
         self.draws, self.alphas_first = bool(supernet.random) or supernet.draws, config.order == "alphas_first"
@@ -115,7 +100,7 @@ class Bilevel:
     def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
         """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
         in a later phase."""
-        return weight_optimiser(self.config.weights, lambda _: self.rate(step))
+        return self.optimiser.make(lambda _: self.rate(step), self.config.weights.decay)
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""

@@ -22,7 +22,7 @@ from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.plan import check_phases, spans
-from dnas.search.stage import Stage
+from dnas.search.stage import Stage, steps_per_epoch
 from dnas.tasks.task import Score, Task
 from dnas.training.epoch import measured
 from dnas.types import Mix, SearchState, Tree
@@ -61,6 +61,8 @@ class Job:
             )
         check_phases(config, self.unlimited, space, self.phases, self._adapted, task)
         self.index, self.spans = 0, spans(self.phases, task)
+        for phase, span in zip(self.phases, self.spans, strict=True):
+            phase_rate(phase.config, steps_per_epoch(phase.config, task), span)  # no later than now
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
         self.scores: list[float] = []  # of the task's measure that counts

@@ -12,6 +12,7 @@ from dnas.errors import UserError
 from dnas.search import hypergrad
 from dnas.search.method import Method
 from dnas.tasks.task import Sums
+from dnas.training.weights import optimiser_of
 from dnas.types import Batch
 
 
@@ -70,6 +71,12 @@ def check(method: Method, config: SearchConfig) -> None:
             "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
             "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
             "weights."
+        )
+    coupled = optimiser_of(config.weights).coupled
+    if "decay_factor" in method.knobs and not coupled:
+        raise UserError(
+            f"This method adds to the weight decay in the gradient, and optimiser '{config.weights.optimiser}' has its "
+            "own beside it: set search.weights.optimiser to 'sgd', 'adam' or 'rmsprop'."
         )
     if method.hypergrad is not None and warmup >= config.epochs:
         raise UserError(

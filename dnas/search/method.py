@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from dnas.architectures.topology import Space
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.search import discretise, hypergrad, relax
+from dnas.training.weights import clip
 from dnas.types import (
     Alphas,
     Clock,
@@ -26,16 +26,6 @@ from dnas.types import (
     Scores,
     Selector,
 )
-
-
-def clip(norm: float) -> optax.GradientTransformation:
-    """Scale the gradient to at most this global norm, with PyTorch's 1e-6 in the denominator; 0: do nothing."""
-
-    def scale(updates, _):
-        factor = jnp.minimum(norm / (optax.global_norm(updates) + 1e-6), 1.0)
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
-
-    return optax.stateless(scale) if norm else optax.identity()
 
 
 def adam_with_l2(config: AlphaConfig) -> optax.GradientTransformation:

@@ -19,6 +19,7 @@ from dnas.search import relax
 from dnas.types import Alphas, Clock, Mix, Penalty
 
 Costs = dict[str, np.ndarray]
+RESOURCES = count.Table._fields
 DISTANCES = {"l2": jnp.square, "l1": jnp.abs}
 
 IMAGE_SIZE = 32  # multiply-adds scale with the image's area, which neither a logarithm's nor a ratio's derivative sees
@@ -31,9 +32,9 @@ def operation_costs(space: Space, config: SearchConfig, resource: str) -> Costs:
     Errors: `UserError` for another resource.
     """
     body = Body(config.cells, config.channels, 10)
+    if resource not in RESOURCES:
+        raise unknown("resource", resource, RESOURCES)
     tables = {kind: table._asdict() for kind, table in count.candidates(space, body, IMAGE_SIZE).items()}
-    if resource not in count.Table._fields:
-        raise unknown("resource", resource, count.Table._fields)
     return {kind: table[resource] for kind, table in tables.items()}
 
 

@@ -50,6 +50,18 @@ def kept(text: str, phases: int) -> list[int | None]:
     return [None, *found]
 
 
+def check_kept(kept: list[int | None], space: Space) -> None:
+    """Refuse phases that would keep more operations on an edge than are left. Errors: `UserError`."""
+    left = max(len(names) for cell in space.cells.values() for names in cell.operations)
+    for index, number in enumerate(kept):
+        if number is not None and number > left:
+            raise UserError(
+                f"The setting 'keep' leaves {number} operations on an edge in phase {index + 1} of a search of "
+                f"'{space.name}', where an edge has {left}: choose at most {left}."
+            )
+        left = number or left
+
+
 def split(config: SearchConfig, count: int) -> list[SearchConfig]:
     """A search's config for each of `count` phases, which share its epochs as evenly as possible."""
     if config.epochs < count:

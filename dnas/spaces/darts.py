@@ -62,7 +62,7 @@ def space(*, nodes: Annotated[int, Range(1, 16)] = 4, operations: str = "+".join
         supernet=Supernet,
         network=Network,
         has_auxiliary=True,
-        kinds=lambda cells: {kind for kind, _ in plan(cells)},
+        order=lambda cells: [kind for kind, run in plan(cells) for _ in run],
         random=candidates.random(names),
     )
 

@@ -11,8 +11,8 @@ from dnas import interop
 from dnas.config import WeightConfig
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad
-from dnas.search.bilevel import weight_optimiser
 from dnas.tasks.classification import cross_entropy
+from dnas.training.weights import transformation
 from dnas.types import Evaluated
 from oracles.common import Comparison, Oracle, darts_supernet
 
@@ -47,7 +47,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
 
     # second order
     rate, momentum, decay = 0.025, 0.9, 3e-4
-    optimiser = weight_optimiser(WeightConfig(rate, rate, momentum, decay=decay), lambda step: rate)
+    optimiser = transformation(WeightConfig(optimiser=f"sgd:momentum={momentum}", decay=decay), lambda step: rate)
     levels = partial(objective, train), partial(objective, valid)
     for name in ("no_momentum", "with_momentum"):
         prefix, buffer = f"second_order/{name}", jax.tree.map(jnp.zeros_like, weights)

@@ -44,7 +44,9 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     def search(order, clip, alpha_rate):
         rate, adam = meta["eta"], meta["adam"]
         config = SearchConfig(
-            weights=WeightConfig(rate, rate, meta["momentum"], decay=meta["weight_decay"], clip=clip),
+            weights=WeightConfig(
+                rate, f"sgd:momentum={meta['momentum']}", "constant", decay=meta["weight_decay"], clip=clip
+            ),
             alphas=AlphaConfig(alpha_rate, *adam["betas"], decay=adam["weight_decay"]),
         )
         return make_search(network, space, Method(hypergrad=orders[order]), config, steps=1000, task=Classification())

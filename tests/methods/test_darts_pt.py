@@ -8,11 +8,12 @@ import pytest
 import dnas.search
 from dnas import find
 from dnas.architectures.genotype import check
-from dnas.config import AugmentConfig, Config, SearchConfig
+from dnas.config import AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.runs import records
 from dnas.search import projection
 from dnas.spaces import darts, nasbench201
+from dnas.training.weights import rate_of
 
 SPACE = darts.space(nodes=3, operations="none+skip_connect+sep_conv_3x3")
 UNIFORM = {kind: np.full((9, 3), 1 / 3) for kind in SPACE.cells}
@@ -60,6 +61,22 @@ def test_nothing_is_renormalised_when_an_operation_is_removed():
     assert UNIFORM["normal"][2, 1] > 0
 
 
+@pytest.mark.parametrize(
+    "weights, end",
+    [
+        (WeightConfig(schedule="cosine"), 0.0),
+        (WeightConfig(learning_rate=0.003), 0.0003),  # a tenth of the rate is below the end of the search
+        (WeightConfig(schedule="step:milestones=10+20"), 0.00025),
+        (WeightConfig(schedule="constant", warmup_epochs=25, warmup_start=0.1), 0.0025),
+    ],
+)
+def test_tuning_falls_to_where_the_schedule_of_the_search_ended(weights, end):
+    *_, tuning = find.resolve("method", "darts_pt").phases(SPACE, SearchConfig(epochs=50, weights=weights))
+    rate = rate_of(tuning.config.weights, tuning.config.epochs, 3)
+    assert rate(0) == pytest.approx(weights.learning_rate / 10)
+    assert rate(tuning.config.epochs * 3) == pytest.approx(end, abs=1e-9)
+
+
 def test_the_method_projects_at_the_end_of_the_search_and_then_every_few_epochs(view):
     method = find.resolve("method", "darts_pt:interval=2,criterion=loss")
     mask = {kind: np.ones((9, 3)) for kind in SPACE.cells}
@@ -67,6 +84,7 @@ def test_the_method_projects_at_the_end_of_the_search_and_then_every_few_epochs(
     search, tuning = method.phases(SPACE, SearchConfig(epochs=50))
     assert search.config.epochs == 50 and tuning.config.epochs == 2 * 10 + 1  # 11 decisions
     assert tuning.config.weights.learning_rate == pytest.approx(0.0025)
+    assert tuning.config.weights.schedule == "cosine:end=0.001"
     asked = []
 
     def evaluate(mix, train):

@@ -63,15 +63,13 @@ def highway(s, gated, activation):
 def test_a_derived_cell_by_hand(float64):
     """Two words in a row, with masks of all kinds."""
     space = rnn.space(nodes=3)
-    genotype = parse("Genotype(recurrent=[('relu', 0), ('tanh', 1), ('identity', 1)], concat=[0, 2, 3])")
-    genotype = replace(genotype, cells=(("recurrent", replace(genotype.cell("recurrent"), concat=(2, 3))),))
+    genotype = parse("Genotype(recurrent=[('relu', 0), ('tanh', 1), ('identity', 1)], concat=[2, 3])")
     functional = network(genotype, space)
     weights, _ = weights_of(functional)
     w, x = jax.tree.map(np.asarray, weights["backbone"]), tokens(time=2)
-    masks = Masks(
-        *(abs(normal(i, *s)) for i, s in enumerate(((WORDS, 1), (BATCH, 1, WIDTH), *[(BATCH, WIDTH)] * 2))), 2
-    )
-    masks = masks._replace(outputs=abs(normal(9, BATCH, 1, WIDTH)))
+    rows, columns = (BATCH, WIDTH), (BATCH, 1, WIDTH)
+    shapes = ((WORDS, 1), columns, rows, rows, columns)
+    masks = Masks(*(abs(normal(i, *shape)) for i, shape in enumerate(shapes)))
     carry = normal(7, BATCH, WIDTH)
     (outputs, after), _ = functional.apply(weights, {}, x, train=True, noise=masks, carry=carry)
     h, m = np.asarray(carry), jax.tree.map(np.asarray, masks)
@@ -354,13 +352,8 @@ def test_initial_weights_are_those_of_the_reference():
 def test_what_cannot_be_is_refused():
     space = rnn.space(nodes=1)
     mix, genotype = uniform(space), random(space, 0)
-    module, derived = (
-        nnx.view(build, use_running_average=True)
-        for build in (
-            space.supernet(space, BODY, rngs=nnx.Rngs(0)),
-            space.network(genotype, space, BODY, rngs=nnx.Rngs(0)),
-        )
-    )
+    module = nnx.view(space.supernet(space, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
+    derived = nnx.view(space.network(genotype, space, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
     assert isinstance(module(np.zeros((2, 3), int), mix)[0], RecurrentOutputs)
     for call, says in (
         (lambda: module(np.zeros((2, 3)), mix), r"reads tokens, whole numbers \[B, T\], not float64 \[2, 3\]"),

@@ -62,3 +62,19 @@ def test_decay_is_the_weight_of_the_relative_entropy():
     expected = p["cell"] * jnp.exp(-0.5 * 0.1 * (jnp.log(3 * p["cell"]) + 1))
     np.testing.assert_allclose(pulled["cell"], expected / expected.sum(), rtol=1e-12)
     assert relative_entropy(pulled) < relative_entropy(p)
+
+
+@pytest.mark.parametrize("size", [-1e6, -500.0, 500.0, 1e6])
+def test_steps_of_any_size_leave_distributions(size):
+    """In float32 the exponential of 89 is infinite, that of -104 zero."""
+    with jax.enable_x64(False):
+        one, two = jnp.ones(1), jnp.array([1e-20, 1.0])
+        p = {"operations": {"cell": jnp.full((2, 2), 0.5)}, "edges": {"cell": (one, two)}}
+        u = {"operations": {"cell": jnp.array([[1.0, 0.9], [1, -1]])}, "edges": {"cell": (one, jnp.array([1.0, 1.0]))}}
+        new = exponentiated(p, jax.tree.map(lambda leaf: size * leaf, u))
+        for rows in (*new["operations"]["cell"], *new["edges"]["cell"]):
+            np.testing.assert_allclose(rows.sum(), 1, rtol=1e-6)
+        assert (new["operations"]["cell"] > 0).all()
+        np.testing.assert_allclose(new["edges"]["cell"][1], two, rtol=1e-5)
+        lost = exponentiated({"cell": jnp.array([[0.0, 1.0]])}, {"cell": jnp.array([[abs(size), 0.0]])})["cell"]
+        np.testing.assert_allclose(lost, [[FLOOR, 1]], rtol=1e-4)  # what has no weight gains none but the floor

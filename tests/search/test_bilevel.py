@@ -18,11 +18,12 @@ from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
 from dnas.search import hypergrad, relax
-from dnas.search.bilevel import SHORT, learning_rate, make_search, weight_optimiser
+from dnas.search.bilevel import SHORT, make_search
 from dnas.search.levels import Levels, Span
-from dnas.search.method import Method, adam_with_l2, clip
+from dnas.search.method import Method, adam_with_l2
 from dnas.spaces import nasbench201
 from dnas.tasks.classification import Classification, cross_entropy
+from dnas.training.weights import clip
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2)
@@ -84,7 +85,7 @@ def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
 
 def test_a_long_search_has_a_program_for_each_level():
     """Of the same numbers; only then the alphas' gradient comes without that of the weights."""
-    config = replace(CONFIG, weights=replace(CONFIG.weights, learning_rate_end=CONFIG.weights.learning_rate))
+    config = replace(CONFIG, weights=replace(CONFIG.weights, schedule="constant"))
     results = [trained(Method(relax=noisy), replace(config, epochs=epochs)) for epochs in (1, SHORT)]
     assert_close(*[(state._replace(key=0), rows) for state, rows in results])
 
@@ -163,7 +164,7 @@ def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, or
 def test_the_learning_rate_follows_the_step_of_the_search():
     """Not the number of updates: a later phase begins its schedule anew, inner steps share one rate."""
     (levels,) = batches(1)
-    plain = WeightConfig(momentum=0.0, decay=0.0, clip=0.0)
+    plain = WeightConfig(optimiser="sgd:momentum=0", decay=0.0, clip=0.0)
     config = replace(CONFIG, epochs=3, weights=plain)
     still = Method(hypergrad=None)
 
@@ -213,18 +214,17 @@ def test_jit_is_no_jit():
     assert_close(plain[1], jitted[1])
 
 
-def test_weights_follow_pytorch_sgd():
-    """d = g + wd w; buffer = mu buffer + d; w -= lr buffer."""
-    config = WeightConfig(learning_rate=0.1, momentum=0.9, decay=0.01)
-    tx = weight_optimiser(config, lambda step: 0.1)
-    w, buffer = jnp.array([1.0, -2.0]), 0.0
-    state, ours = tx.init(w), w
-    for g in (jnp.array([0.3, 0.1]), jnp.array([-0.2, 0.5]), jnp.array([0.0, 1.0])):
-        updates, state = tx.update(g, state, ours)
-        ours = optax.apply_updates(ours, updates)
-        buffer = 0.9 * buffer + g + 0.01 * w
-        w = w - 0.1 * buffer
-    np.testing.assert_allclose(ours, w, rtol=1e-12)
+def test_weights_follow_the_optimiser_and_the_schedule_of_the_config():
+    """Every step of Lion is as long as the learning rate, or none."""
+    weights = WeightConfig(learning_rate=0.1, optimiser="lion", schedule="step:milestones=1", decay=0.0)
+    config = replace(CONFIG, weights=weights)
+    search = make_search(NETWORK, SPACE, Method(hypergrad=None), config, 1, task=Classification())
+    step, state, (levels,) = jax.jit(search.step), search.init(jax.random.key(0)), batches(1)
+    for rate in (0.1, 0.01):
+        before, (state, _) = flat(state.weights), step(state, levels)
+        lengths = np.abs(flat(state.weights) - before)
+        np.testing.assert_allclose(lengths[lengths > 0], rate, rtol=1e-9)
+        assert np.count_nonzero(lengths) > 5
 
 
 def test_alphas_follow_pytorch_adam():
@@ -248,14 +248,6 @@ def test_clipping_has_pytorchs_epsilon():
     np.testing.assert_allclose(clipped["a"], 3.0 / (5.0 + 1e-6), rtol=1e-14)
     untouched, _ = clip(6.0).update(g, clip(6.0).init(g))
     np.testing.assert_array_equal(untouched["b"], g["b"])
-
-
-def test_the_learning_rate_is_constant_within_an_epoch_and_ends_at_the_floor():
-    rate = learning_rate(WeightConfig(learning_rate=0.025, learning_rate_end=0.001), 50, 10)
-    values = np.array([rate(step) for step in range(500)]).reshape(50, 10)
-    assert (values == values[:, :1]).all()
-    epochs = np.arange(50)
-    np.testing.assert_allclose(values[:, 0], 0.001 + 0.024 * (1 + np.cos(np.pi * epochs / 50)) / 2, rtol=1e-6)
 
 
 def flat(tree):

@@ -9,10 +9,11 @@ import pytest
 
 from dnas import data as datasets
 from dnas import find
-from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
+from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.search import discretise, hypergrad, method, select
 from dnas.search.gates import freeze_disagreeing
+from dnas.training.weights import clip
 
 run = import_module("dnas.search.run")
 CONFIG = Config(
@@ -43,7 +44,10 @@ def no_programs(monkeypatch):
 
 
 REFUSED = [
-    ("drnas:partial=1+4", {"channels": 6}, "no multiple of 4"),
+    ("drnas:keep=999", {"channels": 24}, "leaves 999 operations .* phase 2 .*'darts', where an edge has 3"),
+    ("p_darts:keep=5+3", {}, "leaves 5 operations .* phase 2"),
+    ("p_darts:keep=2+3", {}, "leaves 3 operations .* phase 3 .* has 2: choose at most 2"),
+    ("drnas:partial=1+4,keep=2", {"channels": 6}, "no multiple of 4"),
     ("drnas:keep=2", {"epochs": 1}, "2 phases"),
     ("darts", {"alphas": AlphaConfig(warmup_epochs=4)}, "warmup_epochs is 4.* has 4 epochs"),
     ("drnas:keep=2", {"alphas": AlphaConfig(warmup_epochs=2)}, "warmup_epochs is 2.* has 2 epochs"),
@@ -53,11 +57,20 @@ REFUSED = [
     ("sdarts", {"levels": "single"}, "two levels"),
     ("gaea", {"levels": "single", "inner_steps": 2}, "inner_steps must be 1"),
     ("p_darts:deeper=0+1+2,keep=2+1", {"cells": 2}, "phase 2 of 'p_darts:.*has 3.*normal cell"),
-    ("darts_pt:on=p_darts", {"epochs": 3}, "darts_pt"),
+    ("darts_pt:on=p_darts:keep=2+1", {"epochs": 3}, "darts_pt"),
     ("darts_pt:on=spos", {}, "darts_pt"),
     ("fair_darts:rule=threshold_edge", {"space": "nasbench201"}, "threshold_edge"),
     ("oles", {"space": "darts:operations=none+skip_connect", "alphas": AlphaConfig(learning_rate=0.0)}, "rate is 0"),
     ("darts_pt:on=agreement", {}, "one supernet, and 'agreement' has 4"),
+    (
+        "robust_darts:adaptive=true",
+        {"weights": WeightConfig(optimiser="adamw")},
+        "'adamw' has its own beside",
+    ),
+    ("darts", {"weights": WeightConfig(optimiser="adm")}, "Unknown optimiser 'adm'. Did you mean adam"),
+    ("darts", {"weights": WeightConfig(schedule="step")}, "milestone at epoch 225, but 4 epochs"),
+    ("darts", {"weights": WeightConfig(warmup_epochs=4)}, "weights.warmup_epochs is 4"),
+    ("p_darts", {"epochs": 9, "weights": WeightConfig(warmup_epochs=3)}, "weights.warmup_epochs is 3.* has 3 epochs"),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
 ]
 
@@ -74,10 +87,26 @@ def test_is_refused(name, search, says):
 )
 def test_every_method_gets_as_far_as_its_first_stage(name):
     with pytest.raises(AssertionError, match="built"):
-        job(name, channels=24, epochs=12)
+        job(name, f"{CONFIG.space}+avg_pool_3x3+nor_conv_1x1", channels=24, epochs=12)
 
 
-OLES = freeze_disagreeing(0.4, 20, "code", method.clip(5.0))
+FEW = ("darts:nodes=1,operations=skip_connect", "nasbench201:nodes=2,operations=nor_conv_1x1", "robust:name=s4")
+
+
+@pytest.mark.parametrize("name", find.available("method"))
+@pytest.mark.parametrize("space", FEW)
+@pytest.mark.parametrize("cells", [1, 2, 3])
+def test_every_method_takes_few_operations_and_few_cells(name, space, cells):
+    """Those that prune say what they need."""
+    few = {"drnas": "drnas:partial=1", "p_darts": "p_darts:deeper=0,dropout=0"}
+    if name in few:
+        with pytest.raises(UserError, match="'keep' leaves .* choose at most"):
+            job(name, space, cells=cells, channels=24, epochs=12)
+    with pytest.raises(AssertionError, match="built"):
+        job(few.get(name, name), space, cells=cells, channels=24, epochs=12)
+
+
+OLES = freeze_disagreeing(0.4, 20, "code", clip(5.0))
 
 
 @pytest.mark.parametrize("estimate", [hypergrad.unrolled, hypergrad.neumann(1), hypergrad.finite_difference(), None])

@@ -7,7 +7,7 @@ import pytest
 from dnas import find
 from dnas.errors import UserError
 from dnas.search.gates import RULES, freeze_disagreeing, mean_cosine, whole_cosine
-from dnas.search.method import clip
+from dnas.training.weights import clip
 from dnas.types import Clock
 
 CLOCK = Clock(0, 0, 1)

@@ -16,9 +16,9 @@ from dnas.nets import layers
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.search import hypergrad
-from dnas.search.bilevel import weight_optimiser
 from dnas.spaces import nasbench201
 from dnas.tasks.classification import cross_entropy
+from dnas.training.weights import transformation
 from dnas.types import Evaluated
 
 RATE, MOMENTUM, DECAY = 0.1, 0.9, 0.01
@@ -214,7 +214,7 @@ def tiny():
 
 
 def optimisers():
-    sgd = weight_optimiser(WeightConfig(), lambda step: 0.025)
+    sgd = transformation(WeightConfig(), lambda step: 0.025)
     return {"sgd": sgd, "adam": optax.adam(1e-2), "clipped": optax.chain(optax.clip_by_global_norm(0.1), sgd)}
 
 

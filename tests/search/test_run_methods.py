@@ -7,7 +7,7 @@ import pytest
 
 import dnas.search
 from dnas.architectures.genotype import check
-from dnas.cli import genotype_of
+from dnas.cli.sources import genotype_of
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.runs import records

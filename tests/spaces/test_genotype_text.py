@@ -67,6 +67,34 @@ PASTED = {
     "JSON in a list": json.dumps([genotypes.to_json(OURS)], indent=2),
     "JSON of the fields": json.dumps(DARTS_FIELDS),
 }
+JSON_TEXT, PRINTED = PASTED["JSON"], repr(genotypes.to_json(OURS))
+PRINTED_FIELDS = "{" + DARTS[9:-1].replace("=", "': ").replace("normal", "'normal").replace("reduce", "'reduce") + "}"
+MARKED = {
+    "backticks": f"`{DARTS}`",
+    "a block of code": f"Found:\n```python\n{DARTS}\n```",
+    "bold": f"**{DARTS}**",
+    "bold backticks": f"**`{DARTS}`**",
+    "HTML": "<p><code>" + DARTS.replace("'", "&#39;") + "</code></p>",
+    "a cell": f"| {DARTS} |",
+    "a table": f"| name | cell | % |\n|:---|---|---:|\n| mine | `{DARTS}` | 97.2 |",
+    "a table of HTML": f"<table><tr><td>mine</td><td>{DARTS}</td><td>97.2</td></tr></table>",
+    "a quotation": "> " + DARTS.replace(", (", ",\n>   ("),
+    "an item": f"* {DARTS}",
+    "signs without width": "\ufeff" + DARTS.replace("(", "(\u200b").replace("'sep", "'\u2060sep"),
+    "narrow blanks": DARTS.replace(" ", "\u202f"),
+    "colours": "\x1b[1;32m" + DARTS.replace("'sep", "\x1b[31m'sep") + "\x1b[0m",
+    "backslashes": DARTS.replace("_", "\\_").replace("[", "\\["),
+    "a printed dictionary": PRINTED,
+    "a printed dictionary of the fields": PRINTED_FIELDS,
+    "unpacked fields": f"Genotype(**{PRINTED_FIELDS})",
+    "an unpacked dictionary": f"Genotype(**{PRINTED})",
+    "JSON in backticks": f"`{JSON_TEXT}`",
+    "JSON in a block": f"```json\n{JSON_TEXT}\n```",
+    "JSON in a row": f"| mine | `{JSON_TEXT}` | 97.2 |",
+    "JSON in a line": f"the best genotype: {JSON_TEXT}",
+    "bold JSON": f"**{JSON_TEXT}**",
+}
+PASTED |= MARKED
 PASTED_CELLS = {
     "blanks": NB201.replace("~", " ~ ").replace("+", "  +\t").replace("|", "| ").strip(),
     "lines": NB201.replace("+", "+\n"),
@@ -75,7 +103,30 @@ PASTED_CELLS = {
     "a line of a log": f"the best architecture is: {NB201}",
     "a list": json.dumps([NB201]),
     "JSON": json.dumps(genotypes.to_json(CELL)),
+    "backticks": f"`{NB201}`",
+    "bold": f"**{NB201}**",
+    "an accuracy": f"{NB201} 93.21",
+    "an accuracy behind a colon": f"{NB201}: 93.21 %",
+    "words": f"{NB201} with an accuracy of 93.2",
+    "a structure and words": f"Structure(4 nodes with {NB201}) 93.2",
+    "a line with another tilde": f"after ~ 5 minutes: {NB201}",
+    "a tuple": f"('{NB201}', 93.2)",
+    "a printed record": f"{{'arch': '{NB201}', 'accuracy': 93.2}}",
+    "a record": json.dumps({"arch": NB201, "accuracy": 93.2}),
+    "a table": f"| arch | % |\n|---|---|\n| `{NB201}` | 93.2 |",
+    "a row": f"| 1 | {NB201} | 93.2 |",
+    "a row with backslashes": "| 1 | " + NB201.replace("|", "\\|") + " | 93.2 |",
+    "HTML": f"<code>{NB201}</code>",
+    "colours": f"\x1b[1m{NB201}\x1b[0m",
+    "blanks that do not break": NB201.replace("+", "\u00a0+\u00a0").replace("|", "|\u200b"),
 }
+NAMED = (
+    "`DARTS_V2`",
+    "**darts v2**",
+    "'DARTS_V2'",
+    "<code>DARTS_V2</code>",
+    "| name | % |\n|---|---|\n| DARTS_V2 | 97.2 |",
+)
 
 
 @pytest.mark.parametrize("name", PASTED)
@@ -86,6 +137,50 @@ def test_what_people_paste_is_read(name):
 @pytest.mark.parametrize("name", PASTED_CELLS)
 def test_a_nasbench201_string_may_have_blanks_and_company(name):
     assert genotypes.read(PASTED_CELLS[name]) == [CELL]
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_a_name_may_have_marks_and_company(text, tmp_path):
+    (tmp_path / "name.txt").write_text(text)
+    for source in (text, str(tmp_path / "name.txt")):
+        assert genotypes.read(source) == [zoo.entry("DARTS_V2").genotype]
+
+
+def test_names_and_indices_stand_one_a_line():
+    expected = [zoo.entry("DARTS_V2").genotype, zoo.nasbench201(1835), zoo.entry("DARTS_V1").genotype]
+    assert genotypes.read("`DARTS_V2`\n1835\n\nDARTS_V1") == expected
+    with pytest.raises(UserError, match="Cannot read the genotype"):
+        genotypes.read("DARTS_V2\na cell of mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (NB201 + "+", "node 4 of the NAS-Bench-201 string"),
+        (NB201 + "a", "node 3 of the NAS-Bench-201 string"),
+        ("|a~0|+|a~0| b ~ 1", "node 2 of the NAS-Bench-201 string"),
+        ("| a | b |", "node 1 of the NAS-Bench-201 string"),
+        ("`DARTS_V7`", "Unknown published cell 'DARTS_V7'"),
+        (DARTS + " and more", "the end of the genotype: found 'and more'"),
+        ("Genotype(**{1: 2})", "the fields of a genotype, as in"),
+        ("Genotype(**{'normal': []}, normal=[])", "the field 'normal' once"),
+        ("Genotype(**{'normal': []})", "expected the fields normal, normal_concat"),
+        ("{'space': 'a', 'space': 'b'}", "'space' twice"),
+        ("{'normal': [f(x)]}", "expected JSON"),
+        (JSON_TEXT + " 1", "found 1"),
+    ],
+)
+def test_where_the_meaning_is_not_one_there_is_one_sentence(text, sentence):
+    with pytest.raises(UserError, match=sentence):
+        genotypes.read(text)
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cell.txt").write_text(DARTS)
+    assert genotypes.read("~/cell.txt") == [OURS]
+    with pytest.raises(UserError, match="genotype file '~/other.txt': there is no such file"):
+        genotypes.read("~/other.txt")
 
 
 def test_nested_lists_may_have_any_length():
@@ -103,6 +198,13 @@ SEVERAL = {
     "a list": f"[{DARTS}, {DARTS.replace('noise', 'none')}]",
     "a list of strings": json.dumps([DARTS, DARTS.replace("noise", "none")]),
     "what Python prints of ours": repr((OURS, genotypes.parse(DARTS.replace("noise", "none")))),
+    "JSON lines": "\n".join(
+        json.dumps(genotypes.to_json(genotypes.parse(text))) for text in (DARTS, DARTS.replace("noise", "none"))
+    ),
+    "printed lines": "\n\n".join(
+        repr(genotypes.to_json(genotypes.parse(text))) for text in (DARTS, DARTS.replace("noise", "none"))
+    ),
+    "items": f"- `{DARTS}`\n- `{DARTS.replace('noise', 'none')}`",
     "variables": f"A = {DARTS}; B = {DARTS.replace('noise', 'none')}",
     "JSON": json.dumps([genotypes.to_json(genotypes.parse(text)) for text in (DARTS, DARTS.replace("noise", "none"))]),
 }
@@ -179,7 +281,7 @@ def one_sentence(read):
     return found
 
 
-TEXTS = [DARTS, RNN, NB201, *PASTED.values(), *PASTED_CELLS.values(), *SEVERAL.values(), "DARTS_V2", "1835"]
+TEXTS = [DARTS, RNN, NB201, *PASTED.values(), *PASTED_CELLS.values(), *SEVERAL.values(), *NAMED, "DARTS_V2", "1835"]
 PIECES = st.sampled_from(
     [*"|~+()[]{},:;*#'\"\\\n\0\ud800\xe9\u0663\u2028", "", "0", "-1", "7", "999", "1e9", "nan", "None", "true", "x y"]
     + ["Genotype(", "normal", "concat=", "'none'", "b'a'", "f'{x}'", "...", "lambda: 0", "range(9**9)"]

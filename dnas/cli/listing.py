@@ -1,0 +1,44 @@
+"""`dnas list`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnas import find
+
+
+@dataclass(frozen=True)
+class List:
+    """List operations, spaces, methods, data sets and experiments with one line each."""
+
+
+def run(_: List) -> None:
+    """`dnas list`."""
+    _section("Operations", find.functions("dnas.nets.ops"))
+    for what in find.PACKAGES:
+        title = f"{what.capitalize()}s"
+        found = find.described(what).items()
+        lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
+        _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})
+    folder = Path("experiments")
+    if not folder.is_dir():
+        folder = Path(__file__).parent.parent / "experiments"
+    written = {str(path): about for path, about in find.experiments(folder).items()}
+    settings = {name: about.settings.split(",") for name, about in written.items() if "," in about.settings}
+    _section(
+        "Experiments (FILE or FILE:SETTING)",
+        {name: about.line for name, about in written.items()},
+        {name: f":{' :'.join(names)}" for name, names in settings.items()},
+    )
+
+
+def _section(title: str, lines: dict[str, str], below: dict[str, str] | None = None) -> None:
+    """A title, a line for every name, and below some of them a second one."""
+    if not lines:
+        return
+    width = max(map(len, lines))
+    print(title)
+    for name, line in lines.items():
+        print(f"  {name:<{width}}  {line}")
+        if below and name in below:
+            print(f"  {'':<{width}}  {below[name]}")
+    print()

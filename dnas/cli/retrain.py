@@ -1,0 +1,83 @@
+"""`dnas retrain`."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from dnas.cli.parsing import Flag, Hidden, optional
+from dnas.cli.sources import base_config, genotype_of, is_run, space_of
+from dnas.config import Config, SearchConfig
+from dnas.errors import UserError
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Config):
+    """What of a config matters to a training."""
+
+    method: Hidden[str] = "darts"
+    search: Hidden[SearchConfig] = field(default_factory=SearchConfig)
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """Train the network of a genotype from scratch, on the whole train set, and test it.
+
+    CELL is a run folder (its config, and the genotype of its best seed) or a genotype: a published cell (`DARTS_V2`), a
+    DARTS `Genotype(...)`, a NAS-Bench-201 string or index, JSON, a file of one of these, or - for standard input. The
+    defaults are the run's, else those of --config, else those of the DARTS paper.
+
+    Examples:
+      dnas retrain runs/first --retrain.epochs 100 --seeds 3
+      dnas retrain DARTS_V2 --data cifar10
+      dnas retrain --out runs/first/retrain --resume
+    """
+
+    cell: Annotated[tyro.conf.Positional[str | None], optional("[CELL]")] = None
+    """A run folder or a genotype."""
+    out: Annotated[str | None, optional("DIR")] = None
+    """The run folder, a new one; by default `retrain` in the run folder of CELL, else in runs/."""
+    base: Annotated[str | None, optional("FILE", name="config")] = None
+    """An experiment file, a JSON file or a run folder that gives the defaults."""
+    resume: Flag = False
+    """Go on with the training in --out."""
+    quiet: Flag = False
+    """No progress bar, no headline."""
+    config: Annotated[TrainingConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(
+        default_factory=TrainingConfig
+    )
+
+
+def run(options: Retrain) -> None:
+    """`dnas retrain`."""
+    from dnas.retrain import run as train
+
+    if options.resume and options.out is None:
+        raise UserError("--resume needs --out DIR, the run folder to go on with.")
+    source = options.out if options.resume and options.cell is None else options.cell
+    if source is None:
+        raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
+    config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
+    genotype = genotype_of(source)
+    if config.space == genotype.space and space_of(genotype) is None:
+        whose = f"'{genotype.space}', whose networks are not built here"
+        raise UserError(f"The genotype is of {whose}: it can only be shown, or trained in another --space.")
+    out = options.out or (Path(source) / "retrain" if is_run(source) else None)
+    result = train(config, genotype, out, resume=options.resume, quiet=options.quiet)
+    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.scores)
+    seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
+    print(f"Test accuracy: {100 * result.score:.2f} %{seeds}, {result.parameters:,} parameters.")
+    print(f"Open {result.folder / 'report.html'}")
+
+
+def defaults(options: Retrain) -> Retrain | None:
+    """The options that --config, CELL or the run that goes on stand for; what was typed overrides them."""
+    source = options.base or (options.cell if options.cell and is_run(options.cell) else None)
+    config = base_config(source, options.out if options.resume else None)
+    if config is None and options.cell is not None:
+        config = Config(space=genotype_of(options.cell).space)
+    if config is None:
+        return None
+    return Retrain(config=TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}))

@@ -1,0 +1,63 @@
+"""`dnas search`."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from dnas.cli.parsing import Flag, optional
+from dnas.cli.sources import base_config, print_text, print_warning, space_of
+from dnas.config import Config
+from dnas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search for a cell, and leave a run folder.
+
+    The defaults are those of EXPERIMENT, else those of the DARTS paper; any field can be overridden. EXPERIMENT is a
+    Python file with `config()`, FILE.py:SETTING for one of its settings (dnas list shows them), a JSON file or a run
+    folder. With --out and --resume alone, an interrupted run goes on with its config.
+
+    Examples:
+      dnas search experiments/small_digits.py --out runs/first
+      dnas search experiments/darts_minus.py:s1 --seeds 3
+      dnas search --space nasbench201 --method darts:order=second --data fashion_mnist:limit=5000 --search.cells 1
+      dnas search --out runs/first --resume
+    """
+
+    experiment: Annotated[tyro.conf.Positional[str | None], optional("[EXPERIMENT]")] = None
+    """Where the defaults come from."""
+    out: Annotated[str | None, optional("DIR")] = None
+    """The run folder, a new one; by default in runs/, named after the config and the time."""
+    resume: Flag = False
+    """Go on with the run in --out."""
+    quiet: Flag = False
+    """No progress bar, no headline."""
+    profile: Annotated[str | None, optional("DIR")] = None
+    """Write a trace of a few steps into this folder, for TensorBoard or Perfetto."""
+    config: Annotated[Config, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(default_factory=Config)
+
+
+def run(options: Search) -> None:
+    """`dnas search`."""
+    from dnas.reports import diagram
+    from dnas.runs import loop
+    from dnas.search.run import run as search
+
+    if options.resume and options.out is None:
+        raise UserError("--resume needs --out DIR, the run folder to go on with.")
+    result = search(options.config, options.out, resume=options.resume, quiet=options.quiet, profile=options.profile)
+    several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
+    print(diagram.text(result.genotype))
+    print_text(result.genotype)
+    print_warning(result.genotype, space_of(result.genotype), result.config.retrain.cells)
+    print(f"\nSupernet's validation accuracy: {100 * max(result.scores):.2f} %{several}.")
+    print(f"Open {result.folder / 'report.html'}")
+    print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
+
+
+def defaults(options: Search) -> Search | None:
+    """The options that EXPERIMENT, or the run that goes on, stands for; what was typed overrides them."""
+    config = base_config(options.experiment, options.out if options.resume else None)
+    return None if config is None else Search(config=config)

@@ -1,0 +1,115 @@
+"""What people name on the command line: configs, runs, genotypes."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dnas import config as configs
+from dnas import find
+from dnas.config import Config
+from dnas.errors import UserError
+
+if TYPE_CHECKING:
+    from dnas.architectures.genotype import Genotype
+    from dnas.architectures.topology import Space
+    from dnas.loading import Found
+
+
+def genotype_of(source: str) -> "Genotype":
+    """The one genotype of a source as in `genotypes_of`. Errors: `UserError`, also where there are several."""
+    found = genotypes_of(source)
+    if len(found) > 1:
+        raise UserError(f"Here is one genotype needed, and there are {len(found)}: give one of them by itself.")
+    return found[0]
+
+
+def genotypes_of(source: str) -> "list[Genotype]":
+    """The genotypes of a text, a name or a file, see `genotype.read`; of a run folder, that of its best seed."""
+    from dnas.architectures.genotype import read
+
+    found = read(standard_input() if source == "-" else source)
+    return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
+
+
+def _best_seed(folder: str, seeds: int) -> int:
+    """Which seed of a run has the best accuracy, of all that its last rows say; the first if they say too little."""
+    from dnas.runs import records
+
+    last: dict[int, float] = {}
+    for row in records.read_metrics(folder) if seeds > 1 else ():
+        for name in ("valid_accuracy", "selected_accuracy"):
+            if row.get(name) is not None:
+                last[row["seed"]] = row[name]
+    return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
+
+
+@cache  # it can be read once
+def standard_input() -> str:
+    from dnas.architectures.genotype import decoded
+
+    return decoded(sys.stdin.buffer.read())
+
+
+def print_text(genotype: "Genotype") -> None:
+    """A genotype as one copies it, where it can be written so."""
+    from dnas.architectures.genotype import to_text
+
+    with contextlib.suppress(UserError):  # some cells have no text form
+        print(f"\n{to_text(genotype)}")
+
+
+def space_of(genotype: "Genotype") -> "Space | None":
+    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here."""
+    if genotype.space not in find.described("space"):
+        return None
+    space = find.resolve("space", genotype.space)
+    known = {kind: space.cells[kind] for kind, _ in genotype.cells if kind in space.cells}
+    return dataclasses.replace(space, cells=known) if known else space
+
+
+def print_warning(genotype: "Genotype", space: "Space | None", cells: int) -> None:
+    """What is cut off in a network of so many cells, if anything is."""
+    from dnas.architectures import flow
+
+    if said := flow.warning(genotype, space, cells):
+        print(f"\n{said}")
+
+
+def base_config(source: str | None, resumed: str | None) -> Config | None:
+    """The config whose fields are the defaults: of the source that is named, else of the run that goes on."""
+    if resumed is not None and not os.environ.get("DNAS_COORDINATOR"):  # one host would do it
+        from dnas.runs import records
+
+        records.put_back(resumed)  # before anything of it is read
+    if source is not None:
+        return config_of(source)
+    if resumed is None:
+        return None
+    if not is_run(resumed):
+        raise UserError(f"{resumed} holds no run to go on with: check --out, or leave out --resume.")
+    return config_of(resumed)
+
+
+def config_of(source: str) -> Config:
+    """The config of an experiment, a file or a run folder, whose checkpoint knows what it should be."""
+    if not is_run(source):
+        return configs.load(source)
+    from dnas.runs import records
+
+    return records.config_of(source)
+
+
+def is_run(folder: str) -> bool:
+    """Whether a folder is that of a run."""
+    return os.path.exists(os.path.join(folder, "config.json"))  # of a pathlib.Path, this raises for odd names
+
+
+def trained(run: str, seed: int | None) -> "Found":
+    """What a training left; of a search's folder, that of its cell."""
+    from dnas.loading import is_search, load
+
+    inner = os.path.join(run, "retrain")
+    return load(inner if is_run(run) and is_run(inner) and is_search(run) else run, seed)
