@@ -47,7 +47,7 @@ def config(data: str, method: str, seeds: int) -> Config:
             auxiliary=0.0,
             drop_path=0.0,
             augment=PLAIN,
-            weights=WeightConfig(learning_rate=0.05, learning_rate_end=0.0),
+            weights=WeightConfig(learning_rate=0.05, schedule="cosine"),
         ),
     )
 

@@ -153,7 +153,11 @@ def test_show_reads_texts_and_sizes(dnas):
     assert "3 stages of 1 cells, 4 channels" in small
     code, out, _ = dnas("show", "DARTS_V2_rnn")
     assert code == 0
-    assert "not counted" in out
+    assert "Network of width 850, 10,000 words" in out and "22,960,000 parameters" in out
+    unknown = '{"space": "elsewhere", "cells": {"cell": {"edges": [[1, 0, "none"]], "concat": null}}}'
+    code, out, _ = dnas("show", unknown)
+    assert code == 0
+    assert "The space 'elsewhere' is not built here, so its network is not counted." in out
 
 
 SMALL = ("--channels", 2, "--cells", 3)

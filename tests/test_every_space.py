@@ -17,14 +17,15 @@ from dnas.architectures.genotype import as_mix, check, from_json, random, to_jso
 from dnas.architectures.topology import Body
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
-from dnas.nets.network import Network, build
+from dnas.nets.layers import absorb
+from dnas.nets.network import build
 from dnas.nets.supernet import Supernet
 from dnas.reports import diagram
 from dnas.search.discretise import strongest
 
 SPACES = find.available("space")
-OF_IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
-CLASSES, CELLS, CHANNELS = 3, 3, 4
+IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
+CLASSES, CELLS, CHANNELS, ROWS, WORDS = 3, 3, 4, 5, 6
 
 
 def tiny(name):
@@ -37,8 +38,32 @@ def images():
     return jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
 
 
+def tokens():
+    return jnp.asarray(np.random.default_rng(0).integers(0, CLASSES, (ROWS, WORDS)), jnp.int32)
+
+
+def small(space):
+    """A small size of network, an input for it, and the shape of its logits."""
+    if space.takes == "tokens":
+        return Body(1, CHANNELS, CLASSES, vocabulary=CLASSES), tokens(), (ROWS, WORDS, CLASSES)
+    if space.takes == "features":
+        return (
+            Body(1, CHANNELS, CLASSES, inputs=(WORDS,)),
+            images().reshape(ROWS - 1, -1)[:, :WORDS],
+            (ROWS - 1, CLASSES),
+        )
+    return Body(1 if space.stages > 1 else CELLS, CHANNELS, CLASSES), images(), (2, CLASSES)
+
+
+def logits_of(output, space):
+    """Of what a supernet or a network gives; images have no state to carry."""
+    outputs = output[0] if space.recurrent else output
+    return outputs if isinstance(outputs, jax.Array) else outputs.logits
+
+
 def test_the_spaces_are_found():
-    assert {"darts", "nasbench201"} <= set(SPACES)
+    assert {"darts", "nasbench201", "rnn"} <= set(SPACES)
+    assert {"darts", "nasbench201"} <= set(IMAGES) < set(SPACES)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -80,30 +105,39 @@ def test_a_genotype_is_the_strongest_of_its_own_mix(name):
         ]
 
 
-@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize("name", SPACES)
 def test_supernet_and_derived_network_run(name):
-    space, body = tiny(name), Body(CELLS if name != "nasbench201" else 1, CHANNELS, CLASSES)
+    space = tiny(name)
+    body, x, shape = small(space)
     genotype = random(space, 0)
-    supernet = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
+    supernet = functionalize(lambda rngs: space.supernet(space, body, rngs=rngs))
     weights, stats = supernet.init(jax.random.key(0))
-    run = jax.jit(lambda mix: supernet.apply(weights, stats, images(), mix, train=True))
+    run = jax.jit(lambda mix: supernet.apply(weights, stats, x, mix, train=True))
     uniform = {kind: np.full(shape, 1 / shape[1], np.float32) for kind, shape in space.mix_shapes.items()}
-    logits, moments = run(uniform)
-    assert logits.shape == (2, CLASSES)
+    output, moments = run(uniform)
+    logits = logits_of(output, space)
+    assert logits.shape == shape
     assert np.isfinite(logits).all()
-    assert jax.tree.map(jnp.shape, moments) == jax.tree.map(jnp.shape, stats)
-    chosen, _ = run(as_mix(genotype, space))
+    assert jax.tree.map(jnp.shape, absorb(stats, moments)) == jax.tree.map(jnp.shape, stats)
+    chosen = logits_of(run(as_mix(genotype, space))[0], space)
     assert np.isfinite(chosen).all()
     assert np.abs(chosen - logits).max() > 1e-4
 
-    network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+    network = functionalize(lambda rngs: space.network(genotype, space, body, rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
-    outputs, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True))(images())
-    assert outputs.logits.shape == (2, CLASSES)
-    assert np.isfinite(outputs.logits).all()
+    assert (network.carry is not None) == (supernet.carry is not None) == space.recurrent
+    output, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True))(x)
+    assert logits_of(output, space).shape == shape
+    assert np.isfinite(logits_of(output, space)).all()
 
 
-@pytest.mark.parametrize("name", OF_IMAGES)
+@pytest.mark.parametrize("name", sorted({*SPACES} - {*IMAGES}))
+def test_an_image_network_is_not_built_of_another_space(name):
+    with pytest.raises(UserError, match=f"Networks of the space '{name}' read .*: build them with its 'network'"):
+        build(random(tiny(name), 0), classes=CLASSES)
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
     """Traced only: what it computes is tested in tests/nets."""
     cells = CELLS if name != "nasbench201" else 1

@@ -41,7 +41,7 @@ from dnas.errors import UserError
 def to_text(genotype: Genotype) -> str:
     """What the original code prints: the DARTS namedtuple or the NAS-Bench-201 string; for layers, their decisions.
 
-    The text of cells does not name the space; it is read back as "darts", "darts_rnn" or "nasbench201".
+    The text of cells does not name the space; it is read back as "darts", "rnn" or "nasbench201".
     Errors: `UserError` for cells that none can express.
     """
     if layers := decisions(genotype):
@@ -206,7 +206,7 @@ def _from_fields(fields: dict[str, Any]) -> Genotype:
     if sorted(fields) != sorted(expected):
         raise unreadable("the genotype", ", ".join(fields), f"the fields {', '.join(expected)}")
     cells = [(kind, _darts_cell(kind, fields[kind], fields[_concat_field(kind)])) for kind in kinds]
-    return Genotype("darts_rnn" if kinds == ["recurrent"] else "darts", tuple(cells))
+    return Genotype("rnn" if kinds == ["recurrent"] else "darts", tuple(cells))
 
 
 def _darts_cell(kind: str, found: Any, concat: Any) -> CellGenotype:

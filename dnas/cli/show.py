@@ -101,18 +101,25 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     if space.takes != "images":
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
     from dnas.architectures.topology import Body
-    from dnas.nets.count import count
+    from dnas.nets.count import count, of_a_token
 
+    if space.takes == "tokens":
+        width, words = options.channels or 850, 10_000
+        size = of_a_token(genotype, space, Body(options.cells or 1, width, words, vocabulary=words))
+        return (
+            f"Network of width {width}, {words:,} words:\n"
+            f"  {size.parameters:,} parameters\n  {size.multiply_adds:,} multiply-adds a word"
+        )
     imagenet, paper = options.stem == "imagenet", _paper_size(space, options.stem)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
     lacking = {*(space.order(cells) if space.order else ())} - {*space.cells}
     if lacking:
         return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
-    size, classes = (224, 1000) if imagenet else (32, 10)
-    counts = count(genotype, space, Body(cells, channels, classes, 3, options.stem), size)
+    pixels, classes = (224, 1000) if imagenet else (32, 10)
+    counts = count(genotype, space, Body(cells, channels, classes, 3, options.stem), pixels)
     head = f" ({counts.parameters_with_auxiliary:,} with auxiliary head)" if space.has_auxiliary else ""
     number = f"{cells} cells" if space.stages == 1 else f"{space.stages} stages of {cells} cells"
     return (
-        f"Network of {number}, {channels} channels, {size}x{size} images, {classes:,} classes:\n"
+        f"Network of {number}, {channels} channels, {pixels}x{pixels} images, {classes:,} classes:\n"
         f"  {counts.parameters:,} parameters{head}\n  {counts.multiply_adds:,} multiply-adds"
     )

@@ -16,6 +16,7 @@ import numpy as np
 from dnas import modules_of
 from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order
 from dnas.data._files import Location, check_memory, data_dir
+from dnas.data._texts import Text
 from dnas.errors import UserError
 from dnas.find import resolve
 
@@ -23,6 +24,7 @@ __all__ = [
     "Dataset",
     "Location",
     "Splits",
+    "Text",
     "data_dir",
     "described",
     "from_arrays",

@@ -1,9 +1,10 @@
-"""Packed files, read within bounds: .npz, .tar, .gz. What a header promises is checked against what is there, and the
-free memory, before anything is inflated; what nobody asked for is not inflated, or counted where it has to be.
+"""Packed files, read within bounds: .npz, .tar, .gz, .xz. What a header promises is checked against what is there, and
+the free memory, before anything is inflated; what nobody asked for is not inflated, or counted where it has to be.
 """
 
 import gzip
 import io
+import lzma
 import math
 import os
 import tarfile
@@ -16,11 +17,12 @@ import numpy as np
 
 from dnas.data._files import check_memory, reading
 from dnas.errors import UserError
-from dnas.paths import opened
+from dnas.paths import content_of, opened
 
 BOMB_BYTES, BOMB_RATIO = 2**30, 200  # more bytes than this, and more for each byte on file: no data, but a bomb
 MOST_MEMBERS = 10_000  # of a tar
 HEADER_BYTES = 2**14  # more than numpy's longest .npy header that it deems safe
+XZ_MEMORY = 2**27  # bytes that a decoder may take, enough for xz -9; a header can ask for 4 GB
 CHUNK = 2**24  # bytes inflated at once
 
 
@@ -75,6 +77,20 @@ def inflated(path: Path, most: int) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it inflates to more than {most:,} bytes")
+    return content
+
+
+def inflated_xz(path: Path, most: int) -> bytes:
+    """The content of an .xz file of at most `most` bytes. Errors: `ValueError`, `EOFError`, `lzma.LZMAError`; those of
+    `opened`."""
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    content = decompressor.decompress(content_of(path, most), most + 1)
+    if len(content) > most:
+        raise ValueError(f"it inflates to more than {most:,} bytes")
+    if not decompressor.eof:
+        raise EOFError
+    if decompressor.unused_data.strip(b"\0"):
+        raise ValueError("something follows after its end")
     return content
 
 

@@ -3,6 +3,7 @@ broken. Only regular files are opened, whoever put them there: a named pipe wait
 """
 
 import csv
+import lzma
 import os
 import pickle
 import re
@@ -113,6 +114,7 @@ def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
 CONTENT_ERRORS = (
     EOFError,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     csv.Error,
     pickle.UnpicklingError,

@@ -3,7 +3,7 @@
 Multiply-adds are those of all convolutions and linear layers for one image in evaluation, a separable convolution
 counted as its two parts; no norms, pools, additions or auxiliary head. They are read off the traced network. A cell
 traces slowly and its cost depends on its kind, channels and inputs only, so the network is traced with `_Meter`s in
-the place of its cells, and every different cell once.
+the place of its cells, and every different cell once. A network of tokens is traced as it is.
 """
 
 import math
@@ -20,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import Body, Space
+from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
@@ -76,6 +77,18 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
     return Counts(parameters, parameters + head, rest.multiply_adds + sum(cell.multiply_adds for cell in seen))
 
 
+def of_a_token(genotype: Genotype, space: Space, body: Body) -> Counts:
+    """Count the derived network of `body`, of a space that reads tokens, for one token.
+
+    Errors: `UserError` if the genotype is not one of this space.
+    """
+    assert space.network is not None
+    token = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+    build = partial(space.network, genotype, space, body)
+    cost = _cost(lambda rngs: build(rngs=rngs), lambda network, tokens: network(tokens)[0].logits, token)
+    return Counts(cost.parameters, cost.parameters, cost.multiply_adds)
+
+
 class Table(NamedTuple):
     """What the candidates of a kind of cell cost, in each of its N cells; arrays [N, E, O]."""
 
@@ -84,7 +97,12 @@ class Table(NamedTuple):
 
 
 def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
-    """The cost of every operation on every edge, as it would be in a derived network of `body`."""
+    """The cost of every operation on every edge, as it would be in a derived network of `body`.
+
+    Errors: `UserError` for a space that reads anything but images.
+    """
+    if space.takes != "images":
+        raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
     found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
     known: dict[tuple, Cost] = {}
 

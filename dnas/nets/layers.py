@@ -71,26 +71,45 @@ class BatchNorm(nnx.Module):
         affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
         if not self.use_running_average:
             y, mean, variance = normalise(x, *affine)
-            count = x.size // x.shape[-1]
             self.mean.set_value(mean)
-            self.var.set_value(variance * (count / max(count - 1, 1)))
+            self.var.set_value(unbiased(variance, x.size // x.shape[-1]))
             return y
         wide = x.astype(self.var[...].dtype)
         y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
         return y * affine[0] + affine[1] if affine else y
 
 
+def unbiased(variance: jax.Array, count: int) -> jax.Array:
+    """The variance that PyTorch keeps, from the mean square of `count` values."""
+    return variance * (count / max(count - 1, 1))
+
+
 def absorb(stats, moments):
-    """Running statistics after one more training forward pass: an exponential moving average."""
-    return jax.tree.map(lambda s, m: MOMENTUM * s + (1 - MOMENTUM) * m, stats, moments)
+    """Running statistics after one more training forward pass: an exponential moving average.
+
+    A norm that was used K times in the pass has moments [..., K, C], of which one after the other is absorbed.
+    """
+
+    def one(running, seen):
+        if seen.ndim == running.ndim:
+            return MOMENTUM * running + (1 - MOMENTUM) * seen
+        ages = np.arange(seen.shape[-2])[::-1]
+        shares = ((1 - MOMENTUM) * MOMENTUM**ages).astype(seen.dtype)
+        return MOMENTUM ** len(ages) * running + jnp.einsum("k,...kc->...c", shares, seen)
+
+    return jax.tree.map(one, stats, moments)
 
 
 # Modules. PyTorch's default initialisation, which the reference codes use: uniform within 1/sqrt(fan_in).
 
 
 def uniform_fan_in(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int) -> nnx.Param:
-    """A parameter uniform in +-1/sqrt(fan_in); with `Deferred` rngs a hole that `functional.fill` fills."""
-    bound = float(1 / np.sqrt(fan_in))
+    """A parameter uniform in +-1/sqrt(fan_in), see `uniform`."""
+    return uniform(rngs, shape, float(1 / np.sqrt(fan_in)))
+
+
+def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], bound: float) -> nnx.Param:
+    """A parameter uniform in +-bound; with `Deferred` rngs a hole that `functional.fill` fills."""
     if isinstance(rngs, Deferred):
         return nnx.Param(np.zeros(shape, np.float32), bound=bound)
     return nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound), bound=bound)

@@ -150,10 +150,7 @@ def build(
         raise unknown("stem of a network", str(stem), ("cifar", "imagenet"))
     space = find.resolve("space", genotype.space)
     if space.takes != "images":
-        raise UserError(
-            f"This builds networks of images, and those of '{space.name}' read {space.takes}: use the space's own, "
-            "space.network(genotype, space, body, rngs=rngs)."
-        )
+        raise UserError(f"Networks of the space '{space.name}' read {space.takes}: build them with its 'network'.")
     check(genotype, space, cells)
     shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
 

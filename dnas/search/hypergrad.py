@@ -10,7 +10,7 @@ the weights after one step, so its vector-Jacobian product is -J^T: momentum, we
 it, and an inner optimiser that is not linear in the gradient (Adam, clipping) is differentiated just as exactly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import jax.scipy.sparse.linalg
 import optax
 from jax.flatten_util import ravel_pytree
 
+from dnas.errors import UserError
 from dnas.types import Alphas, Estimate, Hypergradient, Mix, Objective, Tree, Update, Weights
 
 Policy = Callable[[Alphas, Mix], tuple[jax.Array, jax.Array]]  # -> log-probability of the mix, entropy of the choices
@@ -60,15 +61,35 @@ def finite_difference(radius: float = 0.01) -> Hypergradient:
     def estimate(inner, outer, weights, alphas, update):
         stepped, pull_back, moments = _inner_step(inner, weights, alphas, update)
         (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(stepped, alphas)
-        scale = radius / optax.global_norm(to_weights)
-        gradient = jax.grad(inner, 1, has_aux=True)
-        plus, seen_plus = gradient(_add(weights, to_weights, scale), alphas)
-        minus, seen_minus = gradient(_add(weights, to_weights, -scale), alphas)
-        # pull_back is linear for SGD: it turns the unit vector into -learning rate, which scales the difference
-        shrink = _inner(pull_back(to_weights), to_weights) / _inner(to_weights, to_weights)
-        difference = jax.tree.map(lambda p, m: shrink * (p - m) / (2 * scale), plus, minus)
-        counted = (moments, seen_plus.moments, seen_minus.moments)
-        return Estimate(_add(direct, difference), loss, counted, seen)
+        mixed, counted = _central_difference(inner, weights, alphas, to_weights, radius)
+        gradient = _add(direct, mixed, _rate(pull_back(to_weights), to_weights))
+        return Estimate(gradient, loss, (moments, *counted), seen)
+
+    return estimate
+
+
+def clipped_finite_difference(clip: float, radius: float = 0.01, kept: Collection[str] = ()) -> Hypergradient:
+    """The second order of the search for DARTS' recurrent cell, as published (quark0/darts `rnn/architect.py`).
+
+    The inner gradient g is clipped to the norm `clip` before the step, and v = dF/dw' before the difference. The mixed
+    term is multiplied by clip / |g| even where that is above 1 and nothing was clipped. kept: names of weights that the
+    unrolled step leaves as they are, as the code does by mistake with its tied embedding; they still count in the
+    norms and in the difference.
+    Errors: `UserError` without a norm to clip to.
+    """
+    if not clip > 0:
+        raise UserError("This second order clips gradients: set search.weights.clip above 0, in the paper 0.25.")
+
+    def estimate(inner, outer, weights, alphas, update):
+        gradient, seen_inner = jax.grad(inner, has_aux=True)(weights, alphas)
+        factor = clip / (optax.global_norm(gradient) + 1e-6)
+        stepped, transposed = jax.vjp(update, _scaled(gradient, jnp.minimum(factor, 1)))
+        stepped = jax.tree.map_with_path(lambda p, new, old: old if p[-1].key in kept else new, stepped, weights)
+        (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(stepped, alphas)
+        vector = _scaled(to_weights, jnp.minimum(clip / (optax.global_norm(to_weights) + 1e-6), 1))
+        mixed, counted = _central_difference(inner, weights, alphas, vector, radius)
+        gradient = _add(direct, mixed, factor * _rate(transposed(vector)[0], vector))
+        return Estimate(gradient, loss, (seen_inner.moments, *counted), seen)
 
     return estimate
 
@@ -159,6 +180,22 @@ def _inner_step(
     return stepped, lambda vector: transposed(vector)[0], seen.moments
 
 
+def _central_difference(
+    inner: Objective, weights: Weights, alphas: Alphas, direction: Weights, radius: float
+) -> tuple[Alphas, tuple[Tree, Tree]]:
+    """d2L/da dw . direction from the gradients at w +- radius direction / |direction|, and the moments of both."""
+    scale = radius / optax.global_norm(direction)
+    gradient = jax.grad(inner, 1, has_aux=True)
+    plus, seen_plus = gradient(_add(weights, direction, scale), alphas)
+    minus, seen_minus = gradient(_add(weights, direction, -scale), alphas)
+    return jax.tree.map(lambda p, m: (p - m) / (2 * scale), plus, minus), (seen_plus.moments, seen_minus.moments)
+
+
+def _rate(pulled: Weights, vector: Weights) -> jax.Array:
+    """What the transposed Jacobian of the update of SGD multiplies every vector by: minus the learning rate."""
+    return _inner(pulled, vector) / _inner(vector, vector)
+
+
 def _second_derivatives(
     inner: Objective, weights: Weights, alphas: Alphas, direction: Weights
 ) -> tuple[Weights, Alphas]:
@@ -172,6 +209,10 @@ def _second_derivatives(
 
 def _add(a: Tree, b: Tree, scale: jax.Array | float = 1.0) -> Tree:
     return jax.tree.map(lambda x, y: x + scale * y, a, b)
+
+
+def _scaled(tree: Tree, factor: jax.Array) -> Tree:
+    return jax.tree.map(lambda x: x * factor.astype(x.dtype), tree)
 
 
 def _inner(a: Tree, b: Tree) -> jax.Array:

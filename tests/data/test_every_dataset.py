@@ -1,20 +1,20 @@
 """What holds for every data set: it enumerates what exists, so a new file is tested without an edit here."""
 
 import inspect
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dnas.data import Dataset, Location, load
+from dnas.data import Dataset, Location, Text, load
 from dnas.find import available, summary
 
 EVERY = available("data set")
-DATA_SETS = {
-    name: factory for name, factory in EVERY.items() if inspect.signature(factory).return_annotation is Dataset
-}
-NEED_A_PATH = [name for name, factory in EVERY.items() if "path" in inspect.signature(factory).parameters]
+SETTINGS = {name: set(inspect.signature(factory).parameters) for name, factory in EVERY.items()}
+NEED_A_PATH = [name for name, settings in SETTINGS.items() if "path" in settings]
+IMAGES = [name for name, settings in SETTINGS.items() if "size" in settings]  # the others: texts, tables
 
 
 def locate(name: str) -> Location:
@@ -22,7 +22,8 @@ def locate(name: str) -> Location:
 
 
 def test_the_data_sets_are_found():
-    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(DATA_SETS)
+    assert {"digits", "fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg", "image_folder", "npz"} <= set(IMAGES)
+    assert {"ptb", "text_folder", "wine"} <= set(EVERY) - set(IMAGES)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -30,8 +31,7 @@ def test_has_a_summary_and_simple_keyword_settings(name):
     assert summary(EVERY[name]).endswith(".")
     parameters = inspect.signature(EVERY[name]).parameters.values()
     assert all(p.kind is p.KEYWORD_ONLY and isinstance(p.default, (str, int, float, bool)) for p in parameters)
-    shared = {"size", "limit"} if name in DATA_SETS else {"limit"}  # images, and whatever else
-    assert shared <= {p.name for p in parameters}
+    assert "limit" in SETTINGS[name]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -43,13 +43,22 @@ def test_locate_says_where_and_how_to_get_it(name):
     assert location.searched or location.found == "embedded" or name in NEED_A_PATH
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", EVERY)
 def test_loads_or_says_what_to_do(name, refused):
     location = locate(name)
     how = location.how_to_get.split(" ", 1)[1]
     if location.found is None:
         with refused(name, how, *location.searched):
             load(name)
+        return
+    if name not in IMAGES:
+        found = load(f"{name}:limit=50")
+        assert found.name == name and found.task in available("task")
+        if isinstance(found, Text):
+            assert (len(found.train), len(found.valid), len(found.test)) == (50, 10, 10)
+        else:
+            assert (len(found.train_y), len(found.test_y)) == (50, 10)
+        assert re.search("only (the first )?50 of", found.note)
         return
     data = load(f"{name}:limit=50,size=8")
     assert isinstance(data, Dataset)
@@ -62,7 +71,7 @@ def test_loads_or_says_what_to_do(name, refused):
     np.testing.assert_array_equal(data.train_x, again.train_x)
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", EVERY)
 def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, refused):
     if name == "fashion_mnist":
         monkeypatch.setattr("dnas.data.fashion_mnist.DEBIAN", data_folder / "debian")
@@ -74,8 +83,10 @@ def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, 
         load(name)
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
-@pytest.mark.parametrize("setting", ["limit", "size"])
+@pytest.mark.parametrize(
+    "name, setting",
+    [(name, setting) for name in EVERY for setting in ("limit", "size") if setting in SETTINGS[name]],
+)
 def test_negative_settings_are_refused(name, setting, refused, tmp_path):
     path = ",path=somewhere" if name in NEED_A_PATH else ""
     words = [setting, "-1"] if locate(name).found else []

@@ -42,7 +42,7 @@ def space(name, cells, names):
 DARTS_CELL = cell(2, 4, OPERATIONS, 2, (2, 3, 4, 5))
 SPACES = {
     "darts": space("darts", {"normal": DARTS_CELL, "reduce": DARTS_CELL}, OPERATIONS + RARE),
-    "darts_rnn": space("darts_rnn", {"recurrent": cell(1, 8, ACTIVATIONS, 1, tuple(range(1, 9)))}, ACTIVATIONS),
+    "rnn": space("rnn", {"recurrent": cell(1, 8, ACTIVATIONS, 1, tuple(range(1, 9)))}, ACTIVATIONS),
     "nasbench201": space("nasbench201", {"cell": cell(1, 3, NASBENCH201, None, None)}, NASBENCH201),
 }
 
@@ -81,7 +81,7 @@ def test_a_list_of_every_edge_enters_nodes_in_order():
 
 def test_recurrent_entries_enter_one_node_each():
     parsed = genotypes.parse("Genotype(recurrent=[('tanh', 0), ('relu', 1), ('relu', 1)], concat=range(1, 4))")
-    assert parsed.space == "darts_rnn"
+    assert parsed.space == "rnn"
     assert parsed.cell("recurrent") == CellGenotype(
         (Edge(1, 0, "tanh"), Edge(2, 1, "relu"), Edge(3, 1, "relu")), (1, 2, 3)
     )

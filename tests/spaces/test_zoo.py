@@ -60,7 +60,7 @@ def test_names_are_unique_without_regard_to_case():
     assert zoo.entry("darts_v2") == zoo.entry("DARTS_V2")
     assert zoo.entry("pc_darts_CIFAR").name == zoo.entry("PC-DARTS cifar").name == "PC_DARTS_cifar"
     assert zoo.find("darts") is None and zoo.find("") is None
-    assert zoo.entry("DARTS_V2_rnn").genotype.space == "darts_rnn"
+    assert zoo.entry("DARTS_V2_rnn").genotype.space == "rnn"
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
@@ -120,7 +120,7 @@ def searched(genotype):
     names = {
         edge.operation for name in zoo.names() for _, cell in zoo.entry(name).genotype.cells for edge in cell.edges
     }
-    inputs, nodes = (1, 8) if genotype.space == "darts_rnn" else (2, 4)
+    inputs, nodes = (1, 8) if genotype.space == "rnn" else (2, 4)
     edges = all_edges(inputs, nodes)
     cell = Cell(inputs, nodes, edges, (tuple(names),) * len(edges), concat=tuple(range(inputs, inputs + nodes)))
     norm = Norm(affine=False, pools=True)

@@ -1,0 +1,88 @@
+"""Texts of words as numbers: a stream of tokens for each part, and the vocabulary of the train part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnas.data._files import check_memory
+from dnas.errors import UserError
+
+PARTS = ("train", "valid", "test")
+END, UNKNOWN = "<eos>", "<unk>"
+LEAST = 2  # tokens of a part: one to read, one to predict
+WORD_BYTES = 60  # of memory for one word while a text is read, more than Python takes for a short one
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """train, valid, test: int32 [tokens], numbers of words of the vocabulary. The note says what a reader of a result
+    must know; task: what such data are for."""
+
+    name: str
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    vocabulary: tuple[str, ...]
+    note: str = ""
+    task: str = "language"
+
+    def __post_init__(self) -> None:
+        if len(set(self.vocabulary)) < len(self.vocabulary):
+            raise UserError(f"The vocabulary of '{self.name}' has a word twice: give every word once.")
+        for part in PARTS:
+            tokens, what = getattr(self, part), f"The {part} part of the text '{self.name}'"
+            if tokens.ndim != 1 or tokens.dtype != np.int32:
+                raise UserError(f"{what} must be int32 [tokens], not {tokens.dtype} {list(tokens.shape)}.")
+            if len(tokens) < LEAST:
+                raise UserError(f"{what} has {len(tokens)} token(s): at least {LEAST} are needed.")
+            if tokens.min() < 0 or tokens.max() >= len(self.vocabulary):
+                raise UserError(
+                    f"{what} has tokens from {tokens.min()} to {tokens.max()}, "
+                    f"but {len(self.vocabulary):,} words allow 0 to {len(self.vocabulary) - 1}."
+                )
+
+
+def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: int = 0) -> Text:
+    """The text of three files {part: content in UTF-8}, words between blanks, and `<eos>` for the end of every line.
+
+    The vocabulary is that of the train part, in the order in which its words appear; other words of other parts are
+    `<unk>`. limit: that many tokens of the train part and a fifth as many of the others, from the start; 0: all.
+    Errors: `UserError` for what is not text, or has no words.
+    """
+    if limit < 0:
+        raise UserError(f"The setting 'limit' of data set '{name}' must be 0 or more, not {limit}.")
+    size = sum(map(len, contents.values()))
+    check_memory(size // 4 * WORD_BYTES, f"The words of '{name}'", "give a shorter text")
+    words = {part: _words(contents[part], f"the {part} part of '{name}'", remedy) for part in PARTS}
+    total, note = len(words["train"]), ""
+    if 0 < limit < total:
+        fifth = max(LEAST, limit // 5)
+        words = {part: found[: max(LEAST, limit) if part == "train" else fifth] for part, found in words.items()}
+        note = f"only the first {len(words['train']):,} of {total:,} train tokens, a fifth as many of the other parts"
+    vocabulary: dict[str, int] = {}
+    for word in words["train"]:
+        vocabulary.setdefault(word, len(vocabulary))
+    if any(word not in vocabulary for part in PARTS for word in words[part]):
+        vocabulary.setdefault(UNKNOWN, len(vocabulary))
+    tokens = {part: _numbers(words[part], vocabulary) for part in PARTS}
+    return Text(name, tokens["train"], tokens["valid"], tokens["test"], tuple(vocabulary), note)
+
+
+def _words(content: bytes, where: str, remedy: str) -> list[str]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"Cannot read {where}: byte {error.start:,} is not UTF-8: {remedy}.") from None
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    words = f" {END} ".join([*lines, ""]).split()
+    if len(words) == len(lines):
+        raise UserError(f"Cannot read {where}: it has no words: {remedy}.")
+    return words
+
+
+def _numbers(words: list[str], vocabulary: Mapping[str, int]) -> np.ndarray:
+    unknown = vocabulary.get(UNKNOWN, -1)
+    return np.fromiter((vocabulary.get(word, unknown) for word in words), np.int32, len(words))

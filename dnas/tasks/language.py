@@ -1,0 +1,183 @@
+"""Language modelling: the next word of a text, by networks that carry a state from batch to batch.
+
+The text is cut into B columns of equal length, which are read side by side: step t reads words [t bptt, (t + 1) bptt)
+of every column and predicts those that follow each; the last step of an epoch is filled up with words that do not
+count. Perplexity is the exponential of the mean negative log-likelihood of a word.
+
+    loss = NLL + ar mean(d^2) + tar mean((h_{t+1} - h_t)^2),    h the states of the cell, d the same after dropout
+
+(Merity, McCann and Socher 2017, arXiv:1708.01009; DARTS, arXiv:1806.09055, appendix A.2.) All sequences have the same
+length; the original draws it for every step, with a learning rate in proportion.
+Axis letters: B batch, T time, V vocabulary, H width, N batches.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dnas.config import Config
+from dnas.data import Text
+from dnas.errors import UserError
+from dnas.nets.recurrent import RecurrentOutputs
+from dnas.ranges import Amount, Range
+from dnas.tasks.task import Binding, Score, Shape, Sums, means, weighted
+from dnas.types import Batch, Tree
+
+EVALUATION_COLUMNS = 10  # as in quark0/darts
+SEARCH_NOTE = "the alphas are trained on the official validation part, so search.valid_portion is not used"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Language:
+    """`task.Task` of a text. bptt: words of a sequence. ar, tar: weights of the two regularisers of states."""
+
+    text: Text
+    stage: str = "search"
+    bptt: int = 35
+    ar: float = 0.0
+    tar: float = 1e-3
+    name: ClassVar[str] = "language"
+    takes: ClassVar[str] = "tokens"
+    score: ClassVar[Score] = Score("perplexity", more=False)
+    trained: ClassVar[tuple[str, ...]] = ("loss", "nll", "perplexity")
+    measured: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
+
+    @property
+    def shape(self) -> Shape:
+        words = len(self.text.vocabulary)
+        return Shape(words, (self.bptt,), words)
+
+    @property
+    def note(self) -> str:
+        notes = (self.text.note, SEARCH_NOTE if self.stage == "search" else "")
+        return "; ".join(note for note in notes if note)
+
+    @property
+    def sizes(self) -> str:
+        text = self.text
+        if self.stage != "search":
+            return f"{text.name} ({len(text.train):,} words)"
+        return f"{text.name}: {len(text.train):,} words for the weights, {len(text.valid):,} for the alphas"
+
+    def described(self) -> dict[str, Any]:
+        text = self.text
+        sizes = {"train": len(text.train), "valid": len(text.valid), "test": len(text.test)}
+        checksum = {"crc32": zlib.crc32(text.train.tobytes())}
+        return {"name": text.name, "note": self.note} | sizes | checksum | {"vocabulary": text.vocabulary}
+
+    def arrays(self, part: str) -> Tree:
+        return self._part(part)
+
+    def steps(self, part: str, batch_size: int) -> int:
+        return steps_of(len(self._part(part)), batch_size, self.bptt)
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        """Nothing: a text has an order of its own."""
+        return jnp.zeros(0, jnp.int32)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        """Steps beyond the end of a part, which may be the shorter one of two, begin with it anew."""
+        number = jnp.asarray(number) % steps_of(len(arrays), size, self.bptt)
+        length = len(arrays) // size
+        places = number * self.bptt + jnp.arange(self.bptt)
+        rows = jnp.arange(size)[:, None] * length
+        inputs, targets = (arrays[rows + jnp.minimum(places + after, length - 1)] for after in (0, 1))
+        return Batch(inputs, targets, jnp.broadcast_to(places < length - 1, inputs.shape))
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        """In order, so that the state can be carried from one to the next."""
+        tokens = self._part(part)
+        size = min(EVALUATION_COLUMNS, len(tokens) // 2)
+        length, steps = len(tokens) // size, steps_of(len(tokens), size, self.bptt)
+        columns = tokens[: size * length].reshape(size, length)
+        places = np.arange(steps * self.bptt)
+        counted = np.broadcast_to(places < length - 1, (size, len(places)))
+        leaves = (*(columns[:, np.minimum(places + after, length - 1)] for after in (0, 1)), counted)
+        return tuple(leaf.reshape(size, steps, self.bptt).swapaxes(0, 1) for leaf in leaves), ()
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        return Batch(*row)
+
+    def loss(self, outputs: RecurrentOutputs, batch: Batch) -> tuple[jax.Array, Sums]:
+        total, count = likelihood(outputs.logits, batch)
+        mean = total / count
+        loss = mean
+        if self.ar:
+            loss += self.ar * _mean_square(outputs.dropped, batch.weights)
+        if self.tar:
+            both = None if batch.weights is None else batch.weights[:, 1:]
+            loss += self.tar * _mean_square(outputs.states[:, 1:] - outputs.states[:, :-1], both)
+        return loss, {"loss": (loss, 1), "nll": (total, count), "perplexity": (jnp.exp(mean) * count, count)}
+
+    def evaluate(self, outputs: RecurrentOutputs, batch: Batch) -> Sums:
+        """ "loss", without regularisers, and "perplexity", here that of the batch."""
+        total, count = likelihood(outputs.logits, batch)
+        return {"loss": (total, count), "perplexity": (jnp.exp(total / count) * count, count)}
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """The perplexity is that of all words together, not the mean over batches."""
+        found = means(sums)
+        likelihood = found.pop("nll", found.get("loss"))
+        if likelihood is None:
+            return {}
+        with np.errstate(over="ignore"):
+            return {**found, "perplexity": float(np.exp(likelihood))}
+
+    def _part(self, part: str) -> np.ndarray:
+        return getattr(self.text, part)
+
+
+def task(*, bptt: Annotated[int, Range(1, 10_000)] = 35, ar: Amount = 0.0, tar: Amount = 1e-3) -> Binding:
+    """Words of a text. bptt: words of a sequence; ar, tar: weights of activation regularisation, that of the states
+    after dropout, and of temporal one, that of their changes."""
+
+    def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[Language, Any]:
+        if not isinstance(dataset, Text):
+            raise UserError(f"The task 'language' needs a text, not '{dataset.name}': choose data 'ptb', say.")
+        if config.dtype == "bfloat16":
+            raise UserError("The task 'language' computes in the type of the weights: set dtype to 'float32'.")
+        parts = ("train", "valid") if stage == "search" else ("train",)
+        for part in parts:
+            check_length(dataset, part, plan.batch_size, f"{stage}.batch_size")
+        found = Language(text=dataset, stage=stage, bptt=bptt, ar=ar, tar=tar)
+        if stage == "search" and not found.steps("train", plan.batch_size * plan.inner_steps):
+            raise UserError(
+                f"search.inner_steps is {plan.inner_steps}, each with {plan.batch_size} columns, but the train part of "
+                f"'{dataset.name}' has {len(dataset.train):,} words: choose fewer."
+            )
+        return found, plan
+
+    return bind
+
+
+def check_length(text: Text, part: str, columns: int, field: str) -> None:
+    """Errors: `UserError` for a part whose columns would have nothing to predict."""
+    words = len(getattr(text, part))
+    if words < 2 * columns:
+        raise UserError(
+            f"{field} is {columns}, but the {part} part of '{text.name}' has {words:,} words: "
+            f"choose at most {words // 2}, of which every column has two."
+        )
+
+
+def steps_of(words: int, columns: int, bptt: int) -> int:
+    """Sequences of a column; its last word is predicted only."""
+    return -(-(words // columns - 1) // bptt)
+
+
+def likelihood(logits: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:
+    """Sum of the negative log-likelihoods of the words that count, and their number."""
+    return weighted(optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets), batch)
+
+
+def _mean_square(values: jax.Array, weights: jax.Array | None) -> jax.Array:
+    """The mean over [B, T, H] of what counts; 0 where nothing does."""
+    if weights is None:
+        return jnp.square(values).mean()
+    counted = weights.astype(values.dtype)[..., None]
+    return (jnp.square(values) * counted).sum() / jnp.maximum(counted.sum() * values.shape[-1], 1)
