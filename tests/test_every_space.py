@@ -22,6 +22,7 @@ from dnas.nets.network import build
 from dnas.nets.supernet import Supernet
 from dnas.reports import diagram
 from dnas.search.discretise import strongest
+from dnas.types import Noise
 
 SPACES = find.available("space")
 IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
@@ -112,7 +113,8 @@ def test_supernet_and_derived_network_run(name):
     genotype = random(space, 0)
     supernet = functionalize(lambda rngs: space.supernet(space, body, rngs=rngs))
     weights, stats = supernet.init(jax.random.key(0))
-    run = jax.jit(lambda mix: supernet.apply(weights, stats, x, mix, train=True))
+    more = {"noise": Noise(jax.random.key(1))} if space.draws else {}
+    run = jax.jit(lambda mix: supernet.apply(weights, stats, x, mix, train=True, **more))
     uniform = {kind: np.full(shape, 1 / shape[1], np.float32) for kind, shape in space.mix_shapes.items()}
     output, moments = run(uniform)
     logits = logits_of(output, space)
@@ -126,7 +128,7 @@ def test_supernet_and_derived_network_run(name):
     network = functionalize(lambda rngs: space.network(genotype, space, body, rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
     assert (network.carry is not None) == (supernet.carry is not None) == space.recurrent
-    output, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True))(x)
+    output, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True, **more))(x)
     assert logits_of(output, space).shape == shape
     assert np.isfinite(logits_of(output, space)).all()
 
