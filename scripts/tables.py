@@ -8,6 +8,7 @@ with every seed of `--seeds`; "±" is the standard deviation over them. The test
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,45 +17,15 @@ import dnas
 from dnas import data as datasets
 from dnas import find
 from dnas.architectures.genotype import random
-from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
+from dnas.config import load
 from dnas.tasks import binding, tabular
 
-PLAIN = AugmentConfig(pad=0, flip=False)
-
-
-def config(data: str, method: str, seeds: int) -> Config:
-    """Small networks for small tables."""
-    return Config(
-        space="tabular",
-        method=method,
-        data=data,
-        seeds=seeds,
-        search=SearchConfig(
-            epochs=50,
-            batch_size=32,
-            cells=1,
-            channels=32,
-            valid_portion=0.4,
-            augment=PLAIN,
-            weights=WeightConfig(learning_rate=0.05),
-            alphas=AlphaConfig(learning_rate=3e-3),
-        ),
-        retrain=RetrainConfig(
-            epochs=100,
-            batch_size=32,
-            cells=1,
-            channels=32,
-            auxiliary=0.0,
-            drop_path=0.0,
-            augment=PLAIN,
-            weights=WeightConfig(learning_rate=0.05, schedule="cosine"),
-        ),
-    )
+EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_tables.py"
 
 
 def compare(data: str, method: str, seeds: int, out: Path) -> list[str]:
     """The cells of one row: data set and measure, searched, random, gradient boosting."""
-    run = config(data, method, seeds)
+    run = replace(load(str(EXPERIMENT)), data=data, method=method, seeds=seeds)
     folder = out / "".join(letter if letter.isalnum() else "_" for letter in data)
     found = dnas.search.run(run, folder / "search", quiet=True)
     searched = dnas.retrain.run(run, found.genotype, folder / "searched", quiet=True)
