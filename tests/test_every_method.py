@@ -27,6 +27,7 @@ CHOICES = [
     *METHODS,
     "darts:order=second",
     "darts:order=finite_difference",
+    "darts:order=rnn_reference",
     "drnas:partial=1,distance=kl",
     "gaea:partial=4",
     "gaea:geometry=euclidean",

@@ -270,8 +270,9 @@ def test_edges_may_have_candidates_of_their_own(float64):
     mix, whole = np.array([[0.2, 0.8], [0.7, 9.0], [0.6, 0.4]]), np.zeros((3, 5))
     whole[0, [2, 1]], whole[1, 3], whole[2, 4] = [0.2, 0.8], 0.7, 0.4
     weights, stats = weights_of(supernet(space))
-    ours = supernet(pruned).apply(weights, stats, tokens(), {"recurrent": mix}, train=True)
-    assert_same(ours, supernet(space).apply(weights, stats, tokens(), {"recurrent": whole}, train=True))
+    for paths, expected in (("all", whole), ("one", np.where(whole < [[0.3], [0], [1]], 0, whole))):
+        ours = supernet(replace(pruned, paths=paths)).apply(weights, stats, tokens(), {"recurrent": mix}, train=True)
+        assert_same(ours, supernet(space).apply(weights, stats, tokens(), {"recurrent": expected}, train=True))
 
 
 def test_second_derivatives(kernels, float64):

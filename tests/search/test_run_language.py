@@ -1,0 +1,71 @@
+"""A search of recurrent cells on a text, and the training of what it found: perplexity falls."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dnas import retrain
+from dnas.config import Config, RetrainConfig, SearchConfig, WeightConfig
+from dnas.data import Text
+from dnas.errors import UserError
+from dnas.search.run import run
+
+WEIGHTS = WeightConfig(learning_rate=5.0, optimiser="sgd:momentum=0.0", schedule="constant", decay=5e-7, clip=0.25)
+SIZE = {"batch_size": 4, "cells": 1, "channels": 8, "weights": WEIGHTS}
+CONFIG = Config(
+    space="rnn:nodes=2,embedded=0.0,inputs=0.0,hidden=0.0,outputs=0.1",
+    task="language:bptt=6",
+    search=SearchConfig(epochs=2, **SIZE),
+    retrain=RetrainConfig(epochs=2, **SIZE),
+)
+
+
+def text():
+    """Sentences of five words, of which each but the first one follows from the one before."""
+    random = np.random.default_rng(0)
+
+    def part(sentences):
+        words = random.integers(0, 10, sentences)[:, None] + 3 * np.arange(5)
+        return (words % 10).ravel().astype(np.int32)
+
+    return Text("threes", part(600), part(80), part(80), tuple("abcdefghij"))
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["first", "second", "rnn_reference"])
+def test_a_cell_is_searched(order, tmp_path):
+    result = run(replace(CONFIG, method=f"darts:order={order}"), tmp_path / "whole", data=text(), quiet=True)
+    assert result.score.name == "perplexity"
+    found = rows(result.folder)
+    assert [row["epoch"] for row in found] == [1, 2]
+    assert found[-1]["valid_perplexity"] == result.scores[0]
+    assert found[-1]["valid_perplexity"] < 7  # 10 without any knowledge, 1.6 with all
+    for row in found:
+        np.testing.assert_allclose(np.exp(row["valid_loss"]), row["valid_perplexity"], rtol=1e-5)
+        assert np.exp(row["train_loss"]) > row["train_perplexity"]  # the loss has a regulariser
+    assert len(result.genotype.cell("recurrent").edges) == 2
+
+
+@pytest.mark.slow
+def test_a_found_cell_is_trained(tmp_path):
+    result = run(CONFIG, tmp_path / "searched", data=text(), quiet=True)
+    trained = retrain.run(CONFIG, result.genotype, tmp_path / "trained", data=text(), quiet=True)
+    found = rows(trained.folder)
+    assert found[-1]["test_perplexity"] == trained.scores[0] < 5
+
+
+def test_images_are_no_texts(tmp_path):
+    for change, says in (
+        ({"data": "digits", "task": "auto"}, "read tokens, and the task 'images' on 'digits' has images"),
+        ({"data": "digits"}, "The task 'language' needs a text, not 'digits'"),
+        ({"space": "darts"}, "read images, and the task 'language' on 'threes' has tokens"),
+    ):
+        given = None if "data" in change else text()
+        with pytest.raises(UserError, match=says):
+            run(replace(CONFIG, **change), tmp_path / "run", data=given, quiet=True)
