@@ -1,15 +1,17 @@
 """A training that has ended, loaded and used: `found = dnas.load("runs/first/retrain")`.
 
-    found.predict(images)      probabilities, of images as the data set gives them
-    found.evaluate()           the accuracy of the report, to the last image; or on other data
-    found.network              a Flax module in evaluation, of normalised images
+    found.predict(inputs)      probabilities, of images as the data set gives them, of rows of a table; or numbers
+    found.evaluate()           the score of the report, to the last example; or, of images, on other data
+    found.network              a Flax module in evaluation, of what the task makes of inputs
+    found.summary()            a table of its layers
     found.save_weights(path)   an .npz of plain arrays by name
 
-All that it needs lies in the run folder: the genotype, the newest checkpoint, and in data.json how images were
-normalised.
+Of images all that is needed lies in the run folder: the genotype, the newest checkpoint, and in data.json how images
+were normalised. Other tasks read the data set of the run again, and refuse one that has changed.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from flax.traverse_util import flatten_dict
 from dnas import data as datasets
 from dnas import find
 from dnas.architectures.genotype import Genotype, check, from_json
+from dnas.architectures.topology import Space
 from dnas.config import Config
 from dnas.data._arrays import as_images, as_labels
 from dnas.data.augment import normalise
@@ -35,9 +38,11 @@ from dnas.paths import replaced
 from dnas.retrain import body_of, evaluate_one, network_of
 from dnas.runs import checkpoints, records
 from dnas.runs.checkpoints import Damaged
+from dnas.tasks import binding
 from dnas.tasks.images import Images
-from dnas.tasks.task import EVALUATION_BATCH, Shape, means, padded_rows
-from dnas.types import Tree
+from dnas.tasks.tabular import Rows
+from dnas.tasks.task import EVALUATION_BATCH, Sums, Task, means, padded_rows
+from dnas.types import Batch, Tree
 
 
 class Looks(NamedTuple):
@@ -50,13 +55,26 @@ class Looks(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """On a test part: accuracy, top-5 accuracy, mean loss; and how many images of each class (rows) were taken for
-    which (columns) [classes, classes]."""
+    """On a test part: the measures of the task, "loss" among them; and of images how many of each class (rows) were
+    taken for which (columns) [classes, classes]."""
 
-    accuracy: float
-    top5_accuracy: float
-    loss: float
-    confusion: np.ndarray
+    measures: Mapping[str, float]
+    confusion: np.ndarray | None = None
+
+    @property
+    def loss(self) -> float:
+        """Mean loss, without regularisers."""
+        return self.measures["loss"]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of what is classified right."""
+        return self.measures["accuracy"]
+
+    @property
+    def top5_accuracy(self) -> float:
+        """Share of what has its class among the first five answers."""
+        return self.measures["top5_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,8 @@ class Found:
     config: Config
     genotype: Genotype
     seed: int
-    images: Looks
+    task: Task
+    looks: Looks | None
     functional: Functional
     weights: Tree
     stats: Tree
@@ -81,13 +100,35 @@ class Found:
         network = nnx.merge(self.layout, nnx.State(self.weights), nnx.State(self.stats))
         return nnx.view(network, use_running_average=True)
 
-    def predict(self, images: object) -> np.ndarray:
-        """Probabilities [B, classes] of images as the data set gives them: uint8 [B, H, W, C], or floats in [0, 1]; of
-        one channel also [B, H, W]. Any number of images.
+    @property
+    def images(self) -> Looks:
+        """What images are like. Errors: `UserError` for a network of other things."""
+        if self.looks is None:
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, no images.")
+        return self.looks
 
-        Errors: `UserError` for images of another size, type or number of channels.
+    def summary(self) -> str:
+        """A table of the layers: shapes, parameters, and floating point operations of one input."""
+        inputs = jax.tree.leaves(self._batch().inputs)[0][:1]
+        return nnx.tabulate(self.network, inputs, depth=3, compute_flops=True, console_kwargs={"width": 120})
+
+    def _batch(self) -> Batch:
+        """The first batch of the test part."""
+        if self.looks is not None:
+            return Batch(jnp.zeros((1, *self.looks.shape)), jnp.zeros(1, int))
+        batches, constants = self.task.evaluation("test")
+        return self.task.evaluation_batch(jax.tree.map(lambda leaf: leaf[0], batches), constants)
+
+    def predict(self, inputs: object) -> np.ndarray:
+        """Of images and of rows with classes their probabilities [B, classes]; of rows with numbers these numbers [B].
+
+        inputs: images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also
+        [B, H, W]; rows of a table as {column: values [B]}. Any number of them.
+        Errors: `UserError` for inputs of another size, type or number of channels, or without a column.
         """
-        x = self._checked(images)
+        if self.looks is None:
+            return self._predict_rows(inputs)
+        x = self._checked(inputs)
         if not len(x):
             return np.zeros((0, len(self.images.classes)), np.float32)
         rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
@@ -95,12 +136,24 @@ class Found:
             found = [np.asarray(self._probabilities(x[row])) for row in rows]
         return np.concatenate(found)[counted.ravel()]
 
+    def _predict_rows(self, rows: object) -> np.ndarray:
+        if not isinstance(self.task, Rows):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}: use found.network.")
+        x = self.task.inputs(rows)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            outputs, _ = jax.jit(partial(self.functional.apply, train=False))(self.weights, self.stats, x)
+        return self.task.answers(np.asarray(outputs.logits))
+
     def evaluate(self, data: Any = None) -> Evaluation:
-        """On the test part of the run's data set; or of another of the same classes, by name or as a `Dataset`; or on
-        all of the images and labels (x, y).
+        """On the test part of the run's data set. Of images also of another of the same classes, by name or as a
+        `Dataset`; or on all of the images and labels (x, y).
 
         Errors: `UserError` for data of other images or classes, and for the run's own data set if it has changed.
         """
+        if self.looks is None:
+            if data is not None:
+                raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
+            return Evaluation(self.task.measures(self._sums(self.task)))
         if isinstance(data, tuple | list) and len(data) == 2:
             x, y = self._checked(data[0]), as_labels(data[1], "The labels")
             if len(x) != len(y) or not len(x) or y.max() >= len(self.images.classes):
@@ -111,21 +164,16 @@ class Found:
         else:
             dataset = self._dataset(data)
             x, y = self._checked(dataset.test_x), dataset.test_y
-        task = self._task(x, y)
-        with jax.enable_x64(self.config.dtype == "float64"):
-            measured = jax.jit(partial(evaluate_one, self.functional, task))
-            sums = measured((self.weights, self.stats), task.evaluation("test"))
+        sums = self._sums(images_as_test(self.images, x, y, self.config))
         confusion = np.zeros((len(self.images.classes),) * 2, int)
         np.add.at(confusion, (y, self.predict(x).argmax(-1)), 1)
-        found = means(jax.device_get(sums))
-        return Evaluation(found["accuracy"], found["top5_accuracy"], found["loss"], confusion)
+        return Evaluation(means(sums), confusion)
 
-    def _task(self, x: np.ndarray, y: np.ndarray) -> Images:
-        """That of the training, on other images as its test part."""
-        none = x[:0], y[:0]
-        known = self.images
-        splits = datasets.Splits(*none, *none, x, y, known.mean, known.std, known.classes, note="", name="")
-        return Images(splits, self.config.retrain.augment, self.config.dtype)
+    def _sums(self, task: Task) -> Sums:
+        """Of the measures on the test part."""
+        with jax.enable_x64(self.config.dtype == "float64"):
+            measured = jax.jit(partial(evaluate_one, self.functional, task))
+            return jax.device_get(measured((self.weights, self.stats), task.evaluation("test")))
 
     def _dataset(self, data: Any) -> datasets.Dataset:
         dataset = datasets.load(self.config.data if data is None else data)
@@ -202,17 +250,42 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
     facts = records.read_facts(folder, "data.json")
     if is_search(folder):
         raise UserError(f"{folder} is the folder of a search: train its cell, with dnas retrain, and load that.")
-    images = _images(facts, folder)
     genotype = from_json(records.read_genotypes(folder)[0])
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
-    body = body_of(config.retrain, space, Shape(len(images.classes), images.shape))
+    looks = _looks(facts, folder) if space.takes == "images" else None
+    task = _bound(config, space, facts, folder) if looks is None else _of_images(looks, config)
+    body = body_of(config.retrain, space, task.shape)
     build = network_of(genotype, space, body)
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
         weights, stats = _restored(folder, jax.eval_shape(functional.init, jax.random.key(0)), index)
     layout = nnx.graphdef(build(Deferred(params=jax.random.key(0))))
-    return Found(folder, config, genotype, config.seed + index, images, functional, weights, stats, layout, facts)
+    return Found(folder, config, genotype, config.seed + index, task, looks, functional, weights, stats, layout, facts)
+
+
+def images_as_test(looks: Looks, x: np.ndarray, y: np.ndarray, config: Config) -> Images:
+    """The task of a training of images, with these as its test part."""
+    none = x[:0], y[:0]
+    splits = datasets.Splits(*none, *none, x, y, looks.mean, looks.std, looks.classes, note="", name="")
+    return Images(splits, config.retrain.augment, config.dtype)
+
+
+def _of_images(looks: Looks, config: Config) -> Images:
+    return images_as_test(looks, np.zeros((0, *looks.shape), np.uint8), np.zeros(0, np.int32), config)
+
+
+def _bound(config: Config, space: Space, facts: Mapping[str, Any], folder: Path) -> Task:
+    """The task of the run on its data set, which must be what it was."""
+    task, _ = binding.bind(datasets.load(config.data), config, "retrain", space)
+    now = task.described()
+    if changed := [
+        name for name in ("train", "valid", "test", "crc32", "features") if now.get(name) != facts.get(name)
+    ]:
+        raise UserError(
+            f"'{config.data}' is not what {folder} was trained on any more ({', '.join(changed)}): put back the data."
+        )
+    return task
 
 
 def is_search(folder: str | Path) -> bool:
@@ -238,7 +311,7 @@ def _damaged(folder: Path, step: int, error: Exception) -> UserError:
     return UserError(f"{found}: resume the run first, which goes on from an earlier one.")
 
 
-def _images(facts: dict[str, Any], folder: Path) -> Looks:
+def _looks(facts: dict[str, Any], folder: Path) -> Looks:
     match facts:
         case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
             numbers = [*mean, *std]

@@ -38,6 +38,10 @@ def run(options: Test) -> None:
 
     found = trained(options.run, options.seed)
     measured = found.evaluate(options.data)
+    if measured.confusion is None:
+        for name, value in measured.measures.items():
+            print(f"{name}: {value:.6g}")
+        return
     confusion, classes = measured.confusion, found.images.classes
     right, count = int(confusion.trace()), int(confusion.sum())
     print(f"Accuracy: {100 * measured.accuracy:.2f} %, {right:,} of {count:,} test images. Loss: {measured.loss:.4f}.")

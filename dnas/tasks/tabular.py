@@ -6,6 +6,7 @@ has weight 0 in every part. Axis letters: N rows, F features, B batch.
 
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.data import joined_notes, named
 from dnas.data._arrays import stratified_order
 from dnas.data._features import Features, fit
-from dnas.data._tables import Table, Values, strata, taken
+from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification
 from dnas.tasks.regression import Regression
@@ -70,6 +71,10 @@ class Rows:
         about = {"name": self.table.name, "note": self.note} | sizes | {"crc32": checksum}
         return about | target | self.features.described()
 
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """What a network's outputs mean, row by row."""
+        raise NotImplementedError
+
     def arrays(self, part: str) -> Tree:
         found = self.parts[part]
         return found.x, found.y, found.counted
@@ -85,6 +90,21 @@ class Rows:
         rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
         return Batch(x[rows].astype(self.dtype), y[rows], None if counted is None else counted[rows])
 
+    def inputs(self, rows: object) -> np.ndarray:
+        """Features [B, F] of rows {column: values [B]} as the data set gives them; a missing value is None or NaN.
+
+        Errors: `UserError` for what is no such dictionary, lacks a column, or has columns of several lengths.
+        """
+        columns = self.table.columns
+        if not isinstance(rows, Mapping) or any(column.name not in rows for column in columns):
+            known = [column.name for column in columns]
+            found = f"{', '.join(map(str, rows)) or 'none'}" if isinstance(rows, Mapping) else type(rows).__name__
+            raise UserError(f"Rows are a dictionary of the columns {', '.join(known)}, got {found}.")
+        values = tuple(_column(rows[column.name], column) for column in columns)
+        if len(set(map(len, values))) > 1:
+            raise UserError(f"The columns of rows have several lengths, {sorted(set(map(len, values)))}: give one.")
+        return self.features(values).astype(self.dtype)
+
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         found = self.parts[part]
         rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
@@ -96,9 +116,24 @@ class Rows:
         return Batch(x.astype(self.dtype), y, weights)
 
 
+def _column(given: object, column: Column) -> np.ndarray:
+    """The values of one column. Errors: `UserError` for numbers that are none."""
+    values = [None if value is None or value != value else value for value in np.ravel(np.array(given, object))]
+    if column.kind == "category":
+        return np.array([value if value is None else str(value) for value in values], object)
+    try:
+        return np.array([np.nan if value is None else float(value) for value in values])
+    except (TypeError, ValueError):
+        raise UserError(f"The column '{column.name}' has numbers, but one of its values is none.") from None
+
+
 @dataclass(frozen=True, eq=False)
 class TableClasses(Rows, Classification):
     """`task.Task` of rows and their classes."""
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes]."""
+        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
     def measures(self, sums: Sums) -> dict[str, float]:
         """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
@@ -109,6 +144,10 @@ class TableClasses(Rows, Classification):
 @dataclass(frozen=True, eq=False)
 class TableNumbers(Rows, Regression):
     """`task.Task` of rows and their numbers."""
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Numbers [B] in the unit of the target."""
+        return logits[:, 0] * self.std + self.mean
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"mean": self.mean, "std": self.std}
