@@ -244,7 +244,7 @@ def _place(genotype: Genotype, config: Config) -> str:
 
 
 def _write(rows: list[Row], folder: Path) -> None:
-    from dnas.reports import page as report
+    from dnas.reports import plots
 
     plain = [
         row._asdict() | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}
@@ -257,7 +257,7 @@ def _write(rows: list[Row], folder: Path) -> None:
     panels["NAS-Bench-201, CIFAR-10 test [%]"] = [row.tabulated for row in rows]
     shown = {quantity: values for quantity, values in panels.items() if any(values)}
     if shown:
-        report.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
+        plots.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
 
 
 def table(rows: list[Row]) -> Table:

@@ -85,7 +85,7 @@ def run(
         with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
-            record.data(task.described())
+            record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume)
 

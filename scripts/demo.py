@@ -15,8 +15,7 @@ from rich.table import Table
 from dnas import config as configs
 from dnas import find, retrain, search
 from dnas.architectures.genotype import random
-from dnas.reports import diagram
-from dnas.reports import page as report
+from dnas.reports import diagram, plots
 from dnas.runs import loop
 
 RANDOM_CELLS, SEEDS = 8, 3
@@ -45,7 +44,7 @@ def main() -> int:
     accuracies = {name: 100 * result.score for name, result in results.items()}
     others = [accuracy for name, accuracy in accuracies.items() if name != "found"]
     title = f"{config.data}: each cell's network trained for {config.retrain.epochs} epochs, mean of {SEEDS} seeds"
-    report.plot_ranking(accuracies["found"], others, folder / "ranking.png", title=title)
+    plots.plot_ranking(accuracies["found"], others, folder / "ranking.png", title=title)
     rank = 1 + sum(other > accuracies["found"] for other in others)
     better = sum(other < accuracies["found"] for other in others)
     console.print(

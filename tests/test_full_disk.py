@@ -15,7 +15,7 @@ from dnas.architectures import zoo
 from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.config import Config
 from dnas.errors import StorageError
-from dnas.reports import diagram
+from dnas.reports import diagram, plots
 from dnas.reports import page as report
 from dnas.runs import checkpoints, records
 
@@ -147,7 +147,7 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path, way):
     with pytest.raises(StorageError, match="Cannot write to .*png"):
         diagram.draw(zoo.entry("DARTS_V2").genotype, tmp_path / path)
     with pytest.raises(StorageError, match="Cannot write to"):
-        report.plot_ranking(1.0, [2.0, 3.0], tmp_path / path)
+        plots.plot_ranking(1.0, [2.0, 3.0], tmp_path / path)
 
 
 def test_a_comparison_in_a_folder_that_cannot_be_one(tmp_path):

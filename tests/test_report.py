@@ -13,13 +13,14 @@ from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import append
 from dnas.reports import page as report
+from dnas.reports import plots
 from dnas.runs import records
 
 
-def history(edges: int, operations: int, epochs: int = 3) -> report.MixHistory:
+def history(edges: int, operations: int, epochs: int = 3) -> plots.MixHistory:
     weights = np.random.default_rng(0).dirichlet(np.ones(operations), (epochs, edges))
     names = [[f"operation_{o}" for o in range(operations)]] * edges
-    return report.MixHistory(list(range(epochs)), [f"{e + 1}<-0" for e in range(edges)], names, weights)
+    return plots.MixHistory(list(range(epochs)), [f"{e + 1}<-0" for e in range(edges)], names, weights)
 
 
 def size(path) -> tuple[int, int]:
@@ -73,7 +74,7 @@ def folder(tmp_path):
     ids=["darts", "nasbench201", "one epoch", "unequal kinds"],
 )
 def test_plot_alphas(histories, tmp_path):
-    report.plot_alphas(histories, tmp_path / "mix.png", "title")
+    plots.plot_alphas(histories, tmp_path / "mix.png", "title")
     width, height = size(tmp_path / "mix.png")
     assert width > 200 and height > 150
 
@@ -81,10 +82,10 @@ def test_plot_alphas(histories, tmp_path):
 def test_an_operation_has_one_colour_in_all_panels(tmp_path):
     first, second = history(2, 2), history(2, 2)
     second = second._replace(operations=[["operation_1", "operation_0"]] * 2)
-    found = report._colours({"normal": first, "reduce": second})
+    found = plots._colours({"normal": first, "reduce": second})
     assert list(found) == ["operation_0", "operation_1"]
     assert len(set(found.values())) == 2
-    report.plot_alphas({"normal": first, "reduce": second}, tmp_path / "mix.png")
+    plots.plot_alphas({"normal": first, "reduce": second}, tmp_path / "mix.png")
     drawn = colours(tmp_path / "mix.png")
     assert {tuple(bytes.fromhex(colour[1:])) for colour in found.values()} <= drawn
 
@@ -99,7 +100,7 @@ def test_a_mix_history_is_read_back_by_edge_and_operation():
         row(2, {"1<-0": (0.25, 0.75), "2<-0": (0.5, 0.5)}),
         row(3, {"1<-0": (0.125, 0.875), "2<-0": (0.375, 0.625)}),
     ]
-    found = report.mix_histories(rows)[0]["cell"]
+    found = plots.mix_histories(rows)[0]["cell"]
     assert found.epochs == [2, 3] and found.edges == ["1<-0", "2<-0"]
     assert found.operations == [["a", "b"], ["a", "b"]]
     np.testing.assert_array_equal(found.weights[1], [[0.125, 0.875], [0.375, 0.625]])
@@ -111,35 +112,35 @@ def test_a_mix_history_goes_through_phases_and_edges_with_different_operations(t
         {"1<-0": {"a": 1.0}, "2<-0": {"b": 0.25, "c": 0.75}},
     ]
     rows = [{"step": i, "epoch": i, "seed": 0, "mix": {"cell": mix}} for i, mix in enumerate(mixes)]
-    found = report.mix_histories(rows)[0]
+    found = plots.mix_histories(rows)[0]
     assert found["cell"].operations == [["a", "b", "c"]] * 2 and found["cell"].epochs == [0, 1]
     nan = np.nan
     np.testing.assert_array_equal(found["cell"].weights[1], [[1.0, nan, nan], [nan, 0.25, 0.75]])
-    ragged = report.mix_histories(rows[1:])[0]
+    ragged = plots.mix_histories(rows[1:])[0]
     assert ragged["cell"].operations == [["a"], ["b", "c"]]
     np.testing.assert_array_equal(ragged["cell"].weights, [[[1.0, nan], [0.25, 0.75]]])
     for history in (found, ragged):
-        report.plot_alphas(history, tmp_path / "mix.png")
+        plots.plot_alphas(history, tmp_path / "mix.png")
 
 
 def test_plot_curves_draws_only_what_there_is(tmp_path):
     rows = [{"step": s, "epoch": s, "seed": 0, "train_loss": 1 / s, "valid_loss": None} for s in (1, 2, 3)]
-    report.plot_curves(rows, tmp_path / "one.png")
-    report.plot_curves([row | {"valid_accuracy": 0.5, "entropy": 1.0} for row in rows], tmp_path / "three.png")
+    plots.plot_curves(rows, tmp_path / "one.png")
+    plots.plot_curves([row | {"valid_accuracy": 0.5, "entropy": 1.0} for row in rows], tmp_path / "three.png")
     assert size(tmp_path / "three.png")[1] > size(tmp_path / "one.png")[1]
     with pytest.raises(UserError, match="no curves to draw"):
-        report.plot_curves([{"step": 1, "epoch": 1}], tmp_path / "none.png")
+        plots.plot_curves([{"step": 1, "epoch": 1}], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.parametrize("found", [99.0, 92.5, 80.0])
 def test_plot_ranking(found, tmp_path):
-    report.plot_ranking(found, [92.0, 93.0, 91.5], tmp_path / "ranking.png")
+    plots.plot_ranking(found, [92.0, 93.0, 91.5], tmp_path / "ranking.png")
     assert size(tmp_path / "ranking.png") == (962, 468)
 
 
 def test_the_page_holds_the_numbers_of_the_folder(folder):
-    report.plot_ranking(93.0, [92.0, 91.0], folder / "ranking.png")
+    plots.plot_ranking(93.0, [92.0, 91.0], folder / "ranking.png")
     path = report.page(folder)
     text = path.read_text()
     assert path == folder / "report.html"

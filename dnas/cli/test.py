@@ -34,7 +34,7 @@ def run(options: Test) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from dnas.reports import page as reports
+    from dnas.reports import plots
 
     found = trained(options.run, options.seed)
     measured = found.evaluate(options.data)
@@ -60,7 +60,5 @@ def run(options: Test) -> None:
         )
     Console().print(table)
     picture = found.folder / "confusion.png"
-    reports.plot_confusion(
-        confusion, classes, picture, f"{found.config.data if options.data is None else options.data}"
-    )
+    plots.plot_confusion(confusion, classes, picture, f"{found.config.data if options.data is None else options.data}")
     print(f"Open {picture}")

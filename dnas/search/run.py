@@ -41,7 +41,7 @@ def run(
         job = Job(fit, space, method, task, quiet)  # before the folder: what cannot be built leaves none
         folder = Path(out) if out is not None else default_folder(config)
         with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
-            record.data(task.described())
+            record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume, None if profile is None else Path(profile))
 
