@@ -115,3 +115,12 @@ def test_a_method_knows_no_network_and_a_network_no_method():
             assert used <= {"dnas.architectures.topology"}, module  # what a space is, but none in particular
         if module.startswith(("dnas.nets", "dnas.spaces")):
             assert not {m for m in imported(path) if m.startswith(("dnas.search", "dnas.methods"))}, module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_can_be_read_at_a_sitting(module):
+    text = MODULES[module].read_text()
+    assert text.count("\n") <= 350
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None and node.end_lineno - node.lineno < 60, node.name

@@ -102,21 +102,8 @@ def drive(
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
-    bar = Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        disable=quiet or not console.is_terminal or not devices.is_first_host(),
-    )
-
-    if profile is not None:
-        _prepare(profile)
+    bar = _steps_bar(quiet)
+    _prepare(profile)
 
     def epoch_at(step: int) -> int:
         return first[1] + (step - first[0]) // steps_per_epoch
@@ -124,9 +111,7 @@ def drive(
     with _stop_signals() as stopped, bar:
         task = bar.add_task(title, total=total, completed=step, note="compiling")
         while step < total and not ended:
-            in_epoch = steps_per_epoch - (step - first[0]) % steps_per_epoch
-            began = time.perf_counter()
-            taken = min(count, in_epoch)
+            taken, began = min(count, steps_per_epoch - (step - first[0]) % steps_per_epoch), time.perf_counter()
             with _traced(profile if chunk == 1 else None):
                 progress = advance(progress, np.int32(taken))
                 bad = int(devices.fetch(progress.bad_step).max())  # waits for the device
@@ -135,8 +120,8 @@ def drive(
             chunk += 1
             if bad >= 0:
                 raise _not_finite(run, bad, 1 + epoch_at(bad), command)
-            seconds = (time.perf_counter() - began) / taken
-            count = 2 if step == 0 else max(1, min(round(CHUNK_SECONDS / seconds), 4 * count))
+            wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
+            count = 2 if step == 0 else max(1, min(wanted, 4 * count))
             count, stop = devices.agree(count, stopped())
             step += taken
             bar.update(task, completed=step, note=f"epoch {epoch_at(step - 1) + 1}/{first[1] + epochs}")
@@ -155,6 +140,22 @@ def drive(
         if stop:
             raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}")
     return progress
+
+
+def _steps_bar(quiet: bool) -> Bar:
+    """Steps done, time elapsed, time left, and a note."""
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet or not console.is_terminal or not devices.is_first_host(),
+    )
 
 
 def resume_command(folder: Path, command: str = "search") -> str:
@@ -265,8 +266,10 @@ def _gentler(config: Config, command: str) -> str:
     return f"Try a smaller learning rate, {', '.join(rates)}, or a tighter clip, {command}.weights.clip is {clip}."
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder of a trace. Errors: `StorageError` if nothing can be written there."""
+def _prepare(folder: Path | None) -> None:
+    """Make the folder of a trace, if one is wanted. Errors: `StorageError` if nothing can be written there."""
+    if folder is None:
+        return
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):

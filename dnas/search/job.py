@@ -20,6 +20,7 @@ from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
+from dnas.search.outcomes import entropy_of, turned
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.plan import check_phases, spans
 from dnas.search.stage import Stage, steps_per_epoch
@@ -207,7 +208,7 @@ class Job:
             self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
         if any(outcome.restart is not None for outcome in outcomes):
             return loop.Epoch(None, self._restarted(outcomes[0]))
-        return loop.Epoch(self.task.score.signed(np.mean(self.scores)), self._turned(progress, outcomes), self._ended())
+        return loop.Epoch(self.task.score.signed(np.mean(self.scores)), turned(progress, outcomes), self._ended())
 
     def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
         """What the method makes of one seed after an epoch."""
@@ -232,24 +233,6 @@ class Job:
         )
         return stage.method.after_epoch(view)
 
-    @staticmethod
-    def _turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
-        """The progress with the masks and knobs that the method wants from now on."""
-        if not any(outcome.mask is not None or outcome.knobs for outcome in outcomes):
-            return progress
-        state = progress.state
-        mask = {
-            kind: jnp.stack(
-                [old[i] if o.mask is None else jnp.asarray(o.mask[kind], old.dtype) for i, o in enumerate(outcomes)]
-            )
-            for kind, old in (state.mask or {}).items()
-        }
-        knobs = {
-            name: jnp.stack([jnp.asarray(o.knobs.get(name, old[i]), old.dtype) for i, o in enumerate(outcomes)])
-            for name, old in state.knobs.items()
-        }
-        return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs))
-
     def _restarted(self, outcome: Outcome) -> loop.Progress:
         """The progress at the end of an earlier epoch of this phase, with the knobs turned."""
         assert outcome.restart is not None
@@ -257,9 +240,9 @@ class Job:
         step = span.start + (outcome.restart - span.epoch) * stage.steps
         progress, extra = self.record.rewind(step, stage.target(False))
         self.notes = extra["notes"]
-        turned = ", ".join(f"{name} {value:g}" for name, value in outcome.knobs.items())
-        loop.say(f"Back to epoch {outcome.restart}, with {turned}.", self.quiet)
-        return self._turned(progress, [outcome._replace(mask=None)])
+        knobs = ", ".join(f"{name} {value:g}" for name, value in outcome.knobs.items())
+        loop.say(f"Back to epoch {outcome.restart}, with {knobs}.", self.quiet)
+        return turned(progress, [outcome._replace(mask=None)])
 
     def _discretise(self, state: SearchState) -> tuple[Mix, list[dict[str, float]]]:
         """Set the genotypes and validation scores of all seeds; gives the mixes [S, E, O] and all measures."""
@@ -355,10 +338,3 @@ class Job:
 
 def _advanced(stage: Stage, progress: loop.Progress, count: Any) -> loop.Progress:
     return stage.advance(progress, count, stage.arrays)
-
-
-def entropy_of(mix: np.ndarray) -> float:
-    """Mean entropy of the rows of a mix [E, O], each normalised to one; log(O) when nothing is decided."""
-    p = np.clip(mix, 1e-12, None)
-    p = p / p.sum(-1, keepdims=True)
-    return float(-(p * np.log(p)).sum(-1).mean())

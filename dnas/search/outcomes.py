@@ -1,0 +1,32 @@
+"""What follows from a look between epochs, and how decided a mix is."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.runs import loop
+from dnas.search.method import Outcome
+
+
+def turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
+    """The progress with the masks and knobs that the method wants from now on."""
+    if not any(outcome.mask is not None or outcome.knobs for outcome in outcomes):
+        return progress
+    state = progress.state
+    mask = {
+        kind: jnp.stack(
+            [old[i] if o.mask is None else jnp.asarray(o.mask[kind], old.dtype) for i, o in enumerate(outcomes)]
+        )
+        for kind, old in (state.mask or {}).items()
+    }
+    knobs = {
+        name: jnp.stack([jnp.asarray(o.knobs.get(name, old[i]), old.dtype) for i, o in enumerate(outcomes)])
+        for name, old in state.knobs.items()
+    }
+    return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs))
+
+
+def entropy_of(mix: np.ndarray) -> float:
+    """Mean entropy of the rows of a mix [E, O], each normalised to one; log(O) when nothing is decided."""
+    p = np.clip(mix, 1e-12, None)
+    p = p / p.sum(-1, keepdims=True)
+    return float(-(p * np.log(p)).sum(-1).mean())
