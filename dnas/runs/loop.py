@@ -136,8 +136,7 @@ def drive(
             if stop and step < total and not ended:
                 run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), interim=True)
                 break
-        _, stop = devices.agree(count, stopped())  # also after the last step: what is to come may take long
-        if stop:
+        if devices.agree(count, stopped())[1]:  # also after the last step: what is to come may take long
             raise Interrupted(f"Stopped at step {step} of {total}. Go on with: {resume_command(run.folder, command)}")
     return progress
 
