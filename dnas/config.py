@@ -142,6 +142,8 @@ class Config:
     """What it is searched on."""
     task: str = "auto"
     """What is learned from the data: losses, batches, measures; auto: what the data set is there for."""
+    weights_from: str = ""
+    """A run folder whose newest weights are the first ones; empty: they are drawn."""
     seed: Seed = 0
     """All randomness follows from it."""
     seeds: Annotated[int, Range(1, 10_000)] = 1

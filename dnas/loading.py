@@ -37,7 +37,7 @@ from dnas.nets.network import Network
 from dnas.paths import replaced
 from dnas.retrain import body_of, evaluate_one, network_of
 from dnas.runs import checkpoints, records
-from dnas.runs.checkpoints import Damaged
+from dnas.runs import weights as weights_of
 from dnas.tasks import binding
 from dnas.tasks.images import Images
 from dnas.tasks.tabular import Rows
@@ -259,7 +259,8 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
     build = network_of(genotype, space, body)
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
-        weights, stats = _restored(folder, jax.eval_shape(functional.init, jax.random.key(0)), index)
+        shapes = jax.eval_shape(functional.init, jax.random.key(0))
+        weights, stats = weights_of.read(folder, shapes, index, "the network that its config and genotype say")
     layout = nnx.graphdef(build(Deferred(params=jax.random.key(0))))
     return Found(folder, config, genotype, config.seed + index, task, looks, functional, weights, stats, layout, facts)
 
@@ -290,25 +291,8 @@ def _bound(config: Config, space: Space, facts: Mapping[str, Any], folder: Path)
 
 def is_search(folder: str | Path) -> bool:
     """Whether a run folder is that of a search, by its newest checkpoint."""
-    found = _newest(Path(folder))
+    found = weights_of.newest(Path(folder))
     return found is not None and any(name.startswith(".state.alphas") for name, *_ in found[1]["leaves"])
-
-
-def _newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """The newest checkpoint that can be read, and what it notes. A running training deletes those that it replaces."""
-    for _ in range(10):
-        steps = checkpoints.steps(folder)
-        try:
-            return (steps[-1], checkpoints.read_about(folder, steps[-1])) if steps else None
-        except Damaged as error:
-            if steps[-1] in checkpoints.steps(folder):
-                raise _damaged(folder, steps[-1], error) from error
-    return None
-
-
-def _damaged(folder: Path, step: int, error: Exception) -> UserError:
-    found = f"The checkpoint of step {step} in {folder} is damaged ({error})"
-    return UserError(f"{found}: resume the run first, which goes on from an earlier one.")
 
 
 def _looks(facts: dict[str, Any], folder: Path) -> Looks:
@@ -322,29 +306,3 @@ def _looks(facts: dict[str, Any], folder: Path) -> Looks:
         f"{folder / 'data.json'} does not say what the images were like: the run was made by an earlier version, or "
         "the file is damaged."
     )
-
-
-def _restored(folder: Path, shapes: tuple[Tree, Tree], index: int) -> tuple[Tree, Tree]:
-    """Weights and statistics of one seed in the newest checkpoint."""
-    for attempt in range(10):
-        found = _newest(folder)
-        assert found is not None
-        step, about = found
-        try:
-            data = checkpoints.read_data(folder, step, about)
-            break
-        except Damaged as error:
-            if attempt == 9 or step in checkpoints.steps(folder):  # else the run has gone on meanwhile
-                raise _damaged(folder, step, error) from error
-    arrays = checkpoints.arrays(about["leaves"], data)
-
-    def taken(part: str, tree: Tree) -> Tree:
-        def one(path, like):
-            found = arrays.get(f".state.{part}{jax.tree_util.keystr(path)}")
-            if found is None or found.shape[1:] != like.shape:
-                raise UserError(f"The checkpoints in {folder} are not of the network that its config and genotype say.")
-            return jnp.asarray(found[index])
-
-        return jax.tree_util.tree_map_with_path(one, tree)
-
-    return taken("weights", shapes[0]), taken("stats", shapes[1])

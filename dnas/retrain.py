@@ -26,7 +26,8 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.reports import diagram
 from dnas.reports import page as report
-from dnas.runs import devices, loop, programs, records
+from dnas.runs import devices, loop, programs, records, weights
+from dnas.runs.weights import started_from
 from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
@@ -81,8 +82,10 @@ def run(
     fit = dataclasses.replace(config, retrain=plan)
     with jax.enable_x64(config.dtype == "float64"):
         job = _Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
+        if config.weights_from and not resume:
+            weights.check(config.weights_from, job.shapes)
         folder = Path(out) if out is not None else default_folder(config)
-        with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
+        with records.opened(folder, config, loop.typed_command(), resume, grows="retrain") as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
             record.data(task.described() | {"score": task.score._asdict()})
@@ -128,7 +131,7 @@ class _Job:
 
         description = {
             "command": "retrain",
-            "config": to_dict(dataclasses.replace(config, seed=0, data="", checkpoint_epochs=1)),
+            "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
         }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
         self.init = kept.jit("init", self._init)
@@ -142,7 +145,7 @@ class _Job:
         config, self.record = self.config, record
         found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
         self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
-        progress = self.init(self.seeds) if found is None else found[0]
+        progress = found[0] if found is not None else self._first()
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
         loop.say(
             f"Training {self.parameters:,} parameters on {self.task.sizes} -> {self.record.folder}",
@@ -171,6 +174,10 @@ class _Job:
             diagram.draw(self.genotype, self.record.folder / "cells.png")
             report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
+
+    def _first(self) -> loop.Progress:
+        progress, source = self.init(self.seeds), self.config.weights_from
+        return started_from(source, progress) if source else progress
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
         state = self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds))

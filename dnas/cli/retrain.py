@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, Hidden, optional
-from dnas.cli.sources import base_config, genotype_of, is_run, space_of
+from dnas.cli.sources import base_config, genotype_of, is_run, space_of, started
 from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 
@@ -41,6 +41,8 @@ class Retrain:
     """The run folder, a new one; by default `retrain` in the run folder of CELL, else in runs/."""
     base: Annotated[str | None, optional("FILE", name="config")] = None
     """An experiment file, a JSON file or a run folder that gives the defaults."""
+    weights: Annotated[str | None, optional("RUN", name="from")] = None
+    """Begin with the weights of another run of the same network, those of its newest checkpoint."""
     resume: Flag = False
     """Go on with the training in --out."""
     quiet: Flag = False
@@ -60,6 +62,7 @@ def run(options: Retrain) -> None:
     if source is None:
         raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
     config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
+    config = started(config, options.weights)
     genotype = genotype_of(source)
     if config.space == genotype.space and space_of(genotype) is None:
         whose = f"'{genotype.space}', whose networks are not built here"

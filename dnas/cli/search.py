@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, optional
-from dnas.cli.sources import base_config, print_text, print_warning, space_of
+from dnas.cli.sources import base_config, print_text, print_warning, space_of, started
 from dnas.config import Config
 from dnas.errors import UserError
 
@@ -24,12 +24,15 @@ class Search:
       dnas search experiments/darts_minus.py:s1 --seeds 3
       dnas search --space nasbench201 --method darts:order=second --data fashion_mnist:limit=5000 --search.cells 1
       dnas search --out runs/first --resume
+      dnas search --out runs/first --resume --search.epochs 100    # the same run, for longer
     """
 
     experiment: Annotated[tyro.conf.Positional[str | None], optional("[EXPERIMENT]")] = None
     """Where the defaults come from."""
     out: Annotated[str | None, optional("DIR")] = None
     """The run folder, a new one; by default in runs/, named after the config and the time."""
+    weights: Annotated[str | None, optional("RUN", name="from")] = None
+    """Begin with the weights of another run of the same network, those of its newest checkpoint."""
     resume: Flag = False
     """Go on with the run in --out."""
     quiet: Flag = False
@@ -47,7 +50,13 @@ def run(options: Search) -> None:
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the run folder to go on with.")
-    result = search(options.config, options.out, resume=options.resume, quiet=options.quiet, profile=options.profile)
+    result = search(
+        started(options.config, options.weights),
+        options.out,
+        resume=options.resume,
+        quiet=options.quiet,
+        profile=options.profile,
+    )
     several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     print_text(result.genotype)

@@ -93,6 +93,11 @@ def base_config(source: str | None, resumed: str | None) -> Config | None:
     return config_of(resumed)
 
 
+def started(config: Config, source: str | None) -> Config:
+    """The config with --from."""
+    return config if source is None else dataclasses.replace(config, weights_from=source)
+
+
 def config_of(source: str) -> Config:
     """The config of an experiment, a file or a run folder, whose checkpoint knows what it should be."""
     if not is_run(source):

@@ -17,6 +17,7 @@ its checksum, so `Run.restore` puts back what was damaged and cuts off what came
 One process at a time has a run open, by a lock that ends with it; reading needs none.
 """
 
+import dataclasses
 import json
 import re
 import time
@@ -66,11 +67,17 @@ def create(folder: str | Path, config: Config, command: str = "") -> Run:
         return Run(folder, config, lock.pop_all())
 
 
-def resume(folder: str | Path, config: Config | None = None, command: str = "") -> Run:
+def opened(folder: Path, config: Config, command: str, again: bool, grows: str) -> Run:
+    """`resume` or `create`."""
+    return resume(folder, config, command, grows) if again else create(folder, config, command)
+
+
+def resume(folder: str | Path, config: Config | None = None, command: str = "", grows: str = "") -> Run:
     """Open a run folder to continue it; files that were damaged are put back as the newest checkpoint knows them.
 
-    Errors: `UserError` if it holds no run, if another process has it open, if `config` is given and is not the run's,
-    or if something is damaged for which there is no copy.
+    grows: "search" or "retrain", whose epochs in `config` may be more than the run had: then it goes on for longer, and
+    environment.json says so. Errors: `UserError` if it holds no run, if another process has it open, if `config` is
+    given and is not the run's, or if something is damaged for which there is no copy.
     """
     folder = Path(folder)
     _refuse_none(folder)
@@ -82,18 +89,33 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "") 
         devices.wait("files of the run")
         saved = config_of(folder)
         changed = differences(saved, config) if config is not None else []
-        if changed:
+        longer = config if config is not None and changed and _is_longer(folder, saved, config, grows) else None
+        if changed and longer is None:
             raise StorageError(
                 f"{folder} was made with another config ({'; '.join(changed)}): "
                 "resume it without these options, or choose another --out."
             )
         if first:
-            here = environment.described(command)
+            here = environment.described(command) | ({"longer": changed} if longer else {})
             known = _kept_environment(folder) or here | {"resumed": []}
             known["resumed"] = [*known.get("resumed", []), here]
             atomic_write(folder / "environment.json", to_json(known))
         devices.wait("run folder")
-        return Run(folder, saved, lock.pop_all())
+        return Run(folder, longer or saved, lock.pop_all())
+
+
+def _is_longer(folder: Path, saved: Config, config: Config, grows: str) -> bool:
+    """Whether the other config is that of the run but for more epochs. Errors: `UserError` for fewer."""
+    if not grows:
+        return False
+    old, new = getattr(saved, grows), getattr(config, grows)
+    if dataclasses.replace(saved, **{grows: dataclasses.replace(old, epochs=new.epochs)}) != config:
+        return False
+    if new.epochs < old.epochs:
+        raise UserError(
+            f"{folder} has {grows}.epochs {old.epochs}: with --resume a run can go on for longer, not for {new.epochs}."
+        )
+    return True
 
 
 def put_back(folder: str | Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.config import Config
+from dnas.config import Config, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import append, atomic_write, move_aside, read_json, storage, warn
 from dnas.runs import checkpoints, copies, devices
@@ -239,6 +239,9 @@ class Run:
                 checkpoints.path_of(self.folder, step).unlink()
             copies.put_back(self.folder, files)
             copies.cut_back(self.folder, files)
+            config = to_json(to_dict(self.config))
+            if (self.folder / "config.json").read_text() != config:  # a run that goes on for longer
+                atomic_write(self.folder / "config.json", config)
             self._tidy()
         self._files = {name: (size, crc) for name, (size, crc) in files.items() if name not in copies.SMALL}
         self._events.forget(forget)

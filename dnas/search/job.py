@@ -18,6 +18,7 @@ from dnas.errors import UserError
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
+from dnas.runs.weights import started_from
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
 from dnas.search.outcomes import entropy_of, turned
@@ -136,7 +137,8 @@ class Job:
 
         found = self.record.restore(target) if resume else None
         if found is None:
-            return self.stage.init(self.stage.seeds)
+            begun, source = self.stage.init(self.stage.seeds), self.config.weights_from
+            return started_from(source, begun) if source else begun
         progress, extra = found
         self.notes = extra.get("notes", self.notes)
         self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}

@@ -9,7 +9,7 @@ import jax
 from dnas import data as datasets
 from dnas import find
 from dnas.config import Config
-from dnas.runs import loop, records
+from dnas.runs import loop, records, weights
 from dnas.search.job import Job, Result
 from dnas.tasks import binding
 
@@ -39,8 +39,11 @@ def run(
     fit = dataclasses.replace(config, search=plan)
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(fit, space, method, task, quiet)  # before the folder: what cannot be built leaves none
+        if config.weights_from and not resume:
+            weights.check(config.weights_from, job.stage.shapes)
         folder = Path(out) if out is not None else default_folder(config)
-        with (records.resume if resume else records.create)(folder, config, loop.typed_command()) as record:
+        grows = "search" if len(job.phases) == 1 else ""
+        with records.opened(folder, config, loop.typed_command(), resume, grows) as record:
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume, None if profile is None else Path(profile))

@@ -60,7 +60,7 @@ class Stage:
         """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data
         only sizes; where they come from, how often the run is saved and the seed change no program."""
         left = {kind: cell.operations for kind, cell in self.space.cells.items()}
-        config = to_dict(dataclasses.replace(self.config, seed=0, data="", checkpoint_epochs=1))
+        config = to_dict(dataclasses.replace(self.config, seed=0, data="", weights_from="", checkpoint_epochs=1))
         made_for = {"shape": self.task.shape, "steps": self.steps}
         return {"command": "search", "config": config, "phase": index, "operations": left} | made_for
 
