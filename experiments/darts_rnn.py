@@ -5,7 +5,7 @@
     dnas search experiments/darts_rnn.py:small --out runs/small_rnn     # 2 CPU cores, some minutes
     dnas retrain runs/small_rnn
 
-Perplexity, less is better. The alphas are trained on the official validation part, as published; the test part selects
+Hardware: one GPU for ptb, 2 CPU cores for small. Perplexity, less is better. The alphas are trained on the official validation part, as published; the test part selects
 nothing.
 
 ptb: search with 300 units, then a network of 850 units (22,960,000 parameters), settings of quark0/darts `rnn/`. Not

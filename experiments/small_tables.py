@@ -6,17 +6,15 @@
 
 Hardware: 2 CPU cores, a minute or two each. Expected: no published numbers; scripts/tables.py prints what comes out
 beside scikit-learn's gradient boosting, and the test part selects nothing.
-wine, breast_cancer: classes, accuracy. diabetes: a number, root mean squared error in its unit, less is better.
 Any other table: --data table:path=FILE,target=COLUMN.
+
+breast_cancer, wine: classes, accuracy.
+diabetes: a number, root mean squared error in its unit, less is better.
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 PLAIN = AugmentConfig(pad=0, flip=False)
-
-
-def config(setting: str = "breast_cancer") -> Config:
-    return SETTINGS[setting]
 
 
 def small(data: str) -> Config:
@@ -50,4 +48,8 @@ def small(data: str) -> Config:
     )
 
 
-SETTINGS = {name: small(name) for name in ("breast_cancer", "wine", "diabetes")}
+SETTINGS = {"breast_cancer": small("breast_cancer"), "wine": small("wine"), "diabetes": small("diabetes")}
+
+
+def config(setting: str = "breast_cancer") -> Config:
+    return SETTINGS[setting]

@@ -482,7 +482,7 @@ MISTAKES = {
     "NUL": (["search", "--data", "npz:path=\0"], "NUL character"),
     "misfit": (["retrain", "DARTS_V2", "--space", "nasbench201"], "cells normal, reduce", "nasbench201"),
     "unknown operation": (["show", "|conv~0|"], "Unknown operation", "'conv'"),
-    "recurrent": (["retrain", "DARTS_V2_rnn"], "is of 'darts_rnn', whose networks are not built here"),
+    "recurrent": (["retrain", "DARTS_V2_rnn"], "Networks of the space 'rnn' read tokens", "task 'images' on 'digits'"),
     "stem": (["show", "|nor_conv_3x3~0|", "--stem", "imagenet"], "stem 'cifar' only"),
     "picture": (["show", "DARTS_V2", "--png", "cells.jpg"], "ends in .png", "'cells.jpg'"),
     "channels": (["show", "DARTS_V2", "--channels", "-4"], "channels must be at least 1", "not -4"),

@@ -144,7 +144,7 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
     monkeypatch.setattr(compare.search, "run", searched)
     monkeypatch.setattr(compare.retrain, "run", trained)
     monkeypatch.setattr(compare.loop, "forget_programs", lambda: None)
-    monkeypatch.setattr(dnas.reports.page, "plot_comparison", lambda *_: None)
+    monkeypatch.setattr(dnas.reports.plots, "plot_comparison", lambda *_: None)
     configs = {name: replace(BASE, seeds=1, seed=i) for i, name in enumerate(("one", "two"))}
 
     def run(folder):

@@ -91,7 +91,7 @@ def quick():
     """Pictures are drawn in no time, and no disk is waited for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
-        patch.setattr(report, "plot_curves", lambda rows, path: atomic_write(path, picture(rows)))
+        patch.setattr(report, "plot_curves", lambda rows, path, **_: atomic_write(path, picture(rows)))
         patch.setattr(
             report, "plot_alphas", lambda mix, path, _: atomic_write(path, picture(mix["cell"].weights.tolist()))
         )

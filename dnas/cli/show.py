@@ -98,7 +98,7 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     """One line on the network: parameters and multiply-adds."""
     if space is None:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
-    if space.takes != "images":
+    if space.takes == "features":
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
     from dnas.architectures.topology import Body
     from dnas.nets.count import count, of_a_token

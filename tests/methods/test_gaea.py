@@ -33,8 +33,8 @@ def test_a_step_is_exponentiated_gradient_on_the_batch_of_its_level(levels):
         read = train if levels == "single" else valid
 
         def loss(p):
-            logits, _ = NETWORK.apply(state.weights, state.stats, read.x, {"cell": p}, train=True)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, read.y).mean()
+            logits, _ = NETWORK.apply(state.weights, state.stats, read.inputs, {"cell": p}, train=True)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, read.targets).mean()
 
         p = np.full((1, 3), 1 / 3)
         np.testing.assert_allclose(state.alphas["cell"], p, rtol=1e-12)
