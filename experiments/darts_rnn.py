@@ -5,8 +5,8 @@
     dnas search experiments/darts_rnn.py:small --out runs/small_rnn     # 2 CPU cores, some minutes
     dnas retrain runs/small_rnn
 
-Hardware: one GPU for ptb, 2 CPU cores for small. Perplexity, less is better. The alphas are trained on the official validation part, as published; the test part selects
-nothing.
+Hardware: one GPU for ptb, 2 CPU cores for small. Perplexity, less is better. The alphas are trained on the official
+validation part, as published; the test part selects nothing.
 
 ptb: search with 300 units, then a network of 850 units (22,960,000 parameters), settings of quark0/darts `rnn/`. Not
     yet run by this project. Expected test perplexity: first order 57.6, second order 55.7 (table 2 of the paper), a

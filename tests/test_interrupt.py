@@ -38,7 +38,13 @@ def started(how, at, tmp_path, raises="yes", **options):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "INTERRUPT_AT": at, "RAISES": raises}
     command = [sys.executable, *STARTS[how], "show", "DARTS_V2"]
+    options = {"preexec_fn": heard} | options
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, **options)
+
+
+def heard():
+    """In a process whose parent may ignore SIGINT, as those do that a shell starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("how", STARTS)
@@ -59,5 +65,5 @@ def test_between_the_imports_and_the_command(tmp_path):
     """In code of ours, where it is an exception that ends in the same line."""
     code = "import os, signal; from dnas import __main__, cli\n"
     code += "cli.main = lambda: os.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(__main__.main())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, preexec_fn=heard)
     assert (done.returncode, done.stderr) == (130, "dnas: interrupted\n")

@@ -16,7 +16,7 @@ from dnas.kernels.mixing import weighted_sums
 from dnas.kernels.norm import normalise
 from dnas.kernels.pooling import max_pool_3x3
 
-ASK = "from dnas.nets import native; print(native.available())"
+ASK = "from dnas.kernels import native; print(native.available())"
 
 
 def ask(**environment):

@@ -14,7 +14,7 @@ import pytest
 from dnas import paths
 from dnas.kernels import native
 
-ASK = "from dnas.nets import native; print(native.available())"
+ASK = "from dnas.kernels import native; print(native.available())"
 HINT = "the same results, several times slower."
 
 
