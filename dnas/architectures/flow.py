@@ -1,6 +1,8 @@
-"""Whether anything of an image reaches the end of a genotype's network: by its graph alone, in every space."""
+"""Whether anything of an image reaches the end of a genotype's network: by its graph alone, in every space of cells.
+A genotype of decisions has no such graph: its chains list options, and something flows through every layer.
+"""
 
-from dnas.architectures.genotype_data import INPUTS, CellGenotype, Genotype
+from dnas.architectures.genotype_data import INPUTS, CellGenotype, Genotype, decisions
 from dnas.architectures.topology import Space
 
 OPAQUE = frozenset({"none", "noise"})  # what comes out of them tells nothing of what went in
@@ -11,6 +13,8 @@ def warning(genotype: Genotype, space: Space | None, cells: int) -> str:
 
     space: None where it is not built here; then of the cells alone.
     """
+    if decisions(genotype):
+        return ""
     if space is not None and is_constant(genotype, space, cells):
         return (
             f"Nothing of an image reaches the end of a network of {cells} cell{'s' * (cells > 1)} of this genotype: "
@@ -27,6 +31,8 @@ def is_constant(genotype: Genotype, space: Space, cells: int) -> bool:
     A cell of N inputs reads the N outputs before it; before the first cell there is the stem. An auxiliary head trains
     cells, but answers nothing.
     """
+    if decisions(genotype):
+        return False
     through = {kind: passed(cell, _inputs(kind, space)) for kind, cell in genotype.cells}
     order = space.sequence(cells)
     if not order or not {*order} <= {*through}:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from dnas.architectures import flow
 from dnas.architectures.genotype import as_mix, check, from_json, parse, random, to_json, to_text
 from dnas.architectures.genotype_data import decisions, of_decisions
 from dnas.architectures.topology import Body, with_operations
@@ -214,6 +215,13 @@ def test_texts():
         "1      1      relu        none      batch  0",
         "2      0.5    tanh        identity  none   0.5",
     ]
+
+
+def test_something_flows_through_every_layer():
+    """Whatever has "none" as an option: a skip and a norm can be left out."""
+    genotype = of_decisions("tabular", [LAYER] * 2)
+    assert not flow.is_constant(genotype, SPACE, 1) and not flow.warning(genotype, SPACE, 1)
+    assert not flow.warning(genotype, None, 1)
 
 
 def test_a_picture_is_drawn(tmp_path):
