@@ -39,7 +39,7 @@ class Classification:
 
     def _mean(self, logits: jax.Array, batch: Batch) -> jax.Array:
         if not self.smoothing:
-            return cross_entropy(logits, batch)
+            return cross_entropy(logits, batch.targets, batch.weights)
         targets = jax.nn.one_hot(batch.targets, logits.shape[-1], dtype=logits.dtype)
         losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, self.smoothing))
         return weighted_mean(losses, batch).sum()
@@ -59,10 +59,11 @@ class Classification:
         return means(sums)
 
 
-def cross_entropy(logits: jax.Array, batch: Batch) -> jax.Array:
-    """Mean cross-entropy of logits [B, classes] over what counts in a batch; of members [R, B, classes] their sum."""
-    labels = jnp.broadcast_to(batch.targets, logits.shape[:-1])
-    return weighted_mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels), batch).sum()
+def cross_entropy(logits: jax.Array, labels: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+    """Mean cross-entropy of logits [B, classes] and labels [B]; of members [R, B, classes] their sum. weights: of the
+    examples [B], as in a batch."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.broadcast_to(labels, logits.shape[:-1]))
+    return weighted_mean(losses, Batch((), labels, weights)).sum()
 
 
 def hits(logits: jax.Array, batch: Batch) -> tuple[jax.Array, Any]:
