@@ -172,7 +172,7 @@ class Found:
     def _sums(self, task: Task) -> Sums:
         """Of the measures on the test part."""
         with jax.enable_x64(self.config.dtype == "float64"):
-            measured = jax.jit(partial(evaluate_one, self.functional, task))
+            measured = jax.jit(partial(evaluate_one, self.functional, task.pure))
             return jax.device_get(measured((self.weights, self.stats), task.evaluation("test")))
 
     def _dataset(self, data: Any) -> datasets.Dataset:
@@ -269,7 +269,7 @@ def images_as_test(looks: Looks, x: np.ndarray, y: np.ndarray, config: Config) -
     """The task of a training of images, with these as its test part."""
     none = x[:0], y[:0]
     splits = datasets.Splits(*none, *none, x, y, looks.mean, looks.std, looks.classes, note="", name="")
-    return Images(splits, config.retrain.augment, config.dtype)
+    return Images(splits=splits, recipe=config.retrain.augment, dtype=config.dtype)
 
 
 def _of_images(looks: Looks, config: Config) -> Images:

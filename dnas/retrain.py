@@ -109,7 +109,8 @@ class _Job:
     """The pieces of one training, put together once."""
 
     def __init__(self, config: Config, space: Space, genotype: Genotype, task: Task, quiet: bool):
-        self.config, self.space, self.genotype, self.task, self.quiet = config, space, genotype, task, quiet
+        self.config, self.space, self.genotype, self.quiet = config, space, genotype, quiet
+        self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = config.retrain
         self.steps = task.steps("train", plan.batch_size)
         body = body_of(plan, space, task.shape)
@@ -119,14 +120,16 @@ class _Job:
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         has_paths = space.takes == "images"
         draws = space.draws or bool(space.random)
-        self.training = make_training(self.network, task, plan, self.steps, paths if has_paths else None, draws)
+        self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate(task.arrays("train"))
         self.test_batches = layout.replicate(task.evaluation("test"))
         self.scores: list[float] = []
 
+        network, pure = self.network, self.pure
+
         def evaluate(state, batches):
-            one = partial(evaluate_one, self.network, task)
+            one = partial(evaluate_one, network, pure)
             return layout.over_seeds(one)((state.weights, state.stats), batches)
 
         description = {
@@ -181,13 +184,13 @@ class _Job:
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
         state = self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds))
-        return loop.start(state, no_sums(self.task, self.config.seeds, jnp.float32))
+        return loop.start(state, no_sums(self.pure, self.config.seeds, jnp.float32))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
         size, epoch = self.config.retrain.batch_size, progress.state.step // self.steps
-        order = self.task.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size)
-        batch_of = train_batches(self.task, self.layout.split_batch, arrays, order, size, 1)
+        order = self.pure.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size)
+        batch_of = train_batches(self.pure, self.layout.split_batch, arrays, order, size, 1)
 
         def one(_, progress):
             state = progress.state

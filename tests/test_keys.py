@@ -91,7 +91,7 @@ class Recorder:
 def data():
     images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
     splits = datasets.split(datasets.from_arrays("noise", images, np.arange(24) % 3), 0.5, 0)
-    return Images(splits, CONFIG.search.augment, "float32")
+    return Images(splits=splits, recipe=CONFIG.search.augment, dtype="float32")
 
 
 def formula(mixed):

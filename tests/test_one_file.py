@@ -48,9 +48,21 @@ from dnas.tasks.classification import Classification
 from dnas.tasks.task import Shape, padded_rows, random_order
 from dnas.types import Batch
 
-@dataclass(frozen=True, eq=False)
-class Side(Classification):
+class Steps(Classification):
+    def order(self, key, arrays, needed):
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays, order, number, size, key):
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        return Batch(*(leaf[rows] for leaf in arrays))
+
+    def evaluation_batch(self, row, constants):
+        return Batch(*row)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Side(Steps):
     data: Any
+    pure = Steps()
     name = "side"
     takes = "features"
     note = ""
@@ -67,20 +79,10 @@ class Side(Classification):
     def steps(self, part, batch_size):
         return -(-len(self.arrays(part)[0]) // batch_size)
 
-    def order(self, key, arrays, needed):
-        return random_order(key, len(arrays[0]), needed)
-
-    def batch(self, arrays, order, number, size, key):
-        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
-        return Batch(*(leaf[rows] for leaf in arrays))
-
     def evaluation(self, part):
         x, y = self.arrays(part)
         rows, counted = padded_rows(len(x), 32)
         return (x[rows], y[rows], counted), ()
-
-    def evaluation_batch(self, row, constants):
-        return Batch(*row)
 
 def task():
     """It has no settings."""

@@ -20,7 +20,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "ml_dtypes")  # known by 
 PURE = (  # of the standard library
     *("abc", "bisect", "builtins", "cmath", "collections", "contextlib", "copy", "copyreg", "dataclasses", "enum"),
     *("fractions", "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "string", "types"),
-    *("typing", "warnings", "zlib"),
+    *("typing", "unicodedata", "warnings", "zlib"),
     *("inspect.signature", "inspect.Signature", "inspect.Parameter", "inspect._ParameterKind", "inspect._empty"),
 )
 IMPURE = (

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +20,9 @@ from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
 from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, check
 from dnas.search.method import Method, adapted
-from dnas.search.turns import step_in_turns
+from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
+from dnas.training.protocols import Optimiser
 from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
@@ -65,37 +67,56 @@ def make_search(
     check(method, config)
     if method.replicas > 1 and network.carry is not None:
         raise UserError("Supernets side by side cannot be recurrent: choose a method with one supernet.")
-    bilevel = Bilevel(replicated(network, method.replicas), task, space, method, config, steps, span)
+    network, supernet = replicated(network, method.replicas), method.supernet(space)
+    unrolled = method.hypergrad is hypergrad.unrolled
+    few = config.epochs * steps <= SHORT or method.gate is not None
+    short = method.hypergrad is hypergrad.first_order and few
+    plain = config.inner_steps == 1 and not (method.perturb or method.weight_relax)
+    bilevel = Bilevel(
+        network,
+        task,
+        space,
+        method,
+        config,
+        steps,
+        span,
+        apply=jax.jit(network.apply, static_argnames="train"),
+        rate=phase_rate(config, steps, span),
+        optimiser=optimiser_of(config.weights),
+        clip_tx=clip(config.weights.clip),
+        alpha_tx=method.alpha_tx(config.alphas),
+        draws=bool(supernet.random) or supernet.draws,
+        alphas_first=config.order == "alphas_first",
+        unrolled=unrolled,
+        in_turns=(unrolled or short) and plain,
+    )
     return Search(bilevel.init, bilevel.step, bilevel.scores, bilevel.network)
 
 
-class Bilevel:
-    """The pieces of a step; everything is pure but the caches of `jax.jit`."""
+@dataclass(frozen=True, eq=False)
+class Bilevel(InTurns):
+    """The pieces of a step, all made by `make_search`: nothing here looks anything up.
 
-    def __init__(
-        self,
-        network: Functional,
-        task: Task,
-        space: Space,
-        method: Method,
-        config: SearchConfig,
-        steps: int,
-        span: Span,
-    ):
-        self.network, self.task, self.space, self.method = network, task, space, method
-        self.config, self.steps, self.span = config, steps, span
-        # traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that nobody reads
-        self.apply = jax.jit(network.apply, static_argnames="train")
-        self.rate = phase_rate(config, steps, span)
-        self.optimiser = optimiser_of(config.weights)  # not while the step is traced: it reads files
-        self.clip_tx, self.alpha_tx = clip(config.weights.clip), method.alpha_tx(config.alphas)
-        supernet = method.supernet(space)
-        self.draws, self.alphas_first = bool(supernet.random) or supernet.draws, config.order == "alphas_first"
-        self.unrolled = method.hypergrad is hypergrad.unrolled
-        few = config.epochs * steps <= SHORT or method.gate is not None
-        short = method.hypergrad is hypergrad.first_order and few
-        plain = config.inner_steps == 1 and not (method.perturb or method.weight_relax)
-        self.in_turns = (self.unrolled or short) and plain
+    apply: of the network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those
+    that nobody reads. draws: whether the network takes noise. in_turns: see `turns`.
+    """
+
+    network: Functional
+    task: Task
+    space: Space
+    method: Method
+    config: SearchConfig
+    steps: int
+    span: Span
+    apply: Callable[..., Any]
+    rate: optax.Schedule
+    optimiser: Optimiser
+    clip_tx: optax.GradientTransformation
+    alpha_tx: optax.GradientTransformation
+    draws: bool
+    alphas_first: bool
+    unrolled: bool
+    in_turns: bool
 
     def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
         """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
@@ -104,9 +125,9 @@ class Bilevel:
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
-        start, method, config = self.span.start, self.method, self.config
+        start, config = self.span.start, self.config
         weights, stats = self.network.init(keys.stream(key, "weights"))
-        alphas = method.alphas(self.space, keys.stream(key, "alphas"), config.alphas)
+        alphas = self.method.alphas(self.space, keys.stream(key, "alphas"), config.alphas)
         state = SearchState(
             jnp.int32(start),
             keys.stream(key, "run"),
@@ -118,9 +139,9 @@ class Bilevel:
         )
         carry = self.network.carry
         return state._replace(
-            mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if method.masks else (),
-            memory=method.gate.init(weights) if method.gate is not None else (),
-            knobs={name: jnp.asarray(value, float) for name, value in method.knobs.items()},
+            mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if self.method.masks else (),
+            memory=self.method.gate.init(weights) if self.method.gate is not None else (),
+            knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
         )
 
@@ -142,17 +163,17 @@ class Bilevel:
 
     def objective(self, state: SearchState, batch: Batch, key: jax.Array, outer: bool, carry: Tree) -> Objective:
         """The loss of a level on a batch as a function of weights and alphas; carry: the recurrent state before it."""
-        method, now = self.method, self.clock(state)
-        noise = Noise(keys.stream(key, "noise"), method.drop_rate(now) if method.drop_rate else 0.0)
+        now = self.clock(state)
+        noise = Noise(keys.stream(key, "noise"), self.method.drop_rate(now) if self.method.drop_rate else 0.0)
 
         def loss(weights, alphas):
             mix = self.mix_of(state, alphas, key, outer)
-            if method.perturb is not None and not outer:
+            if self.method.perturb is not None and not outer:
                 fixed = jax.lax.stop_gradient(weights)
-                mix = method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
+                mix = self.method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
             total, seen = value(weights, mix, True)
-            if method.penalty is not None and outer:
-                total += method.penalty(alphas, mix, now)
+            if self.method.penalty is not None and outer:
+                total += self.method.penalty(alphas, mix, now)
             return total, seen
 
         def value(weights, mix, train):
@@ -284,7 +305,7 @@ class Bilevel:
             state, train = self.step_jointly(state, levels.train, drawn[1])
             valid = train
         elif self.in_turns and alike:
-            state, valid, train = step_in_turns(self, state, levels, drawn)
+            state, valid, train = self.step_in_turns(state, levels, drawn)
         elif self.method.gate is not None:
             raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
         else:

@@ -18,7 +18,7 @@ from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics
 from dnas.search.method import Method, Phase
 from dnas.search.stops import hessian
-from dnas.tasks.task import Sums, Task, reward
+from dnas.tasks.task import Sums, Task
 from dnas.training.epoch import evaluated, no_sums, rows_of_part, train_batches
 from dnas.types import Mix
 
@@ -27,7 +27,8 @@ class Stage:
     """Every leaf of its states has the seeds as first axis. method: adapted to this phase's space and config."""
 
     def __init__(self, config: Config, method: Method, phase: Phase, space: Space, task: Task, span: Span, index: int):
-        self.config, self.plan, self.space, self.task, self.span = config, phase.config, space, task, span
+        self.config, self.plan, self.space, self.span = config, phase.config, space, span
+        self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = phase.config
         self.steps = steps_per_epoch(plan, task)
         if phase.drop_rate is not None:
@@ -36,7 +37,7 @@ class Stage:
         self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
         self.build = supernet_of(phase, method, space, task)
         network = programs.deferred(self.build, space.recurrent)
-        self.search: Search = make_search(network, space, method, plan, self.steps, span, task=task)
+        self.search: Search = make_search(network, space, method, plan, self.steps, span, task=self.pure)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
@@ -69,7 +70,7 @@ class Stage:
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
             seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
         state = self.layout.over_seeds(self.search.init)(seeded)
-        sums = no_sums(self.task, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
+        sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
 
     def begin(self, progress: loop.Progress, mask: Any) -> loop.Progress:
@@ -93,7 +94,7 @@ class Stage:
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
         train, valid = arrays
-        size, inner, task = self.plan.batch_size, self.plan.inner_steps, self.task
+        size, inner, task = self.plan.batch_size, self.plan.inner_steps, self.pure
         done = progress.state.step - self.span.start
         epoch = self.span.epoch + done // self.steps
         train_key, valid_key = jax.random.split(keys.stream(progress.state.key, "order", epoch))
@@ -125,24 +126,22 @@ class Stage:
             outputs, _ = self.network.apply(weights, stats, inputs, counted, train=train, **recurrent)
             return (outputs, carried) if carry is None else outputs
 
-        return evaluated(self.task, forward, data, more)
+        return evaluated(self.pure, forward, data, more)
 
     def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""
-        batches, constants = data
-        batch = self.task.evaluation_batch(jax.tree.map(lambda leaf: leaf[0], batches), constants)
+        (batches, constants), carry = data, self.network.carry
+        batch = self.pure.evaluation_batch(jax.tree.map(lambda leaf: leaf[0], batches), constants)
 
         def loss(alphas):
             mix = self.search.mix(state._replace(alphas=alphas))
-            outputs, _ = self.network.apply(state.weights, state.stats, batch.inputs, mix, train=True)
-            total, count = self.task.evaluate(outputs, batch)["loss"]
+            more = {} if carry is None else {"carry": carry(rows_of_part(data))}
+            outputs, _ = self.network.apply(state.weights, state.stats, batch.inputs, mix, train=True, **more)
+            outputs = outputs if carry is None else outputs[0]
+            total, count = self.pure.evaluate(outputs, batch)["loss"]
             return total / count
 
         return hessian(loss, state.alphas, self.plan.alphas.decay)
-
-    def score(self, sums: Sums) -> float:
-        """The score of some sums such that more is better."""
-        return float(reward(self.task.score, sums))
 
 
 def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Callable[[nnx.Rngs], nnx.Module]:

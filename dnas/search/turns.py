@@ -1,7 +1,5 @@
 """The levels of a step as a loop over one gradient program; each turn has its batch and its end.
 
-search: a `bilevel.Bilevel`, whose objectives and updates it uses.
-
 Every further copy would be compiled anew, and what those of an unrolled step have in common XLA would keep from one to
 the next, at several times the memory. The price: each turn takes both gradients, of weights and alphas. While the
 alphas warm up only the weights have their turn.
@@ -21,67 +19,73 @@ from dnas.types import SearchState
 WEIGHTS, OUTER, INNER = range(3)  # whose gradient a turn takes: of the weights, of the alphas, of the unrolled step
 
 
-def step_in_turns(search: Any, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
-    """One step, and the sums of the upper and of the lower level; drawn: keys of the upper and of the lower level."""
-    inner_key, outer_key = jax.random.split(drawn[0])
-    turns: list[Any] = [(INNER, levels.train, inner_key)] * search.unrolled + [(OUTER, levels.valid, outer_key)]
-    warmup = search.config.alphas.warmup_epochs
-    skipped: jax.Array | int = jnp.where(search.warming(state), len(turns), 0) if warmup else 0
-    first = search.alphas_first
-    begin, end = (skipped, len(turns) + 1) if first else (0, len(turns) + 1 - skipped)
-    turns.insert(len(turns) if first else 0, (WEIGHTS, levels.train, drawn[1]))
-    rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *turns)
+class InTurns:
+    """What a `bilevel.Bilevel` does so; methods, so that programs are named after what these read of it."""
 
-    def turn(i, carry):
-        state, inner_gradient, metrics = carry
-        state, inner_gradient, one, whose = _turn(search, state, inner_gradient, levels, inner_key, rows, i)
-        metrics = jax.tree.map(lambda s, o: s.at[whose].set(o.astype(s.dtype)), metrics, one)
-        return state, inner_gradient, metrics
+    def step_in_turns(
+        self: Any, state: SearchState, levels: Levels, drawn: jax.Array
+    ) -> tuple[SearchState, Sums, Sums]:
+        """One step, and the sums of the upper and of the lower level; drawn: the keys of the two, in this order."""
+        inner_key, outer_key = jax.random.split(drawn[0])
+        turns: list[Any] = [(INNER, levels.train, inner_key)] * self.unrolled + [(OUTER, levels.valid, outer_key)]
+        warmup = self.config.alphas.warmup_epochs
+        skipped: jax.Array | int = jnp.where(self.warming(state), len(turns), 0) if warmup else 0
+        first = self.alphas_first
+        begin, end = (skipped, len(turns) + 1) if first else (0, len(turns) + 1 - skipped)
+        turns.insert(len(turns) if first else 0, (WEIGHTS, levels.train, drawn[1]))
+        rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *turns)
 
-    kind = jax.tree.leaves(state.weights)[0].dtype
-    metrics = {name: (jnp.zeros(3, kind), jnp.zeros(3, kind)) for name in search.task.trained}
-    nothing = jax.tree.map(jnp.zeros_like, state.weights) if search.unrolled else ()
-    state, _, metrics = jax.lax.fori_loop(begin, end, turn, (state, nothing, metrics))
-    valid, train = (jax.tree.map(lambda leaf: leaf[whose], metrics) for whose in (OUTER, WEIGHTS))  # noqa: B023
-    return state, valid, train
+        def turn(i, carry):
+            state, inner_gradient, metrics = carry
+            state, inner_gradient, one, whose = self._turn(state, inner_gradient, levels, inner_key, rows, i)
+            metrics = jax.tree.map(lambda s, o: s.at[whose].set(o.astype(s.dtype)), metrics, one)
+            return state, inner_gradient, metrics
 
+        kind = jax.tree.leaves(state.weights)[0].dtype
+        metrics = {name: (jnp.zeros(3, kind), jnp.zeros(3, kind)) for name in self.task.trained}
+        nothing = jax.tree.map(jnp.zeros_like, state.weights) if self.unrolled else ()
+        state, _, metrics = jax.lax.fori_loop(begin, end, turn, (state, nothing, metrics))
+        valid, train = (jax.tree.map(lambda leaf: leaf[whose], metrics) for whose in (OUTER, WEIGHTS))  # noqa: B023
+        return state, valid, train
 
-def _turn(search: Any, state: SearchState, inner_gradient: Any, levels: Levels, inner_key, rows, i):
-    """(state, inner gradient, sums, whose turn it was) after turn i of the rows."""
-    method, unrolled = search.method, search.unrolled
-    whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
-    now, update = search.clock(state), search.inner_update(state)
-    point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
-    before = choose(whose == OUTER, state.carry["valid"], state.carry["train"]) if state.carry else ()
-    objective = search.objective(state, batch, key, False, before)
-    (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
-    absorbed = state._replace(stats=absorb(state.stats, seen.moments))
-    if method.gate is not None:
-        memory, to_weights = method.gate.apply(state.memory, to_weights, whose == OUTER, now)
-        absorbed = absorbed._replace(memory=memory)
+    def _turn(self: Any, state: SearchState, inner_gradient: Any, levels: Levels, inner_key, rows, i):
+        """(state, inner gradient, sums, whose turn it was) after turn i of the rows."""
+        unrolled = self.unrolled
+        whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
+        now, update = self.clock(state), self.inner_update(state)
+        point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
+        before = choose(whose == OUTER, state.carry["valid"], state.carry["train"]) if state.carry else ()
+        objective = self.objective(state, batch, key, False, before)
+        (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
+        absorbed = state._replace(stats=absorb(state.stats, seen.moments))
+        if self.method.gate is not None:
+            memory, to_weights = self.method.gate.apply(state.memory, to_weights, whose == OUTER, now)
+            absorbed = absorbed._replace(memory=memory)
 
-    def end_of_weights():
-        return _carried(search.with_weights(absorbed, to_weights), "train", seen), inner_gradient, loss
+        def end_of_weights():
+            return _carried(self.with_weights(absorbed, to_weights), "train", seen), inner_gradient, loss
 
-    def end_of_outer():
-        total, gradient = loss, to_alphas
-        if method.penalty is not None:
-            added = lambda a: method.penalty(a, search.mix_of(state, a, key), now)  # noqa: E731
-            extra, to_extra = jax.value_and_grad(added)(state.alphas)
-            total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
-        if not unrolled:
-            return _carried(search.with_alphas(absorbed, gradient), "valid", seen), inner_gradient, total
-        inner = search.objective(state, levels.train, inner_key, False, state.carry["train"] if state.carry else ())
-        implicit = hypergrad.through_one_step(inner, state.weights, state.alphas, update, inner_gradient, to_weights)
-        stepped = search.with_alphas(state, jax.tree.map(jnp.add, gradient, implicit))
-        return _carried(stepped, "valid", seen), inner_gradient, total
+        def end_of_outer():
+            total, gradient = loss, to_alphas
+            if self.method.penalty is not None:
+                added = lambda a: self.method.penalty(a, self.mix_of(state, a, key), now)  # noqa: E731
+                extra, to_extra = jax.value_and_grad(added)(state.alphas)
+                total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
+            if not unrolled:
+                return _carried(self.with_alphas(absorbed, gradient), "valid", seen), inner_gradient, total
+            inner = self.objective(state, levels.train, inner_key, False, state.carry["train"] if state.carry else ())
+            implicit = hypergrad.through_one_step(
+                inner, state.weights, state.alphas, update, inner_gradient, to_weights
+            )
+            stepped = self.with_alphas(state, jax.tree.map(jnp.add, gradient, implicit))
+            return _carried(stepped, "valid", seen), inner_gradient, total
 
-    def end_of_inner():
-        return absorbed, to_weights, loss
+        def end_of_inner():
+            return absorbed, to_weights, loss
 
-    ends = (end_of_weights, end_of_outer) + (end_of_inner,) * unrolled
-    state, inner_gradient, loss = jax.lax.switch(whose, ends)
-    return state, inner_gradient, search.sums(loss, seen), whose
+        ends = (end_of_weights, end_of_outer) + (end_of_inner,) * unrolled
+        state, inner_gradient, loss = jax.lax.switch(whose, ends)
+        return state, inner_gradient, self.sums(loss, seen), whose
 
 
 def _carried(state: SearchState, level: str, seen: Any) -> SearchState:

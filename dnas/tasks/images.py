@@ -16,21 +16,45 @@ from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification
-from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, random_order
+from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 Plan = SearchConfig | RetrainConfig
 
 
-@dataclass(frozen=True, eq=False)
-class Images(Classification):
-    """`task.Task` of images and their labels. recipe: of the augmentation. dtype: of the normalised images."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageSteps(Classification):
+    """What traced functions hold. recipe: of the augmentation. dtype: of the normalised images."""
 
-    splits: datasets.Splits
     recipe: AugmentConfig
     dtype: str
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        x, y, moments = arrays
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        options: dict[str, Any] = {**dataclasses.asdict(self.recipe), "dtype": jnp.dtype(self.dtype)}
+        return Batch(augment(key, x[rows], *moments, **options), y[rows])
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        x, y, counted = row
+        mean, std = constants
+        return Batch(normalise(x, mean, std, jnp.dtype(self.dtype)), y, counted)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Images(ImageSteps):
+    """`task.Task` of images and their labels."""
+
+    splits: datasets.Splits
     name: ClassVar[str] = "images"
     takes: ClassVar[str] = "images"
+
+    @property
+    def pure(self) -> Any:
+        return pure_part(self, ImageSteps)
 
     @property
     def shape(self) -> Shape:
@@ -56,24 +80,10 @@ class Images(Classification):
     def steps(self, part: str, batch_size: int) -> int:
         return -(-len(self._part(part)[0]) // batch_size)
 
-    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
-        return random_order(key, len(arrays[0]), needed)
-
-    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
-        x, y, moments = arrays
-        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
-        options: dict[str, Any] = {**dataclasses.asdict(self.recipe), "dtype": jnp.dtype(self.dtype)}
-        return Batch(augment(key, x[rows], *moments, **options), y[rows])
-
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         x, y = self._part(part)
         rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
         return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
-
-    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
-        x, y, counted = row
-        mean, std = constants
-        return Batch(normalise(x, mean, std, jnp.dtype(self.dtype)), y, counted)
 
     def measures(self, sums: Sums) -> dict[str, float]:
         """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
@@ -98,7 +108,7 @@ def task() -> Binding:
             check_training(plan, splits)
         recipe, splits = fitted(plan.augment, splits)
         options = {} if stage == "search" else {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
-        return Images(splits, recipe, config.dtype, **options), replace(plan, augment=recipe)
+        return Images(splits=splits, recipe=recipe, dtype=config.dtype, **options), replace(plan, augment=recipe)
 
     return bind
 

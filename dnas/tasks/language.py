@@ -25,7 +25,7 @@ from dnas.data import Text
 from dnas.errors import UserError
 from dnas.nets.recurrent import RecurrentOutputs
 from dnas.ranges import Amount, Range
-from dnas.tasks.task import Binding, Score, Shape, Sums, means, weighted
+from dnas.tasks.task import Binding, Score, Shape, Sums, means, pure_part, weighted
 from dnas.types import Batch, Tree
 
 EVALUATION_COLUMNS = 10  # as in quark0/darts
@@ -33,19 +33,70 @@ SEARCH_NOTE = "the alphas are trained on the official validation part, so search
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Language:
-    """`task.Task` of a text. bptt: words of a sequence. ar, tar: weights of the two regularisers of states."""
+class LanguageSteps:
+    """What traced functions hold. bptt: words of a sequence. ar, tar: weights of the two regularisers of states."""
 
-    text: Text
-    stage: str = "search"
     bptt: int = 35
     ar: float = 0.0
     tar: float = 1e-3
-    name: ClassVar[str] = "language"
-    takes: ClassVar[str] = "tokens"
     score: ClassVar[Score] = Score("perplexity", more=False)
     trained: ClassVar[tuple[str, ...]] = ("loss", "nll", "perplexity")
     measured: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        """Nothing: a text has an order of its own."""
+        return jnp.zeros(0, jnp.int32)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        """Steps beyond the end of a part, which may be the shorter one of two, begin with it anew."""
+        number = jnp.asarray(number) % steps_of(len(arrays), size, self.bptt)
+        length = len(arrays) // size
+        places = number * self.bptt + jnp.arange(self.bptt)
+        rows = jnp.arange(size)[:, None] * length
+        inputs, targets = (arrays[rows + jnp.minimum(places + after, length - 1)] for after in (0, 1))
+        return Batch(inputs, targets, jnp.broadcast_to(places < length - 1, inputs.shape))
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        return Batch(*row)
+
+    def loss(self, outputs: RecurrentOutputs, batch: Batch) -> tuple[jax.Array, Sums]:
+        total, count = likelihood(outputs.logits, batch)
+        mean = total / count
+        loss = mean
+        if self.ar:
+            loss += self.ar * _mean_square(outputs.dropped, batch.weights)
+        if self.tar:
+            both = None if batch.weights is None else batch.weights[:, 1:]
+            loss += self.tar * _mean_square(outputs.states[:, 1:] - outputs.states[:, :-1], both)
+        return loss, {"loss": (loss, 1), "nll": (total, count), "perplexity": (jnp.exp(mean) * count, count)}
+
+    def evaluate(self, outputs: RecurrentOutputs, batch: Batch) -> Sums:
+        """ "loss", without regularisers, and "perplexity", here that of the batch."""
+        total, count = likelihood(outputs.logits, batch)
+        return {"loss": (total, count), "perplexity": (jnp.exp(total / count) * count, count)}
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """The perplexity is that of all words together, not the mean over batches."""
+        found = means(sums)
+        likelihood = found.pop("nll", found.get("loss"))
+        if likelihood is None:
+            return {}
+        with np.errstate(over="ignore"):
+            return {**found, "perplexity": float(np.exp(likelihood))}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Language(LanguageSteps):
+    """`task.Task` of a text."""
+
+    text: Text
+    stage: str = "search"
+    name: ClassVar[str] = "language"
+    takes: ClassVar[str] = "tokens"
+
+    @property
+    def pure(self) -> Any:
+        return pure_part(self, LanguageSteps)
 
     @property
     def shape(self) -> Shape:
@@ -76,19 +127,6 @@ class Language:
     def steps(self, part: str, batch_size: int) -> int:
         return steps_of(len(self._part(part)), batch_size, self.bptt)
 
-    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
-        """Nothing: a text has an order of its own."""
-        return jnp.zeros(0, jnp.int32)
-
-    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
-        """Steps beyond the end of a part, which may be the shorter one of two, begin with it anew."""
-        number = jnp.asarray(number) % steps_of(len(arrays), size, self.bptt)
-        length = len(arrays) // size
-        places = number * self.bptt + jnp.arange(self.bptt)
-        rows = jnp.arange(size)[:, None] * length
-        inputs, targets = (arrays[rows + jnp.minimum(places + after, length - 1)] for after in (0, 1))
-        return Batch(inputs, targets, jnp.broadcast_to(places < length - 1, inputs.shape))
-
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         """In order, so that the state can be carried from one to the next."""
         tokens = self._part(part)
@@ -99,34 +137,6 @@ class Language:
         counted = np.broadcast_to(places < length - 1, (size, len(places)))
         leaves = (*(columns[:, np.minimum(places + after, length - 1)] for after in (0, 1)), counted)
         return tuple(leaf.reshape(size, steps, self.bptt).swapaxes(0, 1) for leaf in leaves), ()
-
-    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
-        return Batch(*row)
-
-    def loss(self, outputs: RecurrentOutputs, batch: Batch) -> tuple[jax.Array, Sums]:
-        total, count = likelihood(outputs.logits, batch)
-        mean = total / count
-        loss = mean
-        if self.ar:
-            loss += self.ar * _mean_square(outputs.dropped, batch.weights)
-        if self.tar:
-            both = None if batch.weights is None else batch.weights[:, 1:]
-            loss += self.tar * _mean_square(outputs.states[:, 1:] - outputs.states[:, :-1], both)
-        return loss, {"loss": (loss, 1), "nll": (total, count), "perplexity": (jnp.exp(mean) * count, count)}
-
-    def evaluate(self, outputs: RecurrentOutputs, batch: Batch) -> Sums:
-        """ "loss", without regularisers, and "perplexity", here that of the batch."""
-        total, count = likelihood(outputs.logits, batch)
-        return {"loss": (total, count), "perplexity": (jnp.exp(total / count) * count, count)}
-
-    def measures(self, sums: Sums) -> dict[str, float]:
-        """The perplexity is that of all words together, not the mean over batches."""
-        found = means(sums)
-        likelihood = found.pop("nll", found.get("loss"))
-        if likelihood is None:
-            return {}
-        with np.errstate(over="ignore"):
-            return {**found, "perplexity": float(np.exp(likelihood))}
 
     def _part(self, part: str) -> np.ndarray:
         return getattr(self.text, part)

@@ -22,7 +22,7 @@ from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification
 from dnas.tasks.regression import Regression
-from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, random_order
+from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 
@@ -37,16 +37,48 @@ class Part:
     values: Values
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowSteps:
+    """What traced functions hold, whatever the target is. dtype: of the features."""
+
+    dtype: str
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        x, y, counted = arrays
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        return Batch(x[rows].astype(self.dtype), y[rows], None if counted is None else counted[rows])
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        x, y, weights = row
+        return Batch(x.astype(self.dtype), y, weights)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassSteps(RowSteps, Classification):
+    """With classes."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NumberSteps(RowSteps, Regression):
+    """With numbers."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rows(RowSteps):
     """What is the same whatever the target is. parts: "train", and "valid" or "test"."""
 
     table: Table
     features: Features
     parts: dict[str, Part]
-    dtype: str
     name: ClassVar[str] = "tabular"
     takes: ClassVar[str] = "features"
+
+    @property
+    def pure(self) -> Any:
+        return pure_part(self, ClassSteps if self.table.classes else NumberSteps)
 
     @property
     def shape(self) -> Shape:
@@ -82,14 +114,6 @@ class Rows:
     def steps(self, part: str, batch_size: int) -> int:
         return -(-len(self.parts[part].y) // batch_size)
 
-    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
-        return random_order(key, len(arrays[0]), needed)
-
-    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
-        x, y, counted = arrays
-        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
-        return Batch(x[rows].astype(self.dtype), y[rows], None if counted is None else counted[rows])
-
     def inputs(self, rows: object) -> np.ndarray:
         """Features [B, F] of rows {column: values [B]} as the data set gives them; a missing value is None or NaN.
 
@@ -111,10 +135,6 @@ class Rows:
         weights = first if found.counted is None else first * found.counted[rows]
         return (found.x[rows], found.y[rows], weights), ()
 
-    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
-        x, y, weights = row
-        return Batch(x.astype(self.dtype), y, weights)
-
 
 def _column(given: object, column: Column) -> np.ndarray:
     """The values of one column. Errors: `UserError` for numbers that are none."""
@@ -127,8 +147,8 @@ def _column(given: object, column: Column) -> np.ndarray:
         raise UserError(f"The column '{column.name}' has numbers, but one of its values is none.") from None
 
 
-@dataclass(frozen=True, eq=False)
-class TableClasses(Rows, Classification):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableClasses(Rows, ClassSteps):
     """`task.Task` of rows and their classes."""
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
@@ -141,8 +161,8 @@ class TableClasses(Rows, Classification):
         return {name: mean for name, mean in super().measures(sums).items() if not (few and name == "top5_accuracy")}
 
 
-@dataclass(frozen=True, eq=False)
-class TableNumbers(Rows, Regression):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableNumbers(Rows, NumberSteps):
     """`task.Task` of rows and their numbers."""
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
@@ -225,8 +245,8 @@ def made(table: Table, pieces: Pieces, dtype: str, smoothing: float, balanced: b
             features(values).astype(kind), y.astype(np.int32 if table.classes else kind), counted, values
         )
     if table.classes:
-        return TableClasses(table, features, parts, dtype, smoothing=smoothing)
-    return TableNumbers(table, features, parts, dtype, mean=mean, std=std)
+        return TableClasses(table=table, features=features, parts=parts, dtype=dtype, smoothing=smoothing)
+    return TableNumbers(table=table, features=features, parts=parts, dtype=dtype, mean=mean, std=std)
 
 
 def balance(targets: np.ndarray, classes: int) -> np.ndarray:

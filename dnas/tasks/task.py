@@ -4,6 +4,7 @@ Axis letters: N examples, B batch, T time. A *part* of the data is "train", "val
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -62,6 +63,12 @@ class Task(Protocol):
     @property
     def measured(self) -> tuple[str, ...]:
         """The sums of an evaluation, "loss" among them."""
+        ...
+
+    @property
+    def pure(self) -> "Task":
+        """The same without its data: what traced functions hold, so that programs know nothing of the data but what
+        they are given. Only what is marked as pure below works on it."""
         ...
 
     @property
@@ -130,6 +137,11 @@ class Binding(Protocol):
         fit the task, or cannot feed the plan.
         """
         ...
+
+
+def pure_part(task: Any, kind: type) -> Any:
+    """Of a task the part that `kind` is, one of the classes that it inherits from, which knows no data."""
+    return kind(**{field.name: getattr(task, field.name) for field in fields(kind)})
 
 
 def means(sums: Sums) -> dict[str, float]:

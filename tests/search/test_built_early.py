@@ -32,7 +32,9 @@ def job(method_name="darts", space="", own=None, **search):
     config = replace(CONFIG, method=method_name, space=space or CONFIG.space, search=replace(CONFIG.search, **search))
     chosen = find.resolve("method", method_name) if own is None else own
     space = find.resolve("space", config.space)
-    return Job(config, space, chosen, Images(splits(), config.search.augment, "float32"), quiet=True)
+    return Job(
+        config, space, chosen, Images(splits=splits(), recipe=config.search.augment, dtype="float32"), quiet=True
+    )
 
 
 @pytest.fixture(autouse=True)
