@@ -280,10 +280,12 @@ def test_inputs_and_sizes_that_do_not_fit():
                 made(body=body)
     with pytest.raises(UserError, match="Partial channels"):
         supernet_of(replace(SPACE, partial_channels=2))
-    with pytest.raises(UserError, match="those of 'tabular' read features"):
+    with pytest.raises(UserError, match="Networks of the space 'tabular' read features"):
         build(genotype, classes=3)
-    with pytest.raises(UserError, match="no cells of operations"):
+    with pytest.raises(UserError, match="in image spaces only, not in 'tabular'"):
         count.candidates(SPACE, BODY, 8)
+    with pytest.raises(UserError, match="no cells of operations"):
+        SPACE.backbone(None, BODY, SPACE.network_norm, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(
