@@ -124,6 +124,11 @@ def check(configs: Mapping[str, Config], folder: Path, train: bool = True) -> No
                     f"of '{next(iter(configs))}'."
                 )
         space = find.resolve("space", config.space)
+        if space.takes != "images":
+            raise UserError(
+                f"Comparisons rank accuracies of networks of images so far, and those of '{space.name}' read "
+                f"{space.takes}: use scripts/tables.py or scripts/language.py."
+            )
         lacking = {*space.contained(config.retrain.cells)} - {*space.contained(config.search.cells)}
         if train and lacking:
             raise UserError(

@@ -69,9 +69,10 @@ def run(options: Retrain) -> None:
         raise UserError(f"The genotype is of {whose}: it can only be shown, or trained in another --space.")
     out = options.out or (Path(source) / "retrain" if is_run(source) else None)
     result = train(config, genotype, out, resume=options.resume, quiet=options.quiet)
-    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result.scores)
+    measure = result.measure
+    each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
-    print(f"Test accuracy: {100 * result.score:.2f} %{seeds}, {result.parameters:,} parameters.")
+    print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
     print(f"Open {result.folder / 'report.html'}")
 
 

@@ -61,7 +61,8 @@ def run(options: Search) -> None:
     print(diagram.text(result.genotype))
     print_text(result.genotype)
     print_warning(result.genotype, space_of(result.genotype), result.config.retrain.cells)
-    print(f"\nSupernet's validation accuracy: {100 * max(result.scores):.2f} %{several}.")
+    score = result.score
+    print(f"\nSupernet's validation {score.name}: {score.shown(score.best(result.scores))}{several}.")
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
 

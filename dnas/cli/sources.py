@@ -35,14 +35,17 @@ def genotypes_of(source: str) -> "list[Genotype]":
 
 
 def _best_seed(folder: str, seeds: int) -> int:
-    """Which seed of a run has the best accuracy, of all that its last rows say; the first if they say too little."""
+    """Which seed of a run has the best score, of all that its last rows say; the first if they say too little."""
+    if seeds == 1:
+        return 0
+    from dnas.reports.page import measure_of
     from dnas.runs import records
 
-    last: dict[int, float] = {}
-    for row in records.read_metrics(folder) if seeds > 1 else ():
-        for name in ("valid_accuracy", "selected_accuracy"):
-            if row.get(name) is not None:
-                last[row["seed"]] = row[name]
+    measure, last = measure_of(folder), dict[int, float]()
+    for row in records.read_metrics(folder):
+        for part in ("valid", "selected"):
+            if (value := row.get(f"{part}_{measure.name}")) is not None:
+                last[row["seed"]] = value if measure.more else -value
     return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
 
 

@@ -27,6 +27,14 @@ class Score(NamedTuple):
         """Such that more is better; twice it is the value again."""
         return float(value) if self.more else -float(value)
 
+    def best(self, values: Any) -> float:
+        """The best of several."""
+        return max(values) if self.more else min(values)
+
+    def shown(self, value: float) -> str:
+        """As one reads it: shares in percent."""
+        return f"{100 * value:.2f} %" if self.name == "accuracy" else f"{value:.5g}"
+
 
 class Shape(NamedTuple):
     """What a network is built for: outputs are classes, tokens or targets; inputs what one example looks like.
