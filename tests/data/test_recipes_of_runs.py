@@ -20,6 +20,8 @@ def jobs(monkeypatch):
     begun = []
 
     class Job:
+        phases = ("one",)
+
         def __init__(self, config, _space, _what, task, _quiet):
             begun.append((config, task))
 
