@@ -557,7 +557,8 @@ def test_a_comparison_is_named_after_its_file_and_setting(dnas, tmp_path, monkey
 def test_a_run_folder_is_never_overwritten(refused, searched):
     before = {path: path.stat().st_mtime_ns for path in searched.rglob("[!.]*") if path.is_file()}  # not the lock
     refused(["search", *TINY, "--out", searched], "already exists", "--resume", "--out")
-    refused(["search", "--out", searched, "--resume", "--search.epochs", 9], "search.epochs: 2 -> 9")
+    refused(["search", "--out", searched, "--resume", "--search.channels", 9], "search.channels: 2 -> 9")
+    refused(["search", "--out", searched, "--resume", "--search.epochs", 1], "search.epochs 2", "for longer, not for 1")
     refused(["search", "--data", "digits", "--out", searched], "already exists")
     after = {path: path.stat().st_mtime_ns for path in searched.rglob("[!.]*") if path.is_file()}
     assert before == after
