@@ -1,8 +1,8 @@
 """Architectures as integers, for every space: one option for every decision, int32 [D].
 
-A cell that keeps all edges has a decision for each edge, its operation. One that keeps k edges of a node has k decisions
-for each node, an incoming edge and its operation: `edge * O + operation`, in ascending order of the edges; `none` is no
-option there, as in a genotype. Axis letters: D decisions of an architecture, E edges, O options of an edge.
+A cell that keeps all edges has a decision for each edge, its operation. One that keeps k edges of a node has k
+decisions for each node, an incoming edge and its operation: `edge * O + operation`, in ascending order of the edges;
+`none` is no option there, as in a genotype. Axis letters: D decisions of an architecture, E edges, O options of an edge.
 """
 
 from collections.abc import Iterator
@@ -48,11 +48,10 @@ def decode(numbers: np.ndarray, space: Space) -> Genotype:
         for places, kept in _decisions(cell):
             chosen, left = left[:kept], left[kept:]
             pairs = [divmod(number, cell.mix_shape[1]) for number in chosen]
-            known = all(0 <= place < len(places) and o < len(cell.operations[places[place]]) for place, o in pairs)
+            known = all(0 <= place < len(places) and _is_option(cell, places[place], o) for place, o in pairs)
             if not known or [place for place, _ in pairs] != sorted({place for place, _ in pairs}):
-                raise UserError(
-                    f"{chosen} are no {kept} decisions on node {cell.edges[places[0]][0]} of the {kind} cell."
-                )
+                node = cell.edges[places[0]][0]
+                raise UserError(f"{chosen} are no {kept} decisions on node {node} of the {kind} cell.")
             edges += [Edge(*cell.edges[places[place]], cell.operations[places[place]][o]) for place, o in pairs]
         cells.append((kind, CellGenotype(tuple(edges), cell.concat)))
     return Genotype(space.name, tuple(cells))
@@ -112,6 +111,11 @@ def _decisions(cell: Cell) -> list[tuple[list[int], int]]:
 
 def _options(cell: Cell, e: int) -> list[str]:
     return [name for name in cell.operations[e] if cell.kept is None or name != "none"]
+
+
+def _is_option(cell: Cell, e: int, o: int) -> bool:
+    names = cell.operations[e]
+    return o < len(names) and names[o] in _options(cell, e)
 
 
 def _replaced(genotype: Genotype, kind: str, edges: tuple[Edge, ...]) -> Genotype:

@@ -63,8 +63,9 @@ def test_what_encodes_nothing():
     space = find.resolve("space", "darts:nodes=2,operations=none+skip_connect")
     with pytest.raises(UserError, match="has 8 decisions, not 3"):
         encoding.decode(np.zeros(3, np.int32), space)
-    with pytest.raises(UserError, match="no 2 decisions on node 2 of the normal cell"):
-        encoding.decode(np.ones(8, np.int32), space)
+    for numbers in (np.ones(8), np.arange(8), np.arange(8) % 2 * 2):  # an edge twice, `none`, `none` on every edge
+        with pytest.raises(UserError, match="no 2 decisions on node 2 of the normal cell"):
+            encoding.decode(numbers.astype(np.int32), space)
     twice = find.resolve("space", "darts:nodes=1,operations=none+skip_connect")
     with pytest.raises(UserError, match="cannot be encoded"):
         encoding.encode(random(space, 0), find.resolve("space", "darts:nodes=3,operations=none+skip_connect"))
