@@ -2,7 +2,7 @@
 
 A cell that keeps all edges has a decision for each edge, its operation. One that keeps k edges of a node has k
 decisions for each node, an incoming edge and its operation: `edge * O + operation`, in ascending order of the edges;
-`none` is no option there, as in a genotype. Axis letters: D decisions of an architecture, E edges, O options of an edge.
+`none` is no option there, as in a genotype. Axis letters: D decisions of an architecture, E edges, O options of one.
 """
 
 from collections.abc import Iterator
