@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dnas import cli
 from dnas.architectures.topology import Cell, Norm, Space, all_edges
+from dnas.cli.sources import genotype_of
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import atomic_write
@@ -239,7 +239,7 @@ def test_no_damaged_file_is_read_as_if_it_were_whole(runs, how, tmp_path, capsys
 def read(folder: Path) -> tuple:
     page = report.page(folder).read_text()
     row = [list(column.cells) for column in report.table([folder]).columns]
-    return page, row, cli.genotype_of(str(folder))
+    return page, row, genotype_of(str(folder))
 
 
 @pytest.mark.parametrize("name", ["genotypes", "events", "checkpoints/copies", "checkpoints"])
