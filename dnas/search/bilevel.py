@@ -254,7 +254,7 @@ class Bilevel(InTurns):
 
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
-        kind = loss.dtype
+        kind = jnp.result_type(float)  # not that of activations: in bfloat16 not even a batch could be counted
         one = {**seen.sums, "loss": (loss / self.method.replicas, 1)}
         return {name: (jnp.asarray(one[name][0], kind), jnp.asarray(one[name][1], kind)) for name in self.task.trained}
 
