@@ -47,8 +47,8 @@ class Classification:
     def evaluate(self, outputs: Any, batch: Batch) -> Sums:
         """ "loss", "accuracy" and "top5_accuracy" of what counts in a batch."""
         logits = outputs if isinstance(outputs, jax.Array) else outputs.logits
+        logits = logits.astype(jnp.result_type(float))  # bfloat16 has no good logarithms, and no good sums
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
-        losses = losses.astype(jnp.result_type(float))  # of hundreds of numbers bfloat16 has no good sum
         own = jnp.take_along_axis(logits, batch.targets[:, None], -1)
         right, near = logits.argmax(-1) == batch.targets, (logits > own).sum(-1) < 5
         counted = jnp.ones(right.shape, bool) if batch.weights is None else batch.weights
