@@ -186,8 +186,16 @@ def test_jit_changes_nothing(choice):
     assert int(plain[0].step) == STEPS and max(jax.tree.leaves(moved)) > 1e-3
 
 
+BESIDE = {  # what a setting needs to act
+    "darts:radius": ",order=finite_difference",
+    "drnas:scale": ",distance=kl,keep=2",
+    "gaea:edge_rate": ",edges=true",
+    "idarts:damping": ",solver=cg",
+    "robust_darts:multiplier": ",adaptive=true",
+    "robust_darts:largest": ",adaptive=true,multiplier=1.01",
+}
 LEAST = [
-    f"{name}:{parameter.name}={allowed.least + allowed.above * 1e-9}"
+    f"{name}:{parameter.name}={allowed.least + allowed.above * 1e-9}{BESIDE.get(f'{name}:{parameter.name}', '')}"
     for name, factory in METHODS.items()
     for parameter in inspect.signature(factory).parameters.values()
     if isinstance(parameter.default, float) and (allowed := range_of(parameter.annotation))

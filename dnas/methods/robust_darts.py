@@ -29,7 +29,7 @@ def method(
     begin: Whole = 10,
     adaptive: bool = False,
     multiplier: Annotated[float, Range(1.01, LARGE), beside(adaptive=True)] = 10.0,
-    largest: Annotated[float, Range(1, LARGE), beside(adaptive=True)] = 100.0,
+    largest: Annotated[float, Range(1.01, LARGE), beside(adaptive=True)] = 100.0,
 ) -> Method:
     """`order`: of the hypergradient, as in 'darts'. `every`: epochs between measurements. `factor`, `begin`: of the
     rule."""
