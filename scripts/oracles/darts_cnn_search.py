@@ -42,7 +42,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
 
     running = absorb(stats, seen.moments)
     yield from oracle.compare("bn_after_train_forward", interop.to_torch(weights, running, pairs), 1e-8)
-    logits, _ = network.apply(weights, running, valid.x, jax.tree.map(jax.nn.softmax, alphas), train=False)
+    logits, _ = network.apply(weights, running, valid.inputs, jax.tree.map(jax.nn.softmax, alphas), train=False)
     yield from oracle.compare("valid/logits_eval_mode_after_one_train_forward", logits, 1e-8)
 
     # second order

@@ -56,7 +56,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
             norms = [np.linalg.norm(named[parameter].ravel()) for parameter in meta["param_order"]]
             yield from oracle.compare("train/grad_param_l2", np.array(norms), 1e-8)
             yield from oracle.compare("train/grad_norm", optax.global_norm(to_weights), 1e-8)
-    logits, _ = jax.jit(partial(network.apply, train=False))(weights, running, valid.x, mixed(alphas))
+    logits, _ = jax.jit(partial(network.apply, train=False))(weights, running, valid.inputs, mixed(alphas))
     yield from oracle.compare("valid/logits_eval_mode_after_one_train_forward", logits, 1e-8)
 
     edges = np.concatenate([jax.nn.softmax(group) for group in alphas["edges"]["normal"]])
