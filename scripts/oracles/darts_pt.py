@@ -29,7 +29,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
             return logits, (logits.argmax(-1) == batch.targets).sum(), cross_entropy(logits, batch.targets)
 
         logits, hits, losses = jax.lax.map(one, batches)  # hits are counted: of means, equal ones could round apart
-        return logits, jnp.stack([100 * hits.sum() / batches.y.size, losses.mean()])
+        return logits, jnp.stack([100 * hits.sum() / batches.targets.size, losses.mean()])
 
     for criterion, column in COLUMNS.items():
         known, table = oracle.table("projection.json")[criterion], []

@@ -74,7 +74,11 @@ REFUSED = [
     ("darts", {"weights": WeightConfig(optimiser="adm")}, "Unknown optimiser 'adm'. Did you mean adam"),
     ("darts", {"weights": WeightConfig(schedule="step")}, "milestone at epoch 225, but 4 epochs"),
     ("darts", {"weights": WeightConfig(warmup_epochs=4)}, "weights.warmup_epochs is 4"),
-    ("p_darts", {"epochs": 9, "weights": WeightConfig(warmup_epochs=3)}, "weights.warmup_epochs is 3.* has 3 epochs"),
+    (
+        "p_darts:keep=2+1",
+        {"epochs": 9, "weights": WeightConfig(warmup_epochs=3)},
+        "weights.warmup_epochs is 3.* 3 epochs",
+    ),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
 ]
 
