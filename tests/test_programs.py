@@ -53,7 +53,7 @@ config = Config(
 )
 config = replace(config, seed=int(sys.argv[2]), data=sys.argv[3])
 found = dnas.search.run(config, sys.argv[1], quiet=True)
-retrain.run(config, found.genotype, sys.argv[1] + "/retrain", quiet=True)
+retrain.run(config, found.genotype, sys.argv[1] + "/retrain", quiet=True, allow_constant=True)
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dnas.config import AlphaConfig
@@ -50,10 +51,11 @@ def exponentiated(alphas: Alphas, updates: Alphas) -> Alphas:
 
 
 def _bounded(updates: jax.Array, p: jax.Array) -> jax.Array:
-    """The updates, shifted row by row where their exponentials would be zero or infinite in float32, or so large that
-    what is floored beside them is zero."""
+    """The updates, shifted row by row where their exponentials would be infinite, or so large that what is floored beside
+    them is zero; all others as they are, since the floor is one of weights before they are normalised."""
+    bound = float(np.log(FLOOR) - np.log(float(jnp.finfo(updates.dtype).tiny))) - 1
     largest = jnp.where(p > 0, updates, -jnp.inf).max(-1, keepdims=True)
-    return jnp.minimum(updates, largest) - (largest - jnp.clip(largest, -20, 20))
+    return jnp.minimum(updates, largest) - (largest - jnp.clip(largest, -bound, bound))
 
 
 def euclidean(alphas: Alphas, updates: Alphas) -> Alphas:
