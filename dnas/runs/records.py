@@ -101,7 +101,9 @@ def resume(folder: str | Path, config: Config | None = None, command: str = "", 
             known["resumed"] = [*known.get("resumed", []), here]
             atomic_write(folder / "environment.json", to_json(known))
         devices.wait("run folder")
-        return Run(folder, longer or saved, lock.pop_all())
+        run = Run(folder, longer or saved, lock.pop_all())
+        run.longer = longer is not None
+        return run
 
 
 def _is_longer(folder: Path, saved: Config, config: Config, grows: str) -> bool:

@@ -27,6 +27,7 @@ class Run:
     def __init__(self, folder: Path, config: Config, lock: ExitStack | None = None) -> None:
         self.folder = folder
         self.config = config
+        self.longer = False  # whether the config has more epochs than the folder says
         self.reach = 0  # how many more checkpoints are kept than the last two and the best
         self._lock = lock or ExitStack()
         self._events = Events(folder / "events")
@@ -239,9 +240,8 @@ class Run:
                 checkpoints.path_of(self.folder, step).unlink()
             copies.put_back(self.folder, files)
             copies.cut_back(self.folder, files)
-            config = to_json(to_dict(self.config))
-            if (self.folder / "config.json").read_text() != config:  # a run that goes on for longer
-                atomic_write(self.folder / "config.json", config)
+            if self.longer:  # than the checkpoint knows
+                atomic_write(self.folder / "config.json", to_json(to_dict(self.config)))
             self._tidy()
         self._files = {name: (size, crc) for name, (size, crc) in files.items() if name not in copies.SMALL}
         self._events.forget(forget)

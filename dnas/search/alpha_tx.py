@@ -51,11 +51,12 @@ def exponentiated(alphas: Alphas, updates: Alphas) -> Alphas:
 
 
 def _bounded(updates: jax.Array, p: jax.Array) -> jax.Array:
-    """The updates, shifted row by row where their exponentials would be infinite, or so large that what is floored beside
-    them is zero; all others as they are, since the floor is one of weights before they are normalised."""
+    """The updates, shifted row by row where their exponentials would be infinite, so large that what is floored beside
+    them is zero, or so small that small weights are; all others as they are, since the floor is one of weights before
+    they are normalised."""
     bound = float(np.log(FLOOR) - np.log(float(jnp.finfo(updates.dtype).tiny))) - 1
     largest = jnp.where(p > 0, updates, -jnp.inf).max(-1, keepdims=True)
-    return jnp.minimum(updates, largest) - (largest - jnp.clip(largest, -bound, bound))
+    return jnp.minimum(updates, largest) - (largest - jnp.clip(largest, -bound / 3, bound))
 
 
 def euclidean(alphas: Alphas, updates: Alphas) -> Alphas:
