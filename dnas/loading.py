@@ -40,7 +40,7 @@ from dnas.runs import checkpoints, records
 from dnas.runs import weights as weights_of
 from dnas.tasks import binding
 from dnas.tasks.images import Images
-from dnas.tasks.tabular import Rows
+from dnas.tasks.tabular import TableClasses, TableNumbers
 from dnas.tasks.task import EVALUATION_BATCH, Sums, Task, means, padded_rows
 from dnas.types import Batch, Tree
 
@@ -137,7 +137,7 @@ class Found:
         return np.concatenate(found)[counted.ravel()]
 
     def _predict_rows(self, rows: object) -> np.ndarray:
-        if not isinstance(self.task, Rows):
+        if not isinstance(self.task, TableClasses | TableNumbers):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}: use found.network.")
         x = self.task.inputs(rows)
         with jax.enable_x64(self.config.dtype == "float64"):

@@ -31,7 +31,7 @@ from dnas.runs.weights import started_from
 from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
-from dnas.training.epoch import evaluated, measured, no_sums, rows_of_part, train_batches
+from dnas.training.epoch import evaluated, measured, no_sums, train_batches
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of
 from dnas.types import Tree
@@ -243,10 +243,4 @@ def body_of(plan: RetrainConfig, space: Space, shape: Shape) -> Body:
 
 def evaluate_one(network: Functional, task: Task, state: tuple[Tree, Tree], data: Any) -> Sums:
     """Sums of the measures over a part, of one seed; state: (weights, stats), data: `Task.evaluation`."""
-
-    def forward(inputs, carry):
-        more = {} if network.carry is None else {"carry": carry}
-        outputs, _ = network.apply(*state, inputs, train=False, **more)
-        return (outputs, carry) if network.carry is None else outputs
-
-    return evaluated(task, forward, data, () if network.carry is None else network.carry(rows_of_part(data)))
+    return evaluated(network, task, state, data, train=False)

@@ -29,6 +29,16 @@ class Functional(NamedTuple):
     carry: Callable[[int], Any] | None = None
 
 
+def forward(
+    network: Functional, weights: Any, stats: Any, *args: Any, carry: Any = (), train: bool, **settings: Any
+) -> tuple[Any, Any, Any]:
+    """(output, moments, recurrent state after) of a network with or without such a state; carry: the one before."""
+    if network.carry is None:
+        return *network.apply(weights, stats, *args, train=train, **settings), ()
+    (output, carry), moments = network.apply(weights, stats, *args, carry=carry, train=train, **settings)
+    return output, moments, carry
+
+
 def replicated(network: Functional, count: int) -> Functional:
     """`count` networks with weights of their own as one; trees have a leading axis of replicas.
 

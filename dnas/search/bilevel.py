@@ -15,10 +15,10 @@ from dnas import keys
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
-from dnas.nets.functional import Functional, replicated
+from dnas.nets.functional import Functional, forward, replicated
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad, relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, check
+from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, carry_of, check, with_carry
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -80,7 +80,7 @@ def make_search(
         config,
         steps,
         span,
-        apply=jax.jit(network.apply, static_argnames="train"),
+        traced=network._replace(apply=jax.jit(network.apply, static_argnames="train")),
         rate=phase_rate(config, steps, span),
         optimiser=optimiser_of(config.weights),
         clip_tx=clip(config.weights.clip),
@@ -97,7 +97,7 @@ def make_search(
 class Bilevel(InTurns):
     """The pieces of a step, all made by `make_search`: nothing here looks anything up.
 
-    apply: of the network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those
+    traced: the network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those
     that nobody reads. draws: whether the network takes noise. in_turns: see `turns`.
     """
 
@@ -108,7 +108,7 @@ class Bilevel(InTurns):
     config: SearchConfig
     steps: int
     span: Span
-    apply: Callable[..., Any]
+    traced: Functional
     rate: optax.Schedule
     optimiser: Optimiser
     clip_tx: optax.GradientTransformation
@@ -178,10 +178,9 @@ class Bilevel(InTurns):
 
         def value(weights, mix, train):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
-            if self.network.carry is not None:
-                more["carry"] = carry
-            outputs, moments = self.apply(weights, state.stats, batch.inputs, mix, train=train, **more)
-            outputs, after = outputs if self.network.carry is not None else (outputs, ())
+            outputs, moments, after = forward(
+                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, train=train, **more
+            )
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
 
@@ -311,13 +310,3 @@ class Bilevel(InTurns):
         else:
             state, valid, train = self.apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)
-
-
-def carry_of(state: SearchState, level: str) -> Tree:
-    """The recurrent state of a level."""
-    return state.carry[level] if state.carry else ()
-
-
-def with_carry(state: SearchState, level: str, carry: Tree) -> SearchState:
-    """With the recurrent state that a level has come to, through which no gradient flows."""
-    return state._replace(carry={**state.carry, level: jax.lax.stop_gradient(carry)}) if state.carry else state

@@ -13,7 +13,7 @@ from dnas.search import hypergrad
 from dnas.search.method import Method
 from dnas.tasks.task import Sums
 from dnas.training.weights import optimiser_of
-from dnas.types import Batch
+from dnas.types import Batch, SearchState, Tree
 
 
 class Levels(NamedTuple):
@@ -88,3 +88,13 @@ def check(method: Method, config: SearchConfig) -> None:
 def choose(condition: jax.Array, yes: Any, no: Any) -> Any:
     """One of two equal trees."""
     return jax.tree.map(lambda a, b: a if a is b else jax.lax.select_n(condition, b, a), yes, no)
+
+
+def carry_of(state: SearchState, level: str) -> Tree:
+    """The recurrent state of a level."""
+    return state.carry[level] if state.carry else ()
+
+
+def with_carry(state: SearchState, level: str, carry: Tree) -> SearchState:
+    """With the recurrent state that a level has come to, through which no gradient flows."""
+    return state._replace(carry={**state.carry, level: jax.lax.stop_gradient(carry)}) if state.carry else state

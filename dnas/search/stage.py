@@ -13,13 +13,14 @@ from flax import nnx
 from dnas import keys
 from dnas.architectures.topology import Body, Space
 from dnas.config import Config, to_dict
+from dnas.nets.functional import forward
 from dnas.runs import devices, loop, programs
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics
 from dnas.search.method import Method, Phase
 from dnas.search.stops import hessian
 from dnas.tasks.task import Sums, Task
-from dnas.training.epoch import evaluated, no_sums, rows_of_part, train_batches
+from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
 from dnas.types import Mix
 
 
@@ -118,26 +119,17 @@ class Stage:
     def _evaluate(self, network, data, train: bool) -> Sums:
         """Sums of the measures over all batches; one seed. train: normalised by the batch, not by running moments."""
         weights, stats, mix = network
-        counted, carry = self.counted(mix), self.network.carry
-        more = () if carry is None else carry(rows_of_part(data))
-
-        def forward(inputs, carried):
-            recurrent = {} if carry is None else {"carry": carried}
-            outputs, _ = self.network.apply(weights, stats, inputs, counted, train=train, **recurrent)
-            return (outputs, carried) if carry is None else outputs
-
-        return evaluated(self.pure, forward, data, more)
+        return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
 
     def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""
-        (batches, constants), carry = data, self.network.carry
+        batches, constants = data
         batch = self.pure.evaluation_batch(jax.tree.map(lambda leaf: leaf[0], batches), constants)
 
         def loss(alphas):
             mix = self.search.mix(state._replace(alphas=alphas))
-            more = {} if carry is None else {"carry": carry(rows_of_part(data))}
-            outputs, _ = self.network.apply(state.weights, state.stats, batch.inputs, mix, train=True, **more)
-            outputs = outputs if carry is None else outputs[0]
+            before = first_state(self.network, data)
+            outputs, *_ = forward(self.network, state.weights, state.stats, batch.inputs, mix, carry=before, train=True)
             total, count = self.pure.evaluate(outputs, batch)["loss"]
             return total / count
 

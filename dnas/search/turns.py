@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from dnas.nets.layers import absorb
 from dnas.search import hypergrad
-from dnas.search.levels import Levels, choose
+from dnas.search.levels import Levels, carry_of, choose, with_carry
 from dnas.tasks.task import Sums
 from dnas.types import SearchState
 
@@ -54,7 +54,7 @@ class InTurns:
         whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
         now, update = self.clock(state), self.inner_update(state)
         point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
-        before = choose(whose == OUTER, state.carry["valid"], state.carry["train"]) if state.carry else ()
+        before = choose(whose == OUTER, carry_of(state, "valid"), carry_of(state, "train"))
         objective = self.objective(state, batch, key, False, before)
         (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
         absorbed = state._replace(stats=absorb(state.stats, seen.moments))
@@ -63,7 +63,7 @@ class InTurns:
             absorbed = absorbed._replace(memory=memory)
 
         def end_of_weights():
-            return _carried(self.with_weights(absorbed, to_weights), "train", seen), inner_gradient, loss
+            return with_carry(self.with_weights(absorbed, to_weights), "train", seen.carry), inner_gradient, loss
 
         def end_of_outer():
             total, gradient = loss, to_alphas
@@ -72,13 +72,13 @@ class InTurns:
                 extra, to_extra = jax.value_and_grad(added)(state.alphas)
                 total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
             if not unrolled:
-                return _carried(self.with_alphas(absorbed, gradient), "valid", seen), inner_gradient, total
-            inner = self.objective(state, levels.train, inner_key, False, state.carry["train"] if state.carry else ())
+                return with_carry(self.with_alphas(absorbed, gradient), "valid", seen.carry), inner_gradient, total
+            inner = self.objective(state, levels.train, inner_key, False, carry_of(state, "train"))
             implicit = hypergrad.through_one_step(
                 inner, state.weights, state.alphas, update, inner_gradient, to_weights
             )
             stepped = self.with_alphas(state, jax.tree.map(jnp.add, gradient, implicit))
-            return _carried(stepped, "valid", seen), inner_gradient, total
+            return with_carry(stepped, "valid", seen.carry), inner_gradient, total
 
         def end_of_inner():
             return absorbed, to_weights, loss
@@ -86,7 +86,3 @@ class InTurns:
         ends = (end_of_weights, end_of_outer) + (end_of_inner,) * unrolled
         state, inner_gradient, loss = jax.lax.switch(whose, ends)
         return state, inner_gradient, self.sums(loss, seen), whose
-
-
-def _carried(state: SearchState, level: str, seen: Any) -> SearchState:
-    return state._replace(carry={**state.carry, level: jax.lax.stop_gradient(seen.carry)}) if state.carry else state

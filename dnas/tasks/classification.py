@@ -60,6 +60,11 @@ class Classification:
         return means(sums)
 
 
+def told(measures: dict[str, float], classes: int) -> dict[str, float]:
+    """What says something of so many classes: of five or fewer every answer is among the first five."""
+    return {name: value for name, value in measures.items() if classes > 5 or name != "top5_accuracy"}
+
+
 def cross_entropy(logits: jax.Array, labels: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     """Mean cross-entropy of logits [B, classes] and labels [B]; of members [R, B, classes] their sum. weights: of the
     examples [B], as in a batch."""

@@ -15,11 +15,9 @@ from dnas import data as datasets
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
-from dnas.tasks.classification import Classification
+from dnas.tasks.classification import Classification, told
 from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
-
-Plan = SearchConfig | RetrainConfig
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,9 +84,7 @@ class Images(ImageSteps):
         return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
 
     def measures(self, sums: Sums) -> dict[str, float]:
-        """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
-        few = len(self.splits.classes) <= 5
-        return {name: mean for name, mean in super().measures(sums).items() if not (few and name == "top5_accuracy")}
+        return told(super().measures(sums), len(self.splits.classes))
 
     def _part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         return getattr(self.splits, f"{part}_x"), getattr(self.splits, f"{part}_y")

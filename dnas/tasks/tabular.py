@@ -20,7 +20,7 @@ from dnas.data._arrays import stratified_order
 from dnas.data._features import Features, fit
 from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
-from dnas.tasks.classification import Classification
+from dnas.tasks.classification import Classification, told
 from dnas.tasks.regression import Regression
 from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
@@ -103,10 +103,6 @@ class Rows(RowSteps):
         about = {"name": self.table.name, "note": self.note} | sizes | {"crc32": checksum}
         return about | target | self.features.described()
 
-    def answers(self, logits: np.ndarray) -> np.ndarray:
-        """What a network's outputs mean, row by row."""
-        raise NotImplementedError
-
     def arrays(self, part: str) -> Tree:
         found = self.parts[part]
         return found.x, found.y, found.counted
@@ -156,9 +152,7 @@ class TableClasses(Rows, ClassSteps):
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
     def measures(self, sums: Sums) -> dict[str, float]:
-        """With five classes or fewer every answer is among the first five, and "top5_accuracy" is left out."""
-        few = len(self.table.classes) <= 5
-        return {name: mean for name, mean in super().measures(sums).items() if not (few and name == "top5_accuracy")}
+        return told(super().measures(sums), len(self.table.classes))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

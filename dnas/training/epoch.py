@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from dnas.nets.functional import Functional, forward
 from dnas.tasks.task import Sums, Task
 from dnas.types import Batch, Tree
 
@@ -16,29 +17,30 @@ def no_sums(task: Task, seeds: int, dtype: Any) -> Sums:
     return {name: (zero, zero) for name in task.trained}
 
 
-def evaluated(task: Task, forward: Callable[[Tree, Tree], tuple[Any, Tree]], data: Tree, carry: Tree = ()) -> Sums:
-    """The sums of the measures over all batches of a part.
+def evaluated(network: Functional, task: Task, state: tuple[Tree, Tree], data: Tree, *args: Any, train: bool) -> Sums:
+    """The sums of the measures over all batches of a part; a recurrent state goes on from one to the next.
 
-    forward: (inputs, recurrent state) -> (outputs, recurrent state). data: what `Task.evaluation` gives.
+    state: (weights, statistics). data: what `Task.evaluation` gives. args: what the network takes beside its inputs.
+    train: normalised by the batch.
     """
     batches, constants = data
 
     def one(sums, row):
         batch = task.evaluation_batch(row, constants)
         total, carry = sums
-        outputs, carry = forward(batch.inputs, carry)
+        outputs, _, carry = forward(network, *state, batch.inputs, *args, carry=carry, train=train)
         here = task.evaluate(outputs, batch)
         return (jax.tree.map(lambda t, h: t + jnp.asarray(h, t.dtype), total, here), carry), None
 
     zero = jnp.zeros((), float)
     zeros = {name: (zero, zero) for name in task.measured}
-    (sums, _), _ = jax.lax.scan(one, (zeros, carry), batches)
+    (sums, _), _ = jax.lax.scan(one, (zeros, first_state(network, data)), batches)
     return sums
 
 
-def rows_of_part(data: Tree) -> int:
-    """How many rows a batch of an evaluation has: what a recurrent state is made for."""
-    return jax.tree.leaves(data[0])[0].shape[1]
+def first_state(network: Functional, data: Tree) -> Tree:
+    """The recurrent state before the first batch of a part."""
+    return () if network.carry is None else network.carry(jax.tree.leaves(data[0])[0].shape[1])
 
 
 def train_batches(task: Task, split: Callable[[Batch], Batch], arrays: Tree, order: Any, size: int, inner: int):

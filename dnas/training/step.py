@@ -9,7 +9,7 @@ import optax
 
 from dnas import keys
 from dnas.config import RetrainConfig
-from dnas.nets.functional import Functional
+from dnas.nets.functional import Functional, forward
 from dnas.nets.layers import absorb
 from dnas.nets.network import drop_path_factors
 from dnas.tasks.task import Sums, Task
@@ -45,8 +45,8 @@ def make_training(
 ) -> Training:
     """Build the pure functions of a training.
 
-    steps: of an epoch. paths: (cells, edges of a cell) for drop-path; None: the
-    network has none. draws: whether it takes `types.Noise`.
+    steps: of an epoch. paths: (cells, edges of a cell) for drop-path; None: the network has none. draws: whether it
+    takes `types.Noise`.
     """
     tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, rate_of(plan.weights, plan.epochs, steps)))
 
@@ -64,13 +64,13 @@ def make_training(
             drop_key = keys.stream(state.key, "drop path", state.step)
             count = jax.tree.leaves(batch.inputs)[0].shape[0]
             more["drop_path"] = drop_path_factors(drop_key, probability, (*paths, count))
-        if network.carry is not None:  # an epoch begins with an empty memory
-            first = state.step % steps == 0
-            more["carry"] = jax.tree.map(lambda leaf: jnp.where(first, 0, leaf), state.carry)
+        first = state.step % steps == 0  # an epoch begins with an empty memory
+        before = jax.tree.map(lambda leaf: jnp.where(first, 0, leaf), state.carry)
 
         def loss(weights):
-            outputs, moments = network.apply(weights, state.stats, batch.inputs, train=True, **more)
-            outputs, carry = outputs if network.carry is not None else (outputs, ())
+            outputs, moments, carry = forward(
+                network, weights, state.stats, batch.inputs, carry=before, train=True, **more
+            )
             total, sums = task.loss(outputs, batch)
             return total, (moments, sums, carry)
 
