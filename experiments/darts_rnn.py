@@ -2,7 +2,7 @@
 
     dnas search experiments/darts_rnn.py --out runs/darts_rnn
     dnas retrain runs/darts_rnn
-    dnas search experiments/darts_rnn.py:small --out runs/small_rnn     # 2 CPU cores, some minutes
+    dnas search experiments/darts_rnn.py:small --out runs/small_rnn
     dnas retrain runs/small_rnn
 
 Hardware: one GPU for ptb, 2 CPU cores for small. Perplexity, less is better. The alphas are trained on the official

@@ -4,7 +4,7 @@ from typing import Any
 
 from dnas import find
 from dnas.architectures.topology import Space
-from dnas.config import Config
+from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
 from dnas.tasks.task import Task
 
@@ -25,4 +25,23 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"Networks of the space '{space.name}' read {space.takes}, and the task '{task.name}' on '{dataset.name}' "
             f"has {task.takes}: choose another space or data set."
         )
+    if task.takes != "images":
+        _refuse_idle(config, stage, task.takes)
     return task, plan
+
+
+def _refuse_idle(config: Config, stage: str, takes: str) -> None:
+    """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish."""
+    plan, default = getattr(config, stage), getattr(type(config)(), stage)
+    off = {"auxiliary": 0.0, "drop_path": 0.0, "stem": "cifar", "augment": AugmentConfig(pad=0, flip=False, cutout=0)}
+    if takes == "tokens":
+        off["label_smoothing"] = 0.0
+    if takes == "features":
+        off["cells"] = 1
+    for name, value in off.items():
+        set_to = getattr(plan, name, value)
+        if set_to not in (value, getattr(default, name, value)):
+            raise UserError(
+                f"{stage}.{name} is {set_to}, and acts on networks of images only, while these read {takes}: leave it "
+                "out."
+            )
