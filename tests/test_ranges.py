@@ -152,7 +152,7 @@ def test_every_setting_that_acts_beside_others_is_tested():
     [
         ("darts_plus:skips=0,still=0", "never stops"),
         ("sdarts:start=0,end=0", "perturbs nothing"),
-        ("robust_darts:adaptive=true,multiplier=50,largest=1", "never goes back"),
+        ("robust_darts:adaptive=true,multiplier=50,largest=2", "never goes back"),
         ("random_nas:samples=5,finalists=6", "6 finalists of 5 samples"),
         ("snas:resource=foo,penalty=0", "acts with a penalty above 0"),
         ("snas:resource=foo", "Unknown resource 'foo'"),
