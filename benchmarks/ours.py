@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from cost import bytes_accessed, flops
 
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.architectures.zoo import entry
 from dnas.config import RetrainConfig, SearchConfig
 from dnas.kernels import native
@@ -98,9 +98,9 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
     space = nasbench201.space() if options.work == "nasbench201" else darts.space(nodes=options.nodes)
-    body = Body(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
+    size = NetworkSize(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
-    network = functionalize(lambda rngs: Supernet(space, body, rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(space, size, rngs=rngs))
     built = make_search(network, space, method, SearchConfig(), steps=1000, task=Classification())
 
     def step(state, levels):
@@ -113,8 +113,8 @@ def search(options: Namespace):
 def training(options: Namespace):
     """(init, step) of training DARTS_V2 with auxiliary head and drop-path, as in a run of many steps."""
     plan = RetrainConfig(epochs=2)
-    body = Body(options.cells, options.channels, 10, auxiliary=True, remat=options.remat, unroll=True)
-    network = functionalize(lambda rngs: Network(entry("DARTS_V2").genotype, darts.space(), body, rngs=rngs))
+    size = NetworkSize(options.cells, options.channels, 10, auxiliary=True, remat=options.remat, unroll=True)
+    network = functionalize(lambda rngs: Network(entry("DARTS_V2").genotype, darts.space(), size, rngs=rngs))
     built = make_training(network, Classification(auxiliary=plan.auxiliary), plan, 1000, (options.cells, 8))
 
     def step(state, levels):

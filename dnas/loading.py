@@ -35,7 +35,7 @@ from dnas.files import storage
 from dnas.nets.functional import Deferred, Functional, functionalize
 from dnas.nets.network import Network
 from dnas.paths import replaced
-from dnas.retrain import body_of, evaluate_one, network_of
+from dnas.retrain import evaluate_one, network_of, network_size_of
 from dnas.runs import checkpoints, records
 from dnas.runs import weights as weights_of
 from dnas.tasks import binding
@@ -255,8 +255,8 @@ def load(folder: str | Path, seed: int | None = None) -> Found:
     check(genotype, space, config.retrain.cells)
     looks = _looks(facts, folder) if space.takes == "images" else None
     task = _bound(config, space, facts, folder) if looks is None else _of_images(looks, config)
-    body = body_of(config.retrain, space, task.shape)
-    build = network_of(genotype, space, body)
+    size = network_size_of(config.retrain, space, task.shape)
+    build = network_of(genotype, space, size)
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
         shapes = jax.eval_shape(functional.init, jax.random.key(0))

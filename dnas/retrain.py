@@ -20,7 +20,7 @@ from dnas import data as datasets
 from dnas import find, keys
 from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, check, to_json
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, RetrainConfig, to_dict
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
@@ -113,9 +113,9 @@ class _Job:
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = config.retrain
         self.steps = task.steps("train", plan.batch_size)
-        body = body_of(plan, space, task.shape)
-        body = dataclasses.replace(body, unroll=plan.epochs * self.steps > SHORT)
-        self.network = programs.deferred(network_of(genotype, space, body), space.recurrent)
+        size = network_size_of(plan, space, task.shape)
+        size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
+        self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rate = rate_of(plan.weights, plan.epochs, self.steps)
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
         has_paths = space.takes == "images"
@@ -219,16 +219,16 @@ class _Job:
         return loop.Epoch(self.task.score.signed(np.mean(self.scores)))
 
 
-def network_of(genotype: Genotype, space: Space, body: Body) -> Callable[[nnx.Rngs], nnx.Module]:
+def network_of(genotype: Genotype, space: Space, size: NetworkSize) -> Callable[[nnx.Rngs], nnx.Module]:
     """What builds the derived network."""
     build = space.network
     assert build is not None
-    return lambda rngs: build(genotype, space, body, rngs=rngs)
+    return lambda rngs: build(genotype, space, size, rngs=rngs)
 
 
-def body_of(plan: RetrainConfig, space: Space, shape: Shape) -> Body:
+def network_size_of(plan: RetrainConfig, space: Space, shape: Shape) -> NetworkSize:
     """The size of the network that a plan trains."""
-    return Body(
+    return NetworkSize(
         plan.cells,
         plan.channels,
         shape.outputs,

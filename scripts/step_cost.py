@@ -23,7 +23,7 @@ from rich.table import Table
 
 from dnas import config as configs
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs import loop
@@ -78,7 +78,7 @@ def prepared(config: configs.Config, size: int):
     phase = method.phases(space, config.search)[0]
     plan = replace(phase.config, alphas=replace(phase.config.alphas, warmup_epochs=0))
     supernet = phase.supernet(method.supernet(space))
-    network = functionalize(lambda rngs: Supernet(supernet, Body(plan.cells, plan.channels, 10), rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(supernet, NetworkSize(plan.cells, plan.channels, 10), rngs=rngs))
     search = make_search(network, space, method, plan, 1000, task=Classification())
     rng = np.random.default_rng(0)
 

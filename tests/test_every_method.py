@@ -10,7 +10,7 @@ import pytest
 
 from dnas import find
 from dnas.architectures.genotype import check
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, Config, SearchConfig
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
@@ -52,8 +52,8 @@ def network(choice):
     """Of the first phase."""
     method = find.resolve("method", choice)
     supernet = method.phases(SPACE, CONFIG)[0].supernet(method.supernet(SPACE))
-    body = Body(1, 2 * supernet.partial_channels, 3)
-    return functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs))
+    size = NetworkSize(1, 2 * supernet.partial_channels, 3)
+    return functionalize(lambda rngs: Supernet(supernet, size, rngs=rngs))
 
 
 def levels(seed):

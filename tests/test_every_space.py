@@ -14,7 +14,7 @@ from flax import nnx
 
 from dnas import find
 from dnas.architectures.genotype import as_mix, check, from_json, random, to_json
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import absorb
@@ -46,14 +46,14 @@ def tokens():
 def small(space):
     """A small size of network, an input for it, and the shape of its logits."""
     if space.takes == "tokens":
-        return Body(1, CHANNELS, CLASSES, vocabulary=CLASSES), tokens(), (ROWS, WORDS, CLASSES)
+        return NetworkSize(1, CHANNELS, CLASSES, vocabulary=CLASSES), tokens(), (ROWS, WORDS, CLASSES)
     if space.takes == "features":
         return (
-            Body(1, CHANNELS, CLASSES, inputs=(WORDS,)),
+            NetworkSize(1, CHANNELS, CLASSES, inputs=(WORDS,)),
             images().reshape(ROWS - 1, -1)[:, :WORDS],
             (ROWS - 1, CLASSES),
         )
-    return Body(1 if space.stages > 1 else CELLS, CHANNELS, CLASSES), images(), (2, CLASSES)
+    return NetworkSize(1 if space.stages > 1 else CELLS, CHANNELS, CLASSES), images(), (2, CLASSES)
 
 
 def logits_of(output, space):
@@ -109,9 +109,9 @@ def test_a_genotype_is_the_strongest_of_its_own_mix(name):
 @pytest.mark.parametrize("name", SPACES)
 def test_supernet_and_derived_network_run(name):
     space = tiny(name)
-    body, x, shape = small(space)
+    size, x, shape = small(space)
     genotype = random(space, 0)
-    supernet = functionalize(lambda rngs: space.supernet(space, body, rngs=rngs))
+    supernet = functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
     weights, stats = supernet.init(jax.random.key(0))
     more = {"noise": Noise(jax.random.key(1))} if space.draws else {}
     run = jax.jit(lambda mix: supernet.apply(weights, stats, x, mix, train=True, **more))
@@ -125,7 +125,7 @@ def test_supernet_and_derived_network_run(name):
     assert np.isfinite(chosen).all()
     assert np.abs(chosen - logits).max() > 1e-4
 
-    network = functionalize(lambda rngs: space.network(genotype, space, body, rngs=rngs))
+    network = functionalize(lambda rngs: space.network(genotype, space, size, rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
     assert (network.carry is not None) == (supernet.carry is not None) == space.recurrent
     output, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True, **more))(x)
@@ -147,7 +147,7 @@ def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
     assert jax.eval_shape(lambda x: network(x).logits, images()).shape == (2, CLASSES)
     for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network))):
         assert np.isfinite(leaf).all()  # and no tracer
-    supernet = Supernet(tiny(name), Body(cells, CHANNELS, CLASSES), rngs=nnx.Rngs(0))
+    supernet = Supernet(tiny(name), NetworkSize(cells, CHANNELS, CLASSES), rngs=nnx.Rngs(0))
     mix = {kind: jnp.zeros(shape) for kind, shape in tiny(name).mix_shapes.items()}
     for x in (images()[..., :1], jnp.tile(images(), 2), images()[0], images().transpose(0, 3, 1, 2), images()[:0]):
         for call in (network, lambda x: supernet(x, mix)):

@@ -11,7 +11,7 @@ import pytest
 
 from dnas import interop
 from dnas.architectures.genotype import parse
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
@@ -21,12 +21,14 @@ from dnas.spaces import darts, nasbench201
 DARTS, NB201 = darts.space(), nasbench201.space()
 NB201_TEXT = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 NETWORKS = {
-    "darts_supernet": partial(Supernet, DARTS, Body(9, 4, 10)),
-    "darts_cifar": partial(Network, parse("DARTS_V2"), DARTS, Body(9, 4, 10, auxiliary=True)),
-    "darts_imagenet": partial(Network, parse("DARTS_V1"), DARTS, Body(7, 4, 10, stem="imagenet", auxiliary=True)),
-    "amoebanet": partial(Network, parse("AmoebaNet"), DARTS, Body(3, 4, 10)),
-    "nasbench201_supernet": partial(Supernet, NB201, Body(2, 4, 10)),
-    "nasbench201": partial(Network, parse(NB201_TEXT), NB201, Body(2, 4, 10)),
+    "darts_supernet": partial(Supernet, DARTS, NetworkSize(9, 4, 10)),
+    "darts_cifar": partial(Network, parse("DARTS_V2"), DARTS, NetworkSize(9, 4, 10, auxiliary=True)),
+    "darts_imagenet": partial(
+        Network, parse("DARTS_V1"), DARTS, NetworkSize(7, 4, 10, stem="imagenet", auxiliary=True)
+    ),
+    "amoebanet": partial(Network, parse("AmoebaNet"), DARTS, NetworkSize(3, 4, 10)),
+    "nasbench201_supernet": partial(Supernet, NB201, NetworkSize(2, 4, 10)),
+    "nasbench201": partial(Network, parse(NB201_TEXT), NB201, NetworkSize(2, 4, 10)),
 }
 
 

@@ -103,20 +103,20 @@ from dnas.nets.layers import Linear, Outputs
 BENDS = {"tanh": jnp.tanh, "zero": jnp.zeros_like}
 
 class Layer(nnx.Module):
-    def __init__(self, body, rngs):
-        self.first, self.last = Linear(2, body.channels, rngs=rngs), Linear(body.channels, body.classes, rngs=rngs)
+    def __init__(self, size, rngs):
+        self.first, self.last = Linear(2, size.channels, rngs=rngs), Linear(size.channels, size.classes, rngs=rngs)
 
 class Mixed(Layer):
-    def __init__(self, space, body, *, rngs):
-        super().__init__(body, rngs)
+    def __init__(self, space, size, *, rngs):
+        super().__init__(size, rngs)
 
     def __call__(self, x, mix, noise=None):
         hidden = self.first(x)
         return self.last(sum(w * bend(hidden) for w, bend in zip(mix["bend"][0], BENDS.values(), strict=True)))
 
 class Chosen(Layer):
-    def __init__(self, genotype, space, body, *, rngs):
-        super().__init__(body, rngs)
+    def __init__(self, genotype, space, size, *, rngs):
+        super().__init__(size, rngs)
         self.bend = genotype.cell("bend").edges[0].operation
 
     def __call__(self, x, drop_path=None, noise=None):

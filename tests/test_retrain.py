@@ -50,7 +50,10 @@ def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
     plan = dataclasses.replace(PLAN, epochs=3, weights=weights)
     network = functionalize(
         lambda rngs: Network(
-            CELL, nasbench201.space(), retrain.body_of(plan, nasbench201.space(), Shape(3, (8, 8, 1))), rngs=rngs
+            CELL,
+            nasbench201.space(),
+            retrain.network_size_of(plan, nasbench201.space(), Shape(3, (8, 8, 1))),
+            rngs=rngs,
         )
     )
     training = make_training(network, Classification(), plan, 2, (3, 6))

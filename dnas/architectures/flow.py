@@ -9,7 +9,7 @@ OPAQUE = frozenset({"none", "noise"})  # what comes out of them tells nothing of
 
 
 def warning(genotype: Genotype, space: Space | None, cells: int) -> str:
-    """A sentence on what is cut off in a network of so many cells, as `Body.cells` counts them; empty if nothing is.
+    """A sentence on what is cut off in a network of so many `NetworkSize.cells`; empty if nothing is.
 
     space: None where it is not built here; then of the cells alone.
     """

@@ -57,7 +57,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Body:
+class NetworkSize:
     """The size of a network around its cells. `cells` counts all cells (NAS-Bench-201: those of one stage).
 
     classes: outputs of the head. inputs: shape of one input without its batch axis, for networks of other things than
@@ -83,18 +83,18 @@ class Body:
 
 @dataclass(frozen=True)
 class Space:
-    """A search space: its cells by kind, its operations by name, and the network body around the cells.
+    """A search space: its cells by kind, its operations by name, and what stands around the cells.
 
     operations: name -> (channels, stride, norm, *, rngs) -> nnx module, or None where nothing flows.
-    backbone: (core, body, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)`
+    backbone: (core, size, norm, *, rngs) -> nnx module: stem, stages of cells and head; `core(kind, channels, rngs)`
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
-    supernet: (space, body, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, body, *, rngs) ->
+    supernet: (space, size, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, size, *, rngs) ->
     nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task. recurrent: its modules have a method
     `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
     in training whatever their operations are (dropout).
-    has_auxiliary: whether the body knows an auxiliary head. stages: by how much `Body.cells` is multiplied.
-    order: the kinds of the cells of a body of so many `Body.cells`, one after the other; None: it contains all kinds.
+    has_auxiliary: whether networks can have an auxiliary head. stages: by how much `NetworkSize.cells` is multiplied.
+    order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
@@ -121,22 +121,22 @@ class Space:
     paths: Paths = "all"
 
     def cell_count(self, cells: int) -> int:
-        """All cells of a body: `Body.cells` counts those of one stage."""
+        """All cells of a network: `NetworkSize.cells` counts those of one stage."""
         return self.stages * cells
 
     def contained(self, cells: int) -> tuple[str, ...]:
-        """The kinds of cells that a body of so many cells contains."""
+        """The kinds of cells that a network of so many cells contains."""
         found = None if self.order is None else {*self.order(cells)}
         return tuple(kind for kind in self.cells if found is None or kind in found)
 
     def sequence(self, cells: int) -> tuple[str, ...]:
-        """The kinds of all cells of a body, one after the other; empty where that is not known."""
+        """The kinds of all cells of a network, one after the other; empty where that is not known."""
         if self.order is not None:
             return tuple(self.order(cells))
         return tuple(self.cells) * self.cell_count(cells) if len(self.cells) == 1 else ()
 
     def within(self, cells: int) -> "Space":
-        """What can be searched in a body of so many cells: the space without the kinds that it does not contain."""
+        """What can be searched in a network of so many cells: the space without the kinds that it does not contain."""
         return replace(self, cells={kind: self.cells[kind] for kind in self.contained(cells)})
 
     @property

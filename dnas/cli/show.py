@@ -100,12 +100,12 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
     if space.takes == "features":
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
-    from dnas.architectures.topology import Body
+    from dnas.architectures.topology import NetworkSize
     from dnas.nets.count import count, of_a_token
 
     if space.takes == "tokens":
         width, words = options.channels or 850, 10_000
-        size = of_a_token(genotype, space, Body(options.cells or 1, width, words, vocabulary=words))
+        size = of_a_token(genotype, space, NetworkSize(options.cells or 1, width, words, vocabulary=words))
         return (
             f"Network of width {width}, {words:,} words:\n"
             f"  {size.parameters:,} parameters\n  {size.multiply_adds:,} multiply-adds a word"
@@ -116,7 +116,7 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     if lacking:
         return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
     pixels, classes = (224, 1000) if imagenet else (32, 10)
-    counts = count(genotype, space, Body(cells, channels, classes, 3, options.stem), pixels)
+    counts = count(genotype, space, NetworkSize(cells, channels, classes, 3, options.stem), pixels)
     head = f" ({counts.parameters_with_auxiliary:,} with auxiliary head)" if space.has_auxiliary else ""
     number = f"{cells} cells" if space.stages == 1 else f"{space.stages} stages of {cells} cells"
     return (

@@ -19,7 +19,7 @@ from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from dnas.architectures.genotype import Genotype, check
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.nets.functional import Deferred
@@ -42,13 +42,13 @@ class Cost(NamedTuple):
     output: tuple[int, ...]
 
 
-def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Counts:
-    """Count the derived network of `body` for one image of image_size x image_size pixels.
+def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Counts:
+    """Count the derived network of `size` for one image of image_size x image_size pixels.
 
     `parameters_with_auxiliary` equals `parameters` where the space has no auxiliary head.
     Errors: `UserError` if the genotype is not one of this space.
     """
-    check(genotype, space, body.cells)
+    check(genotype, space, size.cells)
     known: dict[tuple, Cost] = {}
     seen: list[Cost] = []
 
@@ -67,24 +67,26 @@ def count(genotype: Genotype, space: Space, body: Body, image_size: int) -> Coun
         return _Meter(genotype.cell(kind).concat, kind, channels, cost_of)
 
     def around(auxiliary: bool) -> Callable[[nnx.Rngs], nnx.Module]:
-        sizes = Body(body.cells, body.channels, body.classes, body.image_channels, body.stem, auxiliary, loop=True)
+        sizes = NetworkSize(
+            size.cells, size.channels, size.classes, size.image_channels, size.stem, auxiliary, loop=True
+        )
         return lambda rngs: space.backbone(core, sizes, space.network_norm, rngs=rngs)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, body.image_channels), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
     rest = _cost(around(False), lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
     parameters = rest.parameters + sum(cell.parameters for cell in seen)
     head = _parameters(around(True)(_rngs())) - rest.parameters
     return Counts(parameters, parameters + head, rest.multiply_adds + sum(cell.multiply_adds for cell in seen))
 
 
-def of_a_token(genotype: Genotype, space: Space, body: Body) -> Counts:
-    """Count the derived network of `body`, of a space that reads tokens, for one token.
+def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
+    """Count the derived network of `size`, of a space that reads tokens, for one token.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
     assert space.network is not None
     token = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    build = partial(space.network, genotype, space, body)
+    build = partial(space.network, genotype, space, size)
     cost = _cost(lambda rngs: build(rngs=rngs), lambda network, tokens: network(tokens)[0].logits, token)
     return Counts(cost.parameters, cost.parameters, cost.multiply_adds)
 
@@ -96,8 +98,8 @@ class Table(NamedTuple):
     multiply_adds: np.ndarray
 
 
-def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
-    """The cost of every operation on every edge, as it would be in a derived network of `body`.
+def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Table]:
+    """The cost of every operation on every edge, as it would be in a derived network of `size`.
 
     Errors: `UserError` for a space that reads anything but images.
     """
@@ -125,9 +127,9 @@ def candidates(space: Space, body: Body, image_size: int) -> dict[str, Table]:
         def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
             return _Meter(space.cells[kind].concat, kind, channels, cost_of)
 
-        return space.backbone(core, replace(body, auxiliary=False, loop=True), space.network_norm, rngs=rngs)
+        return space.backbone(core, replace(size, auxiliary=False, loop=True), space.network_norm, rngs=rngs)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, body.image_channels), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
     _cost(build, lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
     rows = {kind: zip(*tables, strict=True) for kind, tables in found.items() if tables}
     return {kind: Table(*map(np.stack, both)) for kind, both in rows.items()}

@@ -6,7 +6,7 @@ from flax import nnx
 
 from dnas import find, ranges
 from dnas.architectures.genotype import Genotype, check
-from dnas.architectures.topology import Body, Norm, Space
+from dnas.architectures.topology import NetworkSize, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.nets.functional import Deferred, functionalize, own_noise, run, takes_noise
 from dnas.nets.layers import Outputs, checked_images, checked_numbers
@@ -70,7 +70,9 @@ class Network(nnx.Module):
     Errors: `UserError` for images and factors of other shapes or types than it was built for.
     """
 
-    def __init__(self, genotype: Genotype, space: Space, body: Body, *, norm: Norm | None = None, rngs: nnx.Rngs):
+    def __init__(
+        self, genotype: Genotype, space: Space, size: NetworkSize, *, norm: Norm | None = None, rngs: nnx.Rngs
+    ):
         norm, random = space.network_norm if norm is None else norm, []
 
         def core(kind: str, channels: int, rngs: nnx.Rngs):
@@ -78,12 +80,12 @@ class Network(nnx.Module):
             random.append(any(cell.random))
             return cell
 
-        self.image_channels, self.use_running_average = body.image_channels, False
+        self.image_channels, self.use_running_average = size.image_channels, False
         self.droppable = (
-            space.cell_count(body.cells),
+            space.cell_count(size.cells),
             max(len(cell.edges) for _, cell in genotype.cells),
         )  # cells, edges
-        self.backbone = space.backbone(core, body, norm, rngs=rngs)
+        self.backbone = space.backbone(core, size, norm, rngs=rngs)
         self.random = any(random)
 
     def set_view(self, use_running_average: bool | None = None) -> None:
@@ -152,7 +154,7 @@ def build(
     if space.takes != "images":
         raise UserError(f"Networks of the space '{space.name}' read {space.takes}: build them with its 'network'.")
     check(genotype, space, cells)
-    shape = Body(cells, channels, classes, image_channels, stem, auxiliary)
+    shape = NetworkSize(cells, channels, classes, image_channels, stem, auxiliary)
 
     def make(rngs: nnx.Rngs) -> Network:
         return Network(genotype, space, shape, rngs=rngs)

@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from dnas.architectures.genotype import Genotype, check
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
 from dnas.keys import stream
 from dnas.nets.functional import looped_scan, rematerialised, run
@@ -84,12 +84,12 @@ def draw_masks(key: jax.Array, rates: Dropout, vocabulary: int, batch: int, widt
 class Backbone(nnx.Module):
     """Embedding, the way into the cell, the cell over time, decoder. `build(rngs)` makes the cell."""
 
-    def __init__(self, build: Callable[[nnx.Rngs], Any], body: Body, rates: Dropout, *, rngs: nnx.Rngs):
-        width, self.vocabulary, self.rates = body.channels, body.vocabulary, rates
-        self.scan = looped_scan if body.loop else jax.lax.scan
-        self.remat = body.remat
-        self.embedding = uniform(rngs, (body.vocabulary, width), BOUND)
-        self.bias = nnx.Param(np.zeros(body.vocabulary, np.float32))
+    def __init__(self, build: Callable[[nnx.Rngs], Any], size: NetworkSize, rates: Dropout, *, rngs: nnx.Rngs):
+        width, self.vocabulary, self.rates = size.channels, size.vocabulary, rates
+        self.scan = looped_scan if size.loop else jax.lax.scan
+        self.remat = size.remat
+        self.embedding = uniform(rngs, (size.vocabulary, width), BOUND)
+        self.bias = nnx.Param(np.zeros(size.vocabulary, np.float32))
         self.first = uniform(rngs, (2 * width, 2 * width), BOUND)
         self.cell = build(rngs)
 
@@ -136,12 +136,12 @@ class RecurrentSupernet(nnx.Module):
     Errors: `UserError` for a space or a size that no such network has, tokens, mixes and states of other shapes.
     """
 
-    def __init__(self, space: Space, body: Body, *, rates: Dropout = USUAL, norm: bool = True, rngs: nnx.Rngs):
-        check_body(space, body)
+    def __init__(self, space: Space, size: NetworkSize, *, rates: Dropout = USUAL, norm: bool = True, rngs: nnx.Rngs):
+        check_network_size(space, size)
         check_space(space)
         self.mix_shape, self.use_running_average = space.cells[KIND].mix_shape, False
         self.backbone = Backbone(
-            lambda rngs: MixedRecurrentCell(space, body.channels, norm, rngs=rngs), body, rates, rngs=rngs
+            lambda rngs: MixedRecurrentCell(space, size.channels, norm, rngs=rngs), size, rates, rngs=rngs
         )
 
     def set_view(self, use_running_average: bool | None = None) -> None:
@@ -168,13 +168,13 @@ class RecurrentNetwork(nnx.Module):
     Errors: `UserError`, also for factors of drop-path, which this network has not.
     """
 
-    def __init__(self, genotype: Genotype, space: Space, body: Body, *, rates: Dropout = USUAL, rngs: nnx.Rngs):
-        check_body(space, body)
+    def __init__(self, genotype: Genotype, space: Space, size: NetworkSize, *, rates: Dropout = USUAL, rngs: nnx.Rngs):
+        check_network_size(space, size)
         check(genotype, space)
         self.use_running_average = False
         cell = genotype.cell(KIND)
         self.backbone = Backbone(
-            lambda rngs: DerivedRecurrentCell(cell, space, body.channels, rngs=rngs), body, rates, rngs=rngs
+            lambda rngs: DerivedRecurrentCell(cell, space, size.channels, rngs=rngs), size, rates, rngs=rngs
         )
 
     def set_view(self, use_running_average: bool | None = None) -> None:
@@ -218,15 +218,15 @@ def initial_carry(backbone: Backbone, batch: int) -> jax.Array:
     return jnp.zeros((batch, backbone.embedding.shape[1]), float)
 
 
-def check_body(space: Space, body: Body) -> None:
+def check_network_size(space: Space, size: NetworkSize) -> None:
     """Errors: `UserError` for a size that a network of one cell, and of outputs tied to its inputs, cannot have."""
-    if body.vocabulary < 1 or body.vocabulary != body.classes:
+    if size.vocabulary < 1 or size.vocabulary != size.classes:
         raise UserError(
-            f"The space '{space.name}' predicts the next of the tokens that it reads, and here are {body.vocabulary:,} "
-            f"tokens and {body.classes:,} outputs: give it data of the task 'language'."
+            f"The space '{space.name}' predicts the next of the tokens that it reads, and here are {size.vocabulary:,} "
+            f"tokens and {size.classes:,} outputs: give it data of the task 'language'."
         )
-    if body.cells != 1:
-        raise UserError(f"A network of the space '{space.name}' has one cell, not {body.cells}: set cells to 1.")
+    if size.cells != 1:
+        raise UserError(f"A network of the space '{space.name}' has one cell, not {size.cells}: set cells to 1.")
 
 
 def check_space(space: Space) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
 from dnas.kernels.mixing import fan_out, weighted_sums
 from dnas.kernels.pooling import max_pool_2x2
@@ -193,13 +193,13 @@ class Supernet(nnx.Module):
     Errors: `UserError` for images and mixes of other shapes or types than it was built for.
     """
 
-    def __init__(self, space: Space, body: Body, *, rngs: nnx.Rngs):
+    def __init__(self, space: Space, size: NetworkSize, *, rngs: nnx.Rngs):
         def core(kind: str, channels: int, rngs: nnx.Rngs):
-            return MixedCell(space, kind, channels, body.loop, rngs=rngs)
+            return MixedCell(space, kind, channels, size.loop, rngs=rngs)
 
-        self.image_channels, self.use_running_average = body.image_channels, False
-        self.mix_shapes = tuple((kind, space.mix_shapes[kind]) for kind in space.contained(body.cells))
-        self.backbone = space.backbone(core, body, space.search_norm, rngs=rngs)
+        self.image_channels, self.use_running_average = size.image_channels, False
+        self.mix_shapes = tuple((kind, space.mix_shapes[kind]) for kind in space.contained(size.cells))
+        self.backbone = space.backbone(core, size, space.search_norm, rngs=rngs)
         self.random, self.always_random = bool(space.random), bool(space.random & ALWAYS_RANDOM)
 
     def set_view(self, use_running_average: bool | None = None) -> None:

@@ -20,7 +20,7 @@ from flax import nnx
 
 from dnas.architectures.genotype import Genotype
 from dnas.architectures.genotype_data import decisions, shown
-from dnas.architectures.topology import Body, Norm, Paths, Space
+from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError, unknown
 from dnas.kernels.axes import FLOATS
 from dnas.kernels.norm import EPSILON
@@ -39,7 +39,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "selu": jax.nn.selu,
     "leaky_relu": jax.nn.leaky_relu,
 }
-WIDTHS = ("0.125", "0.25", "0.5", "0.75", "1", "1.5", "2", "3", "4", "8")  # of `Body.channels`
+WIDTHS = ("0.125", "0.25", "0.5", "0.75", "1", "1.5", "2", "3", "4", "8")  # of `NetworkSize.channels`
 OPTIONS: dict[str, tuple[str, ...]] = {  # decision: all options that there are
     "width": WIDTHS,
     "activation": tuple(ACTIVATIONS),
@@ -173,25 +173,25 @@ class Supernet(nnx.Module):
     Training and evaluation are as in `network.Network`. Errors: `UserError` for inputs and mixes of other shapes.
     """
 
-    def __init__(self, space: Space, body: Body, *, largest: float, rngs: nnx.Rngs):
+    def __init__(self, space: Space, size: NetworkSize, *, largest: float, rngs: nnx.Rngs):
         if space.partial_channels != 1:
             raise UserError(
                 f"Partial channels are for cells of images, and the space '{space.name}' has none: use a method, or a "
                 "setting partial=1, that takes all channels."
             )
-        check_body(space, body)
+        check_network_size(space, size)
         layers: list[Layer] = []
-        channels = channels_of(largest, body)
+        channels = channels_of(largest, size)
         for number in range(space.cells["width"].nodes):
             options = {decision: cell.operations[number] for decision, cell in space.cells.items()}
-            widths = [channels_of(float(width), body) for width in options["width"]]
-            c_in = channels if layers else body.inputs[0]
+            widths = [channels_of(float(width), size) for width in options["width"]]
+            c_in = channels if layers else size.inputs[0]
             layer = Layer(options, c_in, widths, channels, channels, affine=space.search_norm.affine,
                           paths=space.paths, rngs=rngs)  # fmt: skip
             layers.append(layer)
-        self.features, self.use_running_average = body.inputs[0], False
+        self.features, self.use_running_average = size.inputs[0], False
         self.mix_shapes = tuple(space.mix_shapes.items())
-        self.layers = Layers(layers, body.classes, rngs=rngs)
+        self.layers = Layers(layers, size.classes, rngs=rngs)
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Called by `nnx.view`: True in evaluation."""
@@ -217,22 +217,22 @@ class Network(nnx.Module):
         self,
         genotype: Genotype,
         space: Space,
-        body: Body,
+        size: NetworkSize,
         *,
         largest: float,
         norm: Norm | None = None,
         rngs: nnx.Rngs,
     ):
-        check_body(space, body)
+        check_network_size(space, size)
         affine, layers = (space.network_norm if norm is None else norm).affine, list[Layer]()
         for options in decided(genotype):
-            channels = channels_of(float(options["width"]), body)
-            drawn = max(channels, channels_of(largest, body))
-            c_in, single = layers[-1].channels if layers else body.inputs[0], {k: (o,) for k, o in options.items()}
+            channels = channels_of(float(options["width"]), size)
+            drawn = max(channels, channels_of(largest, size))
+            c_in, single = layers[-1].channels if layers else size.inputs[0], {k: (o,) for k, o in options.items()}
             layers.append(Layer(single, c_in, [channels], channels, drawn, affine=affine, rngs=rngs))
-        self.features, self.use_running_average = body.inputs[0], False
+        self.features, self.use_running_average = size.inputs[0], False
         self.drops = any(rate for layer in layers for rate in layer.rates)
-        self.layers = Layers(layers, body.classes, rngs=rngs)
+        self.layers = Layers(layers, size.classes, rngs=rngs)
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Called by `nnx.view`: True in evaluation."""
@@ -250,9 +250,9 @@ class Network(nnx.Module):
         return Outputs(run(self.layers, x, None, noise, evaluates=self.use_running_average))
 
 
-def channels_of(width: float, body: Body) -> int:
+def channels_of(width: float, size: NetworkSize) -> int:
     """Channels of a layer that is `width` times as wide as the network."""
-    return max(1, round(width * body.channels))
+    return max(1, round(width * size.channels))
 
 
 def decided(genotype: Genotype) -> tuple[dict[str, str], ...]:
@@ -270,12 +270,12 @@ def decided(genotype: Genotype) -> tuple[dict[str, str], ...]:
     return layers
 
 
-def check_body(space: Space, body: Body) -> None:
+def check_network_size(space: Space, size: NetworkSize) -> None:
     """Errors: `UserError` for sizes of which there is no network of features."""
-    if len(body.inputs) != 1:
-        raise UserError(f"A network of '{space.name}' reads features [F], not inputs {list(body.inputs)}.")
-    if body.stem != "cifar":
-        raise UserError(f"The space '{space.name}' has no stem for images: leave out the stem '{body.stem}'.")
+    if len(size.inputs) != 1:
+        raise UserError(f"A network of '{space.name}' reads features [F], not inputs {list(size.inputs)}.")
+    if size.stem != "cifar":
+        raise UserError(f"The space '{space.name}' has no stem for images: leave out the stem '{size.stem}'.")
 
 
 def checked_features(x: Any, features: int, dtype: Any) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
 
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import SearchConfig
 from dnas.errors import unknown
 from dnas.nets import count
@@ -31,10 +31,10 @@ def operation_costs(space: Space, config: SearchConfig, resource: str) -> Costs:
 
     Errors: `UserError` for another resource.
     """
-    body = Body(config.cells, config.channels, 10)
+    size = NetworkSize(config.cells, config.channels, 10)
     if resource not in RESOURCES:
         raise unknown("resource", resource, RESOURCES)
-    tables = {kind: table._asdict() for kind, table in count.candidates(space, body, IMAGE_SIZE).items()}
+    tables = {kind: table._asdict() for kind, table in count.candidates(space, size, IMAGE_SIZE).items()}
     return {kind: table[resource] for kind, table in tables.items()}
 
 

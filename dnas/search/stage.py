@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from dnas import keys
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, to_dict
 from dnas.nets.functional import forward
 from dnas.runs import devices, loop, programs
@@ -139,7 +139,7 @@ class Stage:
 def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Callable[[nnx.Rngs], nnx.Module]:
     """What builds the supernet of a phase; method: adapted."""
     plan, supernet, shape = phase.config, phase.supernet(method.supernet(space)), task.shape
-    body = Body(
+    size = NetworkSize(
         plan.cells,
         plan.channels,
         shape.outputs,
@@ -151,7 +151,7 @@ def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Calla
     )
     build = supernet.supernet
     assert build is not None
-    return lambda rngs: build(supernet, body, rngs=rngs)
+    return lambda rngs: build(supernet, size, rngs=rngs)
 
 
 def steps_per_epoch(plan: Any, task: Task) -> int:

@@ -1,6 +1,6 @@
 """DARTS: normal and reduction cells of 4 nodes, 14 edges and 8 operations, repeated to any depth.
 
-Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv:1806.09055; the bodies follow
+Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv:1806.09055; the networks follow
 quark0/darts `cnn/model_search.py` and `cnn/model.py`. Cell k reads the outputs of cells k-2 and k-1, each projected to
 the cell's channels; cells at 1/3 and 2/3 of the depth halve the image and double the channels.
 """
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas.architectures.topology import Body, Cell, Norm, Space, all_edges
+from dnas.architectures.topology import Cell, NetworkSize, Norm, Space, all_edges
 from dnas.errors import UserError
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import rematerialised, stack, unstack
@@ -76,11 +76,11 @@ class Stage(nnx.Module):
     """
 
     def __init__(
-        self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, body: Body, rngs
+        self, core: Callable, count: int, channels: int, entry: list[nnx.Module], affine: bool, size: NetworkSize, rngs
     ):
-        self.count, self.affine, self.remat = count, affine, body.remat
+        self.count, self.affine, self.remat = count, affine, size.remat
         # two cells are compiled as two: what the backward pass needs is then not copied into and out of stacks
-        self.unroll = count if (body.unroll or count == 2) and not body.remat else 1
+        self.unroll = count if (size.unroll or count == 2) and not size.remat else 1
         self.entry = nnx.List(entry)  # first cell: projections of s0 and s1; second cell: of s0
         self.core: Any = stack(core, count, rngs)
         self.width = self.core.width * channels
@@ -170,13 +170,13 @@ class Stage(nnx.Module):
 class Backbone(nnx.Module):
     """Stem, stages of cells, head, and the auxiliary head on the second reduction cell where wanted."""
 
-    def __init__(self, core: Callable, body: Body, norm: Norm, *, rngs: nnx.Rngs):
-        channels, imagenet = body.channels, body.stem == "imagenet"
-        self.loop = body.loop
-        self.stem = nnx.List(stem(body, rngs))
+    def __init__(self, core: Callable, size: NetworkSize, norm: Norm, *, rngs: nnx.Rngs):
+        channels, imagenet = size.channels, size.stem == "imagenet"
+        self.loop = size.loop
+        self.stem = nnx.List(stem(size, rngs))
         older = newer = channels if imagenet else 3 * channels
         reduced = imagenet  # whether s0 has twice the resolution of s1
-        self.plan = plan(body.cells)
+        self.plan = plan(size.cells)
         self.stages: nnx.List = nnx.List([])
         auxiliary, self.auxiliary_after = None, -1
         for kind, cells in self.plan:
@@ -189,15 +189,15 @@ class Backbone(nnx.Module):
                 return ReluConvNorm(c_in, channels, 1, affine=norm.affine, rngs=rngs)
 
             entry = [project(older, reduced), project(newer)] + ([project(newer)] if len(cells) > 1 else [])
-            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, body, rngs)
+            stage = Stage(partial(core, kind, channels), len(cells), channels, entry, norm.affine, size, rngs)
             self.stages.append(stage)
             older, newer = (newer if len(cells) == 1 else stage.width), stage.width
             reduced = kind == "reduce"
-            if body.auxiliary and 2 * body.cells // 3 in cells:
-                auxiliary = AuxiliaryHead(stage.width, body.classes, second_norm=not imagenet, rngs=rngs)
+            if size.auxiliary and 2 * size.cells // 3 in cells:
+                auxiliary = AuxiliaryHead(stage.width, size.classes, second_norm=not imagenet, rngs=rngs)
                 self.auxiliary_after = len(self.stages) - 1
         self.auxiliary = auxiliary  # once: flax decides at the first assignment whether it is a module
-        self.classifier = Linear(newer, body.classes, rngs=rngs)
+        self.classifier = Linear(newer, size.classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, argument: Callable) -> Outputs:
         s0 = self.stem[0](x)
@@ -210,18 +210,18 @@ class Backbone(nnx.Module):
         return Outputs(self.classifier(global_avg_pool(s1)), auxiliary)
 
 
-def stem(body: Body, rngs: nnx.Rngs) -> list[nnx.Module]:
+def stem(size: NetworkSize, rngs: nnx.Rngs) -> list[nnx.Module]:
     """What makes s0 of the image and, for ImageNet, s1 of s0."""
-    channels = body.channels
-    if body.stem == "cifar":
-        conv = Conv(body.image_channels, 3 * channels, 3, rngs=rngs)
+    channels = size.channels
+    if size.stem == "cifar":
+        conv = Conv(size.image_channels, 3 * channels, 3, rngs=rngs)
         return [Chain(conv, BatchNorm(3 * channels, affine=True, rngs=rngs))]
 
     def half(c_in: int, c_out: int) -> list[Callable]:
         return [Conv(c_in, c_out, 3, stride=2, rngs=rngs), BatchNorm(c_out, affine=True, rngs=rngs)]
 
     return [
-        Chain(*half(body.image_channels, channels // 2), jax.nn.relu, *half(channels // 2, channels)),
+        Chain(*half(size.image_channels, channels // 2), jax.nn.relu, *half(channels // 2, channels)),
         Chain(jax.nn.relu, *half(channels, channels)),
     ]
 

@@ -1,7 +1,7 @@
 """NAS-Bench-201: one cell of 4 nodes, 6 edges and 5 operations; three stages of N cells, halved in between.
 
 Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020,
-arXiv:2001.00326; the body follows D-X-Y/AutoDL-Projects `TinyNetwork`. A genotype keeps every edge, and an edge may
+arXiv:2001.00326; the network follows D-X-Y/AutoDL-Projects `TinyNetwork`. A genotype keeps every edge, and an edge may
 be `none`.
 """
 
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas.architectures.topology import Body, Cell, Norm, Space, all_edges
+from dnas.architectures.topology import Cell, NetworkSize, Norm, Space, all_edges
 from dnas.errors import UserError
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import looped_scan, rematerialised, stack
@@ -61,18 +61,18 @@ class Residual(nnx.Module):
 
 
 class Backbone(nnx.Module):
-    """Stem, three stages of `body.cells` equal cells with residual blocks between, norm, ReLU, head."""
+    """Stem, three stages of `size.cells` equal cells with residual blocks between, norm, ReLU, head."""
 
-    def __init__(self, core: Callable, body: Body, norm: Norm, *, rngs: nnx.Rngs):
-        if body.stem != "cifar":
-            raise UserError(f"The space 'nasbench201' has the stem 'cifar' only, not '{body.stem}'.")
-        channels = body.channels
-        self.cells, self.loop, self.remat = body.cells, body.loop, body.remat
+    def __init__(self, core: Callable, size: NetworkSize, norm: Norm, *, rngs: nnx.Rngs):
+        if size.stem != "cifar":
+            raise UserError(f"The space 'nasbench201' has the stem 'cifar' only, not '{size.stem}'.")
+        channels = size.channels
+        self.cells, self.loop, self.remat = size.cells, size.loop, size.remat
         # unrolled, what the backward pass needs is not copied into and out of stacks; for a few cells, compiling takes
         # little longer
-        self.unroll = 1 if body.remat else body.cells if body.unroll else min(body.cells, 5)
+        self.unroll = 1 if size.remat else size.cells if size.unroll else min(size.cells, 5)
         self.stem = Chain(
-            Conv(body.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
+            Conv(size.image_channels, channels, 3, rngs=rngs), BatchNorm(channels, affine=True, rngs=rngs)
         )
         self.stages: nnx.List = nnx.List([])
         self.reductions: nnx.List = nnx.List([])
@@ -80,9 +80,9 @@ class Backbone(nnx.Module):
             if stage:
                 self.reductions.append(Residual(channels, 2 * channels, rngs=rngs))
                 channels *= 2
-            self.stages.append(stack(partial(core, "cell", channels), body.cells, rngs))
+            self.stages.append(stack(partial(core, "cell", channels), size.cells, rngs))
         self.last_norm = BatchNorm(channels, affine=True, rngs=rngs)
-        self.classifier = Linear(channels, body.classes, rngs=rngs)
+        self.classifier = Linear(channels, size.classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, argument: Callable) -> Outputs:
         x = self.stem(x)

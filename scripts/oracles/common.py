@@ -13,7 +13,7 @@ import numpy as np
 
 from dnas import interop
 from dnas.architectures.genotype import Genotype, parse
-from dnas.architectures.topology import Body, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts
@@ -79,7 +79,7 @@ def prepared(module: Callable[..., Any], *settings: Any) -> tuple[Functional, tu
 
 def supernet(space: Space, meta: dict, cells: int, loop: bool = False) -> tuple[Functional, tuple[interop.Pair, ...]]:
     """The supernet of an oracle."""
-    return prepared(Supernet, space, Body(cells, meta["C"], meta["num_classes"], loop=loop))
+    return prepared(Supernet, space, NetworkSize(cells, meta["C"], meta["num_classes"], loop=loop))
 
 
 @cache

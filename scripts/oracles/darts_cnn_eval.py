@@ -7,7 +7,7 @@ import numpy as np
 import optax
 
 from dnas import interop
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.nets.layers import absorb
 from dnas.nets.network import Network
 from dnas.spaces import darts
@@ -17,9 +17,9 @@ from oracles.common import Comparison, Oracle, darts_genotype_of, prepared
 
 def compare(oracle: Oracle, stem: str = "cifar") -> Iterator[Comparison]:
     meta = oracle.meta
-    body = Body(meta["layers"], meta["C"], meta["num_classes"], stem=stem, auxiliary=True)
+    size = NetworkSize(meta["layers"], meta["C"], meta["num_classes"], stem=stem, auxiliary=True)
     genotype = darts_genotype_of(meta["genotype"])
-    network, pairs = prepared(Network, genotype, darts.space(), body)
+    network, pairs = prepared(Network, genotype, darts.space(), size)
     weights, stats = oracle.weights(pairs, "param/", "buffer/")
     batch = oracle.batch()
     logits = jax.jit(lambda w: network.apply(w, stats, batch.inputs, train=False)[0].logits)(weights)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from dnas.architectures.genotype import parse
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.nets.functional import Functional, functionalize
 from dnas.nets.layers import absorb
 from dnas.nets.recurrent import Masks, RecurrentOutputs
@@ -27,13 +27,13 @@ DECAY, RADIUS = 5e-7, 0.01
 
 def compare(oracle: Oracle) -> Iterator[Comparison]:
     meta = oracle.meta
-    space, body = rnn.space(), Body(1, meta["nhid"], meta["vocab"], vocabulary=meta["vocab"])
+    space, size = rnn.space(), NetworkSize(1, meta["nhid"], meta["vocab"], vocabulary=meta["vocab"])
     for name, record in meta["genotypes"].items():
         entries = [tuple(entry) for entry in record["recurrent"]]
         genotype = parse(f"Genotype(recurrent={entries}, concat={record['concat']})")
-        network = functionalize(partial(_build, space.network, genotype, space, body))
+        network = functionalize(partial(_build, space.network, genotype, space, size))
         yield from _derived(oracle, f"eval/{name}", network)
-    yield from _searched(oracle, functionalize(partial(_build, space.supernet, space, body)))
+    yield from _searched(oracle, functionalize(partial(_build, space.supernet, space, size)))
     exponents = oracle["genotype/alphas"]
     mixes = np.exp(exponents) / np.exp(exponents).sum(-1, keepdims=True)
     genotypes = [strongest(space, {"recurrent": mix}) for mix in mixes]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dnas import interop
 from dnas.architectures.genotype import parse, to_text
-from dnas.architectures.topology import Body, Norm, Space
+from dnas.architectures.topology import NetworkSize, Norm, Space
 from dnas.nets.count import count
 from dnas.nets.network import Network
 from dnas.search import relax
@@ -22,12 +22,13 @@ from oracles.common import Comparison, Oracle, prepared, supernet
 def compare(oracle: Oracle) -> Iterator[Comparison]:
     space, meta, batch = nasbench201.space(), oracle.meta, oracle.batch()
     table = oracle.table("archs.json")
-    body = Body(meta["N"], meta["C"], meta["num_classes"], loop=True)  # run op by op: equal operations compile once
+    # run op by op: equal operations compile once
+    size = NetworkSize(meta["N"], meta["C"], meta["num_classes"], loop=True)
     trained = [name for name in table["archs"] if f"infer/{name}/eval/logits" in oracle.arrays]
     for name in trained[:: oracle.every]:
         record = table["archs"][name]
         genotype = parse(record["arch"])
-        network, pairs = prepared(Network, genotype, space, body)
+        network, pairs = prepared(Network, genotype, space, size)
         weights, stats = oracle.weights(pairs, f"infer/{name}/param/", f"infer/{name}/buffer/")
         outputs, _ = network.apply(weights, stats, batch.inputs, train=False)
         yield from oracle.compare(f"infer/{name}/eval/logits", outputs.logits, 1e-9)
@@ -47,7 +48,7 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         yield from oracle.compare(f"infer/{name}/train/loss", value, 1e-9)
         gradient = interop.to_torch(to_weights, stats, pairs)
         yield from oracle.compare(f"infer/{name}/train/grad_param", gradient, 1e-9)
-        small, full = count(genotype, space, body, 16), count(genotype, space, Body(5, 16, 10), 32)
+        small, full = count(genotype, space, size, 16), count(genotype, space, NetworkSize(5, 16, 10), 32)
         yield Comparison("archs.json", small.parameters, record["params"], 0)
         yield Comparison("archs.json", full.parameters, record["params_C16_N5_cifar10"], 0)
 

@@ -7,7 +7,7 @@ import pytest
 
 import dnas.search
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.methods.darts_minus import SCHEDULES
@@ -36,9 +36,9 @@ def test_the_coefficient_falls_from_one_to_almost_zero():
 
 
 def test_an_auxiliary_skip_is_a_skip_whose_weight_is_added():
-    body = Body(1, 4, 3)
+    size = NetworkSize(1, 4, 3)
     plain, more = (
-        functionalize(lambda rngs, s=s: Supernet(s, body, rngs=rngs)) for s in (SPACE, with_auxiliary_skip(SPACE))
+        functionalize(lambda rngs, s=s: Supernet(s, size, rngs=rngs)) for s in (SPACE, with_auxiliary_skip(SPACE))
     )
     weights, stats = plain.init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (2, 6, 6, 3))

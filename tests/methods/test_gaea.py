@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.methods import gaea
 from dnas.nets.functional import functionalize
@@ -18,7 +18,7 @@ from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1+avg_pool_3x3")
-NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
+NETWORK = functionalize(lambda rngs: Supernet(SPACE, NetworkSize(1, 2, 3), rngs=rngs))
 
 
 @pytest.mark.parametrize("levels", ["bilevel", "single"])

@@ -143,7 +143,7 @@ def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, st
 
 
 def test_the_decay_factor_multiplies_the_decay_of_the_config():
-    from dnas.architectures.topology import Body
+    from dnas.architectures.topology import NetworkSize
     from dnas.nets.functional import functionalize
     from dnas.nets.supernet import Supernet
     from dnas.search.bilevel import make_search
@@ -151,7 +151,7 @@ def test_the_decay_factor_multiplies_the_decay_of_the_config():
     from dnas.types import Batch
 
     space = find.resolve("space", SPACE)
-    network = functionalize(lambda rngs: Supernet(space, Body(1, 2, 3), rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
     batch = Batch(jax.random.normal(jax.random.key(1), (4, 4, 4, 3)), jnp.arange(4) % 3)
 
     def weights(decay, knobs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
@@ -61,7 +61,7 @@ def test_the_radius_grows_over_the_epochs_and_bounds_the_noise():
 
 def test_only_the_weights_feel_the_attack():
     space = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1")
-    network = functionalize(lambda rngs: Supernet(space, Body(1, 2, 3), rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
     batch = Batch(jax.random.normal(jax.random.key(1), (4, 4, 4, 3)), jnp.arange(4) % 3)
 
     def stepped(choice):

@@ -12,7 +12,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict
 
 from dnas.architectures.genotype import random
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.count import count
 from dnas.nets.functional import Deferred, functionalize, plain
@@ -21,7 +21,7 @@ from dnas.nets.supernet import Supernet
 from dnas.spaces import darts, nasbench201
 
 SPACES = {"darts": darts.space(nodes=2), "nasbench201": nasbench201.space()}
-BODIES = {"darts": Body(3, 4, 3), "nasbench201": Body(1, 4, 3)}
+SIZES = {"darts": NetworkSize(3, 4, 3), "nasbench201": NetworkSize(1, 4, 3)}
 
 
 def images(*shape, dtype=jnp.float32):
@@ -31,12 +31,12 @@ def images(*shape, dtype=jnp.float32):
 @cache
 def built(space, channels=3, **settings):
     genotype = random(SPACES[space], 0)
-    return build(genotype, classes=3, cells=BODIES[space].cells, channels=4, image_channels=channels, **settings)
+    return build(genotype, classes=3, cells=SIZES[space].cells, channels=4, image_channels=channels, **settings)
 
 
 @cache
 def supernet(space):
-    return Supernet(SPACES[space], BODIES[space], rngs=Deferred(params=jax.random.key(0)))
+    return Supernet(SPACES[space], SIZES[space], rngs=Deferred(params=jax.random.key(0)))
 
 
 def uniform(space):
@@ -106,7 +106,7 @@ def test_ragged_lists_are_no_images(x):
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("train", [False, True])
 def test_images_of_half_precision_give_nearly_the_same(space, train):
-    network = functionalize(lambda rngs: Network(random(SPACES[space], 0), SPACES[space], BODIES[space], rngs=rngs))
+    network = functionalize(lambda rngs: Network(random(SPACES[space], 0), SPACES[space], SIZES[space], rngs=rngs))
     state, x = jax.jit(network.init)(jax.random.key(0)), images(4, 8, 8, 3)
     apply = jax.jit(lambda x: network.apply(*state, x, train=train)[0].logits)
     for dtype, tolerance in (("bfloat16", 0.1), ("float16", 0.02)):
@@ -156,17 +156,20 @@ def test_mixes_that_do_not_fit_are_refused(name):
         supernet("darts")(images(2, 8, 8, 3), change(uniform("darts")))
 
 
-def test_a_body_needs_the_kinds_of_cells_that_it_contains():
+def test_a_network_needs_the_kinds_of_cells_that_it_contains():
     """Of one cell that halves the image, in the mix, in the genotype and in the count."""
-    space, body = SPACES["darts"], Body(1, 4, 3)
+    space, size = SPACES["darts"], NetworkSize(1, 4, 3)
     mix = {"reduce": jnp.asarray(uniform("darts")["reduce"])}
-    supernet = Supernet(space, body, rngs=Deferred(params=jax.random.key(0)))
+    supernet = Supernet(space, size, rngs=Deferred(params=jax.random.key(0)))
     assert jax.eval_shape(nnx.view(supernet, use_running_average=True), images(2, 8, 8, 3), mix).shape == (2, 3)
     whole = random(space, 0)
     half = replace(whole, cells=tuple(cell for cell in whole.cells if cell[0] == "reduce"))
     assert jax.eval_shape(build(half, classes=3, cells=1, channels=4), images(2, 8, 8, 3)).logits.shape == (2, 3)
-    assert count(half, space, body, 8) == count(whole, space, body, 8)
-    for lacking in (lambda: build(half, classes=3, cells=3, channels=4), lambda: count(half, space, Body(3, 4, 3), 8)):
+    assert count(half, space, size, 8) == count(whole, space, size, 8)
+    for lacking in (
+        lambda: build(half, classes=3, cells=3, channels=4),
+        lambda: count(half, space, NetworkSize(3, 4, 3), 8),
+    ):
         with pytest.raises(UserError, match="expected those of a network of 'darts' with 3 cells: normal, reduce"):
             lacking()
 
@@ -218,9 +221,9 @@ def test_a_new_network_evaluates_everywhere_and_changes_nothing(space):
 
 @pytest.mark.parametrize("space", SPACES)
 def test_in_training_it_keeps_the_moments_of_the_batch(space):
-    network, x = build(random(SPACES[space], 0), classes=3, cells=BODIES[space].cells, channels=4), images(4, 4, 4, 3)
+    network, x = build(random(SPACES[space], 0), classes=3, cells=SIZES[space].cells, channels=4), images(4, 4, 4, 3)
     fresh = network(x).logits
-    pure = functionalize(lambda rngs: Network(random(SPACES[space], 0), SPACES[space], BODIES[space], rngs=rngs))
+    pure = functionalize(lambda rngs: Network(random(SPACES[space], 0), SPACES[space], SIZES[space], rngs=rngs))
     weights, stats = plain(nnx.state(network, nnx.Param)), plain(nnx.state(network, nnx.BatchStat))
     outputs, moments = pure.apply(weights, stats, x, train=True)
     logits = training(network)(x).logits  # without jax.jit

@@ -8,7 +8,7 @@ import pytest
 
 from dnas.architectures import zoo
 from dnas.architectures.genotype import parse, random
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.count import Counts, count, multiply_adds
 from dnas.nets.functional import functionalize
@@ -16,7 +16,7 @@ from dnas.nets.layers import dense_conv, separable_conv
 from dnas.nets.network import Network
 from dnas.spaces import darts, nasbench201
 
-CIFAR, IMAGENET = Body(20, 36, 10), Body(14, 48, 1000, stem="imagenet")
+CIFAR, IMAGENET = NetworkSize(20, 36, 10), NetworkSize(14, 48, 1000, stem="imagenet")
 
 
 def test_darts_v2_costs_what_its_authors_say():
@@ -43,17 +43,17 @@ def test_published_cells_cost_what_the_zoo_says(name):
     ],
 )
 def test_nasbench201(text, parameters):
-    counts = count(parse(text), nasbench201.space(), Body(5, 16, 10), 32)
+    counts = count(parse(text), nasbench201.space(), NetworkSize(5, 16, 10), 32)
     assert counts.parameters == counts.parameters_with_auxiliary == parameters
 
 
 @pytest.mark.parametrize("space, cells", [(darts.space(), 7), (nasbench201.space(), 2)], ids=["darts", "nasbench201"])
 def test_cells_traced_once_are_all_cells(space, cells):
-    genotype, body = random(space, 1), Body(cells, 4, 10, loop=True)
-    network = functionalize(lambda rngs: Network(genotype, space, body, rngs=rngs))
+    genotype, size = random(space, 1), NetworkSize(cells, 4, 10, loop=True)
+    network = functionalize(lambda rngs: Network(genotype, space, size, rngs=rngs))
     weights, stats = jax.eval_shape(network.init, jax.random.key(0))
     jaxpr = jax.make_jaxpr(partial(network.apply, train=False))(weights, stats, jnp.zeros((1, 15, 15, 3)))
-    counts = count(genotype, space, body, 15)
+    counts = count(genotype, space, size, 15)
     assert counts.multiply_adds == multiply_adds(jaxpr.jaxpr) > 0
     assert counts.parameters == sum(leaf.size for leaf in jax.tree.leaves(weights))
 
@@ -74,4 +74,4 @@ def test_multiply_adds_by_hand():
 
 def test_a_genotype_of_another_space_is_refused():
     with pytest.raises(UserError, match="cells"):
-        count(parse("DARTS_V2"), nasbench201.space(), Body(1, 4, 10), 32)
+        count(parse("DARTS_V2"), nasbench201.space(), NetworkSize(1, 4, 10), 32)

@@ -10,7 +10,7 @@ import pytest
 
 from dnas import interop
 from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix, parse, random
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.nets.supernet import Supernet
@@ -89,7 +89,7 @@ def supernets():
     def get(space, cells, size):
         key = id(space), cells, size
         if key not in known:
-            network, pairs = prepared(Supernet, space, Body(cells, 2, 3))
+            network, pairs = prepared(Supernet, space, NetworkSize(cells, 2, 3))
             known[key] = network, pairs, jax.jit(network.apply, static_argnames="train")
         return known[key]
 
@@ -101,7 +101,7 @@ def assert_derived_is_supernet(supernets, space, genotype, cells, size):
     weights, stats = random_weights(network)
     x, mix = draw(3, size, size, 3), jax.tree.map(jnp.asarray, as_mix(genotype, space))
     derived, derived_pairs = prepared(
-        partial(Network, norm=space.search_norm), genotype, space, Body(cells, 2, 3, loop=True)
+        partial(Network, norm=space.search_norm), genotype, space, NetworkSize(cells, 2, 3, loop=True)
     )
     names = partial(derived_names, genotype=genotype, space=space, kinds=cell_kinds(space, cells))
     state = interop.from_torch(names(interop.to_torch(weights, stats, pairs)), derived_pairs)
@@ -139,8 +139,8 @@ def test_derived_nasbench201_network_is_the_supernet_with_a_discrete_mix(superne
 @pytest.mark.parametrize("space, cells", [(SMALL_DARTS, 9), (SMALL_NB201, 2)], ids=["darts", "nasbench201"])
 def test_a_supernet_of_loops_is_the_same(space, cells):
     """Gradients, moments and logits, scanned, vmapped and jitted against neither: stages of one to three cells."""
-    fast, _ = prepared(Supernet, space, Body(cells, 2, 3))
-    slow, _ = prepared(Supernet, space, Body(cells, 2, 3, loop=True))
+    fast, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3))
+    slow, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3, loop=True))
     weights, stats = random_weights(fast)
     x, mix = draw(3, 4, 4, 3), random_mix(space)
 
@@ -162,7 +162,8 @@ def test_a_derived_network_of_loops_is_the_same(unroll):
     """With drop-path, whose rows belong to certain cells and edges."""
     genotype = random(SMALL_DARTS, 0)
     (fast, _), (slow, _) = (
-        prepared(Network, genotype, SMALL_DARTS, Body(9, 2, 3, loop=loop, unroll=unroll)) for loop in (False, True)
+        prepared(Network, genotype, SMALL_DARTS, NetworkSize(9, 2, 3, loop=loop, unroll=unroll))
+        for loop in (False, True)
     )
     weights, stats = random_weights(fast)
     x, factors = draw(3, 4, 4, 3), jnp.abs(draw(9, 4, 3))
@@ -185,7 +186,7 @@ def test_drop_path_of_ones_is_none_and_zeros_cut_all_but_identities():
             for kind in ("normal", "reduce")
         ),
     )
-    network, _ = prepared(Network, genotype, DARTS, Body(3, 2, 3, loop=True))
+    network, _ = prepared(Network, genotype, DARTS, NetworkSize(3, 2, 3, loop=True))
     weights, stats = random_weights(network)
     x = draw(2, 8, 8, 3)
 
@@ -205,7 +206,7 @@ def test_drop_path_of_ones_is_none_and_zeros_cut_all_but_identities():
 def test_a_cell_of_nones_outputs_zeros_of_the_right_size(train):
     edges = (Edge(2, 0, "none"), Edge(2, 1, "none"))
     genotype = Genotype("darts", tuple((kind, CellGenotype(edges, (2,))) for kind in ("normal", "reduce")))
-    network, _ = prepared(Network, genotype, DARTS, Body(3, 2, 3, loop=True))
+    network, _ = prepared(Network, genotype, DARTS, NetworkSize(3, 2, 3, loop=True))
     weights, stats = random_weights(network)
     outputs, _ = network.apply(weights, stats, draw(2, 7, 7, 3), train=train)
     np.testing.assert_allclose(outputs.logits, jnp.tile(weights["backbone"]["classifier"]["bias"], (2, 1)))
@@ -214,7 +215,7 @@ def test_a_cell_of_nones_outputs_zeros_of_the_right_size(train):
 @pytest.mark.parametrize("space, cells", [(SMALL_DARTS, 3), (SMALL_NB201, 1)], ids=["darts", "nasbench201"])
 def test_gradients_to_the_mix_are_finite_and_none_has_none(space, cells):
     """On odd images, also where the mix is zero and nothing flows."""
-    network, _ = prepared(Supernet, space, Body(cells, 2, 3))
+    network, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3))
     weights, stats = random_weights(network)
     x = draw(3, 7, 7, 3)
     loss = jax.jit(jax.grad(lambda mix: jnp.sin(network.apply(weights, stats, x, mix, train=True)[0]).sum()))
@@ -242,7 +243,7 @@ def test_stages_are_runs_of_equal_cells():
 
 @pytest.mark.parametrize("cells", [1, 2, 3, 4, 5])
 def test_very_shallow_networks_run(cells):
-    network, _ = prepared(Network, random(DARTS, 0), DARTS, Body(cells, 2, 3, loop=True))
+    network, _ = prepared(Network, random(DARTS, 0), DARTS, NetworkSize(cells, 2, 3, loop=True))
     assert jax.eval_shape(
         lambda key: network.apply(*network.init(key), jnp.zeros((1, 8, 8, 3)), train=False)[0].logits, jax.random.key(0)
     ).shape == (1, 3)
@@ -256,7 +257,7 @@ def test_rematerialised_or_unrolled_cells_give_the_same_gradients(space, cells, 
     """The longest stage has `stage` cells."""
 
     def gradients(**how):
-        network, _ = prepared(Supernet, space, Body(cells, 2, 3, **how))
+        network, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3, **how))
         weights, stats = random_weights(network)
 
         def loss(weights, mix):

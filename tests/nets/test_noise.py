@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix
-from dnas.architectures.topology import Body, Norm
+from dnas.architectures.topology import NetworkSize, Norm
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize, takes_noise
@@ -25,7 +25,7 @@ from dnas.types import Batch, Noise
 S4 = robust.space(name="s4", nodes=2)
 EDGES = (Edge(2, 0, "noise"), Edge(2, 1, "noise"), Edge(3, 0, "noise"), Edge(3, 2, "noise"))
 ALL_NOISE = Genotype("robust", tuple((kind, CellGenotype(EDGES, (2, 3))) for kind in ("normal", "reduce")))
-BODY = Body(3, 2, 3)
+SIZE = NetworkSize(3, 2, 3)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
 AFFINE = Norm(affine=True, pools=False)
 
@@ -37,7 +37,7 @@ def noise(seed):
 @pytest.fixture(scope="module")
 def network():
     """apply(noise, train, x) -> logits; of its cells nothing but noise comes out."""
-    pure = functionalize(lambda rngs: Network(ALL_NOISE, S4, BODY, rngs=rngs))
+    pure = functionalize(lambda rngs: Network(ALL_NOISE, S4, SIZE, rngs=rngs))
     state = jax.jit(pure.init)(jax.random.key(0))
     apply = jax.jit(lambda x, noise, train: pure.apply(*state, x, None, noise, train=train)[0].logits, static_argnums=2)
     return lambda noise, train=True, x=X: apply(x, noise, train)
@@ -95,18 +95,18 @@ def test_every_edge_draws_its_own():
 
 def test_every_cell_draws_its_own(monkeypatch):
     """Also in evaluation without a key: no two draws of a forward pass are equal."""
-    for space, body, genotype in (
-        (S4, replace(BODY, cells=5, loop=True), ALL_NOISE),
+    for space, size, genotype in (
+        (S4, replace(SIZE, cells=5, loop=True), ALL_NOISE),
         (
             nasbench201.space(nodes=3, operations="noise+skip_connect"),
-            Body(2, 2, 3, loop=True),
+            NetworkSize(2, 2, 3, loop=True),
             Genotype(
                 "nasbench201",
                 (("cell", CellGenotype(tuple(Edge(n, s, "noise") for n, s in ((1, 0), (2, 0), (2, 1))))),),
             ),
         ),
     ):
-        pure = functionalize(lambda rngs, g=genotype, s=space, b=body: Network(g, s, b, rngs=rngs))
+        pure = functionalize(lambda rngs, g=genotype, s=space, b=size: Network(g, s, b, rngs=rngs))
 
         @jax.jit
         def keys(key, pure=pure):
@@ -117,15 +117,15 @@ def test_every_cell_draws_its_own(monkeypatch):
             return jax.random.key_data(jnp.stack(drawn))
 
         found = np.asarray(keys(jax.random.key(0)))
-        assert len(found) == space.cell_count(body.cells) * len(genotype.cells[0][1].edges)
+        assert len(found) == space.cell_count(size.cells) * len(genotype.cells[0][1].edges)
         assert len({tuple(key) for key in found}) == len(found)
 
 
 @pytest.mark.parametrize("train", [True, False])
 def test_the_derived_network_meets_the_noise_of_the_supernet(train):
     """Fed the genotype's mix and the same key, and in evaluation without any."""
-    supernet = functionalize(lambda rngs: Supernet(S4, BODY, rngs=rngs))
-    derived = functionalize(lambda rngs: Network(ALL_NOISE, S4, BODY, norm=S4.search_norm, rngs=rngs))
+    supernet = functionalize(lambda rngs: Supernet(S4, SIZE, rngs=rngs))
+    derived = functionalize(lambda rngs: Network(ALL_NOISE, S4, SIZE, norm=S4.search_norm, rngs=rngs))
     weights, stats = jax.jit(supernet.init)(jax.random.key(0))
     own = jax.eval_shape(derived.init, jax.random.key(0))
 
@@ -149,7 +149,7 @@ def test_every_edge_of_a_supernet_draws_its_own():
 
 def test_dropped_skips_drop_nothing_in_evaluation_beside_noise():
     space = dropped_skips(nasbench201.space(nodes=3, operations="noise+skip_connect"))
-    net = functionalize(lambda rngs: Supernet(space, Body(1, 2, 3), rngs=rngs))
+    net = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
     state = jax.jit(net.init)(jax.random.key(0))
     skip, any_noise = ({"cell": jnp.eye(2)[jnp.full(3, o)]} for o in (1, 0))
     apply = jax.jit(lambda mix, given: net.apply(*state, X, mix, given, train=False)[0])
@@ -162,7 +162,7 @@ def test_dropped_skips_drop_nothing_in_evaluation_beside_noise():
 
 def test_a_training_draws_noise_at_every_step():
     """By the number of the step and the key of the run: everything else is the same."""
-    pure = functionalize(lambda rngs: Network(ALL_NOISE, S4, BODY, rngs=rngs))
+    pure = functionalize(lambda rngs: Network(ALL_NOISE, S4, SIZE, rngs=rngs))
     training = make_training(pure, Classification(), RetrainConfig(drop_path=0.0, auxiliary=0.0), 10, draws=True)
     state = jax.jit(training.init)(jax.random.key(0))
     states = state, state._replace(step=state.step + 1), state._replace(key=jax.random.key(5)), state

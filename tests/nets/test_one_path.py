@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.spaces import darts, nasbench201
@@ -28,7 +28,7 @@ def always(float64):
 
 def network(name, paths, remat=False):
     space = replace(SPACES[name], paths=paths)
-    return functionalize(lambda rngs: Supernet(space, Body(2, 4, 3, remat=remat), rngs=rngs))
+    return functionalize(lambda rngs: Supernet(space, NetworkSize(2, 4, 3, remat=remat), rngs=rngs))
 
 
 def one_hot(name, seed):

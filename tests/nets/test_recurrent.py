@@ -10,7 +10,7 @@ from arrays import assert_same, normal
 from flax import nnx
 
 from dnas.architectures.genotype import as_mix, parse, random
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import absorb
@@ -19,7 +19,7 @@ from dnas.spaces import rnn
 from dnas.types import Noise
 
 WIDTH, WORDS, BATCH, TIME = 6, 11, 4, 5
-BODY = Body(1, WIDTH, WORDS, vocabulary=WORDS)
+SIZE = NetworkSize(1, WIDTH, WORDS, vocabulary=WORDS)
 DRY = {"embedded": 0.0, "inputs": 0.0, "hidden": 0.0, "outputs": 0.0}
 
 
@@ -32,12 +32,12 @@ def jitted(build):
     return functional._replace(apply=jax.jit(functional.apply, static_argnames="train"))
 
 
-def supernet(space, body=BODY):
-    return jitted(lambda rngs: space.supernet(space, body, rngs=rngs))
+def supernet(space, size=SIZE):
+    return jitted(lambda rngs: space.supernet(space, size, rngs=rngs))
 
 
-def network(genotype, space, body=BODY):
-    return jitted(lambda rngs: space.network(genotype, space, body, rngs=rngs))
+def network(genotype, space, size=SIZE):
+    return jitted(lambda rngs: space.network(genotype, space, size, rngs=rngs))
 
 
 def weights_of(functional, seed=0):
@@ -142,8 +142,8 @@ def test_a_node_of_several_edges_is_their_sum(float64):
 def test_other_ways_to_compute_give_the_same(change, float64):
     space = rnn.space(nodes=2)
 
-    def run(body):
-        functional = supernet(space, body)
+    def run(size):
+        functional = supernet(space, size)
         weights, stats = weights_of(functional)
 
         def loss(weights, mix):
@@ -153,7 +153,7 @@ def test_other_ways_to_compute_give_the_same(change, float64):
 
         return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(weights, some_mix(space))
 
-    assert_same(run(BODY), run(replace(BODY, **{change: True})), rtol=1e-9)
+    assert_same(run(SIZE), run(replace(SIZE, **{change: True})), rtol=1e-9)
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -198,7 +198,7 @@ def test_evaluation_reads_running_statistics_and_drops_nothing(float64):
     assert_same(same, stats)
     (alone, _), _ = functional.apply(weights, stats, tokens()[1:2], mix, train=False)
     assert_same(alone.logits, outputs.logits[1:2])
-    module = nnx.view(space.supernet(space, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
+    module = nnx.view(space.supernet(space, SIZE, rngs=nnx.Rngs(0)), use_running_average=True)
     nnx.update(module, nnx.State(weights), nnx.State(stats))
     assert_same(jax.jit(lambda x: module(x, mix))(tokens())[0], outputs)
     (trained, _), _ = functional.apply(weights, stats, tokens(), mix, train=True)
@@ -207,7 +207,7 @@ def test_evaluation_reads_running_statistics_and_drops_nothing(float64):
 
 def test_a_module_in_training_under_jit_is_refused():
     space = rnn.space(nodes=1)
-    module = space.supernet(space, BODY, rngs=nnx.Rngs(0))
+    module = space.supernet(space, SIZE, rngs=nnx.Rngs(0))
     with pytest.raises(UserError, match="In training a network keeps the moments of its batch"):
         jax.jit(lambda x: module(x, uniform(space))[0])(tokens())
 
@@ -330,19 +330,19 @@ def test_weights_in_bfloat16_give_nearly_the_same():
 def test_published_networks_have_their_size(width, words, parameters):
     """On Penn Treebank, and on WikiText-2."""
     space = rnn.space()
-    functional = network(parse("DARTS_V2_RNN"), space, Body(1, width, words, vocabulary=words))
+    functional = network(parse("DARTS_V2_RNN"), space, NetworkSize(1, width, words, vocabulary=words))
     weights, _ = jax.eval_shape(functional.init, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == parameters
 
 
 def test_the_supernet_of_the_paper_has_its_size():
-    functional = supernet(rnn.space(), Body(1, 300, 10_000, vocabulary=10_000))
+    functional = supernet(rnn.space(), NetworkSize(1, 300, 10_000, vocabulary=10_000))
     weights, _ = jax.eval_shape(functional.init, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == 4_810_000
 
 
 def test_initial_weights_are_those_of_the_reference():
-    weights, _ = supernet(rnn.space(nodes=2), Body(1, 20, 50, vocabulary=50)).init(jax.random.key(0))
+    weights, _ = supernet(rnn.space(nodes=2), NetworkSize(1, 20, 50, vocabulary=50)).init(jax.random.key(0))
     backbone = weights["backbone"]
     assert not backbone["bias"].any()
     for leaf in (backbone["embedding"], backbone["first"], backbone["cell"]["weights"]):
@@ -353,8 +353,8 @@ def test_initial_weights_are_those_of_the_reference():
 def test_what_cannot_be_is_refused():
     space = rnn.space(nodes=1)
     mix, genotype = uniform(space), random(space, 0)
-    module = nnx.view(space.supernet(space, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
-    derived = nnx.view(space.network(genotype, space, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
+    module = nnx.view(space.supernet(space, SIZE, rngs=nnx.Rngs(0)), use_running_average=True)
+    derived = nnx.view(space.network(genotype, space, SIZE, rngs=nnx.Rngs(0)), use_running_average=True)
     assert isinstance(module(np.zeros((2, 3), int), mix)[0], RecurrentOutputs)
     for call, says in (
         (lambda: module(np.zeros((2, 3)), mix), r"reads tokens, whole numbers \[B, T\], not float64 \[2, 3\]"),
@@ -370,10 +370,10 @@ def test_what_cannot_be_is_refused():
     for change, says in (({"cells": 2}, "has one cell, not 2"), ({"classes": 3}, "11 tokens and 3 outputs")):
         for build in (space.supernet, lambda *rest, **more: space.network(genotype, *rest, **more)):
             with pytest.raises(UserError, match=says):
-                build(space, replace(BODY, **change), rngs=nnx.Rngs(0))
+                build(space, replace(SIZE, **change), rngs=nnx.Rngs(0))
     for change, says in (
         ({"partial_channels": 2}, "Partial channels are not built for the space 'rnn'"),
         ({"random": frozenset({"noise"})}, "The operations noise draw noise"),
     ):
         with pytest.raises(UserError, match=says):
-            space.supernet(replace(space, **change), BODY, rngs=nnx.Rngs(0))
+            space.supernet(replace(space, **change), SIZE, rngs=nnx.Rngs(0))

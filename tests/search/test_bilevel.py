@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.methods import agreement
@@ -27,7 +27,7 @@ from dnas.training.weights import clip
 from dnas.types import Batch
 
 SPACE = nasbench201.space(nodes=2)
-NETWORK = functionalize(lambda rngs: Supernet(SPACE, Body(1, 2, 3), rngs=rngs))
+NETWORK = functionalize(lambda rngs: Supernet(SPACE, NetworkSize(1, 2, 3), rngs=rngs))
 CONFIG = SearchConfig(epochs=2, alphas=AlphaConfig(learning_rate=0.03))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
@@ -99,6 +99,6 @@ def test_the_method_clips_as_the_run_does():
 def test_what_the_reference_keeps_is_in_the_supernet():
     """By name, so that it would be noticed if it were called otherwise."""
     space = rnn.space(nodes=1)
-    network = functionalize(lambda rngs: space.supernet(space, Body(1, 3, 5, vocabulary=5), rngs=rngs))
+    network = functionalize(lambda rngs: space.supernet(space, NetworkSize(1, 3, 5, vocabulary=5), rngs=rngs))
     weights, _ = jax.eval_shape(network.init, jax.random.key(0))
     assert weights["backbone"]["embedding"].shape == (5, 3)

@@ -9,7 +9,7 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import WeightConfig
 from dnas.kernels import pooling
 from dnas.nets import layers
@@ -281,7 +281,7 @@ def test_finite_difference_tends_to_the_exact_second_order(tiny):
 
 def test_hessian_products_of_a_supernet_are_reverse_over_reverse():
     space = nasbench201.space(nodes=2)
-    network = functionalize(lambda rngs: Supernet(space, Body(1, 2, 3), rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
     mix = {"cell": jnp.full((1, 5), 0.2)}
 

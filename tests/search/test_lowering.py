@@ -9,7 +9,7 @@ import pytest
 from jax import export
 
 from dnas import find
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.kernels import native
 from dnas.nets.functional import functionalize
@@ -35,9 +35,9 @@ def lowered(choice, platforms, dtype, space=SPACE, cells=1, seeds=2):
     config = dataclasses.replace(CONFIG, cells=cells)
     with native.traced_for(platforms[0]):
         supernet = method.phases(space, config)[0].supernet(method.supernet(space))
-        body = Body(cells, 2 * supernet.partial_channels, 3)
+        size = NetworkSize(cells, 2 * supernet.partial_channels, 3)
         search = make_search(
-            functionalize(lambda rngs: Supernet(supernet, body, rngs=rngs)),
+            functionalize(lambda rngs: Supernet(supernet, size, rngs=rngs)),
             space,
             method,
             config,

@@ -15,7 +15,7 @@ import pytest
 
 import dnas.search
 from dnas import find, interop
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
@@ -70,12 +70,12 @@ def test_a_mask_leaves_the_softmax_over_what_is_left():
 # Carrying over, on arrays that are all different
 
 SPACE = darts.space(nodes=2, operations="none+max_pool_3x3+skip_connect+sep_conv_3x3+dil_conv_3x3")
-BODY = Body(3, 8, 3)
+SIZE = NetworkSize(3, 8, 3)
 
 
 def prepared(space):
     def build(rngs):
-        return Supernet(space, BODY, rngs=rngs)
+        return Supernet(space, SIZE, rngs=rngs)
 
     return build, interop.layout(build)
 
@@ -175,7 +175,7 @@ def test_pruned_operations_that_weighed_nothing_are_not_missed():
     pruned = phases.prune(space, {"cell": mixes}, 2)
     kept = np.zeros_like(mixes)
     np.put_along_axis(kept, pruned.columns["cell"][None], 1, -1)
-    builds = [partial(lambda s, rngs: Supernet(s, Body(1, 2, 3), rngs=rngs), s) for s in (space, pruned.space)]
+    builds = [partial(lambda s, rngs: Supernet(s, NetworkSize(1, 2, 3), rngs=rngs), s) for s in (space, pruned.space)]
     networks = [functionalize(build) for build in builds]
     searches = [
         make_search(network, s, Method(), SearchConfig(), 1, task=Classification())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnas.architectures.genotype import as_mix, random
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.count import count
@@ -22,7 +22,7 @@ CLOCK = Clock(0, 0, 1)
 @pytest.mark.parametrize("resource", ["parameters", "multiply_adds"])
 def test_costs_are_those_of_derived_networks(space, resource):
     """Two genotypes differ in cost by what their operations cost; everything else is the same."""
-    costs, body = penalty.operation_costs(space, CONFIG, resource), Body(CONFIG.cells, CONFIG.channels, 10)
+    costs, size = penalty.operation_costs(space, CONFIG, resource), NetworkSize(CONFIG.cells, CONFIG.channels, 10)
     cells = {"normal": 3, "reduce": 2, "cell": 3 * CONFIG.cells}
     assert {kind: table.shape for kind, table in costs.items()} == {
         kind: (cells[kind], *shape) for kind, shape in space.mix_shapes.items()
@@ -32,7 +32,7 @@ def test_costs_are_those_of_derived_networks(space, resource):
         genotype = random(space, seed)
         of_cells = sum((costs[kind] * m).sum() for kind, m in as_mix(genotype, space).items())
         assert of_cells > 0
-        rest.append(getattr(count(genotype, space, body, penalty.IMAGE_SIZE), resource) - of_cells)
+        rest.append(getattr(count(genotype, space, size, penalty.IMAGE_SIZE), resource) - of_cells)
     assert rest[0] == rest[1] == rest[2] > 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from dnas.architectures.topology import Body, Norm
+from dnas.architectures.topology import NetworkSize, Norm
 from dnas.errors import UserError
 from dnas.methods.p_darts import decaying
 from dnas.nets.functional import functionalize
@@ -45,8 +45,8 @@ def test_nothing_is_dropped_in_evaluation_at_rate_zero_or_at_stride_two():
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_edges_and_cells_drop_independently_and_evaluation_is_that_of_the_plain_supernet(loop):
-    body = Body(2, 2, 3, loop=loop)
-    networks = [functionalize(lambda rngs, s=s: Supernet(s, body, rngs=rngs)) for s in (SPACE, dropped_skips(SPACE))]
+    size = NetworkSize(2, 2, 3, loop=loop)
+    networks = [functionalize(lambda rngs, s=s: Supernet(s, size, rngs=rngs)) for s in (SPACE, dropped_skips(SPACE))]
     mix = {"cell": jax.nn.softmax(jax.random.normal(jax.random.key(2), (3, 2)))}
     x = jax.random.normal(jax.random.key(0), (4, 4, 4, 3))
     (weights, stats), (_, other_stats) = (jax.jit(network.init)(jax.random.key(0)) for network in networks)

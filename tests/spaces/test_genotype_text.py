@@ -14,7 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from dnas import find
 from dnas.architectures import genotype as genotypes
 from dnas.architectures import zoo
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.count import count
 from dnas.reports import diagram
@@ -378,4 +378,4 @@ def test_what_passes_the_checks_is_drawn_and_built(folder, spaces, record):
         diagram.draw(genotype, folder / "cells.png")
         space = spaces[genotype.space]
         if one_sentence(lambda: genotypes.check(genotype, space) or [genotype]):  # noqa: B023
-            assert count(genotype, space, Body(3, 4, 10), 8).parameters > 0
+            assert count(genotype, space, NetworkSize(3, 4, 10), 8).parameters > 0

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.architectures.topology import Body
+from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.ops import GaussianNoise
@@ -46,8 +46,8 @@ def test_noise_is_standard_normal_and_hides_its_input():
 def test_in_a_supernet_noise_is_drawn_for_every_step_edge_and_cell():
     small = space(name="s4", nodes=2)
     assert small.random == {"noise"} and not space(name="s2").random
-    network = functionalize(lambda rngs: Supernet(small, Body(3, 2, 3), rngs=rngs))
-    looped = functionalize(lambda rngs: Supernet(small, Body(3, 2, 3, loop=True), rngs=rngs))
+    network = functionalize(lambda rngs: Supernet(small, NetworkSize(3, 2, 3), rngs=rngs))
+    looped = functionalize(lambda rngs: Supernet(small, NetworkSize(3, 2, 3, loop=True), rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (4, 8, 8, 3))
     mix = {kind: np.full(shape, 0.5, np.float32) for kind, shape in small.mix_shapes.items()}

@@ -12,7 +12,7 @@ from flax import nnx
 from dnas.architectures import flow
 from dnas.architectures.genotype import as_mix, check, from_json, parse, random, to_json, to_text
 from dnas.architectures.genotype_data import decisions, of_decisions
-from dnas.architectures.topology import Body, with_operations
+from dnas.architectures.topology import NetworkSize, with_operations
 from dnas.errors import UserError
 from dnas.nets import count
 from dnas.nets.functional import functionalize
@@ -23,7 +23,7 @@ from dnas.spaces import tabular
 from dnas.types import Noise
 
 SPACE = tabular.space(layers=2)
-BODY = Body(1, 8, 3, inputs=(5,))
+SIZE = NetworkSize(1, 8, 3, inputs=(5,))
 NOISE = Noise(jax.random.key(7))
 LAYER = {"width": "1", "activation": "relu", "skip": "none", "norm": "none", "dropout": "0"}
 
@@ -38,12 +38,12 @@ def draw(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
-def supernet_of(space=SPACE, body=BODY):
-    return functionalize(lambda rngs: space.supernet(space, body, rngs=rngs))
+def supernet_of(space=SPACE, size=SIZE):
+    return functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
 
 
-def network_of(genotype, space=SPACE, body=BODY, norm=None):
-    return functionalize(lambda rngs: space.network(genotype, space, body, norm=norm, rngs=rngs))
+def network_of(genotype, space=SPACE, size=SIZE, norm=None):
+    return functionalize(lambda rngs: space.network(genotype, space, size, norm=norm, rngs=rngs))
 
 
 def filled(network, seed=0):
@@ -155,8 +155,8 @@ def test_dropout_drops_and_keeps_the_mean():
 def test_layers_drop_different_channels():
     space = tabular.space(layers=2, dropouts="0.5", skips="none", norms="none")
     genotype = of_decisions("tabular", [LAYER | {"dropout": "0.5"}] * 2)
-    body = replace(BODY, inputs=(8,), classes=8)
-    network = network_of(genotype, space, body)
+    size = replace(SIZE, inputs=(8,), classes=8)
+    network = network_of(genotype, space, size)
     weights, stats = jax.eval_shape(network.init, jax.random.key(0))
     eye = jax.tree.map(lambda leaf: jnp.eye(8) if len(leaf.shape) == 2 else jnp.zeros(leaf.shape), weights)
     out = network.apply(eye, {}, jnp.ones((400, 8)), train=True, noise=NOISE)[0].logits
@@ -258,8 +258,8 @@ def test_genotypes_of_which_there_is_no_network(layers, words):
 
 def test_inputs_and_sizes_that_do_not_fit():
     genotype = random(SPACE, 0)
-    network = nnx.view(SPACE.network(genotype, SPACE, BODY, rngs=nnx.Rngs(0)), use_running_average=True)
-    supernet = SPACE.supernet(SPACE, BODY, rngs=nnx.Rngs(0))
+    network = nnx.view(SPACE.network(genotype, SPACE, SIZE, rngs=nnx.Rngs(0)), use_running_average=True)
+    supernet = SPACE.supernet(SPACE, SIZE, rngs=nnx.Rngs(0))
     mix = as_mix(genotype, SPACE)
     assert network(np.zeros((2, 5), np.float32)).logits.shape == (2, 3)
     for call in (network, lambda x: supernet(x, mix)):
@@ -274,18 +274,18 @@ def test_inputs_and_sizes_that_do_not_fit():
         network(draw(2, 5), jnp.ones((1, 3, 2)))
     with pytest.raises(UserError, match="expected a dictionary"):
         supernet(draw(2, 5), {"width": mix["width"]})
-    for body, words in ((replace(BODY, inputs=(8, 8, 3)), "features"), (replace(BODY, stem="imagenet"), "no stem")):
+    for size, words in ((replace(SIZE, inputs=(8, 8, 3)), "features"), (replace(SIZE, stem="imagenet"), "no stem")):
         for made in (supernet_of, partial(network_of, genotype)):
             with pytest.raises(UserError, match=words):
-                made(body=body)
+                made(size=size)
     with pytest.raises(UserError, match="Partial channels"):
         supernet_of(replace(SPACE, partial_channels=2))
     with pytest.raises(UserError, match="Networks of the space 'tabular' read features"):
         build(genotype, classes=3)
     with pytest.raises(UserError, match="in image spaces only, not in 'tabular'"):
-        count.candidates(SPACE, BODY, 8)
+        count.candidates(SPACE, SIZE, 8)
     with pytest.raises(UserError, match="no cells of operations"):
-        SPACE.backbone(None, BODY, SPACE.network_norm, rngs=nnx.Rngs(0))
+        SPACE.backbone(None, SIZE, SPACE.network_norm, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(
