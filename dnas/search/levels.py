@@ -16,36 +16,39 @@ from dnas.types import Batch, SearchState, Tree
 
 
 class Levels(NamedTuple):
-    """What one step reads: a batch for the weights, a batch for the alphas.
-
-    With `inner_steps` K > 1 `train` holds K batches on a further first axis. A single level reads `train` only.
-    """
+    """What one step reads, a batch for each level. A single level reads `train` only."""
 
     train: Batch
+    """For the weights, of the training part; with `inner_steps` K > 1, K batches on a further first axis."""
     valid: Batch
+    """For the alphas, of the validation part."""
 
 
 class StepMetrics(NamedTuple):
     """Sums of the task's measures over one step, in training mode: `task.Sums` with the names in `task.trained`.
 
-    "loss" is the objective's value, regularisers included, with a count of 1. `valid` is of the batch that the alphas
-    were trained on; where nothing trains them it repeats `train`, while they warm up it is 0.
+    "loss" is the objective's value, regularisers included, with a count of 1.
     """
 
     train: Sums
     valid: Sums
+    """Of the batch that the alphas were trained on; where nothing trains them it repeats `train`, while they warm up it
+    is 0."""
 
 
 class Span(NamedTuple):
-    """Where a phase begins: its first step, the epochs done before it, and the first step and the epochs of the
-    learning rate's schedule, which may span several phases; 0 epochs: those of the phase. settled: the method's own
-    schedules stand at the last of so many epochs; 0: they run."""
+    """Where a phase begins."""
 
     start: int = 0
+    """Its first step."""
     epoch: int = 0
+    """The epochs done before it."""
     schedule_start: int = 0
+    """The first step of the learning rate's schedule, which may span several phases."""
     schedule_epochs: int = 0
-    settled: int = 0
+    """The epochs of that schedule; 0: those of the phase."""
+    frozen_at: int = 0
+    """The method's own schedules stand at the last of so many epochs; 0: they run."""
 
 
 WHOLE = Span()
@@ -55,16 +58,16 @@ def check(method: Method, config: SearchConfig) -> None:
     """Refuse what cannot be combined; method: `adapted`. Errors: `UserError`."""
     single, warmup, estimator = config.levels == "single", config.alphas.warmup_epochs, method.hypergrad
     one_gradient = estimator is not None and estimator.is_outer_gradient and not (method.perturb or method.weight_relax)
-    if single and (method.gate or not one_gradient):
+    if single and (method.gradient_filter or not one_gradient):
         raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
     if single and (config.inner_steps > 1 or warmup):
         raise UserError(
             "With search.levels 'single' weights and alphas step together: search.inner_steps must be 1 and "
             "search.alphas.warmup_epochs 0."
         )
-    if method.gate and config.inner_steps > 1:
+    if method.gradient_filter and config.inner_steps > 1:
         raise UserError("This method compares the gradients of both levels: search.inner_steps must be 1.")
-    if method.gate and not one_gradient:
+    if method.gradient_filter and not one_gradient:
         raise UserError(
             "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
             "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "

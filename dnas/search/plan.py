@@ -40,7 +40,7 @@ def check_phases(
             )
         if index:
             changes = phase.keep or phase.supernet != phases[index - 1].supernet
-            if method.gate is not None and changes and not phase.restart:
+            if method.gradient_filter is not None and changes and not phase.restart:
                 raise UserError(
                     f"Method '{config.method}' stops operations by their gradients, and the supernet of its "
                     f"phase {index + 1} has others: use one phase, or phases that begin anew."
@@ -52,16 +52,16 @@ def spans(phases: tuple[Phase, ...], task: Task) -> list[Span]:
     """Where every phase begins, in steps and epochs, and where its learning rate's schedule does."""
     found, step, epoch = list[Span](), 0, 0
     for i, phase in enumerate(phases):
-        settled = phases[i - 1].config.epochs if phase.settled else 0
+        frozen_at = phases[i - 1].config.epochs if phase.freeze_schedules else 0
         if phase.continues and i:
-            found.append(found[-1]._replace(start=step, epoch=epoch, settled=settled))
+            found.append(found[-1]._replace(start=step, epoch=epoch, frozen_at=frozen_at))
         else:
             together = [phase]
             for later in phases[i + 1 :]:
                 if not later.continues:
                     break
                 together.append(later)
-            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), settled))
+            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), frozen_at))
         step += phase.config.epochs * steps_per_epoch(phase.config, task)
         epoch += phase.config.epochs
     return found

@@ -24,7 +24,7 @@ class InTurns:
     def step_in_turns(
         self: Any, state: SearchState, levels: Levels, drawn: jax.Array
     ) -> tuple[SearchState, Sums, Sums]:
-        """One step, and the sums of the upper and of the lower level; drawn: the keys of the two, in this order."""
+        """One step, and the sums of the outer and of the inner level; drawn: the keys of the two, in this order."""
         inner_key, outer_key = jax.random.split(drawn[0])
         unrolled = self.method.hypergrad.implicit is not None
         turns: list[Any] = [(INNER, levels.train, inner_key)] * unrolled + [(OUTER, levels.valid, outer_key)]
@@ -59,8 +59,8 @@ class InTurns:
         objective = self.objective(state, batch, key, False, before)
         (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
         absorbed = state._replace(stats=absorb(state.stats, seen.moments))
-        if self.method.gate is not None:
-            memory, to_weights = self.method.gate.apply(state.memory, to_weights, whose == OUTER, now)
+        if self.method.gradient_filter is not None:
+            memory, to_weights = self.method.gradient_filter.apply(state.memory, to_weights, whose == OUTER, now)
             absorbed = absorbed._replace(memory=memory)
 
         def end_of_weights():

@@ -60,7 +60,7 @@ def test_growth_counts_from_the_beginning_epoch_on():
 
 
 def test_eigenvalues_are_measured_every_second_epoch_and_at_the_end(view):
-    look, space = find.resolve("method", "robust_darts").after_epoch, find.resolve("space", SPACE)
+    look, space = find.resolve("method", "robust_darts").between_epochs, find.resolve("space", SPACE)
 
     def measured(epoch):
         seen = view(space, {"cell": [[0.5, 0.5]]}, epoch=epoch, hessian=lambda: np.diag([1.0, 3.0]))
@@ -117,7 +117,7 @@ def returning(stop_at=None):
             return Outcome(notes, restart=2, knobs={"decay_factor": 5.0})
         return Outcome(notes)
 
-    return Method(after_epoch=look, knobs={"decay_factor": 1.0}, reach=2)
+    return Method(between_epochs=look, knobs={"decay_factor": 1.0}, maximum_rollback=2)
 
 
 @pytest.mark.parametrize("stop_at", [3, 4, 6])

@@ -322,8 +322,8 @@ def test_what_cannot_be_combined_is_refused():
 
 
 @pytest.mark.slow
-def test_replicas_share_alphas_and_nothing_else():
-    method = find.resolve("method", "agreement:replicas=2,rule=mean")
+def test_members_share_alphas_and_nothing_else():
+    method = find.resolve("method", "agreement:members=2,rule=mean")
     search = make_search(NETWORK, SPACE, method, CONFIG, 2, task=Classification())
     state = before = search.init(jax.random.key(0))
     levels = batches(1)[0]
@@ -349,8 +349,8 @@ def test_replicas_share_alphas_and_nothing_else():
     np.testing.assert_allclose(adam, 0.5 * (mean + 1e-3 * before.alphas["cell"][0]), rtol=1e-7)
 
 
-def test_each_replica_is_clipped_by_its_own_norm():
-    method = find.resolve("method", "agreement:replicas=2")
+def test_each_member_is_clipped_by_its_own_norm():
+    method = find.resolve("method", "agreement:members=2")
     config = replace(CONFIG, weights=replace(CONFIG.weights, clip=1e-3, decay=0.0))
     search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
     before = search.init(jax.random.key(0))
@@ -360,21 +360,21 @@ def test_each_replica_is_clipped_by_its_own_norm():
         assert np.linalg.norm(flat(change)) == pytest.approx(config.weights.learning_rate * 1e-3)
 
 
-def test_in_a_settled_phase_schedules_stand_at_their_end():
+def test_frozen_schedules_stand_at_their_end():
     seen = []
 
     def look(alphas, key, clock):
         jax.debug.callback(lambda epoch: seen.append(int(epoch)), clock.epoch)
         return relax.softmax(alphas, key, clock)
 
-    for settled, now, after in ((0, 0, 0), (50, 49, 50)):
+    for frozen_at, now, after in ((0, 0, 0), (50, 49, 50)):
         search = make_search(
             NETWORK,
             SPACE,
             Method(relax=look),
             replace(CONFIG, epochs=9),
             2,
-            Span(settled=settled),
+            Span(frozen_at=frozen_at),
             task=Classification(),
         )
         state = search.init(jax.random.key(0))
@@ -388,7 +388,7 @@ def test_in_a_settled_phase_schedules_stand_at_their_end():
             seen.clear()
 
 
-def test_agreement_stands_still_where_the_replicas_disagree():
+def test_agreement_stands_still_where_the_members_disagree():
     rule = agreement.RULES["shrink"]
     assert rule(0.5, 0.0) == pytest.approx(0.5)
     assert rule(0.5, 0.25) == pytest.approx(0.25)  # the mean is as large as its error

@@ -1,4 +1,4 @@
-"""The gate of OLES, step by step against NumPy."""
+"""The gradient filter of OLES, step by step against NumPy."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from dnas import find
 from dnas.errors import UserError
-from dnas.search.gates import RULES, freeze_disagreeing, mean_cosine, whole_cosine
+from dnas.search.gradient_filter import RULES, freeze_disagreeing, mean_cosine, whole_cosine
 from dnas.training.weights import clip
 from dnas.types import Clock
 
@@ -63,13 +63,13 @@ def clipped(tree, norm):
 @pytest.mark.parametrize("rule, threshold, terms", [("paper", -0.1, 3), ("code", 0.6, 4)])
 def test_freezes_what_disagrees_on_average_over_a_window_and_for_good(rule, threshold, terms):
     rng, window, norm = np.random.default_rng(0), 3, 4.0
-    gate = freeze_disagreeing(threshold, window, rule, clip(norm))
-    memory, apply = gate.init(gradient(rng)), jax.jit(gate.apply)
+    own = freeze_disagreeing(threshold, window, rule, clip(norm))
+    memory, apply = own.init(gradient(rng)), jax.jit(own.apply)
     previous, seen, frozen = None, [], np.zeros((2, CELLS, EDGES), bool)
     history = []
     for step in range(18):
         of_alphas, g = step % 2 == 0, gradient(rng)
-        memory, gated = apply(memory, g, of_alphas, CLOCK)
+        memory, filtered = apply(memory, g, of_alphas, CLOCK)
         if of_alphas and previous is not None:
             if rule == "paper":
                 seen.append([cos(vectors(g, n), vectors(previous, n)) for n in (0, 4)])
@@ -81,11 +81,11 @@ def test_freezes_what_disagrees_on_average_over_a_window_and_for_good(rule, thre
                 seen = []
         for i, number in enumerate((0, 4)):
             expected = np.where(frozen[i][..., None], 0, vectors(g, number))
-            np.testing.assert_allclose(vectors(gated, number), expected, rtol=1e-12)
+            np.testing.assert_allclose(vectors(filtered, number), expected, rtol=1e-12)
         if not of_alphas:
-            previous = clipped(gated, norm)
-        np.testing.assert_array_equal(gated["stem"], g["stem"])
-        np.testing.assert_array_equal(gated["stage"]["older"]["kernel"], g["stage"]["older"]["kernel"])
+            previous = clipped(filtered, norm)
+        np.testing.assert_array_equal(filtered["stem"], g["stem"])
+        np.testing.assert_array_equal(filtered["stage"]["older"]["kernel"], g["stage"]["older"]["kernel"])
         history.append(int(frozen.sum()))
     first = 2 * terms
     assert history[:first] == [0] * first and 0 < history[first] < history[-1] < 2 * CELLS * EDGES
