@@ -18,7 +18,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional, ensemble, forward
 from dnas.nets.layers import absorb
 from dnas.search import relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, carry_of, check, with_carry
+from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, alike, carry_of, check, check_alike, with_carry
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -148,7 +148,7 @@ class Bilevel(InTurns):
         carry = self.network.carry
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if self.method.masks else (),
-            memory=self.method.gradient_filter.init(weights) if self.method.gradient_filter is not None else (),
+            memory=self.each_member(own.init)(weights) if (own := self.method.gradient_filter) is not None else (),
             knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
         )
@@ -211,7 +211,18 @@ class Bilevel(InTurns):
         def one(gradient):
             return self.clip_tx.update(gradient, self.clip_tx.init(gradient))[0]
 
-        return one(gradient) if self.method.members == 1 else jax.vmap(one)(gradient)
+        return self.each_member(one)(gradient)
+
+    def filtered(self, memory: Tree, gradient: Tree, outer: jax.Array, now: Clock) -> tuple[Tree, Tree]:
+        """The gradient that steps the weights, after the gradient filter; its memory sees the outer one as well."""
+        own = self.method.gradient_filter
+        if own is None:
+            return memory, gradient
+        return self.each_member(lambda memory, gradient: own.apply(memory, gradient, outer, now))(memory, gradient)
+
+    def each_member(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the trees of one supernet, for every ensemble member by itself."""
+        return function if self.method.members == 1 else jax.vmap(function)
 
     def decayed(self, state: SearchState, gradient: Tree) -> Tree:
         """The gradient with what a method adds to the weight decay of the config."""
@@ -307,14 +318,12 @@ class Bilevel(InTurns):
             first = (state.step - self.span.start) % self.steps == 0
             state = state._replace(carry=jax.tree.map(lambda leaf: jnp.where(first, 0, leaf), state.carry))
         drawn = jax.random.split(keys.stream(state.key, "step", state.step), 2)  # of the alphas, of the weights
-        alike = jax.tree.map(jnp.shape, levels.train) == jax.tree.map(jnp.shape, levels.valid)
         if self.config.levels == "single":
             state, train = self.step_jointly(state, levels.train, drawn[1])
             valid = train
-        elif self.in_turns and alike:
+        elif self.in_turns and alike(levels):
             state, valid, train = self.step_in_turns(state, levels, drawn)
-        elif self.method.gradient_filter is not None:
-            raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
         else:
+            check_alike(self.method, levels)
             state, valid, train = self.apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)

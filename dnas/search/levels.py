@@ -6,6 +6,7 @@ min_a F(w*(a), a)   with   w*(a) = argmin_w L(w, a)       (DARTS, equations 3 an
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from dnas.config import SearchConfig
 from dnas.errors import UserError
@@ -73,6 +74,8 @@ def check(method: Method, config: SearchConfig) -> None:
             "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
             "weights."
         )
+    if method.members > 1 and method.masks:
+        raise UserError("This method prunes the operations of one supernet: it cannot be combined with an ensemble.")
     if method.penalty and not (estimator and estimator.differentiates):
         raise UserError(
             "This method adds a penalty to the outer loss, of which its alphas take no derivative: use a hypergradient "
@@ -89,6 +92,17 @@ def check(method: Method, config: SearchConfig) -> None:
             f"search.alphas.warmup_epochs is {warmup}, but the search, or a phase of it, has {config.epochs} epochs: "
             "no alphas would be trained; choose fewer warm-up epochs."
         )
+
+
+def alike(levels: Levels) -> bool:
+    """Whether one gradient program serves both levels."""
+    return jax.tree.map(jnp.shape, levels.train) == jax.tree.map(jnp.shape, levels.valid)
+
+
+def check_alike(method: Method, levels: Levels) -> None:
+    """Refuse a gradient filter that would not see both levels; levels: shapes suffice. Errors: `UserError`."""
+    if method.gradient_filter is not None and not alike(levels):
+        raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
 
 
 def choose(condition: jax.Array, yes: Any, no: Any) -> Any:

@@ -38,14 +38,24 @@ def check_phases(
                 f"search.cells is {config.search.cells}, and phase {index + 1} of '{config.method}' has "
                 f"{cells}: not both contain the {min(missing)} cell; choose more cells."
             )
+        if method.members > 1 and phase.keep:
+            raise UserError(
+                f"Phase {index + 1} of '{config.method}' prunes the operations of one supernet, and it has "
+                f"{method.members}: use one phase."
+            )
         if index:
-            changes = phase.keep or phase.supernet != phases[index - 1].supernet
+            changes = phase.keep or _size(phase) != _size(phases[index - 1])
             if method.gradient_filter is not None and changes and not phase.restart:
                 raise UserError(
                     f"Method '{config.method}' stops operations by their gradients, and the supernet of its "
                     f"phase {index + 1} has others: use one phase, or phases that begin anew."
                 )
             supernet_of(phase, method, space, task)(Deferred(params=jax.random.key(0)))
+
+
+def _size(phase: Phase) -> tuple:
+    """What a phase's supernet depends on, beside the operations that are left."""
+    return phase.supernet, phase.config.cells, phase.config.channels
 
 
 def spans(phases: tuple[Phase, ...], task: Task) -> list[Span]:

@@ -123,10 +123,11 @@ def test_a_gradient_filter_is_never_left_out(estimate):
         job(own=method.Method(gradient_filter=OLES, hypergrad=estimate))
 
 
-def test_a_gradient_filter_over_another_supernet_is_refused():
+@pytest.mark.parametrize("size, keep", [({}, 1), ({"channels": 8}, None), ({"cells": 6}, None)])
+def test_a_gradient_filter_over_another_supernet_is_refused(size, keep):
     def phases(space, config):
         half = replace(config, epochs=2)
-        return method.Phase(half), method.Phase(half, keep=1)
+        return method.Phase(half), method.Phase(replace(half, **size), keep=keep)
 
     with pytest.raises(UserError, match="phase 2 has others"):
         job(own=method.Method(gradient_filter=OLES, phases=phases))

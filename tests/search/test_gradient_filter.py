@@ -1,14 +1,30 @@
-"""The gradient filter of OLES, step by step against NumPy."""
+"""The gradient filter of OLES, step by step against NumPy; and that any filter acts, or is refused."""
+
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from dnas import data as datasets
 from dnas import find
+from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
+from dnas.nets.functional import Functional
+from dnas.search import hypergrad, penalty, perturb, relax, stage
+from dnas.search.bilevel import SHORT, make_search
 from dnas.search.gradient_filter import RULES, freeze_disagreeing, mean_cosine, whole_cosine
-from dnas.training.weights import clip
-from dnas.types import Clock
+from dnas.search.job import Job
+from dnas.search.levels import Levels
+from dnas.search.method import Method, Phase
+from dnas.search.plan import check_phases
+from dnas.tasks.classification import Classification
+from dnas.tasks.images import Images
+from dnas.training.epoch import train_batches
+from dnas.training.weights import clip, optimiser_of
+from dnas.types import Batch, Clock, GradientFilter
 
 CLOCK = Clock(0, 0, 1)
 CELLS, EDGES = 2, 3
@@ -133,3 +149,129 @@ def test_settings_are_checked():
         with pytest.raises(UserError, match=setting.partition("=")[0]):
             find.resolve("method", f"oles:{setting}")
     assert set(RULES) == {"paper", "code"}
+
+
+# Wherever it is built in, it acts: the filtered gradient is what steps the weights.
+
+SPACE = find.resolve("space", "nasbench201:nodes=2,operations=none+skip_connect+nor_conv_1x1")
+PLAIN = SearchConfig(epochs=2, weights=WeightConfig(clip=0.0), alphas=AlphaConfig(learning_rate=0.1))
+OWN = hypergrad.Estimator(lambda *args: hypergrad.first_order(*args), ("outer",))
+ESTIMATORS = {
+    "first": hypergrad.first_order,
+    "own": OWN,
+    "undeclared": hypergrad.Estimator(hypergrad.first_order.estimate),
+    "second": hypergrad.unrolled,
+    "finite_difference": hypergrad.finite_difference(),
+    "neumann": hypergrad.neumann(1),
+    "none": None,
+}
+MIXES = {
+    "one_mix": {},
+    "perturbed": {"perturb": perturb.random(perturb.growing(0.1, 0.2))},
+    "two_mixes": {"weight_relax": relax.softmax},
+}
+HALF = GradientFilter(  # remembers how often it saw the inner and the outer gradient, and makes the inner one 1/2
+    lambda weights: jnp.zeros(2, jnp.int32),
+    lambda memory, gradient, outer, clock: (
+        memory.at[jnp.where(outer, 1, 0)].add(1),
+        jax.tree.map(lambda g: jnp.where(outer, g, 0.5), gradient),
+    ),
+)
+
+
+def formula():
+    """A network that is a matrix for every operation, the sum of them, and a number of its own that nobody reads."""
+
+    def init(key):
+        return {"matrices": jax.random.normal(key, (3, 3, 3)), "own": jnp.ones(2)}, {}
+
+    def apply(weights, stats, x, mix, *, train, **_):
+        return jnp.einsum("eo,oij,bi->bj", mix["cell"], weights["matrices"], x.mean((1, 2))), {}
+
+    return Functional(init, apply)
+
+
+def step(method, config):
+    """The search, and its states before and after a step."""
+    search = make_search(formula(), SPACE, method, config, 1, task=Classification())
+    batch = Batch(jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 2, 3))), jnp.arange(4) % 3)
+    before = search.init(jax.random.key(0))
+    return before, jax.jit(search.step)(before, Levels(batch, batch))[0]
+
+
+def assert_acts(method, config, seen=(1, 1)):
+    before, after = step(method, config)
+    np.testing.assert_array_equal(after.memory, np.broadcast_to(seen, after.memory.shape))
+    weights = config.weights
+    tx = optimiser_of(weights).make(lambda _: weights.learning_rate, weights.decay)
+    halves = jax.tree.map(lambda w: jnp.full_like(w, 0.5), before.weights)
+    updates, _ = tx.update(halves, before.weight_opt, before.weights)
+    expected = optax.apply_updates(before.weights, updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), after.weights, expected)
+    assert np.abs(expected["own"] - before.weights["own"]).min() > 1e-6
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+@pytest.mark.parametrize("levels", ["bilevel", "single"])
+@pytest.mark.parametrize("mixes", MIXES)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_it_acts_or_is_refused(estimator, mixes, levels, inner_steps):
+    method = Method(gradient_filter=HALF, hypergrad=ESTIMATORS[estimator], **MIXES[mixes])
+    config = replace(PLAIN, levels=levels, inner_steps=inner_steps)
+    if (mixes, levels, inner_steps) == ("one_mix", "bilevel", 1) and estimator in ("first", "own"):
+        assert_acts(method, config)
+    else:
+        with pytest.raises(UserError, match="both levels|two levels"):
+            make_search(formula(), SPACE, method, config, 1, task=Classification())
+
+
+@pytest.mark.parametrize("optimiser", find.available("optimiser"))
+def test_it_acts_under_every_optimiser(optimiser):
+    assert_acts(Method(gradient_filter=HALF), replace(PLAIN, weights=replace(PLAIN.weights, optimiser=optimiser)))
+
+
+def test_it_acts_in_any_order_in_long_searches_and_in_the_warm_up():
+    method = Method(gradient_filter=HALF, penalty=penalty.beta_decay(1.0))
+    constant = replace(PLAIN.weights, schedule="constant")
+    assert_acts(method, replace(PLAIN, order="weights_first", epochs=2 * SHORT, weights=constant))
+    assert_acts(method, replace(PLAIN, alphas=replace(PLAIN.alphas, warmup_epochs=1)), seen=(1, 0))
+
+
+def test_it_acts_on_every_member_of_an_ensemble():
+    seen = []
+
+    def init(weights):
+        seen.append(jax.tree.map(jnp.shape, weights))
+        return HALF.init(weights)
+
+    assert_acts(replace(find.resolve("method", "agreement:members=2"), gradient_filter=HALF._replace(init=init)), PLAIN)
+    assert seen[0] == {"matrices": (3, 3, 3), "own": (2,)}
+
+
+def test_batches_of_two_shapes_are_refused_before_the_first_step(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), np.uint8)
+    splits = datasets.split(datasets.from_arrays("noise", images, np.arange(24) % 3), 0.5, 0)
+    search = replace(PLAIN, batch_size=4, cells=1, channels=2, augment=AugmentConfig(pad=1))
+    config = Config(space="nasbench201:nodes=2,operations=none+nor_conv_1x1", method="oles", search=search)
+    task = Images(splits=splits, recipe=search.augment, dtype="float32")
+    given = iter([slice(4), slice(3)])
+
+    def uneven(*args):
+        batch, rows = train_batches(*args), next(given)
+        return lambda number, key: jax.tree.map(lambda leaf: leaf[rows], batch(number, key))
+
+    monkeypatch.setattr(stage, "train_batches", uneven)
+    with pytest.raises(UserError, match="one shape"):
+        Job(config, find.resolve("space", config.space), find.resolve("method", "oles"), task, quiet=True)
+
+
+def test_an_ensemble_is_not_pruned():
+    def phases(space, config):
+        return Phase(replace(config, epochs=1)), Phase(replace(config, epochs=1), keep=1)
+
+    ensemble = find.resolve("method", "agreement:members=2")
+    with pytest.raises(UserError, match="cannot be combined with an ensemble"):
+        make_search(formula(), SPACE, replace(ensemble, masks=True), PLAIN, 1, task=Classification())
+    pruned = phases(SPACE, PLAIN)
+    with pytest.raises(UserError, match="Phase 2 of 'agreement' prunes"):
+        check_phases(Config(method="agreement"), SPACE, SPACE, pruned, lambda *_: ensemble, None)
