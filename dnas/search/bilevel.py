@@ -324,6 +324,6 @@ class Bilevel(InTurns):
         elif self.in_turns and alike(levels):
             state, valid, train = self.step_in_turns(state, levels, drawn)
         else:
-            check_alike(self.method, levels)
+            check_alike(self.method.gradient_filter, levels)
             state, valid, train = self.apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)

@@ -13,7 +13,7 @@ from dnas.errors import UserError
 from dnas.search.method import Method
 from dnas.tasks.task import Sums
 from dnas.training.weights import optimiser_of
-from dnas.types import Batch, SearchState, Tree
+from dnas.types import Batch, GradientFilter, SearchState, Tree
 
 
 class Levels(NamedTuple):
@@ -99,9 +99,9 @@ def alike(levels: Levels) -> bool:
     return jax.tree.map(jnp.shape, levels.train) == jax.tree.map(jnp.shape, levels.valid)
 
 
-def check_alike(method: Method, levels: Levels) -> None:
+def check_alike(gradient_filter: GradientFilter | None, levels: Levels) -> None:
     """Refuse a gradient filter that would not see both levels; levels: shapes suffice. Errors: `UserError`."""
-    if method.gradient_filter is not None and not alike(levels):
+    if gradient_filter is not None and not alike(levels):
         raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
 
 

@@ -45,7 +45,8 @@ class Stage:
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         if method.gradient_filter is not None:
             first = jax.random.key(0), jnp.int32(0)
-            check_alike(method, jax.eval_shape(lambda arrays: self._levels(*first, arrays)(0, *first), self.arrays))
+            levels = jax.eval_shape(lambda arrays: self._levels(*first, arrays)(0, *first), self.arrays)
+            check_alike(method.gradient_filter, levels)
 
         def evaluate(state, mix, batches):
             return layout.over_seeds(partial(self._evaluate, train=False))((state.weights, state.stats, mix), batches)
