@@ -159,6 +159,11 @@ class Config:
         check(self)
 
 
+NASBENCH201_SEARCH = SearchConfig(
+    cells=5, channels=16, order="weights_first", weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4)
+)
+"""How its authors search it with DARTS; in 50 epochs (D-X-Y/AutoDL-Projects)."""
+
 NASBENCH201_TRAINING = RetrainConfig(
     epochs=200,
     batch_size=256,
