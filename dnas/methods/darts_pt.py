@@ -42,7 +42,6 @@ def _tuning(config: SearchConfig) -> WeightConfig:
 def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -> Method:
     if base.after_epoch is not None or base.masks:
         raise UserError(f"Method 'darts_pt' selects after one whole search, and '{on}' prunes or stops on its own.")
-
     if base.replicas > 1:
         raise UserError(f"Method 'darts_pt' takes operations from one supernet, and '{on}' has {base.replicas}.")
 
@@ -76,6 +75,7 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
     return replace(
         base,
         hypergrad=None if blank else base.hypergrad,
+        penalty=None if blank else base.penalty,
         phases=phases,
         after_epoch=look,
         masks=True,

@@ -17,7 +17,7 @@ from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Functional, forward, replicated
 from dnas.nets.layers import absorb
-from dnas.search import hypergrad, relax
+from dnas.search import relax
 from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, carry_of, check, with_carry
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
@@ -68,10 +68,6 @@ def make_search(
     if method.replicas > 1 and network.carry is not None:
         raise UserError("Supernets side by side cannot be recurrent: choose a method with one supernet.")
     network, supernet = replicated(network, method.replicas), method.supernet(space)
-    unrolled = method.hypergrad is hypergrad.unrolled
-    few = config.epochs * steps <= SHORT or method.gate is not None
-    short = method.hypergrad is hypergrad.first_order and few
-    plain = config.inner_steps == 1 and not (method.perturb or method.weight_relax)
     bilevel = Bilevel(
         network,
         task,
@@ -87,10 +83,22 @@ def make_search(
         alpha_tx=method.alpha_tx(config.alphas),
         draws=bool(supernet.random) or supernet.draws,
         alphas_first=config.order == "alphas_first",
-        unrolled=unrolled,
-        in_turns=(unrolled or short) and plain,
+        in_turns=takes_turns(method, config, steps),
     )
     return Search(bilevel.init, bilevel.step, bilevel.scores, bilevel.network)
+
+
+def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
+    """Whether a step is a loop over one gradient program, see `turns`: where all its gradients are of one kind.
+
+    Two of them alone are faster apart, which pays in a long run; but only here a gradient filter sees both.
+    """
+    if method.hypergrad is None or not method.hypergrad.turns:
+        return False
+    if config.inner_steps > 1 or method.perturb or method.weight_relax:
+        return False
+    short = config.epochs * steps <= SHORT or method.gate is not None
+    return short or not method.hypergrad.is_outer_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,6 @@ class Bilevel(InTurns):
     alpha_tx: optax.GradientTransformation
     draws: bool
     alphas_first: bool
-    unrolled: bool
     in_turns: bool
 
     def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:

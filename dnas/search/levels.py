@@ -9,7 +9,6 @@ import jax
 
 from dnas.config import SearchConfig
 from dnas.errors import UserError
-from dnas.search import hypergrad
 from dnas.search.method import Method
 from dnas.tasks.task import Sums
 from dnas.training.weights import optimiser_of
@@ -54,10 +53,9 @@ WHOLE = Span()
 
 def check(method: Method, config: SearchConfig) -> None:
     """Refuse what cannot be combined; method: `adapted`. Errors: `UserError`."""
-    single, warmup = config.levels == "single", config.alphas.warmup_epochs
-    if single and (
-        method.perturb or method.gate or method.weight_relax or method.hypergrad is not hypergrad.first_order
-    ):
+    single, warmup, estimator = config.levels == "single", config.alphas.warmup_epochs, method.hypergrad
+    one_gradient = estimator is not None and estimator.is_outer_gradient and not (method.perturb or method.weight_relax)
+    if single and (method.gate or not one_gradient):
         raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
     if single and (config.inner_steps > 1 or warmup):
         raise UserError(
@@ -66,11 +64,16 @@ def check(method: Method, config: SearchConfig) -> None:
         )
     if method.gate and config.inner_steps > 1:
         raise UserError("This method compares the gradients of both levels: search.inner_steps must be 1.")
-    if method.gate and (method.perturb or method.weight_relax or method.hypergrad is not hypergrad.first_order):
+    if method.gate and not one_gradient:
         raise UserError(
             "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
             "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
             "weights."
+        )
+    if method.penalty and not (estimator and estimator.differentiates):
+        raise UserError(
+            "This method adds a penalty to the outer loss, of which its alphas take no derivative: use a hypergradient "
+            "that is one, or no penalty."
         )
     coupled = optimiser_of(config.weights).coupled
     if "decay_factor" in method.knobs and not coupled:
@@ -78,7 +81,7 @@ def check(method: Method, config: SearchConfig) -> None:
             f"This method adds to the weight decay in the gradient, and optimiser '{config.weights.optimiser}' has its "
             "own beside it: set search.weights.optimiser to 'sgd', 'adam' or 'rmsprop'."
         )
-    if method.hypergrad is not None and warmup >= config.epochs:
+    if estimator is not None and warmup >= config.epochs:
         raise UserError(
             f"search.alphas.warmup_epochs is {warmup}, but the search, or a phase of it, has {config.epochs} epochs: "
             "no alphas would be trained; choose fewer warm-up epochs."

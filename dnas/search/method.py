@@ -10,14 +10,14 @@ import optax
 
 from dnas.architectures.topology import Space
 from dnas.config import AlphaConfig, SearchConfig
-from dnas.search import discretise, hypergrad, relax
+from dnas.search import discretise, relax
+from dnas.search.hypergrad import Estimator, first_order
 from dnas.training.weights import clip
 from dnas.types import (
     Alphas,
     Clock,
     Discretiser,
     Gate,
-    Hypergradient,
     InitialAlphas,
     Mix,
     Penalty,
@@ -134,7 +134,7 @@ class Method:
     relax: Relaxation = relax.softmax
     weight_relax: Relaxation | None = None
     scores: Scores | None = None
-    hypergrad: Hypergradient | None = hypergrad.first_order
+    hypergrad: Estimator | None = first_order
     perturb: Perturbation | None = None
     penalty: Penalty | None = None
     gate: Gate | None = None

@@ -17,7 +17,7 @@ from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
-from dnas.search import hypergrad, relax
+from dnas.search import hypergrad, penalty, relax
 from dnas.search.bilevel import SHORT, make_search
 from dnas.search.levels import Levels, Span
 from dnas.search.method import Method, adam_with_l2
@@ -63,8 +63,8 @@ def assert_close(a, b, tolerance=1e-10):
 
 
 def apart(estimate):
-    """The same estimator, but not by identity: takes the general path."""
-    return lambda *args: estimate(*args)
+    """The same estimator, which declares no turns: takes the general path."""
+    return hypergrad.Estimator(estimate.estimate)
 
 
 def noisy(alphas, key, clock):
@@ -81,6 +81,25 @@ def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
     separate, expected = trained(Method(hypergrad=apart(estimate), relax=noisy), config)
     assert_close(shared._replace(key=0), separate._replace(key=0))
     assert_close(rows, expected)
+
+
+def program(method, config=CONFIG):
+    search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
+    (levels,) = batches(1)
+    return str(jax.make_jaxpr(search.step)(jax.eval_shape(search.init, jax.random.key(0)), levels))
+
+
+@pytest.mark.parametrize("estimator", [hypergrad.first_order, hypergrad.unrolled])
+def test_an_estimator_is_what_it_declares_not_which_one_it_is(estimator):
+    own = hypergrad.Estimator(lambda *args: estimator(*args), estimator.turns, estimator.implicit)
+    assert program(Method(hypergrad=own)) == program(Method(hypergrad=estimator))
+    assert program(Method(hypergrad=own)) != program(Method(hypergrad=apart(estimator)))
+    single = replace(CONFIG, levels="single")
+    if own.is_outer_gradient:
+        assert program(Method(hypergrad=own), single) == program(Method(), single)
+    else:
+        with pytest.raises(UserError, match="two levels"):
+            program(Method(hypergrad=own), single)
 
 
 def test_a_long_search_has_a_program_for_each_level():
@@ -294,6 +313,9 @@ def test_what_cannot_be_combined_is_refused():
     for method, config, says in (
         (Method(hypergrad=None), replace(CONFIG, levels="single"), "two levels"),
         (Method(), replace(CONFIG, levels="single", inner_steps=2), "inner_steps must be 1"),
+        (Method(hypergrad=apart(hypergrad.first_order)), replace(CONFIG, levels="single"), "two levels"),
+        (Method(hypergrad=None, penalty=penalty.beta_decay(1.0)), CONFIG, "no derivative"),
+        (Method(hypergrad=hypergrad.reinforce(None), penalty=penalty.beta_decay(1.0)), CONFIG, "no derivative"),
     ):
         with pytest.raises(UserError, match=says):
             make_search(NETWORK, SPACE, method, config, 2, task=Classification())
