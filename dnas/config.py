@@ -109,9 +109,11 @@ class RetrainConfig:
     """How a derived network is trained from scratch."""
 
     epochs: Count = 600
-    """Passes over the whole train set."""
+    """Passes over the whole train set, or over what validation leaves of it."""
     batch_size: Count = 96
     """Images per step."""
+    valid_portion: Portion = 0.0
+    """Part of the train set that validates after every epoch and is not trained on; a text has one of its own."""
     cells: Depth = 20
     """Cells of the network (NAS-Bench-201: cells per stage)."""
     channels: Width = 36
@@ -158,6 +160,11 @@ class Config:
     def __post_init__(self) -> None:
         check(self)
 
+
+NASBENCH201_SEARCH = SearchConfig(
+    cells=5, channels=16, order="weights_first", weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4)
+)
+"""How its authors search it with DARTS; in 50 epochs (D-X-Y/AutoDL-Projects)."""
 
 NASBENCH201_TRAINING = RetrainConfig(
     epochs=200,

@@ -39,7 +39,7 @@ from dnas.retrain import evaluate_one, network_of, network_size_of
 from dnas.runs import checkpoints, records
 from dnas.runs import weights as weights_of
 from dnas.tasks import binding
-from dnas.tasks.images import Images
+from dnas.tasks.images import Images, training_splits
 from dnas.tasks.tabular import TableClasses, TableNumbers
 from dnas.tasks.task import EVALUATION_BATCH, Sums, Task, means, padded_rows
 from dnas.types import Batch, Tree
@@ -189,7 +189,7 @@ class Found:
                 "data of the same classes, in the same order."
             )
         if data is None:
-            now = datasets.described(datasets.split(dataset, 0.0, 0))
+            now = datasets.described(training_splits(dataset, self.config.retrain))
             changed = [name for name in ("train", "test", "crc32") if now[name] != self.facts.get(name)]
             if changed:
                 raise UserError(

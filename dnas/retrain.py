@@ -1,7 +1,8 @@
 """Train a derived network from scratch, images by default as the DARTS paper does (METHODS: their `cnn/train.py`):
 auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule.
 
-The test part is measured after every epoch. Several seeds are several trainings in one program.
+The test part is measured after every epoch and selects nothing; what selects reads the validation part, where there is
+one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
@@ -63,7 +64,7 @@ def run(
     quiet: bool = False,
     allow_constant: bool = False,
 ) -> Result:
-    """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
+    """Train the genotype's network on the train set, in the folder `out` (default: one in runs/).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     allow_constant: train also a network whose answer does not depend on the image, as a comparison counts it.
@@ -123,7 +124,8 @@ class _Job:
         self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate(task.arrays("train"))
-        self.test_batches = layout.replicate(task.evaluation("test"))
+        validates = task.steps("valid", 1) > 0
+        self.parts = {name: layout.replicate(task.evaluation(name)) for name in (*("valid",) * validates, "test")}
         self.scores: list[float] = []
 
         network, pure = self.network, self.pure
@@ -172,7 +174,7 @@ class _Job:
             quiet=self.quiet,
         )
         if not self.scores:  # resumed after the last epoch
-            self._measure(progress)
+            self.scores = self._scores("test", self._measure("test", progress))
         if devices.is_first_host():
             diagram.draw(self.genotype, self.record.folder / "cells.png")
             report.page(self.record.folder)
@@ -200,23 +202,30 @@ class _Job:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _measure(self, progress: loop.Progress) -> list[dict[str, float]]:
-        """The measures of every seed on the test part; sets the scores."""
-        sums = devices.fetch(self.evaluate(progress.state, self.test_batches))
-        rows = [measured(self.task, sums, i, "test") for i in range(self.config.seeds)]
-        self.scores = [row[f"test_{self.task.score.name}"] for row in rows]
-        return rows
+    def _measure(self, part: str, progress: loop.Progress) -> list[dict[str, float]]:
+        """The measures of every seed on a part."""
+        sums = devices.fetch(self.evaluate(progress.state, self.parts[part]))
+        return [measured(self.task, sums, i, part) for i in range(self.config.seeds)]
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
-        step, sums = epoch * self.steps, devices.fetch(progress.sums)
-        for i, row in enumerate(self._measure(progress)):
+        step, sums, valid = epoch * self.steps, devices.fetch(progress.sums), None
+        if "valid" in self.parts:
+            valid = self._measure("valid", progress)
+        test = self._measure("test", progress)
+        self.scores = self._scores("test", test)
+        for i in range(self.config.seeds):
             self.record.log(
                 {"step": step, "epoch": epoch, "seed": self.config.seed + i}
                 | measured(self.task, sums, i, "train")
-                | row
+                | (valid[i] if valid else {})
+                | test[i]
                 | {"learning_rate": float(self.rate(step - 1)), "parameters": self.parameters}
             )
-        return loop.Epoch(self.task.score.signed(np.mean(self.scores)))
+        return loop.Epoch(self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None)
+
+    def _scores(self, part: str, rows: list[dict[str, float]]) -> list[float]:
+        """Of every seed, of its measures on a part."""
+        return [row[f"{part}_{self.task.score.name}"] for row in rows]
 
 
 def network_of(genotype: Genotype, space: Space, size: NetworkSize) -> Callable[[nnx.Rngs], nnx.Module]:

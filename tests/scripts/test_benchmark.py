@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.py"
 TINY = ("--work", "nasbench201", "--cells", "1", "--channels", "2", "--batch", "2", "--steps", "1", "--json")
 
