@@ -124,12 +124,15 @@ def _headline(config: configs.Config, rows: Rows, measure: Measure) -> str:
         f"test {measure.label}": _last(rows, measure),
         "last train loss": _summary([v[-1] for v in values_of(rows, "train_loss")], 1, "{:.3f}"),
         "parameters": _summary([v[-1] for v in values_of(rows, "parameters")], 1, "{:,.0f}"),
+        "best epoch": _summary([v[-1] for v in values_of(rows, "best_epoch")], 1, "{:.0f}"),
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }
     shown = [f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in tiles.items() if v != "-"]
     spread = "<p>mean ± standard deviation over seeds</p>" if config.seeds > 1 else ""
-    return f"<div class='tiles'>{''.join(shown)}</div>{spread}"
+    stopped = any(values[-1] for values in values_of(rows, "stopped"))
+    early = f"<p>Stopped early: {config.retrain.patience} epochs were no better on the validation part.</p>"
+    return f"<div class='tiles'>{''.join(shown)}</div>{spread}{early if stopped else ''}"
 
 
 def _genotype(folder: Path) -> str:
