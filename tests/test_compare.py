@@ -60,6 +60,7 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
         compare.run({"one": replace(BASE, search=replace(BASE.search, epochs=2))}, tmp_path / "all", quiet=True)
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     """A search with its seconds, a cell whoever found it; and never with another config."""
 

@@ -65,6 +65,7 @@ def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
         assert max(jax.tree.leaves(moved)) == pytest.approx(rate, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_seeds_are_separate_trainings(tmp_path):
     both = retrain.run(
         dataclasses.replace(CONFIG, seeds=2), CELL, tmp_path / "both", data=images(10, count=60), quiet=True
@@ -77,6 +78,7 @@ def test_seeds_are_separate_trainings(tmp_path):
     np.testing.assert_allclose([row["train_loss"] for row in rows], losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_auxiliary_head_and_drop_path_of_darts(tmp_path):
     space = "darts:nodes=1,operations=none+skip_connect+dil_conv_3x3"
     plan = dataclasses.replace(PLAN, cells=3, drop_path=0.5, label_smoothing=0.1, remat=True)

@@ -11,6 +11,8 @@ from dnas.runs import checkpoints, records
 from dnas.runs.checkpoints import Damaged
 from dnas.types import Tree
 
+KEPT = ".state.kept"  # in a checkpoint: what is loaded in place of the weights of the last step
+
 
 def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """The newest checkpoint that can be read, and what it notes. A running training deletes those that it replaces."""
@@ -25,7 +27,8 @@ def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def read(folder: Path, shapes: tuple[Tree, Tree], index: int, whose: str) -> tuple[Tree, Tree]:
-    """Weights and statistics of one seed in the newest checkpoint. whose: the network that they should fit.
+    """Weights and statistics of one seed in the newest checkpoint: those that its training is evaluated by, an average
+    or the best, where it keeps such. whose: the network that they should fit.
 
     Errors: `UserError` where they are of another network, or damaged.
     """
@@ -40,10 +43,11 @@ def read(folder: Path, shapes: tuple[Tree, Tree], index: int, whose: str) -> tup
             if attempt == 9 or step in checkpoints.steps(folder):  # else the run has gone on meanwhile
                 raise _damaged(folder, step, error) from error
     arrays = checkpoints.arrays(about["leaves"], data)
+    where = KEPT if any(name.startswith(f"{KEPT}.") for name in arrays) else ".state"
 
     def taken(part: str, tree: Tree) -> Tree:
         def one(path, like):
-            found = arrays.get(f".state.{part}{jax.tree_util.keystr(path)}")
+            found = arrays.get(f"{where}.{part}{jax.tree_util.keystr(path)}")
             if found is None or found.shape[1:] != like.shape:
                 raise UserError(f"The checkpoints in {folder} are not of {whose}.")
             return jnp.asarray(found[min(index, len(found) - 1)])

@@ -85,6 +85,7 @@ def test_a_sharp_minimum_brings_back_an_earlier_genotype(tmp_path, monkeypatch):
     assert found.genotype == from_json(first)  # 6 epochs before
 
 
+@pytest.mark.slow
 def test_adaptive_regularisation_goes_back_and_decays_more(tmp_path, monkeypatch):
     grown(monkeypatch, 6)
     config = dataclasses.replace(CONFIG, method=f"{CONFIG.method},adaptive=true")
@@ -142,6 +143,7 @@ def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, st
     assert resumed.genotypes == whole.genotypes
 
 
+@pytest.mark.slow
 def test_the_decay_factor_multiplies_the_decay_of_the_config():
     from dnas.architectures.topology import NetworkSize
     from dnas.nets.functional import functionalize

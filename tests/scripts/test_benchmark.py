@@ -26,6 +26,7 @@ def side(*words):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_our_side_alone():
     found = side("--side", "ours", "--count", *TINY)
     assert found["side"] == "ours" and found["cells"] == 1 and found["trace_seconds"] > 0 < found["compile_seconds"]

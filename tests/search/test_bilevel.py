@@ -102,6 +102,7 @@ def test_an_estimator_is_what_it_declares_not_which_one_it_is(estimator):
             program(Method(hypergrad=own), single)
 
 
+@pytest.mark.slow
 def test_a_long_search_has_a_program_for_each_level():
     """Of the same numbers; only then the alphas' gradient comes without that of the weights."""
     config = replace(CONFIG, weights=replace(CONFIG.weights, schedule="constant"))
@@ -180,6 +181,7 @@ def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, or
     assert np.abs(state.alphas["cell"] - start.alphas["cell"]).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_learning_rate_follows_the_step_of_the_search():
     """Not the number of updates: a later phase begins its schedule anew, inner steps share one rate."""
     (levels,) = batches(1)
@@ -208,6 +210,7 @@ def test_the_learning_rate_follows_the_step_of_the_search():
     assert_close(stepped(replace(config, inner_steps=2), Span(), one, twice), expected, 1e-6)
 
 
+@pytest.mark.slow
 def test_four_seeds_are_four_runs():
     search = make_search(NETWORK, SPACE, Method(), CONFIG, 2, task=Classification())
     levels = batches(1)[0]
@@ -295,6 +298,7 @@ def test_a_single_level_steps_both_by_one_loss():
     assert rows[0].train["loss"][0] == rows[0].valid["loss"][0] == pytest.approx(float(value))
 
 
+@pytest.mark.slow
 def test_inner_steps_are_that_many_steps_of_the_weights():
     config = replace(CONFIG, order="weights_first", alphas=replace(CONFIG.alphas, learning_rate=0.0))
     first, second = batches(2)
