@@ -12,6 +12,9 @@ os.environ.setdefault("DNAS_PROGRAMS", "0")  # test_programs.py switches it on, 
 import jax  # noqa: E402  after its flags
 
 from dnas.kernels import native  # noqa: E402
+from dnas.runs.loop import use_compilation_cache  # noqa: E402
+
+use_compilation_cache()  # what two workers compile, and what was compiled the last time
 
 
 @pytest.fixture(autouse=True)

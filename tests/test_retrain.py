@@ -31,7 +31,15 @@ def images(classes, count=37):  # three batches of 16, the last of them partial
     return x, y, x[:20], y[:20]
 
 
-@pytest.mark.parametrize(("classes", "reported"), [(3, False), (5, False), (6, True), (10, True)])
+@pytest.mark.parametrize(
+    ("classes", "reported"),
+    [
+        (5, False),
+        (6, True),
+        pytest.param(3, False, marks=pytest.mark.slow),
+        pytest.param(10, True, marks=pytest.mark.slow),
+    ],
+)
 def test_top5_accuracy_is_reported_where_it_says_something(tmp_path, classes, reported):
     plan = dataclasses.replace(PLAN, epochs=1)
     config = dataclasses.replace(CONFIG, retrain=plan)

@@ -121,7 +121,7 @@ def returning(stop_at=None):
     return Method(between_epochs=look, knobs={"decay_factor": 1.0}, maximum_rollback=2)
 
 
-@pytest.mark.parametrize("stop_at", [3, 4, 6])
+@pytest.mark.parametrize("stop_at", [3, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (4, 6))])
 def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(CONFIG, method="darts", search=dataclasses.replace(CONFIG.search, epochs=6))
     resolve = find.resolve

@@ -39,7 +39,7 @@ def weights(folder):
     return {name: leaf for name, leaf in arrays.items() if name.startswith(".state.weights")}
 
 
-@pytest.fixture(scope="module", params=["search", "retrain"])
+@pytest.fixture(scope="module", params=[pytest.param("search", marks=pytest.mark.slow), "retrain"])
 def done(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     run(request.param, CONFIG, folder)

@@ -154,7 +154,9 @@ def test_alphas_stand_still_in_the_warm_up():
 
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "apart"])
-@pytest.mark.parametrize(("estimate", "turns"), [(hypergrad.first_order, 2), (hypergrad.unrolled, 4)])
+@pytest.mark.parametrize(
+    ("estimate", "turns"), [(hypergrad.first_order, 2), pytest.param(hypergrad.unrolled, 4, marks=pytest.mark.slow)]
+)
 def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, order):
     """Validation images that would poison whatever reads them, and a count of forward passes."""
     forwards = []
