@@ -18,7 +18,19 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional, ensemble, forward
 from dnas.nets.layers import absorb
 from dnas.search import relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, alike, carry_of, check, check_alike, with_carry
+from dnas.search.apart import Apart
+from dnas.search.levels import (
+    WHOLE,
+    Levels,
+    Span,
+    StepMetrics,
+    Stepped,
+    alike,
+    carry_of,
+    check,
+    check_alike,
+    with_carry,
+)
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -27,7 +39,6 @@ from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
-Stepped = tuple[SearchState, Sums]
 
 
 class Search(NamedTuple):
@@ -103,7 +114,7 @@ def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Bilevel(InTurns):
+class Bilevel(Apart, InTurns):
     """The pieces of a step, all made by `make_search`: nothing here looks anything up."""
 
     network: Functional
@@ -241,26 +252,6 @@ class Bilevel(InTurns):
 
         return update
 
-    def step_outer(self, state: SearchState, train: Batch, valid: Batch, key: jax.Array) -> Stepped:
-        """The outer level: a step of the alphas."""
-        inner_key, outer_key = jax.random.split(key)
-        inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
-        outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
-        assert self.method.hypergrad is not None
-        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, self.inner_update(state))
-        stats = state.stats
-        for moments in estimate.moments:
-            stats = absorb(stats, moments)
-        state = self.with_alphas(state._replace(stats=stats), estimate.gradient)
-        return with_carry(state, "valid", estimate.seen.carry), self.sums(estimate.loss, estimate.seen)
-
-    def step_inner(self, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
-        """The inner level: a step of the weights."""
-        objective = self.objective(state, train, key, False, carry_of(state, "train"))
-        (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
-        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
-        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
-
     def step_jointly(self, state: SearchState, batch: Batch, key: jax.Array) -> Stepped:
         """Single level: weights and alphas take a step each by the gradients of one loss on one batch."""
         objective = self.objective(state, batch, key, True, carry_of(state, "train"))
@@ -280,38 +271,6 @@ class Bilevel(InTurns):
         """Whether the alphas stand still."""
         return self.clock(state).epoch < self.config.alphas.warmup_epochs
 
-    def apart(self, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
-        """The levels one after the other: any hypergradient, any number of inner steps."""
-        if self.alphas_first:
-            state, valid = self._outer_level(state, levels, drawn[0])
-            state, train = self._inner_level(state, levels, drawn[1])
-        else:
-            state, train = self._inner_level(state, levels, drawn[1])
-            state, valid = self._outer_level(state, levels, drawn[0])
-        return state, train if valid is None else valid, train
-
-    def _outer_level(self, state: SearchState, levels: Levels, key: jax.Array) -> tuple[SearchState, Sums | None]:
-        if self.method.hypergrad is None:
-            return state, None
-        several = self.config.inner_steps > 1
-        last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
-
-        def stepped(state):
-            return self.step_outer(state, last, levels.valid, key)
-
-        if not self.config.alphas.warmup_epochs:
-            return stepped(state)
-        nothing = jax.eval_shape(lambda: stepped(state)[1])
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
-        return jax.lax.cond(self.warming(state), lambda s: (s, zeros), stepped, state)
-
-    def _inner_level(self, state: SearchState, levels: Levels, key: jax.Array) -> Stepped:
-        if self.config.inner_steps == 1:
-            return self.step_inner(state, levels.train, key)
-        rows = levels.train, jax.random.split(key, self.config.inner_steps)
-        state, sums = jax.lax.scan(lambda state, row: self.step_inner(state, *row), state, rows)
-        return state, jax.tree.map(lambda leaf: leaf.mean(0), sums)
-
     def step(self, state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
         """One step of both levels."""
         if self.network.carry is not None:  # an epoch begins with an empty memory
@@ -325,5 +284,5 @@ class Bilevel(InTurns):
             state, valid, train = self.step_in_turns(state, levels, drawn)
         else:
             check_alike(self.method.gradient_filter, levels)
-            state, valid, train = self.apart(state, levels, drawn)
+            state, valid, train = self.step_apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)
