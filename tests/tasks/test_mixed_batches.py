@@ -55,7 +55,7 @@ def test_labels_become_shares_where_images_are_mixed():
 def test_with_both_every_batch_has_one_of_them():
     """CutMix shows every pixel as it was, and mixup hardly one."""
     task = bound(mixup=1.0, cutmix=1.0, augment=AugmentConfig(pad=0, flip=False))
-    arrays = task.arrays("train")
+    arrays = jax.tree.map(jnp.asarray, task.arrays("train"))
     mean, std = arrays[2]
     batches = jax.jit(jax.vmap(lambda key: task.pure.batch(arrays, jnp.arange(16), 0, 16, key)))
     pixels = np.asarray(batches(jax.random.split(jax.random.key(0), 12)).inputs) * std + mean
