@@ -62,6 +62,7 @@ def _refuse_idle(config: Config, stage: str, takes: str) -> None:
     """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
     off = {"auxiliary": 0.0, "drop_path": 0.0, "stem": "cifar", "augment": AugmentConfig(pad=0, flip=False, cutout=0)}
+    off |= {"mixup": 0.0, "cutmix": 0.0, "rand_augment": 0, "magnitude": type(config)().retrain.magnitude}
     if takes == "tokens":
         off["label_smoothing"] = 0.0
     for name, value in off.items():

@@ -34,6 +34,10 @@ def test_defaults_and_what_is_switched_off_are_taken(stage):
         ("retrain", {"drop_path": 0.3}),
         ("retrain", {"auxiliary": 0.2}),
         ("retrain", {"stem": "imagenet"}),
+        ("retrain", {"mixup": 0.2}),
+        ("retrain", {"cutmix": 1.0}),
+        ("retrain", {"rand_augment": 2}),
+        ("retrain", {"magnitude": 5}),
         ("search", {"augment": AugmentConfig(pad=2)}),
     ],
 )
