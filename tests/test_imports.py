@@ -35,10 +35,10 @@ ROOMS = (
     "dnas.training dnas.training.*",
     "dnas.search dnas.search.*",
     "dnas.methods dnas.methods.*",
+    "dnas.interop dnas.interop.*",
     "dnas.retrain",
-    "dnas.loading",
+    "dnas.loading dnas.loading.*",
     "dnas.compare",
-    "dnas.interop",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

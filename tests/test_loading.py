@@ -156,8 +156,8 @@ def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained
     plain = AugmentConfig(pad=0, flip=False)
     search = SearchConfig(epochs=1, cells=1, channels=2, batch_size=16, augment=plain)
     searched = dnas.search.run(replace(CONFIG, seeds=1, search=search), tmp_path / "search", quiet=True)
-    with pytest.raises(UserError, match="is the folder of a search"):
-        dnas.load(searched.folder)
+    with pytest.raises(UserError, match="is the folder of a search, and its cell is not trained: run dnas retrain"):
+        sources.trained(str(searched.folder), None)
     folder = copied(trained, tmp_path)
     for outer, used in ((searched.folder, searched.folder / "retrain"), (folder, folder)):
         shutil.copytree(trained.folder, outer / "retrain")

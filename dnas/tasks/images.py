@@ -15,6 +15,7 @@ import numpy as np
 from dnas import data as datasets
 from dnas import keys
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+from dnas.data._arrays import as_images
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
@@ -103,6 +104,33 @@ class Images(ImageSteps):
         x, y = self._part(part)
         rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
         return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
+
+    def inputs(self, given: object) -> np.ndarray:
+        """Images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also [B, H, W].
+
+        Errors: `UserError` for images of another size, type or number of channels.
+        """
+        if isinstance(given, np.ndarray | jax.Array) and given.shape == self.shape.inputs:
+            raise UserError(f"Expected images [B, H, W, C], got one of {list(given.shape)}: add a first axis, x[None].")
+        x = as_images(given, "The images")
+        if x.shape[1:] != self.shape.inputs:
+            raise UserError(
+                f"This network was trained on images {list(self.shape.inputs)} [H, W, C], got {list(x.shape[1:])}: "
+                "give it images of that size and number of channels."
+            )
+        return x
+
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        return (x, None, None), (self.splits.mean, self.splits.std)
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes]."""
+        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
+
+    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """The examples of a part and their classes."""
+        return self._part(part)
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.splits.classes))

@@ -22,6 +22,7 @@ import optax
 
 from dnas.config import Config
 from dnas.data import Text
+from dnas.data._texts import numbered, words_of
 from dnas.errors import UserError
 from dnas.nets.recurrent import RecurrentOutputs
 from dnas.ranges import Amount, Range
@@ -137,6 +138,17 @@ class Language(LanguageSteps):
         counted = np.broadcast_to(places < length - 1, (size, len(places)))
         leaves = (*(columns[:, np.minimum(places + after, length - 1)] for after in (0, 1)), counted)
         return tuple(leaf.reshape(size, steps, self.bptt).swapaxes(0, 1) for leaf in leaves), ()
+
+    def tokens(self, given: object) -> list[np.ndarray]:
+        """Texts, strings (or UTF-8) in which the end of a line is a word, or lists of words, in numbers.
+
+        Errors: `UserError` for what is none, has no words, or one that the vocabulary has no number for.
+        """
+        if isinstance(given, str | bytes) or not isinstance(given, list | tuple) or not given:
+            found = "an empty list" if isinstance(given, list | tuple) else f"a {type(given).__name__}"
+            raise UserError(f"Texts are a list of strings or of lists of words, not {found}: write ['a first text'].")
+        vocabulary = self.text.vocabulary
+        return [numbered(words_of(one, f"text {i}"), vocabulary, f"text {i}") for i, one in enumerate(given, 1)]
 
     def _part(self, part: str) -> np.ndarray:
         return getattr(self.text, part)

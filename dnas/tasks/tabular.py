@@ -128,6 +128,10 @@ class Rows(RowSteps):
             raise UserError(f"The columns of rows have several lengths, {sorted(set(map(len, values)))}: give one.")
         return self.features(values).astype(self.dtype)
 
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        return (x, None, None), ()
+
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         found = self.parts[part]
         rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
@@ -139,7 +143,7 @@ def _column(given: object, column: Column) -> np.ndarray:
     """The values of one column. Errors: `UserError` for numbers that are none."""
     values = [None if value is None or value != value else value for value in np.ravel(np.array(given, object))]
     if column.kind == "category":
-        return np.array([value if value is None else str(value) for value in values], object)
+        return np.array(["" if value is None else str(value) for value in values], object)
     try:
         return np.array([np.nan if value is None else float(value) for value in values])
     except (TypeError, ValueError):
@@ -154,6 +158,12 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
+    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of a part that have a class, and these."""
+        found = self.parts[part]
+        known = np.ones(len(found.y), bool) if found.counted is None else found.counted > 0
+        return found.x[known], found.y[known]
+
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))
 
@@ -165,6 +175,9 @@ class TableNumbers(Rows, NumberSteps):
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """Numbers [B] in the unit of the target."""
         return logits[:, 0] * self.std + self.mean
+
+    def labelled(self, part: str) -> None:
+        """Numbers are no classes."""
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"mean": self.mean, "std": self.std}
