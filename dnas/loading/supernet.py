@@ -74,9 +74,9 @@ class FoundSupernet(Loaded):
     def network(self) -> Any:
         """A Flax module in evaluation, of inputs and a mix, also under `jax.jit`. Errors: `UserError` where a method
         has several side by side."""
-        if self.stage.method.replicas > 1:
+        if self.stage.method.members > 1:
             raise UserError(
-                f"The search in {self.folder} has {self.stage.method.replicas} supernets side by side, no module: "
+                f"The search in {self.folder} has {self.stage.method.members} supernets side by side, no module: "
                 "use found.predict, or found.functional."
             )
         return super().network
