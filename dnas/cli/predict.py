@@ -104,15 +104,15 @@ def _texts(found: "Found", files: tuple[str, ...]) -> Any:
     import numpy as np
 
     from dnas.data._files import reading
-    from dnas.data._texts import words_of
+    from dnas.data._texts import numbered, words_of
     from dnas.paths import content_of
 
-    texts = []
+    texts, vocabulary = [], found.task.text.vocabulary
     for file in files:
         with reading(file, "give a text in UTF-8"):
             content = content_of(Path(file), MOST_BYTES)
         texts.append(words_of(content.removesuffix(b"\n"), file))  # the end of the file is not that of a line
-    vocabulary = found.task.text.vocabulary
+        numbered(texts[-1], vocabulary, file)  # a word without a number is said now, with its file
     for file, words in zip(files, texts, strict=True):
         likely = float(found.perplexity([words])[0]) if len(words) > 1 else None
         row = found.predict([words])[0]

@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import storage
-from dnas.loading import texts
+from dnas.loading import summary, texts
 from dnas.loading.looks import Looks
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
@@ -89,11 +89,10 @@ class Loaded:
 
     def summary(self) -> str:
         """A table of the layers: shapes, parameters, and floating point operations of one input."""
-        shape, wide = self.task.shape, self.config.dtype == "float64"
-        options: dict[str, Any] = {"depth": 3, "compute_flops": True, "console_kwargs": {"width": 120}}
-        with jax.enable_x64(wide):
-            one = jnp.zeros((1, *shape.inputs), jnp.int32 if shape.vocabulary else float)
-            return nnx.tabulate(self.network, one, *self.args, **options)
+        if self.task.takes == "tokens":
+            return summary.parts(self.weights, {})
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return summary.layers(self.network, jnp.zeros((1, *self.task.shape.inputs), float))
 
     def predict(self, inputs: object) -> np.ndarray:
         """Of images and of rows with classes their probabilities [B, classes]; of rows with numbers these numbers [B];

@@ -1,6 +1,5 @@
 """A search, loaded and used: the supernet with its mix."""
 
-import io
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +7,6 @@ from typing import Any
 
 import jax
 from flax import nnx
-from flax.traverse_util import flatten_dict
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from dnas import data as datasets
 from dnas import find
@@ -23,6 +18,7 @@ from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.loading.loaded import Evaluation, Loaded, refuse_changed, refuse_part
 from dnas.loading.looks import looks_of
+from dnas.loading.summary import parts
 from dnas.nets.functional import Deferred
 from dnas.runs import checkpoints, devices, records
 from dnas.runs import weights as weights_of
@@ -32,8 +28,6 @@ from dnas.search.stage import Stage
 from dnas.tasks import binding
 from dnas.tasks.task import Task
 from dnas.types import Alphas, Mix, SearchState
-
-DEPTH = 4  # of a part's place in the network, in a summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +77,11 @@ class FoundSupernet(Loaded):
 
     def summary(self) -> str:
         """A table of the parts with their parameters and shapes, and of what is left on the edges of each kind."""
-        table = Table("part", "parameters", "shapes", title=f"Supernet of '{self.config.space}'", box=None)
-        parts: dict[str, list[Any]] = {}
-        for path, leaf in flatten_dict(self.weights).items():
-            parts.setdefault("/".join(map(str, path[:DEPTH])), []).append(leaf)
-        for name, leaves in parts.items():
-            shapes = " ".join(dict.fromkeys(str(list(leaf.shape)).replace(" ", "") for leaf in leaves))
-            table.add_row(name, f"{sum(leaf.size for leaf in leaves):,}", escape(shapes))
-        table.add_row("all", f"{sum(leaf.size for leaf in jax.tree.leaves(self.weights)):,}")
+        left = {}
         for kind, cell in self.stage.space.cells.items():
-            left = dict.fromkeys(name for names in cell.operations for name in names)
-            table.add_row(f"{kind}: {len(cell.edges)} rows of the mix", "", escape(", ".join(left)))
-        text = io.StringIO()
-        Console(width=120, file=text).print(table)
-        return text.getvalue()
+            names = dict.fromkeys(name for names in cell.operations for name in names)
+            left[f"{kind}: {len(cell.edges)} rows of the mix"] = ", ".join(names)
+        return parts(self.weights, left)
 
     def evaluate(self, *, part: str = "valid") -> Evaluation:
         """On the validation part, as the search does after every epoch, or on the train part. There is no other."""
