@@ -227,8 +227,7 @@ class Bilevel(Apart, InTurns):
     def filtered(self, memory: Tree, gradient: Tree, outer: jax.Array, now: Clock) -> tuple[Tree, Tree]:
         """The gradient that steps the weights, after the gradient filter; its memory sees the outer one as well."""
         own = self.method.gradient_filter
-        if own is None:
-            return memory, gradient
+        assert own is not None
         return self.each_member(lambda memory, gradient: own.apply(memory, gradient, outer, now))(memory, gradient)
 
     def each_member(self, function: Callable[..., Any]) -> Callable[..., Any]:

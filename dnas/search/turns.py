@@ -58,8 +58,10 @@ class InTurns:
         before = choose(whose == OUTER, carry_of(state, "valid"), carry_of(state, "train"))
         objective = self.objective(state, batch, key, False, before)
         (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
-        memory, to_weights = self.filtered(state.memory, to_weights, whose == OUTER, now)
-        absorbed = state._replace(stats=absorb(state.stats, seen.moments), memory=memory)
+        absorbed = state._replace(stats=absorb(state.stats, seen.moments))
+        if self.method.gradient_filter is not None:
+            memory, to_weights = self.filtered(state.memory, to_weights, whose == OUTER, now)
+            absorbed = absorbed._replace(memory=memory)
 
         def end_of_weights():
             return with_carry(self.with_weights(absorbed, to_weights), "train", seen.carry), inner_gradient, loss
