@@ -22,11 +22,14 @@ Moments = Tree
 
 class Batch(NamedTuple):
     """What one step reads, made by the task. weights: of each example or token, 0 where it does not count; None: all
-    count alike."""
+    count alike. last: of sequences that are filled up, the place from which a recurrent state goes on, int32 []; None:
+    their end. pace: a factor of the learning rate of the step; None: 1."""
 
     inputs: Tree
     targets: Tree
     weights: jax.Array | None = None
+    last: jax.Array | None = None
+    pace: jax.Array | None = None
 
 
 class Clock(NamedTuple):

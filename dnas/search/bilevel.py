@@ -118,10 +118,14 @@ class Bilevel(InTurns):
     unrolled: bool
     in_turns: bool
 
-    def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
-        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
-        in a later phase."""
-        return self.optimiser.make(lambda _: self.rate(step), self.config.weights.decay)
+    def weight_tx(self, step: jax.Array, pace: jax.Array | None = None) -> optax.GradientTransformation:
+        """With the learning rate of this step, times the pace of its batch: optax counts updates, of which a step may
+        make several, or begin anew in a later phase."""
+
+        def rate(_: Any) -> jax.Array:
+            return self.rate(step) if pace is None else self.rate(step) * pace
+
+        return self.optimiser.make(rate, self.config.weights.decay)
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
@@ -179,7 +183,7 @@ class Bilevel(InTurns):
         def value(weights, mix, train):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
-                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, train=train, **more
+                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
             )
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
@@ -191,10 +195,10 @@ class Bilevel(InTurns):
         updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
         return state._replace(alphas=self.method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
-    def with_weights(self, state: SearchState, gradient: Tree) -> SearchState:
-        """After a step of the weights."""
+    def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
+        """After a step of the weights, at the pace of its batch."""
         gradient = self.decayed(state, self.clipped(gradient))
-        updates, weight_opt = self.weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = self.weight_tx(state.step, pace).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def clipped(self, gradient: Tree) -> Tree:
@@ -212,11 +216,11 @@ class Bilevel(InTurns):
         more = (state.knobs["decay_factor"] - 1) * self.config.weights.decay
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
-    def inner_update(self, state: SearchState) -> Update:
-        """From a gradient to the weights after one step, see `hypergrad`."""
+    def inner_update(self, state: SearchState, pace: jax.Array | None) -> Update:
+        """From a gradient to the weights after one step at this pace, see `hypergrad`."""
 
         def update(gradient):
-            tx = self.weight_tx(state.step)
+            tx = self.weight_tx(state.step, pace)
             updates, _ = tx.update(self.decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
@@ -228,7 +232,9 @@ class Bilevel(InTurns):
         inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
         outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
         assert self.method.hypergrad is not None
-        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, self.inner_update(state))
+        estimate = self.method.hypergrad(
+            inner, outer, state.weights, state.alphas, self.inner_update(state, train.pace)
+        )
         stats = state.stats
         for moments in estimate.moments:
             stats = absorb(stats, moments)
@@ -239,7 +245,7 @@ class Bilevel(InTurns):
         """The lower level."""
         objective = self.objective(state, train, key, False, carry_of(state, "train"))
         (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
-        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
+        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient, train.pace)
         return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def step_jointly(self, state: SearchState, batch: Batch, key: jax.Array) -> Stepped:
@@ -248,8 +254,8 @@ class Bilevel(InTurns):
         gradients = jax.value_and_grad(objective, (0, 1), has_aux=True)
         (loss, seen), (to_weights, to_alphas) = gradients(state.weights, state.alphas)
         state = state._replace(stats=absorb(state.stats, seen.moments))
-        state = with_carry(self.with_weights(self.with_alphas(state, to_alphas), to_weights), "train", seen.carry)
-        return state, self.sums(loss, seen)
+        state = self.with_weights(self.with_alphas(state, to_alphas), to_weights, batch.pace)
+        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
