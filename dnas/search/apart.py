@@ -52,7 +52,8 @@ class Apart:
         inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
         outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
         assert self.method.hypergrad is not None
-        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, self.inner_update(state))
+        update = self.inner_update(state, train.pace)
+        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, update)
         stats = state.stats
         for moments in estimate.moments:
             stats = absorb(stats, moments)
@@ -63,5 +64,5 @@ class Apart:
         """The inner level: a step of the weights."""
         objective = self.objective(state, train, key, False, carry_of(state, "train"))
         (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
-        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
+        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient, train.pace)
         return with_carry(state, "train", seen.carry), self.sums(loss, seen)

@@ -137,10 +137,14 @@ class Bilevel(Apart, InTurns):
     in_turns: bool
     """See `takes_turns`."""
 
-    def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
-        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
-        in a later phase."""
-        return self.optimiser.make(lambda _: self.rate(step), self.config.weights.decay)
+    def weight_tx(self, step: jax.Array, pace: jax.Array | None = None) -> optax.GradientTransformation:
+        """With the learning rate of this step, times the pace of its batch: optax counts updates, of which a step may
+        make several, or begin anew in a later phase."""
+
+        def rate(_: Any) -> jax.Array:
+            return self.rate(step) if pace is None else self.rate(step) * pace
+
+        return self.optimiser.make(rate, self.config.weights.decay)
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
@@ -198,7 +202,7 @@ class Bilevel(Apart, InTurns):
         def value(weights, mix, train):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
-                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, train=train, **more
+                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
             )
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
@@ -210,10 +214,10 @@ class Bilevel(Apart, InTurns):
         updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
         return state._replace(alphas=self.method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
-    def with_weights(self, state: SearchState, gradient: Tree) -> SearchState:
-        """After a step of the weights."""
+    def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
+        """After a step of the weights, at the pace of its batch."""
         gradient = self.decayed(state, self.clipped(gradient))
-        updates, weight_opt = self.weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = self.weight_tx(state.step, pace).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def clipped(self, gradient: Tree) -> Tree:
@@ -241,11 +245,11 @@ class Bilevel(Apart, InTurns):
         more = (state.knobs["decay_factor"] - 1) * self.config.weights.decay
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
-    def inner_update(self, state: SearchState) -> Update:
-        """From a gradient to the weights after one step, see `hypergrad`."""
+    def inner_update(self, state: SearchState, pace: jax.Array | None) -> Update:
+        """From a gradient to the weights after one step at this pace, see `hypergrad`."""
 
         def update(gradient):
-            tx = self.weight_tx(state.step)
+            tx = self.weight_tx(state.step, pace)
             updates, _ = tx.update(self.decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
@@ -257,8 +261,8 @@ class Bilevel(Apart, InTurns):
         gradients = jax.value_and_grad(objective, (0, 1), has_aux=True)
         (loss, seen), (to_weights, to_alphas) = gradients(state.weights, state.alphas)
         state = state._replace(stats=absorb(state.stats, seen.moments))
-        state = with_carry(self.with_weights(self.with_alphas(state, to_alphas), to_weights), "train", seen.carry)
-        return state, self.sums(loss, seen)
+        state = self.with_weights(self.with_alphas(state, to_alphas), to_weights, batch.pace)
+        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
