@@ -24,6 +24,7 @@ from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, storage, warn
 from dnas.ranges import Range
+from dnas.reports.plots import ACCURACY, Measure
 from dnas.runs import loop, records
 from dnas.tables import nasbench201 as tabular
 
@@ -34,8 +35,9 @@ AGAIN = "it is written anew"
 
 
 class Row(NamedTuple):
-    """What is known of one method. genotypes: one per seed. trained: test accuracies in percent of their networks.
-    tabulated: what NAS-Bench-201 says of them on CIFAR-10, where it does. failed: why there is no result."""
+    """What is known of one method. genotypes: one per seed. trained: test scores of their networks, and which measure
+    that is. tabulated: what NAS-Bench-201 says of them on CIFAR-10, in percent, where it does. failed: why there is no
+    result."""
 
     name: str
     config: Config
@@ -44,12 +46,14 @@ class Row(NamedTuple):
     trained: list[float]
     tabulated: list[float]
     failed: str = ""
+    measure: Measure = ACCURACY
 
     @property
     def score(self) -> float:
-        """The mean to rank by."""
-        values = self.trained or self.tabulated
-        return float(np.mean(values)) if values else -np.inf
+        """The mean to rank by, such that more is better."""
+        if self.trained:
+            return float(np.mean(self.trained)) * (1 if self.measure.more else -1)
+        return float(np.mean(self.tabulated)) if self.tabulated else -np.inf
 
 
 def run(
@@ -96,11 +100,12 @@ def _compared(configs: Mapping[str, Config], folder: Path, random_cells: int, tr
         for row, found in zip(rows, looked_up, strict=True)
     ]
     if train:
-        accuracy = _trainings(rows, folder, quiet)
+        score, measure = _trainings(rows, folder, quiet)
         rows = [
-            row._replace(trained=[a for genotype in row.genotypes if (a := accuracy(row, genotype)) is not None])
+            row._replace(trained=[s for genotype in row.genotypes if (s := score(row, genotype)) is not None])
             for row in rows
         ]
+        rows = [row._replace(measure=measure) for row in rows]
     rows.sort(key=lambda row: -row.score)
     _write(rows, folder)
     return rows
@@ -117,18 +122,13 @@ def check(configs: Mapping[str, Config], folder: Path, train: bool = True) -> No
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
             )
-        for field in ("space", "data", "dtype", "retrain"):
+        for field in ("space", "data", "task", "dtype", "retrain"):
             if getattr(config, field) != getattr(first, field):
                 raise UserError(
                     f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
                     f"of '{next(iter(configs))}'."
                 )
         space = find.resolve("space", config.space)
-        if space.takes != "images":
-            raise UserError(
-                f"Comparisons rank accuracies of networks of images so far, and those of '{space.name}' read "
-                f"{space.takes}: use scripts/tables.py or scripts/language.py."
-            )
         lacking = {*space.contained(config.retrain.cells)} - {*space.contained(config.search.cells)}
         if train and lacking:
             raise UserError(
@@ -199,15 +199,16 @@ def _timed(file: Path) -> Iterator[Callable[[], float]]:
             atomic_write(file, sealed({"seconds": spent()}))
 
 
-def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Genotype], float | None]:
-    """Train every cell once, whoever found it; gives (row, genotype) -> test accuracy in percent, None where its
-    training failed."""
+def _trainings(rows: list[Row], folder: Path, quiet: bool) -> tuple[Callable[[Row, Genotype], float | None], Measure]:
+    """Train every cell once, whoever found it; gives (row, genotype) -> test score, None where its training failed, and
+    what is measured."""
     cells = {_place(genotype, row.config): (genotype, row.config) for row in rows for genotype in row.genotypes}
-    accuracies: dict[str, float | None] = {}
+    scores: dict[str, float | None] = {}
+    measure = ACCURACY
     for number, (place, (genotype, config)) in enumerate(cells.items(), 1):
         out = folder / "cells" / place
-        accuracy = _accuracy(out / "accuracy.json", place)
-        if accuracy is None:
+        known = _score(out / "score.json", place)
+        if known is None:
             loop.say(f"Training cell {number} of {len(cells)}", quiet)
             # whoever found it
             plain = replace(config, method="darts", seeds=1, checkpoint_epochs=1, search=SearchConfig())
@@ -221,14 +222,15 @@ def _trainings(rows: list[Row], folder: Path, quiet: bool) -> Callable[[Row, Gen
             except UserError as error:
                 loop.say(f"Cell {number}: {error}", quiet)
             else:
-                accuracy = 100 * result.score
-                atomic_write(out / "accuracy.json", sealed({"cell": place, "test_accuracy_percent": accuracy}))
+                known = result.score, Measure(*result.measure)
+                said = {"cell": place, "test_score": known[0], "measure": known[1]._asdict()}
+                atomic_write(out / "score.json", sealed(said))
             loop.forget_programs()
-        accuracies[place] = accuracy
-    return lambda row, genotype: accuracies[_place(genotype, row.config)]
+        scores[place], measure = (None, measure) if known is None else known
+    return lambda row, genotype: scores[_place(genotype, row.config)], measure
 
 
-def _accuracy(file: Path, cell: str) -> float | None:
+def _score(file: Path, cell: str) -> tuple[float, Measure] | None:
     """That of a cell, by its place, whose training is finished; else None. If the file is damaged or that of another
     cell too: the training then says it again."""
     try:
@@ -237,28 +239,31 @@ def _accuracy(file: Path, cell: str) -> float | None:
         if known["cell"] != cell:
             warn(f"{file} is of another cell, {known['cell']}: {AGAIN}.")
             return None
-        return float(known["test_accuracy_percent"])
+        return float(known["test_score"]), Measure(str(known["measure"]["name"]), bool(known["measure"]["more"]))
     except (UserError, KeyError, TypeError, ValueError):
         warn(f"{file} is damaged: {AGAIN}.")
         return None
 
 
 def _place(genotype: Genotype, config: Config) -> str:
-    what = json.dumps([to_json(genotype), to_dict(config)["retrain"], config.data, config.seed, config.dtype])
-    return hashlib.sha256(what.encode()).hexdigest()[:12]
+    what = [to_json(genotype), to_dict(config)["retrain"], config.data, config.task, config.seed, config.dtype]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
 
 
 def _write(rows: list[Row], folder: Path) -> None:
     from dnas.reports import plots
 
     plain = [
-        row._asdict() | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}
+        row._asdict()
+        | {"config": to_dict(row.config), "genotypes": [to_json(g) for g in row.genotypes]}
+        | {"measure": row.measure._asdict()}
         for row in rows
     ]
     atomic_write(folder / "comparison.json", json.dumps(plain, indent=1))
-    first = rows[0].config
+    first, measure = rows[0].config, rows[0].measure
     title = f"{first.space}, {first.data}: every dot is a search"
-    panels = {"test accuracy, retrained [%]": [row.trained for row in rows]}
+    better = "" if measure.more else ", less is better"
+    panels = {f"test {measure.label}, retrained{better}": [_shown(row.trained, measure) for row in rows]}
     panels["NAS-Bench-201, CIFAR-10 test [%]"] = [row.tabulated for row in rows]
     shown = {quantity: values for quantity, values in panels.items() if any(values)}
     if shown:
@@ -269,15 +274,22 @@ def table(rows: list[Row]) -> Table:
     """One line per method, best first: mean and standard deviation over the seeds."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("method", overflow="fold")
-    for name in ("seeds", "retrained %", "NAS-Bench-201 %", "distinct cells", "search s"):
+    measure = rows[0].measure if rows else ACCURACY
+    trained = "%" if measure == ACCURACY else measure.name
+    for name in ("seeds", f"retrained {trained}", "NAS-Bench-201 %", "distinct cells", "search s"):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.failed:
             shown.add_row(row.name, "-", "-", "-", "-", row.failed.partition(":")[0][:40])
             continue
-        numbers = [_spread(row.trained), _spread(row.tabulated), str(len(set(row.genotypes)))]
+        numbers = [_spread(_shown(row.trained, measure)), _spread(row.tabulated), str(len(set(row.genotypes)))]
         shown.add_row(row.name, str(len(row.genotypes)), *numbers, f"{row.seconds:.0f}" if row.seconds else "-")
     return shown
+
+
+def _shown(scores: list[float], measure: Measure) -> list[float]:
+    """As one reads them: shares in percent."""
+    return [measure.scale * score for score in scores]
 
 
 def _spread(values: list[float]) -> str:

@@ -19,7 +19,7 @@ nasbench201: first order on CIFAR-10 in the NAS-Bench-201 space: the known colla
     Nesterov momentum, weight decay 5e-4, weights before alphas; training as in the paper.
 """
 
-from dnas.config import NASBENCH201_TRAINING, Config, SearchConfig, WeightConfig
+from dnas.config import NASBENCH201_SEARCH, NASBENCH201_TRAINING, Config
 
 SETTINGS = {
     "cifar10": Config(space="darts", method="darts", data="cifar10", seed=2),
@@ -27,13 +27,7 @@ SETTINGS = {
         space="nasbench201",
         method="darts",
         data="cifar10",
-        search=SearchConfig(
-            epochs=50,
-            cells=5,
-            channels=16,
-            order="weights_first",
-            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
-        ),
+        search=NASBENCH201_SEARCH,
         retrain=NASBENCH201_TRAINING,
     ),
 }

@@ -18,7 +18,7 @@ s1, s2, s3, s4: on CIFAR-10 in the spaces of RobustDARTS (see `robust_darts.py`)
     (section 4.4) and are not repeated here unchecked.
 """
 
-from dnas.config import NASBENCH201_TRAINING, Config, SearchConfig, WeightConfig
+from dnas.config import NASBENCH201_SEARCH, NASBENCH201_TRAINING, Config
 
 SETTINGS = {
     "cifar10": Config(space="darts", method="darts_minus", data="cifar10", seed=2),
@@ -26,13 +26,7 @@ SETTINGS = {
         space="nasbench201",
         method="darts_minus",
         data="cifar10",
-        search=SearchConfig(
-            epochs=50,
-            cells=5,
-            channels=16,
-            order="weights_first",
-            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
-        ),
+        search=NASBENCH201_SEARCH,
         retrain=NASBENCH201_TRAINING,
     ),
     "s1": Config(space="robust:name=s1", method="darts_minus", data="cifar10"),

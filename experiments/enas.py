@@ -17,7 +17,9 @@ nasbench201: on CIFAR-10 in the NAS-Bench-201 space. Search as in D-X-Y/AutoDL-P
     94.37 %.
 """
 
-from dnas.config import NASBENCH201_TRAINING, AlphaConfig, Config, SearchConfig, WeightConfig
+from dataclasses import replace
+
+from dnas.config import NASBENCH201_SEARCH, NASBENCH201_TRAINING, AlphaConfig, Config, SearchConfig, WeightConfig
 
 SETTINGS = {
     "cifar10": Config(
@@ -39,14 +41,7 @@ SETTINGS = {
         space="nasbench201",
         method="enas",
         data="cifar10",
-        search=SearchConfig(
-            epochs=250,
-            order="weights_first",
-            cells=5,
-            channels=16,
-            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
-            alphas=AlphaConfig(learning_rate=0.001, decay=0.0),
-        ),
+        search=replace(NASBENCH201_SEARCH, epochs=250, alphas=AlphaConfig(learning_rate=0.001, decay=0.0)),
         retrain=NASBENCH201_TRAINING,
     ),
 }

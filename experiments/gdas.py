@@ -17,7 +17,9 @@ nasbench201: on CIFAR-10 in the NAS-Bench-201 space. Search as in D-X-Y/AutoDL-P
     %.
 """
 
-from dnas.config import NASBENCH201_TRAINING, Config, SearchConfig, WeightConfig
+from dataclasses import replace
+
+from dnas.config import NASBENCH201_SEARCH, NASBENCH201_TRAINING, Config, SearchConfig, WeightConfig
 
 SETTINGS = {
     "cifar10": Config(
@@ -35,13 +37,7 @@ SETTINGS = {
         space="nasbench201",
         method="gdas",
         data="cifar10",
-        search=SearchConfig(
-            epochs=250,
-            order="weights_first",
-            cells=5,
-            channels=16,
-            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
-        ),
+        search=replace(NASBENCH201_SEARCH, epochs=250),
         retrain=NASBENCH201_TRAINING,
     ),
 }

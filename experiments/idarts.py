@@ -15,7 +15,9 @@ nasbench201: on CIFAR-10 in the NAS-Bench-201 space, the rest as in D-X-Y/AutoDL
     space has 94.37 %.
 """
 
-from dnas.config import NASBENCH201_TRAINING, Config, SearchConfig, WeightConfig
+from dataclasses import replace
+
+from dnas.config import NASBENCH201_SEARCH, NASBENCH201_TRAINING, Config, SearchConfig
 
 SETTINGS = {
     "cifar10": Config(
@@ -28,14 +30,7 @@ SETTINGS = {
         space="nasbench201",
         method="idarts",
         data="cifar10",
-        search=SearchConfig(
-            epochs=50,
-            order="weights_first",
-            inner_steps=4,
-            cells=5,
-            channels=16,
-            weights=WeightConfig(optimiser="sgd:nesterov=true", decay=5e-4),
-        ),
+        search=replace(NASBENCH201_SEARCH, inner_steps=4),
         retrain=NASBENCH201_TRAINING,
     ),
 }

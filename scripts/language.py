@@ -2,9 +2,9 @@
 
     .venv/bin/python scripts/language.py --seeds 4 --out runs/language
 
-Every seed searches a cell, and trains it from scratch; as many random cells are trained alike. Test perplexity, less is
-better; "±" is the standard deviation over the seeds. The unigram model gives every word its share of the train part,
-one more word counted for each. The test part selects nothing.
+Every seed searches a cell; these and as many random cells are trained alike, as in `dnas compare`. Test perplexity,
+less is better; "±" is the standard deviation over the cells. The unigram model gives every word its share of the train
+part, one more word counted for each. The test part selects nothing.
 """
 
 import argparse
@@ -12,11 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 import dnas
 from dnas import data as datasets
-from dnas import find
-from dnas.architectures.genotype import random
 from dnas.config import load
 from dnas.data import Text
 
@@ -35,19 +34,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    config = load(options.experiment)
-    space, text = find.resolve("space", config.space), datasets.load(config.data)
-    found = dnas.search.run(replace(config, seeds=options.seeds), options.out / "search")
-    scores: dict[str, list[float]] = {"searched cells": [], "random cells": []}
-    for seed in range(options.seeds):
-        for name, genotype in (("searched cells", found.genotypes[seed]), ("random cells", random(space, seed))):
-            folder = options.out / f"{name.partition(' ')[0]}_{seed}"
-            trained = dnas.retrain.run(replace(config, seed=seed), genotype, folder)
-            scores[name].append(trained.score)
-    for name, values in scores.items():
-        each = " ".join(f"{value:.1f}" for value in values)
-        print(f"{name}: {np.mean(values):.1f} ± {np.std(values):.1f} ({each})")
-    print(f"unigram model: {unigram(text):.1f}")
+    config = replace(load(options.experiment), seeds=options.seeds)
+    rows = dnas.compare.run({"searched cells": config}, options.out, random_cells=options.seeds)
+    Console().print(dnas.compare.table(rows))
+    for row in rows:
+        print(f"{row.name}:", " ".join(f"{score:.1f}" for score in row.trained))
+    print(f"unigram model: {unigram(datasets.load(config.data)):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Tables: a searched network, networks drawn at random, and gradient boosting, on the same rows.
+"""Tables: searched networks, networks drawn at random, and gradient boosting, on the same rows.
 
     .venv/bin/python scripts/tables.py --data wine breast_cancer diabetes --seeds 3 --out runs/tables
 
-Each row that is printed is a data set: the test score of the network that a search of `--method` finds, the mean over
-as many networks drawn at random as there are seeds, and scikit-learn's gradient boosting. Networks are trained alike,
-with every seed of `--seeds`; "±" is the standard deviation over them. The test part selects nothing.
+Each row that is printed is a data set: the test scores of the networks that searches of `--method` find, one a seed, of
+as many networks drawn at random, and that of scikit-learn's gradient boosting. All networks are trained alike, as in
+`dnas compare`; "±" is the standard deviation over them. The test part selects nothing.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import numpy as np
 import dnas
 from dnas import data as datasets
 from dnas import find
-from dnas.architectures.genotype import random
 from dnas.config import load
 from dnas.tasks import binding, tabular
 
@@ -25,22 +24,17 @@ EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_tables.py"
 
 def compare(data: str, method: str, seeds: int, out: Path) -> list[str]:
     """The cells of one row: data set and measure, searched, random, gradient boosting."""
-    run = replace(load(str(EXPERIMENT)), data=data, method=method, seeds=seeds)
+    run = replace(load(EXPERIMENT), data=data, method=method, seeds=seeds)
     folder = out / "".join(letter if letter.isalnum() else "_" for letter in data)
-    found = dnas.search.run(run, folder / "search", quiet=True)
-    searched = dnas.retrain.run(run, found.genotype, folder / "searched", quiet=True)
-    space, drawn = find.resolve("space", run.space), list[float]()
-    for seed in range(seeds):
-        genotype = random(space, seed)
-        drawn += dnas.retrain.run(run, genotype, folder / f"random_{seed}", quiet=True).scores
-    task, _ = binding.bind(datasets.load(data), run, "retrain", space)
-    measure = searched.measure.name
-    forest = tabular.baseline(task)[measure]
-    more = "more is better" if searched.measure.more else "less is better"
-    return [f"{data}, {measure} ({more})", written(searched.scores), written(drawn), f"{forest:.4g}"]
+    rows = {row.name: row for row in dnas.compare.run({"searched": run}, folder, random_cells=seeds, quiet=True)}
+    task, _ = binding.bind(datasets.load(data), run, "retrain", find.resolve("space", run.space))
+    measure = task.score
+    shown = [written(rows[name].trained) for name in ("searched", dnas.compare.RANDOM)]
+    better = "more is better" if measure.more else "less is better"
+    return [f"{data}, {measure.name} ({better})", *shown, f"{tabular.baseline(task)[measure.name]:.4g}"]
 
 
-def written(scores: list[float] | tuple[float, ...]) -> str:
+def written(scores: list[float]) -> str:
     """Mean and standard deviation."""
     return f"{np.mean(scores):.4g} ± {np.std(scores):.2g}"
 
@@ -52,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    rows = [["data set", "searched network", "random networks", "gradient boosting"]]
+    rows = [["data set", "searched networks", "random networks", "gradient boosting"]]
     rows += [compare(data, options.method, options.seeds, options.out) for data in options.data]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

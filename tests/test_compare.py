@@ -17,6 +17,7 @@ from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_d
 from dnas.errors import StorageError, UserError
 from dnas.runs import loop, records
 from dnas.tables import nasbench201 as tabular
+from dnas.tasks.task import Score
 
 PLAIN = AugmentConfig(pad=1, flip=False)
 BASE = Config(
@@ -26,6 +27,7 @@ BASE = Config(
     search=SearchConfig(epochs=1, cells=1, channels=2, batch_size=32, augment=PLAIN),
     retrain=RetrainConfig(epochs=1, cells=1, channels=2, batch_size=32, auxiliary=0, drop_path=0, augment=PLAIN),
 )
+PERPLEXITY = Score("perplexity", more=False)
 CELLS = [parse(f"|{name}~0|") for name in ("skip_connect", "nor_conv_1x1")]
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 
@@ -33,7 +35,7 @@ CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv
 @pytest.mark.slow
 def test_a_comparison_is_kept_and_goes_on(tmp_path):
     single = replace(BASE, search=replace(BASE.search, levels="single"))
-    refused = replace(BASE, method="agreement:replicas=1")
+    refused = replace(BASE, method="agreement:members=1")
     programs = jax.devices()[0].client.live_executables
     loop.forget_programs()
     before = len(programs())  # of what other tests still hold
@@ -42,7 +44,7 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
     by_name = {row.name: row for row in rows}
     assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
     assert len(by_name["one"].genotypes) == len(by_name["one"].trained) == 2
-    assert by_name[compare.RANDOM].trained and "replicas" in by_name["no"].failed
+    assert by_name[compare.RANDOM].trained and "members" in by_name["no"].failed
     distinct = {genotype for row in rows for genotype in row.genotypes}
     assert len(list((tmp_path / "all" / "cells").iterdir())) == len(distinct)
     assert (tmp_path / "all" / "comparison.png").stat().st_size > 5_000
@@ -58,6 +60,7 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
         compare.run({"one": replace(BASE, search=replace(BASE.search, epochs=2))}, tmp_path / "all", quiet=True)
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     """A search with its seconds, a cell whoever found it; and never with another config."""
 
@@ -89,7 +92,8 @@ def test_a_cell_through_which_nothing_flows_counts_as_what_it_is_worth(tmp_path)
     """Left out, it would raise the mean of the method that found it."""
     cut = parse("|none~0|")
     row = compare.Row("one", replace(BASE, space="nasbench201:nodes=2"), [cut], 0.0, [], [])
-    assert compare._trainings([row], tmp_path, True)(row, cut) <= 20
+    score, _ = compare._trainings([row], tmp_path, True)
+    assert score(row, cut) <= 0.2
 
 
 def test_a_folder_in_use_is_no_failure_of_a_method(tmp_path):
@@ -158,11 +162,11 @@ def test_a_damaged_file_of_a_comparison_is_written_anew_or_named(tmp_path, monke
     cell, other = (place.name for place in (tmp_path / "whole" / "cells").iterdir())
     shutil.copytree(tmp_path / "whole", tmp_path / "exchanged")
     for one, from_another in ((cell, other), (other, cell)):
-        place = tmp_path / "whole" / "cells" / from_another / "accuracy.json"
+        place = tmp_path / "whole" / "cells" / from_another / "score.json"
         shutil.copy(place, tmp_path / "exchanged" / "cells" / one)
     assert run(tmp_path / "exchanged") == whole and done == [("cells", True)] * 2
     assert f"is of another cell, {other}: it is written anew" in capsys.readouterr().err
-    for name in ("one/found.json", f"cells/{cell}/accuracy.json", "comparison.json", "one/seconds.json"):
+    for name in ("one/found.json", f"cells/{cell}/score.json", "comparison.json", "one/seconds.json"):
         for how in [*DAMAGES, "a folder", "removed"]:
             folder = tmp_path / f"{name} {how}".replace("/", " ")
             shutil.copytree(tmp_path / "whole", folder)
@@ -229,7 +233,32 @@ def test_a_training_that_fails_fails_alone(tmp_path, monkeypatch):
 
     monkeypatch.setattr(compare.retrain, "run", run)
     (row,) = compare.run({"one": BASE}, tmp_path / "out", random_cells=0, quiet=True)
-    assert row.trained == [50.0] and row.genotypes == cells
+    assert row.trained == [0.5] and row.genotypes == cells
+
+
+def test_what_is_better_is_first(tmp_path, monkeypatch):
+    """Where less is better, too; and the table and the picture say what was measured."""
+    cells = {"good": [parse("|skip_connect~0|")], "bad": [parse("|nor_conv_1x1~0|")]}
+    monkeypatch.setattr(
+        compare, "_searched", lambda name, config, *_: compare.Row(name, config, cells[name], 1, [], [])
+    )
+
+    def run(config, genotype, out, **_):
+        out.mkdir(parents=True)
+        return compare.retrain.Result(out, genotype, (90.0 if genotype in cells["good"] else 120.0,), 1, PERPLEXITY)
+
+    monkeypatch.setattr(compare.retrain, "run", run)
+    configs = {"bad": BASE, "good": BASE}
+    for _ in range(2):  # the second time all is read
+        rows = compare.run(configs, tmp_path / "out", random_cells=0, quiet=True)
+        assert [(row.name, row.trained, row.score) for row in rows] == [
+            ("good", [90.0], -90.0),
+            ("bad", [120.0], -120.0),
+        ]
+        monkeypatch.setattr(compare.retrain, "run", None)
+    shown = compare.table(rows)
+    assert [str(column.header) for column in shown.columns][2] == "retrained perplexity"
+    assert list(shown.columns[2].cells) == ["90.00", "120.00"]
 
 
 def test_cells_are_looked_up(tmp_path, monkeypatch):

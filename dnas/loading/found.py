@@ -29,6 +29,7 @@ from dnas.retrain import evaluate_one, network_of, network_size_of
 from dnas.runs import records
 from dnas.runs import weights as weights_of
 from dnas.tasks import binding
+from dnas.tasks.images import training_splits
 from dnas.tasks.task import Task
 
 
@@ -54,7 +55,7 @@ class Found(Loaded):
             raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
         else:
             parts = ("train", "valid", "test") if self.task.takes == "tokens" else tuple(self.task.parts)
-            refuse_part(self.task, part, parts, self.folder)
+            refuse_part(part, parts, self.folder)
             task, measured_part = self.task, part
         with jax.enable_x64(self.config.dtype == "float64"):
             measured = jax.jit(partial(evaluate_one, self.functional, task.pure))
@@ -72,9 +73,9 @@ class Found(Loaded):
                     f"the {len(looks.classes)} classes of {self.folder}."
                 )
             return images_as_test(looks, x, y, self.config)
-        refuse_part(self.task, part, ("train", "test"), self.folder)
-        dataset = self._dataset(data)
-        x, y = (dataset.train_x, dataset.train_y) if part == "train" else (dataset.test_x, dataset.test_y)
+        splits = training_splits(self._dataset(data), self.config.retrain)
+        refuse_part(part, ("train", *("valid",) * bool(len(splits.valid_x)), "test"), self.folder)
+        x, y = (getattr(splits, f"{part}_{what}") for what in "xy")
         return images_as_test(looks, self.task.inputs(x), y, self.config)
 
     def _dataset(self, data: Any) -> datasets.Dataset:
@@ -90,7 +91,9 @@ class Found(Loaded):
                 f"'{dataset.name}' has other classes than the network of {self.folder} tells apart, {which}: give it "
                 "data of the same classes, in the same order."
             )
-        if data is None and (names := changed(datasets.described(datasets.split(dataset, 0.0, 0)), self.facts)):
+        if data is None and (
+            names := changed(datasets.described(training_splits(dataset, self.config.retrain)), self.facts)
+        ):
             raise UserError(
                 f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(names)}): name "
                 "the data to test on, as in --data."

@@ -68,9 +68,9 @@ class FoundSupernet(Loaded):
     def network(self) -> Any:
         """A Flax module in evaluation, of inputs and a mix, also under `jax.jit`. Errors: `UserError` where a method
         has several side by side."""
-        if self.stage.method.replicas > 1:
+        if self.stage.method.members > 1:
             raise UserError(
-                f"The search in {self.folder} has {self.stage.method.replicas} supernets side by side, no module: "
+                f"The search in {self.folder} has {self.stage.method.members} supernets side by side, no module: "
                 "use found.predict, or found.functional."
             )
         return super().network
@@ -85,7 +85,7 @@ class FoundSupernet(Loaded):
 
     def evaluate(self, *, part: str = "valid") -> Evaluation:
         """On the validation part, as the search does after every epoch, or on the train part. There is no other."""
-        refuse_part(self.task, part, ("train", "valid"), self.folder)
+        refuse_part(part, ("train", "valid"), self.folder)
         with jax.enable_x64(self.config.dtype == "float64"):
             batches = self.stage.valid_batches if part == "valid" else self._batches(part)
             sums = devices.fetch(self.stage.evaluate(self.state, self.mixes, batches))

@@ -39,10 +39,10 @@ def forward(
     return output, moments, carry
 
 
-def replicated(network: Functional, count: int) -> Functional:
-    """`count` networks with weights of their own as one; trees have a leading axis of replicas.
+def ensemble(network: Functional, count: int) -> Functional:
+    """`count` networks with weights of their own as one; trees have a leading axis of members.
 
-    With a mix [replicas, E, O] each takes its own and the output is [replicas, ...]; with one mix [E, O] for all the
+    With a mix [members, E, O] each takes its own and the output is [members, ...]; with one mix [E, O] for all the
     output is the mean over them, that of an ensemble.
     """
     if count == 1:

@@ -5,10 +5,10 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 from rich import markup
 from rich.table import Table
@@ -18,9 +18,9 @@ from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
-from dnas.reports.template import PAGE, STYLE
 from dnas.runs.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
 
+LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
 
 
@@ -44,22 +44,26 @@ def page(folder: str | Path) -> Path:
     folder = Path(folder)
     config, rows = config_of(folder), read_metrics(folder)
     draw(folder)
-    pictures = sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
-    environment = read_facts(folder, "environment.json")
-    figures = [_inline(p, "half" if p.stem.startswith("mix_seed") else "whole") for p in pictures]
-    sections = [
-        ("Result", _headline(config, rows, measure_of(folder))),
-        ("Pictures", f"<div class='figures'>{''.join(figures)}</div>" if figures else ""),
-        ("Genotype", _genotype(folder)),
-        ("Last metrics", _metrics_table(rows)),
-        ("Data", _facts(read_facts(folder, "data.json") or {"data set": config.data})),
-        ("Config", _facts(_flat(configs.to_dict(config)))),
-        ("Environment", _facts(_flat(environment))),
-    ]
-    body = "".join(f"<section><h2>{name}</h2>{content}</section>" for name, content in sections if content)
-    title = escape(f"{config.method} on {config.data}, space {config.space}")
-    html = PAGE.format(title=title, name=escape(folder.resolve().name), style=STYLE, body=body)
-    atomic_write(folder / "report.html", html)
+    last = rows[-LAST:]
+    shown = {
+        "title": f"{config.method} on {config.data}, space {config.space}",
+        "name": folder.resolve().name,
+        "seeds": config.seeds,
+        "tiles": _tiles(config, rows, measure_of(folder)),
+        "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
+        "pictures": [_picture(path) for path in _pictures(folder)],
+        "genotypes": _genotypes(folder),
+        "columns": list(dict.fromkeys(name for row in last for name in row)),
+        "rows": last,
+        "data": read_facts(folder, "data.json") or {"data set": config.data},
+        "config": _flat(configs.to_dict(config)),
+        "environment": _flat(read_facts(folder, "environment.json")),
+    }
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("dnas.reports", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    templates.filters["shown"] = _shown
+    atomic_write(folder / "report.html", templates.get_template("page.html.jinja").render(shown))
     return folder / "report.html"
 
 
@@ -117,46 +121,30 @@ def _with_unit(text: str, unit: str) -> str:
     return text if text == "-" else text + unit
 
 
-def _headline(config: configs.Config, rows: Rows, measure: Measure) -> str:
+def _tiles(config: configs.Config, rows: Rows, measure: Measure) -> dict[str, str]:
+    """The numbers on top of a page."""
     last = max((row["epoch"] for row in rows if row.get("epoch") is not None), default=None)
-    tiles = {
+    return {
         f"best valid {measure.label}": _best(rows, measure),
         f"test {measure.label}": _last(rows, measure),
         "last train loss": _summary([v[-1] for v in values_of(rows, "train_loss")], 1, "{:.3f}"),
         "parameters": _summary([v[-1] for v in values_of(rows, "parameters")], 1, "{:,.0f}"),
+        "best epoch": _summary([v[-1] for v in values_of(rows, "best_epoch")], 1, "{:.0f}"),
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }
-    shown = [f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in tiles.items() if v != "-"]
-    spread = "<p>mean ± standard deviation over seeds</p>" if config.seeds > 1 else ""
-    return f"<div class='tiles'>{''.join(shown)}</div>{spread}"
 
 
-def _genotype(folder: Path) -> str:
+def _genotypes(folder: Path) -> list[str]:
+    """As indented JSON whose innermost lists are a line each; none where the run has not come so far."""
     try:
         genotypes = read_genotypes(folder)
     except StorageError:
         raise
-    except UserError:  # the run has not come so far
-        return ""
+    except UserError:
+        return []
     texts = [json.dumps(genotype, indent=2) for genotype in genotypes]
-    flat = [re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) for text in texts]
-    return "".join(f"<pre>{escape(text)}</pre>" for text in flat)
-
-
-def _metrics_table(rows: Rows, count: int = 10) -> str:
-    last = rows[-count:]
-    names = list(dict.fromkeys(name for row in last for name in row))
-    if not names:
-        return ""
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
-    lines = ["".join(f"<td>{escape(_shown(row.get(name)))}</td>" for name in names) for row in last]
-    return f"<div class='wide'><table><tr>{head}</tr><tr>{'</tr><tr>'.join(lines)}</tr></table></div>"
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    lines = [f"<tr><th>{escape(str(k))}</th><td>{escape(_shown(v))}</td></tr>" for k, v in facts.items()]
-    return f"<table class='facts'>{''.join(lines)}</table>" if facts else ""
+    return [re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) for text in texts]
 
 
 def _shown(value: Any) -> str:
@@ -181,15 +169,21 @@ def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _inline(path: Path, width: str) -> str:
+def _pictures(folder: Path) -> list[Path]:
+    """Those of a run folder: curves first, then mixes, then cells."""
+    return sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
+
+
+def _picture(path: Path) -> dict[str, str]:
+    """What the template shows of a picture. Errors: `StorageError` for what is none."""
     try:
         picture = content_of(path)
     except OSError as error:
         raise StorageError(f"Cannot read {path} ({error.strerror}): remove it; {REDRAWN}.") from error
     if not _is_png(picture):
         raise StorageError(f"{path} is damaged, it is no PNG: remove it; {REDRAWN}.")
-    data = base64.b64encode(picture).decode()
-    return f"<figure class='{width}'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></figure>"
+    width = "half" if path.stem.startswith("mix_seed") else "whole"
+    return {"name": path.stem, "width": width, "data": base64.b64encode(picture).decode()}
 
 
 def _is_png(data: bytes) -> bool:

@@ -20,6 +20,7 @@ from dnas.runs import checkpoints, records
 from dnas.runs.checkpoints import Damaged
 from dnas.types import Tree
 
+KEPT = ".state.kept"  # in a checkpoint: what is loaded in place of the weights of the last step
 HEAD = "classifier"  # what networks call the layer, one or several, whose outputs are the classes
 
 
@@ -70,15 +71,17 @@ def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def read(folder: Path, shapes: tuple[Tree, Tree], index: int, whose: str) -> tuple[Tree, Tree]:
-    """Weights and statistics of one seed in the newest checkpoint. whose: the network that they should fit.
+    """Weights and statistics of one seed in the newest checkpoint: those that its training is evaluated by, an average
+    or the best, where it keeps such. whose: the network that they should fit.
 
     Errors: `UserError` where they are of another network, or damaged.
     """
     arrays = read_arrays(folder)
+    where = where_in(arrays)
 
     def taken(part: str, tree: Tree) -> Tree:
         def one(path, like):
-            found = arrays.get(leaf_name(part, path))
+            found = arrays.get(leaf_name(part, path, where))
             if found is None or found.shape[1:] != like.shape:
                 raise UserError(f"The checkpoints in {folder} are not of {whose}.")
             return jnp.asarray(found[min(index, len(found) - 1)])
@@ -111,9 +114,14 @@ def read_newest(folder: Path) -> tuple[int, dict[str, Any], np.ndarray]:
     raise AssertionError
 
 
-def leaf_name(part: str, path: Any) -> str:
+def where_in(arrays: dict[str, np.ndarray]) -> str:
+    """Before which names the weights and statistics stand that a checkpoint is loaded with."""
+    return KEPT if any(name.startswith(f"{KEPT}.") for name in arrays) else ".state"
+
+
+def leaf_name(part: str, path: Any, where: str = ".state") -> str:
     """What a leaf of a state is called in checkpoints; part: "weights" or "stats"."""
-    return f".state.{part}{jax.tree_util.keystr(path)}"
+    return f"{where}.{part}{jax.tree_util.keystr(path)}"
 
 
 def check(text: str, shapes: Any) -> None:
@@ -147,10 +155,11 @@ def started_from(text: str, progress: Any) -> Any:
     or where that has fewer seeds, of its last. Everything else, alphas and optimisers too, is as it was drawn."""
     source, state = source_of(text), progress.state
     arrays, row = read_arrays(source.folder), _row(source)
+    where = where_in(arrays)
 
     def begun(part: str) -> Tree:
         def one(path, like):
-            name = leaf_name(part, path)
+            name = leaf_name(part, path, where)
             if source.drawn(name):
                 return like
             theirs = arrays[name]

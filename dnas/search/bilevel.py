@@ -15,10 +15,10 @@ from dnas import keys
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
-from dnas.nets.functional import Functional, forward, replicated
+from dnas.nets.functional import Functional, ensemble, forward
 from dnas.nets.layers import absorb
-from dnas.search import hypergrad, relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, carry_of, check, with_carry
+from dnas.search import relax
+from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, alike, carry_of, check, check_alike, with_carry
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -31,15 +31,16 @@ Stepped = tuple[SearchState, Sums]
 
 
 class Search(NamedTuple):
-    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(state) -> the scores that count.
-
-    network: what the state's weights belong to.
-    """
+    """The pure functions of a search."""
 
     init: Callable[[jax.Array], SearchState]
+    """key -> the state before the first step."""
     step: Callable[[SearchState, Levels], tuple[SearchState, StepMetrics]]
+    """(state, levels) -> (state, StepMetrics)."""
     mix: Callable[[SearchState], Mix]
+    """state -> the evaluation mix."""
     network: Functional
+    """What the state's weights belong to."""
 
 
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
@@ -65,13 +66,9 @@ def make_search(
     """
     method = adapted(method, space, config)
     check(method, config)
-    if method.replicas > 1 and network.carry is not None:
+    if method.members > 1 and network.carry is not None:
         raise UserError("Supernets side by side cannot be recurrent: choose a method with one supernet.")
-    network, supernet = replicated(network, method.replicas), method.supernet(space)
-    unrolled = method.hypergrad is hypergrad.unrolled
-    few = config.epochs * steps <= SHORT or method.gate is not None
-    short = method.hypergrad is hypergrad.first_order and few
-    plain = config.inner_steps == 1 and not (method.perturb or method.weight_relax)
+    network, supernet = ensemble(network, method.members), method.supernet(space)
     bilevel = Bilevel(
         network,
         task,
@@ -87,19 +84,27 @@ def make_search(
         alpha_tx=method.alpha_tx(config.alphas),
         draws=bool(supernet.random) or supernet.draws,
         alphas_first=config.order == "alphas_first",
-        unrolled=unrolled,
-        in_turns=(unrolled or short) and plain,
+        in_turns=takes_turns(method, config, steps),
     )
-    return Search(bilevel.init, bilevel.step, bilevel.scores, bilevel.network)
+    return Search(bilevel.init, bilevel.step, bilevel.evaluation_mix, bilevel.network)
+
+
+def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
+    """Whether a step is a loop over one gradient program, see `turns`: where all its gradients are of one kind.
+
+    Two of them alone are faster apart, which pays in a long run; but only here a gradient filter sees both.
+    """
+    if method.hypergrad is None or not method.hypergrad.turns:
+        return False
+    if config.inner_steps > 1 or method.perturb or method.weight_relax:
+        return False
+    short = config.epochs * steps <= SHORT or method.gradient_filter is not None
+    return short or not method.hypergrad.is_outer_gradient
 
 
 @dataclass(frozen=True, eq=False)
 class Bilevel(InTurns):
-    """The pieces of a step, all made by `make_search`: nothing here looks anything up.
-
-    traced: the network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those
-    that nobody reads. draws: whether the network takes noise. in_turns: see `turns`.
-    """
+    """The pieces of a step, all made by `make_search`: nothing here looks anything up."""
 
     network: Functional
     task: Task
@@ -109,14 +114,17 @@ class Bilevel(InTurns):
     steps: int
     span: Span
     traced: Functional
+    """The network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that
+    nobody reads."""
     rate: optax.Schedule
     optimiser: Optimiser
     clip_tx: optax.GradientTransformation
     alpha_tx: optax.GradientTransformation
     draws: bool
+    """Whether the network takes noise."""
     alphas_first: bool
-    unrolled: bool
     in_turns: bool
+    """See `takes_turns`."""
 
     def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
         """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
@@ -140,20 +148,20 @@ class Bilevel(InTurns):
         carry = self.network.carry
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if self.method.masks else (),
-            memory=self.method.gate.init(weights) if self.method.gate is not None else (),
+            memory=self.each_member(own.init)(weights) if (own := self.method.gradient_filter) is not None else (),
             knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
         )
 
     def clock(self, state: SearchState, after: bool = False) -> Clock:
         """after: what counts between epochs, when the last one is over."""
-        if self.span.settled:
-            return Clock(state.step, jnp.int32(self.span.settled - (not after)), self.span.settled)
+        if self.span.frozen_at:
+            return Clock(state.step, jnp.int32(self.span.frozen_at - (not after)), self.span.frozen_at)
         return Clock(state.step, (state.step - self.span.start) // self.steps, self.config.epochs)
 
-    def scores(self, state: SearchState) -> Mix:
+    def evaluation_mix(self, state: SearchState) -> Mix:
         """The mix that evaluation and discretisation read."""
-        read = self.method.scores or relax.score(self.method.relax)
+        read = self.method.evaluation_mix or relax.keyless(self.method.relax)
         return relax.masked(read(state.alphas, self.clock(state, after=True)), state.mask)
 
     def mix_of(self, state: SearchState, alphas: Tree, key: jax.Array, outer: bool = True) -> Mix:
@@ -203,7 +211,18 @@ class Bilevel(InTurns):
         def one(gradient):
             return self.clip_tx.update(gradient, self.clip_tx.init(gradient))[0]
 
-        return one(gradient) if self.method.replicas == 1 else jax.vmap(one)(gradient)
+        return self.each_member(one)(gradient)
+
+    def filtered(self, memory: Tree, gradient: Tree, outer: jax.Array, now: Clock) -> tuple[Tree, Tree]:
+        """The gradient that steps the weights, after the gradient filter; its memory sees the outer one as well."""
+        own = self.method.gradient_filter
+        if own is None:
+            return memory, gradient
+        return self.each_member(lambda memory, gradient: own.apply(memory, gradient, outer, now))(memory, gradient)
+
+    def each_member(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the trees of one supernet, for every ensemble member by itself."""
+        return function if self.method.members == 1 else jax.vmap(function)
 
     def decayed(self, state: SearchState, gradient: Tree) -> Tree:
         """The gradient with what a method adds to the weight decay of the config."""
@@ -222,8 +241,8 @@ class Bilevel(InTurns):
 
         return update
 
-    def step_alphas(self, state: SearchState, train: Batch, valid: Batch, key: jax.Array) -> Stepped:
-        """The upper level."""
+    def step_outer(self, state: SearchState, train: Batch, valid: Batch, key: jax.Array) -> Stepped:
+        """The outer level: a step of the alphas."""
         inner_key, outer_key = jax.random.split(key)
         inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
         outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
@@ -235,8 +254,8 @@ class Bilevel(InTurns):
         state = self.with_alphas(state._replace(stats=stats), estimate.gradient)
         return with_carry(state, "valid", estimate.seen.carry), self.sums(estimate.loss, estimate.seen)
 
-    def step_weights(self, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
-        """The lower level."""
+    def step_inner(self, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
+        """The inner level: a step of the weights."""
         objective = self.objective(state, train, key, False, carry_of(state, "train"))
         (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
         state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
@@ -254,7 +273,7 @@ class Bilevel(InTurns):
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
         kind = jnp.result_type(float)  # not that of activations: in bfloat16 not even a batch could be counted
-        one = {**seen.sums, "loss": (loss / self.method.replicas, 1)}
+        one = {**seen.sums, "loss": (loss / self.method.members, 1)}
         return {name: (jnp.asarray(one[name][0], kind), jnp.asarray(one[name][1], kind)) for name in self.task.trained}
 
     def warming(self, state: SearchState) -> jax.Array:
@@ -264,21 +283,21 @@ class Bilevel(InTurns):
     def apart(self, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
         """The levels one after the other: any hypergradient, any number of inner steps."""
         if self.alphas_first:
-            state, valid = self._alpha_level(state, levels, drawn[0])
-            state, train = self._weight_level(state, levels, drawn[1])
+            state, valid = self._outer_level(state, levels, drawn[0])
+            state, train = self._inner_level(state, levels, drawn[1])
         else:
-            state, train = self._weight_level(state, levels, drawn[1])
-            state, valid = self._alpha_level(state, levels, drawn[0])
+            state, train = self._inner_level(state, levels, drawn[1])
+            state, valid = self._outer_level(state, levels, drawn[0])
         return state, train if valid is None else valid, train
 
-    def _alpha_level(self, state: SearchState, levels: Levels, key: jax.Array) -> tuple[SearchState, Sums | None]:
+    def _outer_level(self, state: SearchState, levels: Levels, key: jax.Array) -> tuple[SearchState, Sums | None]:
         if self.method.hypergrad is None:
             return state, None
         several = self.config.inner_steps > 1
         last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
 
         def stepped(state):
-            return self.step_alphas(state, last, levels.valid, key)
+            return self.step_outer(state, last, levels.valid, key)
 
         if not self.config.alphas.warmup_epochs:
             return stepped(state)
@@ -286,11 +305,11 @@ class Bilevel(InTurns):
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
         return jax.lax.cond(self.warming(state), lambda s: (s, zeros), stepped, state)
 
-    def _weight_level(self, state: SearchState, levels: Levels, key: jax.Array) -> Stepped:
+    def _inner_level(self, state: SearchState, levels: Levels, key: jax.Array) -> Stepped:
         if self.config.inner_steps == 1:
-            return self.step_weights(state, levels.train, key)
+            return self.step_inner(state, levels.train, key)
         rows = levels.train, jax.random.split(key, self.config.inner_steps)
-        state, sums = jax.lax.scan(lambda state, row: self.step_weights(state, *row), state, rows)
+        state, sums = jax.lax.scan(lambda state, row: self.step_inner(state, *row), state, rows)
         return state, jax.tree.map(lambda leaf: leaf.mean(0), sums)
 
     def step(self, state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
@@ -299,14 +318,12 @@ class Bilevel(InTurns):
             first = (state.step - self.span.start) % self.steps == 0
             state = state._replace(carry=jax.tree.map(lambda leaf: jnp.where(first, 0, leaf), state.carry))
         drawn = jax.random.split(keys.stream(state.key, "step", state.step), 2)  # of the alphas, of the weights
-        alike = jax.tree.map(jnp.shape, levels.train) == jax.tree.map(jnp.shape, levels.valid)
         if self.config.levels == "single":
             state, train = self.step_jointly(state, levels.train, drawn[1])
             valid = train
-        elif self.in_turns and alike:
+        elif self.in_turns and alike(levels):
             state, valid, train = self.step_in_turns(state, levels, drawn)
-        elif self.method.gate is not None:
-            raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
         else:
+            check_alike(self.method.gradient_filter, levels)
             state, valid, train = self.apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)

@@ -32,14 +32,17 @@ from dnas.types import Mix, SearchState, Tree
 
 @dataclass(frozen=True)
 class Result:
-    """What a search leaves: its folder and, per seed, the genotype and the supernet's validation score: the last, that
-    of the epoch that counts, or with the genotype that was selected. score: which measure that is."""
+    """What a search leaves."""
 
     folder: Path
     config: Config
     genotypes: tuple[Genotype, ...]
+    """Of every seed."""
     scores: tuple[float, ...]
+    """The supernet's validation score of every seed: the last, that of the epoch that counts, or with the genotype that
+    was selected."""
     score: Score = Score("accuracy")
+    """Which measure that is."""
 
     @property
     def genotype(self) -> Genotype:
@@ -57,7 +60,7 @@ class Job:
         space = self.space
         self.unadapted, method = method, adapted(method, space, config.search)
         self.method, self.phases = method, method.phases(space, config.search)
-        if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
+        if method.maximum_rollback and (config.seeds > 1 or config.checkpoint_epochs > 1):
             raise UserError(
                 f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
@@ -83,7 +86,7 @@ class Job:
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
-        record.reach = self.method.reach
+        record.maximum_rollback = self.method.maximum_rollback
         progress = self._restored(resume)
         loop.say(self._headline(progress.state.weights), self.quiet)
         if self.lacking:
@@ -184,7 +187,7 @@ class Job:
         outcomes = []
         searching = in_phase > stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
         for i in range(self.config.seeds):
-            outcome = self._look(i, epoch, in_phase, state, mixes) if stage.method.after_epoch else Outcome()
+            outcome = self._look(i, epoch, in_phase, state, mixes) if stage.method.between_epochs else Outcome()
             self.notes[i].append(dict(outcome.notes))
             outcomes.append(outcome)
             if outcome.stop is not None and i not in self.stopped:
@@ -215,7 +218,7 @@ class Job:
     def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
         """What the method makes of one seed after an epoch."""
         stage = self.stage
-        assert stage.method.after_epoch is not None
+        assert stage.method.between_epochs is not None
         one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
 
         view = View(
@@ -233,7 +236,7 @@ class Job:
             evaluate=self._evaluator(state, i),
             hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
         )
-        return stage.method.after_epoch(view)
+        return stage.method.between_epochs(view)
 
     def _restarted(self, outcome: Outcome) -> loop.Progress:
         """The progress at the end of an earlier epoch of this phase, with the knobs turned."""

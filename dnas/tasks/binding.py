@@ -1,5 +1,6 @@
 """From a config and a data set to a task that search or training can use."""
 
+from dataclasses import replace
 from typing import Any
 
 from dnas import find
@@ -27,7 +28,18 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
         )
     if task.takes != "images":
         _refuse_idle(config, stage, task.takes)
-    return task, plan
+    return task, _at_rate_of_batch(plan)
+
+
+def _at_rate_of_batch(plan: Any) -> Any:
+    """The plan with the learning rate of its updates, which grows with their examples where it is that of others (Goyal
+    et al. 2017, arXiv:1706.02677)."""
+    weights = plan.weights
+    if not weights.reference_batch:
+        return plan
+    examples = plan.batch_size * getattr(plan, "accumulate", 1)
+    rate = weights.learning_rate * examples / weights.reference_batch
+    return replace(plan, weights=replace(weights, learning_rate=rate, reference_batch=0))
 
 
 def _refuse_idle(config: Config, stage: str, takes: str) -> None:

@@ -17,7 +17,7 @@ from dnas.data._arrays import as_images
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
-from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 
@@ -48,6 +48,7 @@ class Images(ImageSteps):
     """`task.Task` of images and their labels."""
 
     splits: datasets.Splits
+    stage: str = "search"
     name: ClassVar[str] = "images"
     takes: ClassVar[str] = "images"
 
@@ -68,7 +69,8 @@ class Images(ImageSteps):
         splits = self.splits
         if not len(splits.valid_x):
             return f"{splits.name} ({len(splits.train_x)} images)"
-        return f"{splits.name}: {len(splits.train_x)} images for the weights, {len(splits.valid_x)} for the alphas"
+        valid = f"{len(splits.valid_x)} {VALIDATES[self.stage]}"
+        return f"{splits.name}: {len(splits.train_x)} images for the weights, {valid}"
 
     def described(self) -> dict[str, Any]:
         return datasets.described(self.splits)
@@ -127,14 +129,20 @@ def task() -> Binding:
         if stage == "search":
             splits = datasets.split(dataset, plan.valid_portion, config.seed % 2**32)
             check_search(plan, splits)
-        else:  # the same for every seed: seeds differ in what they draw, not in the data
-            splits = datasets.split(dataset, 0.0, 0)
+        else:
+            splits = training_splits(dataset, plan)
             check_training(plan, splits)
         recipe, splits = fitted(plan.augment, splits)
         options = {} if stage == "search" else {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
-        return Images(splits=splits, recipe=recipe, dtype=config.dtype, **options), replace(plan, augment=recipe)
+        task = Images(splits=splits, stage=stage, recipe=recipe, dtype=config.dtype, **options)
+        return task, replace(plan, augment=recipe)
 
     return bind
+
+
+def training_splits(dataset: datasets.Dataset, plan: RetrainConfig) -> datasets.Splits:
+    """What a training reads, the same for every seed: seeds differ in what they draw, not in the data."""
+    return datasets.split(dataset, plan.valid_portion, 0)
 
 
 def check_training(plan: RetrainConfig, splits: datasets.Splits) -> None:

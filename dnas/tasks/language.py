@@ -163,6 +163,11 @@ def task(*, bptt: Annotated[int, Range(1, 10_000)] = 35, ar: Amount = 0.0, tar: 
             raise UserError(f"The task 'language' needs a text, not '{dataset.name}': choose data 'ptb', say.")
         if config.dtype == "bfloat16":
             raise UserError("The task 'language' computes in the type of the weights: set dtype to 'float32'.")
+        if stage == "retrain" and plan.valid_portion:
+            raise UserError(
+                f"retrain.valid_portion is {plan.valid_portion:g}, but a text has a validation part of its own: leave "
+                "it out."
+            )
         parts = ("train", "valid") if stage == "search" else ("train",)
         for part in parts:
             check_length(dataset, part, plan.batch_size, f"{stage}.batch_size")

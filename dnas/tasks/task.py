@@ -15,6 +15,7 @@ from dnas.types import Batch, Tree
 
 Sums = Mapping[str, tuple[Any, Any]]  # measure -> (sum, count); the mean is their ratio
 EVALUATION_BATCH = 256
+VALIDATES = {"search": "for the alphas", "retrain": "for validation"}  # what the validation part of a stage is for
 
 
 class Score(NamedTuple):
@@ -103,7 +104,7 @@ class Task(Protocol):
         ...
 
     def steps(self, part: str, batch_size: int) -> int:
-        """Batches of one pass over a part."""
+        """Batches of one pass over a part; 0 where there is none."""
         ...
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
@@ -141,8 +142,8 @@ class Binding(Protocol):
     def __call__(self, dataset: Any, plan: Any, config: Any, stage: str) -> tuple[Task, Any]:
         """The task, and the plan (`SearchConfig` or `RetrainConfig`) as the data bear it.
 
-        stage: "search" (parts train and valid) or "retrain" (train and test). Errors: `UserError` for data that do not
-        fit the task, or cannot feed the plan.
+        stage: "search" (parts train and valid) or "retrain" (train and test, and valid where some of it validates).
+        Errors: `UserError` for data that do not fit the task, or cannot feed the plan.
         """
         ...
 

@@ -36,7 +36,7 @@ def run(folder: Path, every: int, resume: bool = False, stop_in: int | None = No
     """stop_in: the step in which the run is told to stop. back: whether it goes back from epoch 5 to 3, once."""
     config = Config(checkpoint_epochs=every)
     with (records.resume if resume else records.create)(folder, config) as record:
-        record.reach = 3 if back else 0
+        record.maximum_rollback = 3 if back else 0
         target = jax.eval_shape(begin)
         found = record.restore(target) if resume else None
 

@@ -94,7 +94,7 @@ def test_data_that_have_changed_are_refused(searched, monkeypatch):
 
 
 def test_supernets_side_by_side_are_no_module(tmp_path):
-    config = replace(ROWS, method="agreement:replicas=2", search=replace(ROWS.search, epochs=1))
+    config = replace(ROWS, method="agreement:members=2", search=replace(ROWS.search, epochs=1))
     result = dnas.search.run(config, tmp_path / "run", quiet=True)
     found = dnas.load(result.folder)
     assert found.evaluate().accuracy == result.scores[0]

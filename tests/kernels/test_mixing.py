@@ -15,7 +15,9 @@ def formula(weights, values, shared):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("size", [(2, 3, 3, 5), (3, 40, 40, 3)], ids=["small", "several pieces"])
+@pytest.mark.parametrize(
+    "size", [(2, 3, 3, 5), pytest.param((3, 40, 40, 3), marks=pytest.mark.slow)], ids=["small", "several pieces"]
+)
 def test_weighted_sums(shared, size):
     weights, values = normal(0, 3, 4), tuple(normal(o, *(() if shared else (3,)), *size) for o in range(4))
     tangents = normal(10, 3, 4), tuple(normal(11 + o, *v.shape) for o, v in enumerate(values))

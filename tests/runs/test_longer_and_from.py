@@ -39,7 +39,7 @@ def weights(folder):
     return {name: leaf for name, leaf in arrays.items() if name.startswith(".state.weights")}
 
 
-@pytest.fixture(scope="module", params=["search", "retrain"])
+@pytest.fixture(scope="module", params=[pytest.param("search", marks=pytest.mark.slow), "retrain"])
 def done(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     run(request.param, CONFIG, folder)
@@ -86,6 +86,7 @@ def test_weights_of_another_network_are_refused(done, tmp_path):
             run(what, dataclasses.replace(wider, weights_from=str(source)), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_search_of_phases_does_not_go_on_for_longer(tmp_path):
     config = dataclasses.replace(CONFIG, method="drnas:partial=1+1,keep=1")
     run("search", config, tmp_path / "run")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[1] / "scripts" / "parity.py"
+PATH = Path(__file__).resolve().parents[2] / "scripts" / "parity.py"
 spec = importlib.util.spec_from_file_location("parity", PATH)
 assert spec is not None and spec.loader is not None
 parity = sys.modules["parity"] = importlib.util.module_from_spec(spec)

@@ -79,6 +79,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 def test_a_damaged_library_is_built_again(ask, tmp_path):
     assert ask()[0] == "True"
     (path,), runs = built(tmp_path)

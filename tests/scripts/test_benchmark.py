@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.py"
 TINY = ("--work", "nasbench201", "--cells", "1", "--channels", "2", "--batch", "2", "--steps", "1", "--json")
 
@@ -26,6 +26,7 @@ def side(*words):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_our_side_alone():
     found = side("--side", "ours", "--count", *TINY)
     assert found["side"] == "ours" and found["cells"] == 1 and found["trace_seconds"] > 0 < found["compile_seconds"]

@@ -565,7 +565,7 @@ from dnas.runs import records
 from dnas.config import Config
 make = lambda n: {"n": jnp.int32(n)}
 with records.create(records.Path(sys.argv[1]), Config()) as run:
-    run.reach, n = 3, 0
+    run.maximum_rollback, n = 3, 0
     for turn in range(1, 100000):
         n += 1
         run.log({"step": n, "epoch": n, "turn": turn})

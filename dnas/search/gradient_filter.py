@@ -1,4 +1,4 @@
-"""Gates: what a method does to the weights' gradients. A `types.Gate` is (init, apply), with a memory of its own."""
+"""Gradient filters: what becomes of the gradient that steps the weights. A `types.GradientFilter` is (init, apply)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,28 +8,32 @@ import jax.numpy as jnp
 import optax
 
 from dnas.errors import UserError
-from dnas.types import Gate, Tree, Weights
+from dnas.types import GradientFilter, Tree, Weights
 
 
 class Agreement(NamedTuple):
-    """previous: the training gradients of the step before, of candidates only. total, checks: sum and number of the
-    cosines in this window. frozen: whether an operation is stopped. By candidate, arrays [cells, edges]."""
+    """What `freeze_disagreeing` remembers, by candidate; arrays [cells, edges]."""
 
     previous: dict[str, Tree]
+    """The training gradients of the step before, of candidates only."""
     total: dict[str, jax.Array]
+    """Sum of the cosines in this window."""
     checks: jax.Array
+    """Number of them."""
     frozen: dict[str, jax.Array]
+    """Whether an operation is stopped."""
 
 
 class Rule(NamedTuple):
-    """What "disagree" means. cosine: (validation, training gradient) of an operation -> [cells, edges]. more: how many
-    cosines a window sums beyond those that it divides by."""
+    """What "disagree" means."""
 
     cosine: Callable[[Tree, Tree], jax.Array]
+    """(validation, training gradient) of an operation -> [cells, edges]."""
     more: int
+    """How many cosines a window sums beyond those that it divides by."""
 
 
-def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.GradientTransformation) -> Gate:
+def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.GradientTransformation) -> GradientFilter:
     """Stop the training of an operation whose validation and training gradients disagree (OLES, section 3.2).
 
     Per operation and edge of every cell: the cosine between the gradient on a validation batch and that on the training
@@ -50,10 +54,10 @@ def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.Gra
             frozen={name: jnp.zeros(shape, bool) for name, shape in shapes.items()},
         )
 
-    def apply(memory: Agreement, gradient: Weights, of_alpha_level: jax.Array, clock) -> tuple[Agreement, Weights]:
+    def apply(memory: Agreement, gradient: Weights, outer: jax.Array, clock) -> tuple[Agreement, Weights]:
         parts = _candidates(gradient)
         begun = jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(memory.previous)]).any()
-        counts = of_alpha_level & begun
+        counts = outer & begun
         total = {
             name: memory.total[name] + jnp.where(counts, cosine(parts[name], memory.previous[name]), 0)
             for name in parts
@@ -62,24 +66,24 @@ def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.Gra
         full = counts & (checks == terms)
         frozen = {name: memory.frozen[name] | (full & (total[name] / window < threshold)) for name in parts}
 
-        def gated(path, leaf):
+        def filtered(path, leaf):
             name = _candidate(path)
             if name is None:
                 return leaf
             stopped = frozen[name].reshape(*frozen[name].shape, *[1] * (leaf.ndim - 2))
             return jnp.where(stopped, 0, leaf)
 
-        gradient = jax.tree_util.tree_map_with_path(gated, gradient)
+        gradient = jax.tree_util.tree_map_with_path(filtered, gradient)
         new = _candidates(clip.update(gradient, clip.init(gradient))[0])
         memory = Agreement(
-            previous=jax.tree.map(lambda old, new: jnp.where(of_alpha_level, old, new), memory.previous, new),
+            previous=jax.tree.map(lambda old, new: jnp.where(outer, old, new), memory.previous, new),
             total={name: jnp.where(full, 0, t) for name, t in total.items()},
             checks=jnp.where(full, 0, checks),
             frozen=frozen,
         )
         return memory, gradient
 
-    return Gate(init, apply)
+    return GradientFilter(init, apply)
 
 
 def whole_cosine(valid: Tree, train: Tree) -> jax.Array:

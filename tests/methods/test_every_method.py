@@ -25,8 +25,7 @@ from dnas.types import Batch
 METHODS = find.available("method")
 KEPT = {"drnas": "drnas:keep=2", "p_darts": "p_darts:keep=2+1"}  # by default more than an edge has here
 FITTING = [KEPT.get(name, name) for name in METHODS]
-CHOICES = [
-    *FITTING,
+VARIANTS = [
     "darts:order=second",
     "darts:order=finite_difference",
     "darts:order=rnn_reference",
@@ -42,6 +41,7 @@ CHOICES = [
     "darts_pt:on=fair_darts",
     "robust_darts:adaptive=true",
 ]
+CHOICES = [*FITTING, *(pytest.param(choice, marks=pytest.mark.slow) for choice in VARIANTS)]
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
 STEPS = 3
 CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))

@@ -21,7 +21,7 @@ from dnas.cli import parsing, sources
 from dnas.config import Config, load
 from dnas.runs import records
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 TINY = [
     "--space=nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1",
     "--data=digits:limit=80",

@@ -1,0 +1,48 @@
+"""Every method on spaces without images: it is built, or says in one sentence what it needs and does not find there."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dnas import data as datasets
+from dnas import find
+from dnas.config import AugmentConfig, Config, SearchConfig
+from dnas.data import Text
+from dnas.errors import UserError
+from dnas.search.job import Job
+from dnas.tasks import binding
+
+METHODS = find.available("method")
+KEPT = {"p_darts": "p_darts:keep=3+2"}
+SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=AugmentConfig(pad=0, flip=False))
+CONFIGS = {
+    "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
+    "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
+}
+REFUSED = {  # method -> what it says on a space without images, or on the one named
+    "agreement rnn": "Supernets side by side cannot be recurrent",
+    "darts_minus": "no skip connection to add",
+    "drnas": "Partial channels are",
+    "oles": "no operation of the space has weights",
+    "p_darts": "drops skip connections",
+    "pc_darts": "Partial channels are",
+    "snas": "The cost of single operations is counted in image spaces only",
+}
+
+
+def words():
+    tokens = np.arange(200, dtype=np.int32) % 7
+    return Text("words", tokens, tokens, tokens, tuple("abcdefg"), note="")
+
+
+@pytest.mark.parametrize("space", CONFIGS)
+@pytest.mark.parametrize("name", METHODS)
+def test_it_is_built_or_refused_in_a_sentence(name, space):
+    config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
+    built_of = find.resolve("space", config.space)
+    task, plan = binding.bind(words() if space == "rnn" else datasets.load(config.data), config, "search", built_of)
+    says = REFUSED.get(name, REFUSED.get(f"{name} {space}"))
+    with nullcontext() if says is None else pytest.raises(UserError, match=says):
+        Job(replace(config, search=plan), built_of, method, task, True)
