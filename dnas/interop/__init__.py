@@ -18,19 +18,22 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from dnas import modules_of
 from dnas.errors import UserError
-from dnas.interop import darts as darts_code
-from dnas.interop import nasbench201 as nasbench201_code
+from dnas.interop import darts, nasbench201
 from dnas.interop.files import load, save
 from dnas.interop.walk import AXES, Pair
 from dnas.nets.functional import Deferred
-from dnas.spaces import darts, nasbench201
+from dnas.spaces.darts import Backbone as Darts
+from dnas.spaces.nasbench201 import Backbone as NASBench201
 from dnas.types import Tree, Weights
 
 __all__ = ["CODES", "Pair", "from_torch", "layout", "load", "save", "to_torch"]
 
-CODES = {"darts": darts_code, "nasbench201": nasbench201_code}  # by the space of a genotype
-WALKS: dict[type, Callable] = {darts.Backbone: darts_code.walk, nasbench201.Backbone: nasbench201_code.walk}
+__getattr__ = modules_of(__name__)
+
+CODES = {"darts": darts, "nasbench201": nasbench201}  # by the space of a genotype
+WALKS: dict[type, Callable] = {Darts: darts.walk, NASBench201: nasbench201.walk}
 
 
 def layout(build: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Pair, ...]:

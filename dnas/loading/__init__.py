@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dnas import modules_of
 from dnas.errors import UserError
 from dnas.loading.found import Found, load_training
 from dnas.loading.supernet import FoundSupernet, load_search
@@ -21,6 +22,8 @@ from dnas.runs import checkpoints, records
 from dnas.runs import weights as weights_of
 
 __all__ = ["Found", "FoundSupernet", "is_search", "load"]
+
+__getattr__ = modules_of(__name__)
 
 
 def load(folder: str | Path, seed: int | None = None, *, data: Any = None) -> Found | FoundSupernet:

@@ -19,7 +19,7 @@ from dnas.loading import summary, texts
 from dnas.loading.looks import Looks
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
-from dnas.tasks.task import EVALUATION_BATCH, Task, padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, padded_rows
 from dnas.types import Batch, Tree
 
 
@@ -168,7 +168,7 @@ class Loaded:
         return confusion
 
 
-def refuse_part(task: Task, part: object, parts: Mapping[str, int] | tuple[str, ...], folder: Path) -> None:
+def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:
     """Errors: `UserError` for a part of the data that the run has not."""
     if part not in parts:
         raise UserError(f"The data of {folder} have the parts {', '.join(parts)}, not {part!r}: choose one of these.")

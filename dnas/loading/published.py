@@ -17,6 +17,7 @@ from dnas.loading.found import Found
 from dnas.loading.looks import Looks, no_images
 from dnas.nets.functional import Deferred, functionalize
 from dnas.retrain import network_of, network_size_of
+from dnas.tasks.images import training_splits
 
 Moments = tuple[float, ...]  # of images in [0, 1], a number for each channel
 
@@ -74,7 +75,7 @@ def load_published(
         weights=jax.tree.map(lambda leaf: leaf.astype(np.float32), weights),
         stats=jax.tree.map(lambda leaf: leaf.astype(np.float32), stats),
         layout=nnx.graphdef(build(Deferred(params=jax.random.key(0)))),
-        facts=datasets.described(datasets.split(dataset, 0.0, 0)),
+        facts=datasets.described(training_splits(dataset, sized)),
     )
 
 

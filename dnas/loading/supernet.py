@@ -85,7 +85,7 @@ class FoundSupernet(Loaded):
 
     def evaluate(self, *, part: str = "valid") -> Evaluation:
         """On the validation part, as the search does after every epoch, or on the train part. There is no other."""
-        refuse_part(self.task, part, ("train", "valid"), self.folder)
+        refuse_part(part, ("train", "valid"), self.folder)
         with jax.enable_x64(self.config.dtype == "float64"):
             batches = self.stage.valid_batches if part == "valid" else self._batches(part)
             sums = devices.fetch(self.stage.evaluate(self.state, self.mixes, batches))

@@ -6,7 +6,6 @@ head=new: the layers named `classifier` are drawn anew, as for other classes.
 """
 
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,10 +77,11 @@ def read(folder: Path, shapes: tuple[Tree, Tree], index: int, whose: str) -> tup
     Errors: `UserError` where they are of another network, or damaged.
     """
     arrays = read_arrays(folder)
+    where = where_in(arrays)
 
     def taken(part: str, tree: Tree) -> Tree:
         def one(path, like):
-            found = arrays.get(leaf_name(part, path, arrays))
+            found = arrays.get(leaf_name(part, path, where))
             if found is None or found.shape[1:] != like.shape:
                 raise UserError(f"The checkpoints in {folder} are not of {whose}.")
             return jnp.asarray(found[min(index, len(found) - 1)])
@@ -114,9 +114,13 @@ def read_newest(folder: Path) -> tuple[int, dict[str, Any], np.ndarray]:
     raise AssertionError
 
 
-def leaf_name(part: str, path: Any, names: Collection[str]) -> str:
-    """What a leaf is called in a checkpoint of these names; part: "weights" or "stats"."""
-    where = KEPT if any(name.startswith(f"{KEPT}.") for name in names) else ".state"
+def where_in(arrays: dict[str, np.ndarray]) -> str:
+    """Before which names the weights and statistics stand that a checkpoint is loaded with."""
+    return KEPT if any(name.startswith(f"{KEPT}.") for name in arrays) else ".state"
+
+
+def leaf_name(part: str, path: Any, where: str = ".state") -> str:
+    """What a leaf of a state is called in checkpoints; part: "weights" or "stats"."""
     return f"{where}.{part}{jax.tree_util.keystr(path)}"
 
 
@@ -134,11 +138,11 @@ def check(text: str, shapes: Any) -> None:
     names = []
     for part in ("weights", "stats"):
         for path, leaf in jax.tree_util.tree_flatten_with_path(getattr(shapes.state, part))[0]:
-            names.append(name := leaf_name(part, path, theirs))
+            names.append(name := leaf_name(part, path))
             if not source.drawn(name) and theirs.get(name) != leaf.shape[1:]:
                 raise UserError(
                     f"The network of {folder} is another than that of this run, whose first weights it should give "
-                    f"({part}{jax.tree_util.keystr(path)} differs): check --from."
+                    f"({name.removeprefix('.state.')} differs): check --from."
                 )
     if source.new_head and not any(map(source.drawn, names)):
         raise UserError(
@@ -151,10 +155,11 @@ def started_from(text: str, progress: Any) -> Any:
     or where that has fewer seeds, of its last. Everything else, alphas and optimisers too, is as it was drawn."""
     source, state = source_of(text), progress.state
     arrays, row = read_arrays(source.folder), _row(source)
+    where = where_in(arrays)
 
     def begun(part: str) -> Tree:
         def one(path, like):
-            name = leaf_name(part, path, arrays)
+            name = leaf_name(part, path, where)
             if source.drawn(name):
                 return like
             theirs = arrays[name]
