@@ -55,7 +55,7 @@ class Found(Loaded):
             raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
         else:
             parts = ("train", "valid", "test") if self.task.takes == "tokens" else tuple(self.task.parts)
-            refuse_part(self.task, part, parts, self.folder)
+            refuse_part(part, parts, self.folder)
             task, measured_part = self.task, part
         with jax.enable_x64(self.config.dtype == "float64"):
             measured = jax.jit(partial(evaluate_one, self.functional, task.pure))
@@ -73,9 +73,9 @@ class Found(Loaded):
                     f"the {len(looks.classes)} classes of {self.folder}."
                 )
             return images_as_test(looks, x, y, self.config)
-        refuse_part(self.task, part, ("train", "test"), self.folder)
-        dataset = self._dataset(data)
-        x, y = (dataset.train_x, dataset.train_y) if part == "train" else (dataset.test_x, dataset.test_y)
+        splits = training_splits(self._dataset(data), self.config.retrain)
+        refuse_part(part, ("train", *("valid",) * bool(len(splits.valid_x)), "test"), self.folder)
+        x, y = (getattr(splits, f"{part}_{what}") for what in "xy")
         return images_as_test(looks, self.task.inputs(x), y, self.config)
 
     def _dataset(self, data: Any) -> datasets.Dataset:
