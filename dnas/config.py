@@ -116,8 +116,8 @@ class RetrainConfig:
     batch_size: Count = 96
     """Images per step."""
     accumulate: Count = 1
-    """Batches of an update, one after the other: less memory than one that is so much larger, whose gradient it is.
-    Each is normalised by itself."""
+    """Batches of an update, one after the other, whose gradient is that of all of them as one; each is normalised by
+    itself."""
     valid_portion: Portion = 0.0
     """Part of the train set that validates after every epoch and is not trained on; a text has one of its own."""
     cells: Depth = 20
@@ -134,6 +134,14 @@ class RetrainConfig:
     """Drop-path probability reached at the end; it rises linearly from 0."""
     label_smoothing: Portion = 0.0
     """Share of the label spread over all classes."""
+    mixup: Annotated[float, Range(0, 1000)] = 0.0
+    """Mixup of images and labels: both parameters of the beta distribution of the shares; 0 for none."""
+    cutmix: Annotated[float, Range(0, 1000)] = 0.0
+    """CutMix, likewise; with both, every batch has one of them by chance."""
+    rand_augment: Annotated[int, Range(0, 14)] = 0
+    """RandAugment: operations on each image; 0 for none."""
+    magnitude: Annotated[int, Range(0, 30)] = 9
+    """How strong the operations of RandAugment are."""
     average: str = "none"
     """What of the weights is evaluated and loaded, in place of the last ones; see `dnas list`."""
     patience: Whole = 0

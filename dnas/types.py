@@ -29,6 +29,10 @@ class Batch(NamedTuple):
     targets: Tree
     weights: jax.Array | None = None
     """Of each example or token, 0 where it does not count; None: all count alike."""
+    last: jax.Array | None = None
+    """Of sequences that are filled up: the place from which a recurrent state goes on, int32 []; None: their end."""
+    pace: jax.Array | None = None
+    """A factor of the learning rate of the step; None: 1."""
 
 
 class Clock(NamedTuple):

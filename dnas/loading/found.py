@@ -91,9 +91,8 @@ class Found(Loaded):
                 f"'{dataset.name}' has other classes than the network of {self.folder} tells apart, {which}: give it "
                 "data of the same classes, in the same order."
             )
-        if data is None and (
-            names := changed(datasets.described(training_splits(dataset, self.config.retrain)), self.facts)
-        ):
+        now = datasets.described(training_splits(dataset, self.config.retrain))
+        if data is None and (names := changed(now, self.facts)):
             raise UserError(
                 f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(names)}): name "
                 "the data to test on, as in --data."

@@ -18,7 +18,19 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional, ensemble, forward
 from dnas.nets.layers import absorb
 from dnas.search import relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, alike, carry_of, check, check_alike, with_carry
+from dnas.search.apart import Apart
+from dnas.search.levels import (
+    WHOLE,
+    Levels,
+    Span,
+    StepMetrics,
+    Stepped,
+    alike,
+    carry_of,
+    check,
+    check_alike,
+    with_carry,
+)
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -27,7 +39,6 @@ from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
-Stepped = tuple[SearchState, Sums]
 
 
 class Search(NamedTuple):
@@ -103,7 +114,7 @@ def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Bilevel(InTurns):
+class Bilevel(Apart, InTurns):
     """The pieces of a step, all made by `make_search`: nothing here looks anything up."""
 
     network: Functional
@@ -126,10 +137,14 @@ class Bilevel(InTurns):
     in_turns: bool
     """See `takes_turns`."""
 
-    def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
-        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
-        in a later phase."""
-        return self.optimiser.make(lambda _: self.rate(step), self.config.weights.decay)
+    def weight_tx(self, step: jax.Array, pace: jax.Array | None = None) -> optax.GradientTransformation:
+        """With the learning rate of this step, times the pace of its batch: optax counts updates, of which a step may
+        make several, or begin anew in a later phase."""
+
+        def rate(_: Any) -> jax.Array:
+            return self.rate(step) if pace is None else self.rate(step) * pace
+
+        return self.optimiser.make(rate, self.config.weights.decay)
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
@@ -187,7 +202,7 @@ class Bilevel(InTurns):
         def value(weights, mix, train):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
-                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, train=train, **more
+                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
             )
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
@@ -199,10 +214,10 @@ class Bilevel(InTurns):
         updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
         return state._replace(alphas=self.method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
-    def with_weights(self, state: SearchState, gradient: Tree) -> SearchState:
-        """After a step of the weights."""
+    def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
+        """After a step of the weights, at the pace of its batch."""
         gradient = self.decayed(state, self.clipped(gradient))
-        updates, weight_opt = self.weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = self.weight_tx(state.step, pace).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def clipped(self, gradient: Tree) -> Tree:
@@ -216,8 +231,7 @@ class Bilevel(InTurns):
     def filtered(self, memory: Tree, gradient: Tree, outer: jax.Array, now: Clock) -> tuple[Tree, Tree]:
         """The gradient that steps the weights, after the gradient filter; its memory sees the outer one as well."""
         own = self.method.gradient_filter
-        if own is None:
-            return memory, gradient
+        assert own is not None
         return self.each_member(lambda memory, gradient: own.apply(memory, gradient, outer, now))(memory, gradient)
 
     def each_member(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -231,35 +245,15 @@ class Bilevel(InTurns):
         more = (state.knobs["decay_factor"] - 1) * self.config.weights.decay
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
-    def inner_update(self, state: SearchState) -> Update:
-        """From a gradient to the weights after one step, see `hypergrad`."""
+    def inner_update(self, state: SearchState, pace: jax.Array | None) -> Update:
+        """From a gradient to the weights after one step at this pace, see `hypergrad`."""
 
         def update(gradient):
-            tx = self.weight_tx(state.step)
+            tx = self.weight_tx(state.step, pace)
             updates, _ = tx.update(self.decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
         return update
-
-    def step_outer(self, state: SearchState, train: Batch, valid: Batch, key: jax.Array) -> Stepped:
-        """The outer level: a step of the alphas."""
-        inner_key, outer_key = jax.random.split(key)
-        inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
-        outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
-        assert self.method.hypergrad is not None
-        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, self.inner_update(state))
-        stats = state.stats
-        for moments in estimate.moments:
-            stats = absorb(stats, moments)
-        state = self.with_alphas(state._replace(stats=stats), estimate.gradient)
-        return with_carry(state, "valid", estimate.seen.carry), self.sums(estimate.loss, estimate.seen)
-
-    def step_inner(self, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
-        """The inner level: a step of the weights."""
-        objective = self.objective(state, train, key, False, carry_of(state, "train"))
-        (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
-        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
-        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def step_jointly(self, state: SearchState, batch: Batch, key: jax.Array) -> Stepped:
         """Single level: weights and alphas take a step each by the gradients of one loss on one batch."""
@@ -267,8 +261,8 @@ class Bilevel(InTurns):
         gradients = jax.value_and_grad(objective, (0, 1), has_aux=True)
         (loss, seen), (to_weights, to_alphas) = gradients(state.weights, state.alphas)
         state = state._replace(stats=absorb(state.stats, seen.moments))
-        state = with_carry(self.with_weights(self.with_alphas(state, to_alphas), to_weights), "train", seen.carry)
-        return state, self.sums(loss, seen)
+        state = self.with_weights(self.with_alphas(state, to_alphas), to_weights, batch.pace)
+        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
@@ -279,38 +273,6 @@ class Bilevel(InTurns):
     def warming(self, state: SearchState) -> jax.Array:
         """Whether the alphas stand still."""
         return self.clock(state).epoch < self.config.alphas.warmup_epochs
-
-    def apart(self, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
-        """The levels one after the other: any hypergradient, any number of inner steps."""
-        if self.alphas_first:
-            state, valid = self._outer_level(state, levels, drawn[0])
-            state, train = self._inner_level(state, levels, drawn[1])
-        else:
-            state, train = self._inner_level(state, levels, drawn[1])
-            state, valid = self._outer_level(state, levels, drawn[0])
-        return state, train if valid is None else valid, train
-
-    def _outer_level(self, state: SearchState, levels: Levels, key: jax.Array) -> tuple[SearchState, Sums | None]:
-        if self.method.hypergrad is None:
-            return state, None
-        several = self.config.inner_steps > 1
-        last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
-
-        def stepped(state):
-            return self.step_outer(state, last, levels.valid, key)
-
-        if not self.config.alphas.warmup_epochs:
-            return stepped(state)
-        nothing = jax.eval_shape(lambda: stepped(state)[1])
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
-        return jax.lax.cond(self.warming(state), lambda s: (s, zeros), stepped, state)
-
-    def _inner_level(self, state: SearchState, levels: Levels, key: jax.Array) -> Stepped:
-        if self.config.inner_steps == 1:
-            return self.step_inner(state, levels.train, key)
-        rows = levels.train, jax.random.split(key, self.config.inner_steps)
-        state, sums = jax.lax.scan(lambda state, row: self.step_inner(state, *row), state, rows)
-        return state, jax.tree.map(lambda leaf: leaf.mean(0), sums)
 
     def step(self, state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
         """One step of both levels."""
@@ -325,5 +287,5 @@ class Bilevel(InTurns):
             state, valid, train = self.step_in_turns(state, levels, drawn)
         else:
             check_alike(self.method.gradient_filter, levels)
-            state, valid, train = self.apart(state, levels, drawn)
+            state, valid, train = self.step_apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)

@@ -37,6 +37,9 @@ class StepMetrics(NamedTuple):
     is 0."""
 
 
+Stepped = tuple[SearchState, Sums]
+
+
 class Span(NamedTuple):
     """Where a phase begins."""
 

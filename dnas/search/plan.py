@@ -38,10 +38,10 @@ def check_phases(
                 f"search.cells is {config.search.cells}, and phase {index + 1} of '{config.method}' has "
                 f"{cells}: not both contain the {min(missing)} cell; choose more cells."
             )
-        if method.members > 1 and phase.keep:
+        if method.members > 1 and (phase.keep or (index and not phase.restart)):
             raise UserError(
-                f"Phase {index + 1} of '{config.method}' prunes the operations of one supernet, and it has "
-                f"{method.members}: use one phase."
+                f"Phase {index + 1} of '{config.method}' prunes the operations of one supernet, or goes on with its "
+                f"weights, and here are {method.members}: use one phase."
             )
         if index:
             changes = phase.keep or _size(phase) != _size(phases[index - 1])

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from dnas.search.method import Method, Phase
 from dnas.search.stops import hessian
 from dnas.tasks.task import Sums, Task
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
-from dnas.types import Mix
+from dnas.types import Mix, SearchState
 
 
 class Stage:
@@ -131,6 +131,25 @@ class Stage:
         """Sums of the measures over all batches; one seed. train: normalised by the batch, not by running moments."""
         weights, stats, mix = network
         return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
+
+    def evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
+        """(mix, train=False, batches=None) -> score (more is better) and loss with the weights of one seed, on the
+        validation part or its first `batches` batches; train: normalised by the batch."""
+        one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
+
+        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
+            rows, constants = self.valid_batches
+            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
+            sums = devices.fetch(self.evaluate_one((*one(), mix), (rows, constants), train=train))
+            found = self.task.measures(sums)
+            return self.task.score.signed(found[self.task.score.name]), found["loss"]
+
+        return evaluate
+
+    def scorer(self, state: SearchState, i: int) -> Callable[..., float]:
+        """The same, without the loss: what a discretiser and a selector take."""
+        evaluate = self.evaluator(state, i)
+        return lambda *args, **options: evaluate(*args, **options)[0]
 
     def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""

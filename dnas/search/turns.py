@@ -53,16 +53,19 @@ class InTurns:
         implicit_term = self.method.hypergrad.implicit
         unrolled = implicit_term is not None
         whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
-        now, update = self.clock(state), self.inner_update(state)
+        now, update = self.clock(state), self.inner_update(state, levels.train.pace)
         point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
         before = choose(whose == OUTER, carry_of(state, "valid"), carry_of(state, "train"))
         objective = self.objective(state, batch, key, False, before)
         (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
-        memory, to_weights = self.filtered(state.memory, to_weights, whose == OUTER, now)
-        absorbed = state._replace(stats=absorb(state.stats, seen.moments), memory=memory)
+        absorbed = state._replace(stats=absorb(state.stats, seen.moments))
+        if self.method.gradient_filter is not None:
+            memory, to_weights = self.filtered(state.memory, to_weights, whose == OUTER, now)
+            absorbed = absorbed._replace(memory=memory)
 
         def end_of_weights():
-            return with_carry(self.with_weights(absorbed, to_weights), "train", seen.carry), inner_gradient, loss
+            stepped = self.with_weights(absorbed, to_weights, batch.pace)
+            return with_carry(stepped, "train", seen.carry), inner_gradient, loss
 
         def end_of_outer():
             total, gradient = loss, to_alphas

@@ -5,6 +5,7 @@ Axis letters: B batch, H W C.
 
 import dataclasses
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -12,21 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import data as datasets
+from dnas import keys
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data._arrays import as_images
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
+from dnas.tasks.mixing import chosen
+from dnas.tasks.rand_augment import CHANNELS, rand_augment
 from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageSteps(Classification):
-    """What traced functions hold. recipe: of the augmentation. dtype: of the normalised images."""
+    """What traced functions hold. recipe: of the augmentation. dtype: of the normalised images. mixup, cutmix,
+    rand_augment, magnitude: as in `RetrainConfig`. classes: how many, where labels are mixed."""
 
     recipe: AugmentConfig
     dtype: str
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    rand_augment: int = 0
+    magnitude: int = 9
+    classes: int = 0
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
         return random_order(key, len(arrays[0]), needed)
@@ -35,7 +45,16 @@ class ImageSteps(Classification):
         x, y, moments = arrays
         rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
         options: dict[str, Any] = {**dataclasses.asdict(self.recipe), "dtype": jnp.dtype(self.dtype)}
-        return Batch(augment(key, x[rows], *moments, **options), y[rows])
+        mixed = chosen(self.mixup, self.cutmix)
+        if mixed is None and not self.rand_augment:
+            return Batch(augment(key, x[rows], *moments, **options), y[rows])
+        more = None
+        if self.rand_augment:
+            more = partial(rand_augment(self.rand_augment, self.magnitude), keys.stream(key, "rand augment"))
+        images = augment(keys.stream(key, "crop"), x[rows], *moments, **options, more=more)
+        if mixed is None:
+            return Batch(images, y[rows])
+        return Batch(*mixed(keys.stream(key, "mixing"), images, jax.nn.one_hot(y[rows], self.classes)))
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         x, y, counted = row
@@ -137,11 +156,18 @@ def task() -> Binding:
             splits = training_splits(dataset, plan)
             check_training(plan, splits)
         recipe, splits = fitted(plan.augment, splits)
-        options = {} if stage == "search" else {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
+        options = {} if stage == "search" else training_options(plan, len(splits.classes))
         task = Images(splits=splits, stage=stage, recipe=recipe, dtype=config.dtype, **options)
         return task, replace(plan, augment=recipe)
 
     return bind
+
+
+def training_options(plan: RetrainConfig, classes: int) -> dict[str, Any]:
+    """What a training's steps hold beside what those of a search do."""
+    losses = {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
+    changes = {name: getattr(plan, name) for name in ("mixup", "cutmix", "rand_augment", "magnitude")}
+    return losses | changes | {"classes": classes}
 
 
 def training_splits(dataset: datasets.Dataset, plan: RetrainConfig) -> datasets.Splits:
@@ -156,6 +182,20 @@ def check_training(plan: RetrainConfig, splits: datasets.Splits) -> None:
             f"retrain.batch_size is {plan.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
             f"train images: choose a batch of at most {len(splits.train_x)}."
         )
+    channels = splits.train_x.shape[-1]
+    if plan.rand_augment and channels not in CHANNELS:
+        raise UserError(
+            f"retrain.rand_augment is {plan.rand_augment}, which takes images of 1 or 3 channels, and those of "
+            f"'{splits.name}' have {channels}: leave it out."
+        )
+    if plan.magnitude != RetrainConfig().magnitude and not plan.rand_augment:
+        raise UserError(
+            f"retrain.magnitude is {plan.magnitude}, that of RandAugment, which is off: set retrain.rand_augment to 2, "
+            "say, or leave it out."
+        )
+    for name, value in {"mixup": plan.mixup, "cutmix": plan.cutmix}.items():
+        if value and plan.batch_size == 1:
+            raise UserError(f"retrain.{name} is {value:g}, and a batch of one image has nothing to mix: leave it out.")
 
 
 def check_search(plan: SearchConfig, splits: datasets.Splits) -> None:

@@ -86,6 +86,9 @@ def make_training(
         else:
             seen = several(state, carry, batch)
         updates, opt = tx.update(seen.gradient, state.opt, state.weights)
+        if batch.pace is not None:
+            pace = batch.pace.mean()  # of all that an update reads
+            updates = jax.tree.map(lambda update: pace.astype(update.dtype) * update, updates)
         weights = optax.apply_updates(state.weights, updates)
         state = state._replace(step=state.step + 1, weights=weights, stats=seen.stats, opt=opt, carry=seen.carry)
         return state._replace(average=selection.update(state)), seen.sums
@@ -109,7 +112,9 @@ def make_gradient(
             more["drop_path"] = drop_path_factors(drop_key, probability, (*paths, count))
 
         def loss(weights):
-            outputs, moments, after = forward(network, weights, stats, batch.inputs, carry=carry, train=True, **more)
+            outputs, moments, after = forward(
+                network, weights, stats, batch.inputs, carry=carry, last=batch.last, train=True, **more
+            )
             total, sums = task.loss(outputs, batch)
             return total, (moments, sums, after)
 

@@ -265,13 +265,10 @@ def test_batches_of_two_shapes_are_refused_before_the_first_step(monkeypatch):
         Job(config, find.resolve("space", config.space), find.resolve("method", "oles"), task, quiet=True)
 
 
-def test_an_ensemble_is_not_pruned():
-    def phases(space, config):
-        return Phase(replace(config, epochs=1)), Phase(replace(config, epochs=1), keep=1)
-
+def test_an_ensemble_is_not_pruned_and_does_not_go_on_in_another_phase():
     ensemble = find.resolve("method", "agreement:members=2")
     with pytest.raises(UserError, match="cannot be combined with an ensemble"):
         make_search(formula(), SPACE, replace(ensemble, masks=True), PLAIN, 1, task=Classification())
-    pruned = phases(SPACE, PLAIN)
-    with pytest.raises(UserError, match="Phase 2 of 'agreement' prunes"):
-        check_phases(Config(method="agreement"), SPACE, SPACE, pruned, lambda *_: ensemble, None)
+    for second in (Phase(PLAIN, keep=1, restart=True), Phase(PLAIN)):
+        with pytest.raises(UserError, match="Phase 2 of 'agreement' prunes"):
+            check_phases(Config(method="agreement"), SPACE, SPACE, (Phase(PLAIN), second), lambda *_: ensemble, None)
