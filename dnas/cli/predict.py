@@ -49,9 +49,20 @@ def run(options: Predict) -> None:
     if options.data is not None and options.weights is None:
         raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
     found = network_of(options)
-    lines = {"images": _images, "features": _rows, "tokens": _texts}[found.task.takes]
-    for line, answer in lines(found, options.files):
+    for line, answer in _reader(found)(found, options.files):
         print(json.dumps(answer) if options.json else line)
+
+
+def _reader(found: "Found") -> Any:
+    """What reads files for a network. Errors: `UserError` where nothing does."""
+    from dnas.tasks.images import Images
+    from dnas.tasks.language import Language
+    from dnas.tasks.tabular import Rows
+
+    for kind, reader in ((Images, _images), (Rows, _rows), (Language, _texts)):
+        if isinstance(found.task, kind):
+            return reader
+    raise UserError(f"Inputs of the task '{found.task.name}' are in no files that dnas predict reads: use Python.")
 
 
 def _images(found: "Found", files: tuple[str, ...]) -> Any:

@@ -31,7 +31,7 @@ def run(options: Test) -> None:
     measured = found.evaluate(options.data if options.weights is None else None)
     if measured.confusion is not None:
         _print_classes(found, measured, options.data or found.config.data)
-    elif found.task.takes == "tokens":
+    elif "perplexity" in measured.measures:
         for part, here in (("Validation", found.evaluate(part="valid")), ("Test", measured)):
             print(f"{part} perplexity: {here.measures['perplexity']:.6g}. Loss: {here.loss:.6g}.")
     else:

@@ -12,6 +12,8 @@ from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.loading.loaded import Loaded
 from dnas.tasks import binding
+from dnas.tasks.language import Language
+from dnas.tasks.tabular import Rows
 
 GENTLER = 0.1  # than the learning rate of the training
 
@@ -29,7 +31,7 @@ def plan(
     given = found.given if data is None else data
     config = replace(own, data=named, seeds=1, seed=found.seed)
     dataset = datasets.load(named if given is None else given)
-    if isinstance(dataset, Text) and found.task.takes == "tokens":
+    if isinstance(dataset, Text) and isinstance(found.task, Language):
         dataset = with_vocabulary(dataset, found.task.text.vocabulary)
     rate = config.retrain.weights.learning_rate * GENTLER if learning_rate is None else learning_rate
     training = replace(
@@ -52,14 +54,14 @@ def same_classes(theirs: Sequence[str], ours: Sequence[str]) -> bool:
 def _differs(found: Loaded, task: Any) -> bool:
     """Whether a task has other classes. Errors: `UserError` where its inputs are others."""
     if found.looks is not None:
-        channels, ours = task.shape.inputs[-1], found.looks.shape[-1]
-        if channels != ours:
+        channels, known = task.shape.inputs[-1], found.looks.shape[-1]
+        if channels != known:
             raise UserError(
                 f"'{task.splits.name}' has images of {channels} channel(s), and the network of {found.folder} was "
-                f"trained on {ours}: give it images of as many."
+                f"trained on {known}: give it images of as many."
             )
         return not same_classes(task.splits.classes, found.classes)
-    if task.takes == "tokens":
+    if not isinstance(task, Rows) or not isinstance(found.task, Rows):
         return False
     theirs, ours = task.features.names(), found.task.features.names()
     if theirs != ours:

@@ -54,7 +54,7 @@ class Found(Loaded):
         elif data is not None:
             raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
         else:
-            parts = ("train", "valid", "test") if self.task.takes == "tokens" else tuple(self.task.parts)
+            parts = tuple(name for name in ("train", "valid", "test") if self.task.steps(name, 1) > 0)
             refuse_part(part, parts, self.folder)
             task, measured_part = self.task, part
         with jax.enable_x64(self.config.dtype == "float64"):

@@ -19,7 +19,7 @@ from dnas.loading import summary, texts
 from dnas.loading.looks import Looks
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
-from dnas.tasks.task import EVALUATION_BATCH, padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, padded_rows
 from dnas.types import Batch, Tree
 
 
@@ -83,9 +83,7 @@ class Loaded:
     @property
     def classes(self) -> tuple[str, ...]:
         """What the classes are called; none where numbers or words are predicted."""
-        if self.looks is not None:
-            return self.looks.classes
-        return self.task.table.classes if self.task.takes == "features" else ()
+        return self.task.classes if isinstance(self.task, Answering) else ()
 
     def summary(self) -> str:
         """A table of the layers: shapes, parameters, and floating point operations of one input."""
@@ -104,8 +102,10 @@ class Loaded:
         Errors: `UserError` for inputs of another size, type or number of channels, without a column, or without words.
         """
         with jax.enable_x64(self.config.dtype == "float64"):
-            if self.task.takes == "tokens":
+            if isinstance(self.task, Reading):
                 return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+            if not isinstance(self.task, Answering):
+                raise UserError(f"The task '{self.task.name}' takes no inputs but its data: use found.network.")
             return self.task.answers(self._logits(self.task.inputs(inputs)))
 
     def perplexity(self, inputs: object) -> np.ndarray:
@@ -113,7 +113,7 @@ class Loaded:
 
         Errors: `UserError` for a network of other things, and for a text of fewer than two words.
         """
-        if self.task.takes != "tokens":
+        if not isinstance(self.task, Reading):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and perplexities are of texts.")
         tokens = self.task.tokens(inputs)
         if short := [number for number, one in enumerate(tokens, 1) if len(one) < 2]:
@@ -160,7 +160,7 @@ class Loaded:
 
     def _confusion(self, task: Any, part: str) -> np.ndarray | None:
         """Of a part of the data of a task like the own one."""
-        found = None if task.takes == "tokens" else task.labelled(part)
+        found = task.labelled(part) if isinstance(task, Answering) else None
         if found is None:
             return None
         confusion = np.zeros((len(self.classes),) * 2, int)

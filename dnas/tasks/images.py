@@ -105,6 +105,10 @@ class Images(ImageSteps):
         rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
         return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.splits.classes
+
     def inputs(self, given: object) -> np.ndarray:
         """Images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also [B, H, W].
 

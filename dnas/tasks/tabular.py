@@ -113,6 +113,10 @@ class Rows(RowSteps):
     def steps(self, part: str, batch_size: int) -> int:
         return -(-len(self.parts[part].y) // batch_size) if part in self.parts else 0
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.table.classes
+
     def inputs(self, rows: object) -> np.ndarray:
         """Features [B, F] of rows {column: values [B]} as the data set gives them; a missing value is None or NaN.
 

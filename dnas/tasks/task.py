@@ -5,7 +5,7 @@ Axis letters: N examples, B batch, T time. A *part* of the data is "train", "val
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -133,6 +133,43 @@ class Task(Protocol):
 
     def measures(self, sums: Sums) -> dict[str, float]:
         """The measures of an epoch or a part from the sums over its batches; a measure without examples is left out."""
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What a `Task` has besides if its networks can be asked for what is not in the data."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called; none where numbers are predicted."""
+        ...
+
+    def inputs(self, given: object) -> np.ndarray:
+        """What somebody gives, [B, ...] as the network's batches are made of. Errors: `UserError` for anything else."""
+        ...
+
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        ...
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes], or numbers [B] in the unit of the target."""
+        ...
+
+    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """The examples of a part that have a class, and these; None: there are no classes."""
+        ...
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """What a `Task` has besides if its networks read texts of any length."""
+
+    bptt: int
+
+    def tokens(self, given: object) -> list[np.ndarray]:
+        """The words of texts in numbers, int32 each. Errors: `UserError` for what is no text."""
         ...
 
 

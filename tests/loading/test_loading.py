@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 import dnas
-from dnas import cli, retrain
-from dnas.architectures.genotype import parse
+from dnas import cli, find, retrain
+from dnas.architectures.genotype import parse, to_json
 from dnas.cli import sources
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data.augment import normalise
 from dnas.errors import UserError
-from dnas.runs import records
+from dnas.nets.functional import functionalize
+from dnas.runs import checkpoints, records, weights
+from dnas.tasks.task import Shape
 
 CONFIG = Config(
     space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1",
@@ -150,6 +152,28 @@ def test_what_is_damaged_is_not_used(trained, tmp_path):
     shutil.copy(steps[0], steps[-1])
     with pytest.raises(UserError, match=f"damaged .*that of step {steps[0].stem}"):
         dnas.load(folder)
+
+
+def test_a_run_of_another_version_and_weights_of_another_genotype_are_refused(trained, tmp_path, monkeypatch):
+    folder = copied(trained, tmp_path)
+    other = functionalize(lambda rngs: build(parse("|nor_conv_1x1~0|+|nor_conv_1x1~0|none~1|"), rngs))
+    shapes = jax.eval_shape(other.init, jax.random.key(0))
+    with pytest.raises(UserError, match=f"The checkpoints in {folder} are not of the network wanted"):
+        weights.read(folder, shapes, 0, "the network wanted")
+    (folder / "genotype.json").write_text(json.dumps(to_json(parse("|nor_conv_1x1~0|+|none~0|none~1|"))))
+    assert dnas.load(folder).genotype == CELL  # the copy that its checkpoint has
+    monkeypatch.setattr(checkpoints, "FORMAT", 2)
+    with pytest.raises(UserError, match="is of another version of dnas .format 1., .*go on with the version"):
+        dnas.load(trained.folder)
+    (folder / "checkpoints" / "12").mkdir()
+    (folder / "checkpoints" / "12" / "_CHECKPOINT_METADATA").touch()
+    with pytest.raises(UserError, match="of a dnas before 0.1.0"):
+        dnas.load(folder)
+
+
+def build(cell, rngs):
+    space = find.resolve("space", CONFIG.space)
+    return retrain.network_of(cell, space, retrain.network_size_of(CONFIG.retrain, space, Shape(10, (8, 8, 1))))(rngs)
 
 
 def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained, tmp_path):

@@ -81,7 +81,7 @@ def test_a_missing_category_is_what_it_was_in_training():
     values = np.array([1.0, 2, 3, 4]), np.array(["red", "", "blue", ""], object)
     y = np.array([0.0, 1, 0, 1])
     table = Table("made", columns, values, y, values, y, "kind", ("a", "b"))
-    task = tabular.made(table, tabular.tested(table), "float32", 0.0, False)
+    task = tabular.made(table, tabular.tested(table, 0.0), "float32", 0.0, False)
     given = {"size": [1, 2, 3, 4], "colour": ["red", None, "blue", float("nan")]}
     np.testing.assert_array_equal(task.inputs(given), task.parts["test"].x)
 
