@@ -28,7 +28,7 @@ from dnas.types import Batch, Tree
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageSteps(Classification):
     """What traced functions hold. recipe: of the augmentation. dtype: of the normalised images. mixup, cutmix,
-    rand_augment, magnitude: as in `RetrainConfig`. classes: how many, where labels are mixed."""
+    rand_augment, magnitude: as in `RetrainConfig`. labels: how many there are, where labels are mixed."""
 
     recipe: AugmentConfig
     dtype: str
@@ -36,7 +36,7 @@ class ImageSteps(Classification):
     cutmix: float = 0.0
     rand_augment: int = 0
     magnitude: int = 9
-    classes: int = 0
+    labels: int = 0
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
         return random_order(key, len(arrays[0]), needed)
@@ -54,7 +54,7 @@ class ImageSteps(Classification):
         images = augment(keys.stream(key, "crop"), x[rows], *moments, **options, more=more)
         if mixed is None:
             return Batch(images, y[rows])
-        return Batch(*mixed(keys.stream(key, "mixing"), images, jax.nn.one_hot(y[rows], self.classes)))
+        return Batch(*mixed(keys.stream(key, "mixing"), images, jax.nn.one_hot(y[rows], self.labels)))
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         x, y, counted = row
@@ -167,7 +167,7 @@ def training_options(plan: RetrainConfig, classes: int) -> dict[str, Any]:
     """What a training's steps hold beside what those of a search do."""
     losses = {"smoothing": plan.label_smoothing, "auxiliary": plan.auxiliary}
     changes = {name: getattr(plan, name) for name in ("mixup", "cutmix", "rand_augment", "magnitude")}
-    return losses | changes | {"classes": classes}
+    return losses | changes | {"labels": classes}
 
 
 def training_splits(dataset: datasets.Dataset, plan: RetrainConfig) -> datasets.Splits:
