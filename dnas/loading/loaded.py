@@ -83,7 +83,7 @@ class Loaded:
     @property
     def classes(self) -> tuple[str, ...]:
         """What the classes are called; none where numbers or words are predicted."""
-        return self.task.classes if isinstance(self.task, Answering) else ()
+        return self.task.class_names if isinstance(self.task, Answering) else ()
 
     def summary(self) -> str:
         """A table of the layers: shapes, parameters, and floating point operations of one input."""

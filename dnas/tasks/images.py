@@ -106,7 +106,7 @@ class Images(ImageSteps):
         return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         return self.splits.classes
 
     def inputs(self, given: object) -> np.ndarray:

@@ -114,7 +114,7 @@ class Rows(RowSteps):
         return -(-len(self.parts[part].y) // batch_size) if part in self.parts else 0
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         return self.table.classes
 
     def inputs(self, rows: object) -> np.ndarray:

@@ -141,7 +141,7 @@ class Answering(Protocol):
     """What a `Task` has besides if its networks can be asked for what is not in the data."""
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         """What the classes are called; none where numbers are predicted."""
         ...
 
