@@ -31,6 +31,7 @@ PACKAGES = {
     "task": "dnas.tasks",
     "optimiser": "dnas.training.optimisers",
     "schedule": "dnas.training.schedules",
+    "table": "dnas.tables",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
