@@ -37,6 +37,8 @@ ROOMS = (
     "dnas.methods dnas.methods.*",
     "dnas.retrain",
     "dnas.loading",
+    "dnas.evaluators dnas.evaluators.*",
+    "dnas.blackbox dnas.blackbox.*",
     "dnas.compare",
     "dnas.interop",
     "dnas.cli dnas.cli.*",
