@@ -286,9 +286,9 @@ def called(path: Path, name: str, setting: str | None) -> Any:
         spec.loader.exec_module(module)
         if not hasattr(module, name):
             commands = {"config": "dnas search", "configs": "dnas compare", "searches": "dnas blackbox"}
-            meant = [command for other, command in commands.items() if other != name and hasattr(module, other)]
-            hint = f": it is a file for {meant[0]}" if meant else ""
-            raise UserError(f"{path} has no {name}(), which {commands[name]} needs{hint}.")
+            others = {other: command for other, command in commands.items() if other != name}
+            meant = [command for other, command in others.items() if hasattr(module, other)] or others.values()
+            raise UserError(f"{path} has no {name}(), for {commands[name]}: is it a file for {' or '.join(meant)}?")
         function = getattr(module, name)
         if setting is None:
             return function()

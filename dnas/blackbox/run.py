@@ -1,6 +1,6 @@
 """Run a searcher: many runs in one traced loop, each until its budget is spent. A folder keeps what was tried, found.
 
-config.json: the search. trials.csv: a row for every evaluation, for pandas. summary.json: what the runs found, in
+config.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas. summary.json: what the runs found, in
 numbers. genotype.json: the found architecture with the best score of all runs. accuracy.png: the truth about the best
 so far against the budget. The searches of a table take seconds, so one that was cut off is done again, with the same
 outcome.
@@ -27,6 +27,7 @@ from dnas.config import differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError, unknown
 from dnas.evaluators.protocol import Evaluator
 from dnas.files import atomic_write, read_sealed, sealed, storage
+from dnas.runs import environment, loop
 
 MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
 SLACK = 0.01  # the loop adds up seconds in float32; what counts is decided after it, in float64
@@ -118,6 +119,8 @@ def _searched(job: Job, folder: Path) -> dict[str, Any]:
     from dnas.reports.budgets import plot_budgets
 
     atomic_write(folder / "config.json", json.dumps(to_dict(job.config), indent=1))
+    here = environment.described(loop.typed_command())
+    atomic_write(folder / "environment.json", json.dumps(here, indent=1))
     done = simulated(job)
     summary = trials.summary(done, job.evaluator)
     atomic_write(folder / "trials.csv", trials.table(done, job.evaluator))

@@ -19,6 +19,7 @@ from dnas.blackbox.run import Result
 from dnas.config import to_dict
 from dnas.errors import UserError
 from dnas.files import atomic_write
+from dnas.runs import environment, loop
 
 
 def run(
@@ -40,7 +41,8 @@ def run(
         name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k != "curve"}}
         for name, result in results.items()
     }
-    atomic_write(folder / "results.json", json.dumps(numbers, indent=1))
+    made = {"environment": environment.described(loop.typed_command()), "searches": numbers}
+    atomic_write(folder / "results.json", json.dumps(made, indent=1))
     _draw(results, folder / "accuracy.png")
     return results
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,7 +158,9 @@ def test_several_searches_beside_each_other(tmp_path):
     small = dataclasses.replace(FAST, budget="5evaluations")
     configs = {"a": small, "b": dataclasses.replace(small, evaluator="table:data=cifar100")}
     results = several.run(configs, tmp_path)
-    numbers = json.loads((tmp_path / "results.json").read_text())
+    made = json.loads((tmp_path / "results.json").read_text())
+    numbers = made["searches"]
+    assert "commit" in made["environment"]
     assert list(numbers) == ["a", "b"] and numbers["b"]["config"]["evaluator"] == "table:data=cifar100"
     assert numbers["a"]["truths"] == results["a"].summary["truths"]
     shown = several.table(results)
@@ -176,7 +179,7 @@ def test_what_a_file_of_searches_may_be(tmp_path):
     with pytest.raises(UserError, match="must return a dictionary of BlackboxConfig"):
         load_several(file)
     file.write_text("def config():\n    return 1\n")
-    with pytest.raises(UserError, match="has no searches.., which dnas blackbox needs: it is a file for dnas search"):
+    with pytest.raises(UserError, match="has no searches.., for dnas blackbox: is it a file for dnas search.$"):
         load_several(file)
     with pytest.raises(UserError, match="No such experiment"):
         load_several(tmp_path / "none.py")
@@ -193,3 +196,53 @@ def test_the_published_numbers_of_evolution():
         assert abs(found["truths"][name]["mean"] - mean) < deviation / 2
         assert found["truths"][name]["std"] == pytest.approx(deviation, rel=0.6)
     assert 90 < found["evaluations"]["mean"] < 110
+
+
+def published(name):
+    """What papers print of a search of experiments/nasbench201_blackbox.py on its own data set: mean and deviation."""
+    return {
+        "nats-random-cifar10": (93.86, 0.23),
+        "nats-random-cifar100": (71.55, 0.97),
+        "nats-random-imagenet16": (45.28, 0.97),
+        "nats-evolution-cifar10": (94.02, 0.31),
+        "nats-evolution-cifar100": (72.23, 0.84),
+        "nats-evolution-imagenet16": (45.77, 0.80),
+        "nats-reinforce-cifar10": (93.90, 0.26),
+        "nats-reinforce-cifar100": (71.86, 0.89),
+        "nats-reinforce-imagenet16": (45.64, 0.78),
+        "queries150-local-cifar10": (94.15, 0.17),
+        "queries150-local-cifar100": (73.33, 0.35),
+        "queries150-local-imagenet16": (46.38, 0.27),
+        "queries300-local-cifar10": (94.21, 0.14),
+        "queries300-local-cifar100": (73.48, 0.04),
+        "queries300-local-imagenet16": (46.45, 0.14),
+    }[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet16"])
+@pytest.mark.parametrize(
+    "kind", ["nats-random", "nats-evolution", "nats-reinforce", "queries150-local", "queries300-local"]
+)
+def test_published_numbers(kind, data):
+    mean, deviation = published(f"{kind}-{data}")
+    config = load_several(EXPERIMENT)[f"{kind}-{data}"]
+    found = blackbox.run(dataclasses.replace(config, runs=200)).summary["truths"][f"{data}_test_200"]
+    assert abs(found["mean"] - mean) < deviation
+    assert found["std"] < 2 * deviation + 0.1
+
+
+def test_the_numbers_of_record_are_within_a_deviation_of_the_published_ones():
+    numbers = json.loads(RECORD.read_text())["searches"]
+    configs = load_several(EXPERIMENT)
+    assert list(numbers) == list(configs)
+    for name, found in numbers.items():
+        assert found["config"] == dataclasses.asdict(configs[name])
+        if name.startswith("nats") or "-local-" in name:
+            mean, deviation = published(name)
+            assert abs(found["truths"][f"{name.rpartition('-')[2]}_test_200"]["mean"] - mean) < deviation
+
+
+REPOSITORY = Path(__file__).parents[2]
+EXPERIMENT = REPOSITORY / "experiments" / "nasbench201_blackbox.py"
+RECORD = REPOSITORY / "benchmarks" / "results" / "nasbench201_blackbox.json"
