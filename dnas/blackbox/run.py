@@ -1,9 +1,9 @@
 """Run a searcher: many runs in one traced loop, each until its budget is spent. A folder keeps what was tried, found.
 
-config.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas. summary.json: what the runs found, in
-numbers. genotype.json: the found architecture with the best score of all runs. accuracy.png: the truth about the best
-so far against the budget. The searches of a table take seconds, so one that was cut off is done again, with the same
-outcome.
+config.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
+summary.json: what the runs found, in numbers. genotype.json: the found architecture with the best score of all runs.
+accuracy.png: the truth about the best so far against the budget. The searches of a table take seconds, so one that was
+cut off is done again, with the same outcome.
 """
 
 import json

@@ -41,7 +41,8 @@ def run(
         name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k != "curve"}}
         for name, result in results.items()
     }
-    made = {"environment": environment.described(loop.typed_command()), "searches": numbers}
+    here = environment.described(loop.typed_command())
+    made = {"searches": numbers} | {name: here[name] for name in ("command", "commit", "cpus", "versions")}
     atomic_write(folder / "results.json", json.dumps(made, indent=1))
     _draw(results, folder / "accuracy.png")
     return results

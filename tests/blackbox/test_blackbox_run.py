@@ -160,7 +160,7 @@ def test_several_searches_beside_each_other(tmp_path):
     results = several.run(configs, tmp_path)
     made = json.loads((tmp_path / "results.json").read_text())
     numbers = made["searches"]
-    assert "commit" in made["environment"]
+    assert {"commit", "command"} < made.keys()
     assert list(numbers) == ["a", "b"] and numbers["b"]["config"]["evaluator"] == "table:data=cifar100"
     assert numbers["a"]["truths"] == results["a"].summary["truths"]
     shown = several.table(results)

@@ -1,5 +1,7 @@
 """What holds for every searcher: a new file is tested without an edit here. Then what single ones are known for."""
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dnas.blackbox
 from dnas import find
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
@@ -205,3 +208,15 @@ def test_local_search_asks_again_where_all_has_been_asked(trials):
 def test_settings_that_are_none(choice, says):
     with pytest.raises(UserError, match=says):
         find.resolve("searcher", choice)
+
+
+def test_the_example_of_the_manual_is_a_searcher(trials, tmp_path, monkeypatch):
+    manual = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    example = next(part for part in manual.split("```") if "def searcher(" in part).removeprefix("python\n")
+    (tmp_path / "greedy.py").write_text(example)
+    monkeypatch.setattr(dnas.blackbox, "__path__", [*dnas.blackbox.__path__, str(tmp_path)])
+    try:
+        scores = trials("greedy", runs=5).scores
+    finally:
+        sys.modules.pop("dnas.blackbox.greedy", None)
+    assert scores[:, 50:].mean() > scores[:, :10].mean()
