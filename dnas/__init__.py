@@ -32,9 +32,9 @@ def modules_of(package: str) -> Callable[[str], Any]:
     return imported
 
 
-def load(folder: Any, seed: int | None = None) -> Any:
-    """The trained network of a run folder: see `dnas.loading.load`."""
-    return importlib.import_module("dnas.loading").load(folder, seed)
+def load(folder: Any, seed: int | None = None, *, data: Any = None) -> Any:
+    """The trained network of a run folder, or the supernet of a search: see `dnas.loading.load`."""
+    return importlib.import_module("dnas.loading").load(folder, seed, data=data)
 
 
 __getattr__ = modules_of(__name__)

@@ -53,6 +53,9 @@ class WeightConfig:
     """Weight decay; L2, added to the gradient after clipping, or beside the gradient, as the optimiser has it."""
     clip: Amount = 5.0
     """Largest global norm of the gradient; 0 for no clipping."""
+    reference_batch: Whole = 0
+    """Examples of an update that the learning rate is meant for: with more it is larger, in proportion; 0: it is what
+    it is, whatever the batch."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,14 @@ class RetrainConfig:
     """How a derived network is trained from scratch."""
 
     epochs: Count = 600
-    """Passes over the whole train set."""
+    """Passes over the whole train set, or over what validation leaves of it."""
     batch_size: Count = 96
     """Images per step."""
+    accumulate: Count = 1
+    """Batches of an update, one after the other, whose gradient is that of all of them as one; each is normalised by
+    itself."""
+    valid_portion: Portion = 0.0
+    """Part of the train set that validates after every epoch and is not trained on; a text has one of its own."""
     cells: Depth = 20
     """Cells of the network (NAS-Bench-201: cells per stage)."""
     channels: Width = 36
@@ -126,6 +134,19 @@ class RetrainConfig:
     """Drop-path probability reached at the end; it rises linearly from 0."""
     label_smoothing: Portion = 0.0
     """Share of the label spread over all classes."""
+    mixup: Annotated[float, Range(0, 1000)] = 0.0
+    """Mixup of images and labels: both parameters of the beta distribution of the shares; 0 for none."""
+    cutmix: Annotated[float, Range(0, 1000)] = 0.0
+    """CutMix, likewise; with both, every batch has one of them by chance."""
+    rand_augment: Annotated[int, Range(0, 14)] = 0
+    """RandAugment: operations on each image; 0 for none."""
+    magnitude: Annotated[int, Range(0, 30)] = 9
+    """How strong the operations of RandAugment are."""
+    average: str = "none"
+    """What of the weights is evaluated and loaded, in place of the last ones; see `dnas list`."""
+    patience: Whole = 0
+    """Epochs that are no better on the validation part before the training ends, with the best; 0: it has all epochs,
+    and ends with the last."""
     weights: WeightConfig = field(default_factory=lambda: WeightConfig(schedule="cosine"))
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
 

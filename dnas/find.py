@@ -31,6 +31,7 @@ PACKAGES = {
     "task": "dnas.tasks",
     "optimiser": "dnas.training.optimisers",
     "schedule": "dnas.training.schedules",
+    "average": "dnas.training.averages",
     "table": "dnas.tables",
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",

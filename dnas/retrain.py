@@ -1,7 +1,8 @@
 """Train a derived network from scratch, images by default as the DARTS paper does (METHODS: their `cnn/train.py`):
 auxiliary head, drop-path that rises linearly, cutout, label smoothing where wanted, SGD with a cosine schedule.
 
-The test part is measured after every epoch. Several seeds are several trainings in one program.
+The test part is measured after every epoch and selects nothing; what selects reads the validation part, where there is
+one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
 from dnas.training.epoch import evaluated, measured, no_sums, train_batches
+from dnas.training.selection import loaded
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of
 from dnas.types import Tree
@@ -39,7 +41,8 @@ from dnas.types import Tree
 
 @dataclass(frozen=True)
 class Result:
-    """What a training leaves: per seed, the score on the test part after the last epoch. measure: which one that is."""
+    """What a training leaves: per seed, the score on the test part of the weights that it is loaded with, those after
+    the last epoch unless an average or the best epoch is kept. measure: which score that is."""
 
     folder: Path
     genotype: Genotype
@@ -63,7 +66,7 @@ def run(
     quiet: bool = False,
     allow_constant: bool = False,
 ) -> Result:
-    """Train the genotype's network on the whole train set, in the folder `out` (default: one in runs/).
+    """Train the genotype's network on the train set, in the folder `out` (default: one in runs/).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     allow_constant: train also a network whose answer does not depend on the image, as a comparison counts it.
@@ -112,7 +115,8 @@ class _Job:
         self.config, self.space, self.genotype, self.quiet = config, space, genotype, quiet
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = config.retrain
-        self.steps = task.steps("train", plan.batch_size)
+        batches = task.steps("train", plan.batch_size)
+        self.steps = -(-batches // plan.accumulate)
         size = network_size_of(plan, space, task.shape)
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
@@ -123,14 +127,24 @@ class _Job:
         self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate(task.arrays("train"))
-        self.test_batches = layout.replicate(task.evaluation("test"))
+        validates = task.steps("valid", 1) > 0
+        self.parts = {name: layout.replicate(task.evaluation(name)) for name in (*("valid",) * validates, "test")}
         self.scores: list[float] = []
 
-        network, pure = self.network, self.pure
+        check_selection(plan, validates)
+        check_accumulation(plan, batches)
+        network, pure, selection = self.network, self.pure, self.training.selection
 
         def evaluate(state, batches):
-            one = partial(evaluate_one, network, pure)
-            return layout.over_seeds(one)((state.weights, state.stats), batches)
+            return layout.over_seeds(partial(evaluate_one, network, pure))(tuple(loaded(state)), batches)
+
+        def validate(state, batches):
+            candidates = layout.over_seeds(selection.candidate)(state)
+            return layout.over_seeds(partial(evaluate_one, network, pure))(tuple(candidates), batches)
+
+        def judge(state, scores, losses, epoch):
+            one = layout.over_seeds(lambda row, epoch: selection.judged(row[0], epoch, *row[1:]))
+            return one((state, scores, losses), epoch)
 
         description = {
             "command": "retrain",
@@ -139,7 +153,8 @@ class _Job:
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
-        self.evaluate = kept.jit("evaluate", evaluate)
+        self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
+        self.judge = kept.jit("judge", judge, donate_argnums=0)
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
@@ -160,23 +175,29 @@ class _Job:
             loop.say(
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
             )
-        progress = loop.drive(
+        if not self._stopped(progress).all():
+            progress = self._driven(progress)
+        if self._stopped(progress).all():
+            loop.say(f"The last {config.retrain.patience} epochs were no better: stopped, with the best.", self.quiet)
+        if not self.scores:  # resumed after the last epoch
+            self.scores = self._scores("test", self._measure("test", progress))
+        if devices.is_first_host():
+            diagram.draw(self.genotype, self.record.folder / "cells.png")
+            report.page(self.record.folder)
+        return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
+
+    def _driven(self, progress: loop.Progress) -> loop.Progress:
+        return loop.drive(
             self.record,
             progress,
             lambda p, count: self.advance(p, count, self.arrays),
             self._finish_epoch,
-            epochs=config.retrain.epochs,
+            epochs=self.config.retrain.epochs,
             steps_per_epoch=self.steps,
             title="retrain",
             command="retrain",
             quiet=self.quiet,
         )
-        if not self.scores:  # resumed after the last epoch
-            self._measure(progress)
-        if devices.is_first_host():
-            diagram.draw(self.genotype, self.record.folder / "cells.png")
-            report.page(self.record.folder)
-        return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
 
     def _first(self) -> loop.Progress:
         progress, source = self.init(self.seeds), self.config.weights_from
@@ -188,9 +209,10 @@ class _Job:
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
-        size, epoch = self.config.retrain.batch_size, progress.state.step // self.steps
-        order = self.pure.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size)
-        batch_of = train_batches(self.pure, self.layout.split_batch, arrays, order, size, 1)
+        plan, epoch = self.config.retrain, progress.state.step // self.steps
+        size, inner = plan.batch_size, plan.accumulate
+        order = self.pure.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size * inner)
+        batch_of = train_batches(self.pure, self.layout.split_batch, arrays, order, size, inner)
 
         def one(_, progress):
             state = progress.state
@@ -200,23 +222,77 @@ class _Job:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _measure(self, progress: loop.Progress) -> list[dict[str, float]]:
-        """The measures of every seed on the test part; sets the scores."""
-        sums = devices.fetch(self.evaluate(progress.state, self.test_batches))
-        rows = [measured(self.task, sums, i, "test") for i in range(self.config.seeds)]
-        self.scores = [row[f"test_{self.task.score.name}"] for row in rows]
-        return rows
+    def _measure(self, part: str, progress: loop.Progress) -> list[dict[str, float]]:
+        """The measures of every seed on a part."""
+        sums = devices.fetch(self.evaluate[part](progress.state, self.parts[part]))
+        return [measured(self.task, sums, i, part) for i in range(self.config.seeds)]
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
-        step, sums = epoch * self.steps, devices.fetch(progress.sums)
-        for i, row in enumerate(self._measure(progress)):
+        step, sums, valid = epoch * self.steps, devices.fetch(progress.sums), None
+        going = ~self._stopped(progress)
+        if "valid" in self.parts:
+            valid = self._measure("valid", progress)
+        if progress.state.kept:
+            progress = self._judged(epoch, progress, valid)
+        test = self._measure("test", progress)
+        self.scores = self._scores("test", test)
+        for i in map(int, np.flatnonzero(going)):
             self.record.log(
                 {"step": step, "epoch": epoch, "seed": self.config.seed + i}
                 | measured(self.task, sums, i, "train")
-                | row
+                | (valid[i] if valid else {})
+                | test[i]
                 | {"learning_rate": float(self.rate(step - 1)), "parameters": self.parameters}
+                | self._best(i, progress)
             )
-        return loop.Epoch(self.task.score.signed(np.mean(self.scores)))
+        metric = self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None
+        return loop.Epoch(metric, progress, bool(self._stopped(progress).all()))
+
+    def _judged(self, epoch: int, progress: loop.Progress, valid: list[dict[str, float]] | None) -> loop.Progress:
+        """With the weights that are kept after this epoch; valid: the measures of every seed, where there are any."""
+        nothing = np.zeros(self.config.seeds)
+        scores = [self.task.score.signed(score) for score in self._scores("valid", valid)] if valid else nothing
+        losses = [row["valid_loss"] for row in valid] if valid else nothing
+        seen = (np.asarray(values, np.float32) for values in (scores, losses))
+        return progress._replace(state=self.judge(progress.state, *seen, np.int32(epoch)))
+
+    def _stopped(self, progress: loop.Progress) -> np.ndarray:
+        """Of which seeds patience has ended [S]."""
+        watched = self.config.retrain.patience > 0
+        return devices.fetch(progress.state.watch.stopped) if watched else np.zeros(self.config.seeds, bool)
+
+    def _best(self, seed: int, progress: loop.Progress) -> dict[str, Any]:
+        """Of one seed, whose weights it is that its test measures are of, and whether it ends here."""
+        if not self.config.retrain.patience:
+            return {}
+        watch = devices.fetch(progress.state.watch)
+        return {"best_epoch": int(watch.epoch[seed]), "stopped": bool(watch.stopped[seed])}
+
+    def _scores(self, part: str, rows: list[dict[str, float]]) -> list[float]:
+        """Of every seed, of its measures on a part."""
+        return [row[f"{part}_{self.task.score.name}"] for row in rows]
+
+
+def check_selection(plan: RetrainConfig, validates: bool) -> None:
+    """Refuse what reads the validation part where there is none. Errors: `UserError`."""
+    if validates:
+        return
+    waits = find.resolve("average", plan.average).trigger is not None
+    for name, value, reads in (("patience", plan.patience, plan.patience > 0), ("average", plan.average, waits)):
+        if reads:
+            raise UserError(
+                f"retrain.{name} is {value}, which reads the validation part, and there is none: set "
+                "retrain.valid_portion to 0.1, say, or leave it out."
+            )
+
+
+def check_accumulation(plan: RetrainConfig, batches: int) -> None:
+    """Errors: `UserError` for updates that take more batches than an epoch has."""
+    if plan.accumulate > batches:
+        raise UserError(
+            f"retrain.accumulate is {plan.accumulate}, each with a batch of {plan.batch_size}, but the train part has "
+            f"{batches} of them: choose at most {batches}."
+        )
 
 
 def network_of(genotype: Genotype, space: Space, size: NetworkSize) -> Callable[[nnx.Rngs], nnx.Module]:

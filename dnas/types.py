@@ -4,7 +4,9 @@ Axis letters: B batch, H W C, E edges, O operations, S seeds. Images are NHWC.
 
 - alphas: the raw architecture parameters, e.g. `{"normal": [E, O], "reduce": [E, O]}`
 - mix: what multiplies the operations; same structure as alphas
-- weights: the network's parameters; moments: the batch statistics of one forward pass; stats: their running averages
+- weights: the network's parameters; moments: means and variances of the batch in one forward pass; stats: their running
+  averages
+- inner level: weights on a training batch; outer level: alphas on a validation batch
 - genotype: the discrete cells
 """
 
@@ -21,52 +23,62 @@ Moments = Tree
 
 
 class Batch(NamedTuple):
-    """What one step reads, made by the task. weights: of each example or token, 0 where it does not count; None: all
-    count alike."""
+    """What one step reads, made by the task."""
 
     inputs: Tree
     targets: Tree
     weights: jax.Array | None = None
+    """Of each example or token, 0 where it does not count; None: all count alike."""
+    last: jax.Array | None = None
+    """Of sequences that are filled up: the place from which a recurrent state goes on, int32 []; None: their end."""
+    pace: jax.Array | None = None
+    """A factor of the learning rate of the step; None: 1."""
 
 
 class Clock(NamedTuple):
-    """When a step happens: `step` since the search began, whole `epoch`s since its phase began, `epochs` of the phase.
-
-    Schedules are functions of it; `epoch / epochs` runs from 0 to just below 1.
-    """
+    """When a step happens. Schedules are functions of it; `epoch / epochs` runs from 0 to just below 1."""
 
     step: jax.Array
+    """Steps since the search began."""
     epoch: jax.Array
+    """Whole epochs since its phase began."""
     epochs: int
+    """Of the phase."""
 
 
 class Noise(NamedTuple):
-    """What operations that are random take in training: a key, and the rate of those that drop something."""
+    """What operations that are random take in training."""
 
     key: jax.Array
     rate: jax.Array | float = 0.0
+    """Of those that drop something."""
 
 
 class Evaluated(NamedTuple):
-    """What a loss returns beside its value: the moments of its forward pass, the sums of the task's measures, the mix,
-    the score of the batch (more is better), and the recurrent state where there is one."""
+    """What a loss returns beside its value."""
 
     moments: Moments
+    """Of the forward pass."""
     sums: Any = ()
+    """Of the task's measures."""
     mix: Mix = ()
     score: jax.Array | float = 0.0
+    """Of the batch; more is better."""
     carry: Tree = ()
+    """The recurrent state after the batch, where there is one."""
 
 
 class Estimate(NamedTuple):
-    """A hypergradient: the gradient for the alphas, the outer loss it belongs to, and the moments of every
-    training forward pass that the live network made for it, in order (the running statistics absorb them).
-    seen: of the outer loss."""
+    """A hypergradient."""
 
     gradient: Alphas
     loss: jax.Array
+    """The outer loss that the gradient belongs to."""
     moments: tuple[Moments, ...]
+    """Of every training forward pass that the live network made for it, in order: the running statistics absorb
+    them."""
     seen: Evaluated
+    """Beside the outer loss."""
 
 
 Objective = Callable[[Weights, Alphas], tuple[jax.Array, Evaluated]]
@@ -83,7 +95,7 @@ class Relaxation(Protocol):
     def __call__(self, alphas: Alphas, key: jax.Array, clock: Clock) -> Mix: ...
 
 
-class Scores(Protocol):
+class EvaluationMix(Protocol):
     """The mix that evaluation and discretisation read: a relaxation without randomness."""
 
     def __call__(self, alphas: Alphas, clock: Clock) -> Mix: ...
@@ -102,7 +114,7 @@ class Penalty(Protocol):
 
 
 class Hypergradient(Protocol):
-    """`inner` and `outer` are the training and the validation loss as functions of (weights, alphas)."""
+    """`inner` and `outer` are the losses of the two levels as functions of (weights, alphas)."""
 
     def __call__(
         self, inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update
@@ -110,7 +122,7 @@ class Hypergradient(Protocol):
 
 
 class Discretiser(Protocol):
-    """`evaluate`: mix -> validation accuracy, for selection by perturbation."""
+    """`evaluate`: mix -> the score on the validation part, for selection by perturbation."""
 
     def __call__(self, space: Any, mix: Mix, evaluate: Callable[[Mix], float]) -> Any: ...
 
@@ -118,31 +130,25 @@ class Discretiser(Protocol):
 class Selector(Protocol):
     """The genotype at the end of a search, chosen by trying several.
 
-    evaluate(mix, train=False, batches=None) -> accuracy on the validation part, or on its first `batches` batches;
+    evaluate(mix, train=False, batches=None) -> score on the validation part, or on its first `batches` batches;
     train: normalised by the batch. seed: of this search.
     """
 
     def __call__(self, space: Any, mix: Mix, evaluate: Callable[..., float], seed: int) -> Any: ...
 
 
-class Gate(NamedTuple):
-    """What a method does to the weights' gradients, with a memory of its own.
-
-    init(weights) -> memory. apply(memory, gradient, of_alpha_level, clock) -> (memory, gradient): sees the weights'
-    gradient at both levels and changes that of the weight level; `of_alpha_level` is a traced boolean.
-    """
+class GradientFilter(NamedTuple):
+    """What a method does to the gradient that steps the weights, with a memory of its own. It compares both levels."""
 
     init: Callable[[Weights], Tree]
+    """weights -> memory."""
     apply: Callable[[Tree, Weights, jax.Array, Clock], tuple[Tree, Weights]]
+    """(memory, gradient, outer, clock) -> (memory, gradient). It sees the gradient for the weights at both levels,
+    `outer` a traced boolean says at which, and changes that of the inner level."""
 
 
 class SearchState(NamedTuple):
-    """All that changes in a search. Donated, scanned, vmapped over seeds, sharded and checkpointed as one tree.
-
-    mask: which operations are left {kind: [E, O]}, of methods that prune. memory: of the method's gate. knobs: numbers
-    that the method turns between epochs. carry: recurrent state {"train": ..., "valid": ...}, which goes on from batch
-    to batch at each level. Empty for most.
-    """
+    """All that changes in a search. Donated, scanned, vmapped over seeds, sharded and checkpointed as one tree."""
 
     step: jax.Array
     key: jax.Array
@@ -152,6 +158,10 @@ class SearchState(NamedTuple):
     weight_opt: Tree
     alpha_opt: Tree
     mask: Mix = ()
+    """Which operations are left {kind: [E, O]}, of methods that prune."""
     memory: Tree = ()
+    """Of the method's gradient filter."""
     knobs: Tree = ()
+    """Numbers that the method turns between epochs."""
     carry: Tree = ()
+    """Recurrent state {"train": ..., "valid": ...}, which goes on from batch to batch of a part of the data."""

@@ -1,4 +1,5 @@
-"""Settings of all tests: programs are compiled fast rather than well, and are not kept for ever."""
+"""Settings of all tests: programs are compiled fast rather than well, and are not kept for ever. And fixtures of tests
+that compare numbers."""
 
 import os
 from pathlib import Path
@@ -7,6 +8,13 @@ import pytest
 
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.setdefault("DNAS_PROGRAMS", "0")  # test_programs.py switches it on, in a folder of its own
+
+import jax  # noqa: E402  after its flags
+
+from dnas.kernels import native  # noqa: E402
+from dnas.runs.loop import use_compilation_cache  # noqa: E402
+
+use_compilation_cache()  # what two workers compile, and what was compiled the last time
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +27,21 @@ def forget_programs():
         from dnas.runs import loop
 
         loop.forget_programs()
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(params=["native", "xla"])
+def kernels(request, monkeypatch):
+    """The test runs twice: with the native kernels, and with XLA's operations in their place."""
+    if request.param == "xla":
+        monkeypatch.setattr(native, "available", lambda: False)
+    elif native.compiler() is None:
+        pytest.skip("no C++ compiler on this machine: install g++ to test the native kernels")
+    else:
+        assert native.available(), "there is a C++ compiler, but the kernels were not built: see above"
+    jax.clear_caches()

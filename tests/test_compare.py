@@ -34,7 +34,7 @@ CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv
 @pytest.mark.slow
 def test_a_comparison_is_kept_and_goes_on(tmp_path):
     single = replace(BASE, search=replace(BASE.search, levels="single"))
-    refused = replace(BASE, method="agreement:replicas=1")
+    refused = replace(BASE, method="agreement:members=1")
     programs = jax.devices()[0].client.live_executables
     loop.forget_programs()
     before = len(programs())  # of what other tests still hold
@@ -43,7 +43,7 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
     by_name = {row.name: row for row in rows}
     assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
     assert len(by_name["one"].genotypes) == len(by_name["one"].trained) == 2
-    assert by_name[compare.RANDOM].trained and "replicas" in by_name["no"].failed
+    assert by_name[compare.RANDOM].trained and "members" in by_name["no"].failed
     distinct = {genotype for row in rows for genotype in row.genotypes}
     assert len(list((tmp_path / "all" / "cells").iterdir())) == len(distinct)
     assert (tmp_path / "all" / "comparison.png").stat().st_size > 5_000
@@ -59,6 +59,7 @@ def test_a_comparison_is_kept_and_goes_on(tmp_path):
         compare.run({"one": replace(BASE, search=replace(BASE.search, epochs=2))}, tmp_path / "all", quiet=True)
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     """A search with its seconds, a cell whoever found it; and never with another config."""
 

@@ -60,7 +60,9 @@ def test_there_and_back(name, layouts):
         assert back[key].dtype == array.dtype and back[key].flags.c_contiguous
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "darts_supernet" else name for name in NETWORKS]
+)
 def test_every_leaf_of_ours_is_filled(name, layouts):
     network, pairs = functionalize(build(name)), layouts[name]
     ours = interop.from_torch(random_arrays(pairs), pairs)

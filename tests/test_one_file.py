@@ -9,6 +9,7 @@ import pytest
 import dnas
 from dnas import find
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
+from dnas.errors import UserError
 
 FILES = {
     "dnas.data": (
@@ -179,4 +180,8 @@ def test_new_files_are_found_searched_trained_and_loaded(beside_ours, tmp_path):
     assert found.genotype.cell("bend").edges[0].operation == "tanh", "the other one sees nothing of a point"
     trained = dnas.retrain.run(config, found.genotype, tmp_path / "train", quiet=True)
     assert trained.score > 0.9
-    assert dnas.load(trained.folder).evaluate().measures["accuracy"] == np.float64(trained.score)
+    loaded = dnas.load(trained.folder)
+    assert loaded.evaluate().measures["accuracy"] == np.float64(trained.score)
+    assert dnas.load(found.folder).evaluate().measures["accuracy"] == found.scores[0]
+    with pytest.raises(UserError, match="The task 'side' takes no inputs but its data"):
+        loaded.predict(np.zeros((1, 2)))

@@ -31,7 +31,15 @@ def images(classes, count=37):  # three batches of 16, the last of them partial
     return x, y, x[:20], y[:20]
 
 
-@pytest.mark.parametrize(("classes", "reported"), [(3, False), (5, False), (6, True), (10, True)])
+@pytest.mark.parametrize(
+    ("classes", "reported"),
+    [
+        (5, False),
+        (6, True),
+        pytest.param(3, False, marks=pytest.mark.slow),
+        pytest.param(10, True, marks=pytest.mark.slow),
+    ],
+)
 def test_top5_accuracy_is_reported_where_it_says_something(tmp_path, classes, reported):
     plan = dataclasses.replace(PLAN, epochs=1)
     config = dataclasses.replace(CONFIG, retrain=plan)
@@ -65,6 +73,7 @@ def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
         assert max(jax.tree.leaves(moved)) == pytest.approx(rate, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_seeds_are_separate_trainings(tmp_path):
     both = retrain.run(
         dataclasses.replace(CONFIG, seeds=2), CELL, tmp_path / "both", data=images(10, count=60), quiet=True
@@ -77,6 +86,7 @@ def test_seeds_are_separate_trainings(tmp_path):
     np.testing.assert_allclose([row["train_loss"] for row in rows], losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_auxiliary_head_and_drop_path_of_darts(tmp_path):
     space = "darts:nodes=1,operations=none+skip_connect+dil_conv_3x3"
     plan = dataclasses.replace(PLAN, cells=3, drop_path=0.5, label_smoothing=0.1, remat=True)

@@ -93,6 +93,7 @@ class Space:
     nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task. recurrent: its modules have a method
     `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
     in training whatever their operations are (dropout).
+    sizes: the fields of a config's size that make a difference to its networks, beside `channels`.
     has_auxiliary: whether networks can have an auxiliary head. stages: by how much `NetworkSize.cells` is multiplied.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
 
@@ -113,6 +114,7 @@ class Space:
     takes: str = "images"
     recurrent: bool = False
     draws: bool = False
+    sizes: tuple[str, ...] = ("cells", "remat", "unroll_cells")
     has_auxiliary: bool = False
     stages: int = 1
     order: Callable[[int], Sequence[str]] | None = None

@@ -1,61 +1,135 @@
 """`dnas predict`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from dnas.cli.networks import Trained, network_of
 from dnas.cli.parsing import Flag, optional
-from dnas.cli.sources import trained
 from dnas.errors import UserError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dnas.loading.found import Found
+
 GREY = (0.299, 0.587, 0.114)
+MOST_BYTES = 2**26  # of a text
+NEXT_WORDS = 5  # of a text that are said
 
 
 @dataclass(frozen=True)
-class Predict:
-    """Say what is on image files, with the network that a training left: a line for each, class and probability.
+class Predict(Trained):
+    """Say what a network makes of files: a line for each image, row of a table, or text.
+
+    Of an image and of a row it is class and probability, or a number; of a text its perplexity and the most probable
+    words that follow. With --weights RUN is a genotype, as in dnas test.
 
     Examples:
       dnas predict runs/first/retrain seven.png nine.png
       dnas predict runs/first/retrain *.jpg --json > answers.jsonl
+      dnas predict runs/houses/retrain new.csv
+      dnas predict runs/rnn/retrain beginning.txt
     """
 
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """The folder of a training."""
-    files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")]
-    """Images in any usual format; their centre squares are resized to what the network was trained on."""
+    files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")] = ()
+    """Images in any usual format, whose centre squares are resized to what the network was trained on; CSV, TSV or
+    parquet files with the columns of the table it was trained on; or texts in UTF-8."""
     json: Flag = False
-    """A JSON object for each: file, class, probability, and the probabilities of all classes."""
-    seed: Annotated[int | None, optional("INT")] = None
-    """Which of the run's trainings; by default the first."""
+    """A JSON object for each: file, class, probability, and the probabilities of all classes, say."""
 
 
 def run(options: Predict) -> None:
     """`dnas predict`."""
-    import json
+    if not options.files:
+        raise UserError("dnas predict needs at least one file: an image, a table or a text, as the network reads.")
+    if options.data is not None and options.weights is None:
+        raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
+    found = network_of(options)
+    for line, answer in _reader(found)(found, options.files):
+        print(json.dumps(answer) if options.json else line)
+
+
+def _reader(found: "Found") -> Any:
+    """What reads files for a network. Errors: `UserError` where nothing does."""
+    from dnas.tasks.images import Images
+    from dnas.tasks.language import Language
+    from dnas.tasks.tabular import Rows
+
+    for kind, reader in ((Images, _images), (Rows, _rows), (Language, _texts)):
+        if isinstance(found.task, kind):
+            return reader
+    raise UserError(f"Inputs of the task '{found.task.name}' are in no files that dnas predict reads: use Python.")
+
+
+def _images(found: "Found", files: tuple[str, ...]) -> Any:
+    import numpy as np
 
     from dnas.data._images import read_square
 
-    if not options.files:
-        raise UserError("dnas predict needs at least one image file.")
-    found = trained(options.run, options.seed)
     height, width, channels = found.images.shape
     if height != width or channels not in (1, 3):
         raise UserError(
             f"dnas predict reads square images of 1 or 3 channels, not {list(found.images.shape)}: use Python."
         )
-    squares = [read_square(Path(file), height)[0] for file in options.files]
+    squares = [read_square(Path(file), height)[0] for file in files]
     if channels == 1:  # as Pillow makes grey of colours
         squares = [(square @ GREY).round().astype(square.dtype)[..., None] for square in squares]
+    for file, row in zip(files, found.predict(np.stack(squares)), strict=True):
+        said, answer = _class(found.classes, row)
+        yield f"{file}: {said}", {"file": file} | answer
+
+
+def _class(classes: tuple[str, ...], row: "np.ndarray") -> tuple[str, dict[str, Any]]:
+    """The most probable class, as a line says it, and as JSON does."""
+    best = int(row.argmax())
+    name, share = classes[best], float(row[best])
+    shares = {c: round(float(p), 6) for c, p in zip(classes, row, strict=True)}
+    return f"{name} {100 * share:.1f} %", {"class": name, "probability": round(share, 6), "probabilities": shares}
+
+
+def _rows(found: "Found", files: tuple[str, ...]) -> Any:
+    from dnas.data._table_files import read
+    from dnas.data.table import values_of
+
+    columns, answers = found.task.table.columns, []
+    for file in files:  # all of them first: a mistake in the last is said before the first line
+        cells = read(Path(file))
+        if missing := [column.name for column in columns if column.name not in cells.columns]:
+            raise UserError(f"{file} has no column '{missing[0]}', which the network of {found.folder} reads: add it.")
+        values = values_of(cells, columns, Path(file))
+        rows = {column.name: array for column, array in zip(columns, values, strict=True)}
+        answers += [(file, number, row) for number, row in enumerate(found.predict(rows), 1)]
+    for file, number, row in answers:
+        if found.classes:
+            said, answer = _class(found.classes, row)
+        else:
+            said, answer = f"{float(row):.6g}", {found.task.table.target: float(row)}
+        yield f"{file} row {number}: {said}", {"file": file, "row": number} | answer
+
+
+def _texts(found: "Found", files: tuple[str, ...]) -> Any:
     import numpy as np
 
-    for file, row in zip(options.files, found.predict(np.stack(squares)), strict=True):
-        best = int(row.argmax())
-        name, share = found.images.classes[best], float(row[best])
-        if options.json:
-            shares = {c: round(float(p), 6) for c, p in zip(found.images.classes, row, strict=True)}
-            print(json.dumps({"file": file, "class": name, "probability": round(share, 6), "probabilities": shares}))
-        else:
-            print(f"{file}: {name} {100 * share:.1f} %")
+    from dnas.data._files import reading
+    from dnas.data._texts import numbered, words_of
+    from dnas.paths import content_of
+
+    texts, vocabulary = [], found.task.text.vocabulary
+    for file in files:
+        with reading(file, "give a text in UTF-8"):
+            content = content_of(Path(file), MOST_BYTES)
+        texts.append(words_of(content.removesuffix(b"\n"), file))  # the end of the file is not that of a line
+        numbered(texts[-1], vocabulary, file)  # a word without a number is said now, with its file
+    for file, words in zip(files, texts, strict=True):
+        likely = float(found.perplexity([words])[0]) if len(words) > 1 else None
+        row = found.predict([words])[0]
+        following = {vocabulary[i]: round(float(row[i]), 6) for i in np.argsort(-row, kind="stable")[:NEXT_WORDS]}
+        perplexity = "of one word" if likely is None else f"perplexity {likely:.6g}"
+        said = ", ".join(f"{word} {100 * share:.1f} %" for word, share in following.items())
+        known = likely if likely is not None and np.isfinite(likely) else None  # JSON has no infinity
+        answer = {"file": file, "words": len(words), "perplexity": known, "next": following}
+        yield f"{file}: {perplexity}; next: {said}", answer

@@ -42,7 +42,8 @@ class Retrain:
     base: Annotated[str | None, optional("FILE", name="config")] = None
     """An experiment file, a JSON file or a run folder that gives the defaults."""
     weights: Annotated[str | None, optional("RUN", name="from")] = None
-    """Begin with the weights of another run of the same network, those of its newest checkpoint."""
+    """Begin with the weights of another run of the same network, those of its newest checkpoint; of one of its seeds,
+    RUN:seed=3; with another number of classes, RUN:head=new."""
     resume: Flag = False
     """Go on with the training in --out."""
     quiet: Flag = False

@@ -32,7 +32,8 @@ class Search:
     out: Annotated[str | None, optional("DIR")] = None
     """The run folder, a new one; by default in runs/, named after the config and the time."""
     weights: Annotated[str | None, optional("RUN", name="from")] = None
-    """Begin with the weights of another run of the same network, those of its newest checkpoint."""
+    """Begin with the weights of another run of the same network, those of its newest checkpoint; of one of its seeds,
+    RUN:seed=3."""
     resume: Flag = False
     """Go on with the run in --out."""
     quiet: Flag = False

@@ -116,8 +116,17 @@ def is_run(folder: str) -> bool:
 
 
 def trained(run: str, seed: int | None) -> "Found":
-    """What a training left; of a search's folder, that of its cell."""
-    from dnas.loading import is_search, load
+    """What a training left; of a search's folder, that of its cell. Errors: `UserError` where that is not trained."""
+    from dnas.loading import Found, is_search, load
 
     inner = os.path.join(run, "retrain")
-    return load(inner if is_run(run) and is_run(inner) and is_search(run) else run, seed)
+    if is_run(run) and is_search(run):
+        if not is_run(inner):
+            raise UserError(
+                f"{run} is the folder of a search, and its cell is not trained: run dnas retrain {run}, or use the "
+                "supernet from Python, dnas.load."
+            )
+        run = inner
+    found = load(run, seed)
+    assert isinstance(found, Found)
+    return found

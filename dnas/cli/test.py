@@ -1,55 +1,64 @@
 """`dnas test`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tyro
+from dnas.cli.networks import Trained, network_of
 
-from dnas.cli.parsing import optional
-from dnas.cli.sources import trained
+if TYPE_CHECKING:
+    from dnas.loading.found import Found
+    from dnas.loading.loaded import Evaluation
 
 
 @dataclass(frozen=True)
-class Test:
-    """Test the network that a training left: its accuracy, class by class, and which classes it takes for which.
+class Test(Trained):
+    """Test a network: its accuracy, class by class, and which classes it takes for which; or errors, or perplexities.
 
-    RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`).
+    RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it
+    is a genotype, whose published PyTorch weights are tested.
 
     Examples:
       dnas test runs/first/retrain
       dnas test runs/first --data image_folder:path=mine,size=8
+      dnas test DARTS_V2 --weights cifar10_model.pt
     """
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """The folder of a training."""
-    data: Annotated[str | None, optional("STR")] = None
-    """Another data set of the same classes; by default the run's."""
-    seed: Annotated[int | None, optional("INT")] = None
-    """Which of the run's trainings; by default the first."""
 
 
 def run(options: Test) -> None:
     """`dnas test`."""
+    found = network_of(options)
+    measured = found.evaluate(options.data if options.weights is None else None)
+    if measured.confusion is not None:
+        _print_classes(found, measured, options.data or found.config.data)
+    elif "perplexity" in measured.measures:
+        for part, here in (("Validation", found.evaluate(part="valid")), ("Test", measured)):
+            print(f"{part} perplexity: {here.measures['perplexity']:.6g}. Loss: {here.loss:.6g}.")
+    else:
+        print(f"Test {', '.join(f'{name} {value:.6g}' for name, value in measured.measures.items())}.")
+
+
+def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
+    """Accuracy, class by class, and a picture of the confusion."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from dnas.reports import plots
 
-    found = trained(options.run, options.seed)
-    measured = found.evaluate(options.data)
-    if measured.confusion is None:
-        for name, value in measured.measures.items():
-            print(f"{name}: {value:.6g}")
-        return
-    confusion, classes = measured.confusion, found.images.classes
+    assert measured.confusion is not None
+    confusion, classes, what = measured.confusion, found.classes, "images" if found.looks is not None else "rows"
     right, count = int(confusion.trace()), int(confusion.sum())
-    print(f"Accuracy: {100 * measured.accuracy:.2f} %, {right:,} of {count:,} test images. Loss: {measured.loss:.4f}.")
+    alike = "" if abs(measured.accuracy - right / count) < 1e-6 else " (every class counts alike)"
+    print(
+        f"Accuracy: {100 * measured.accuracy:.2f} %{alike}, {right:,} of {count:,} test {what}. "
+        f"Loss: {measured.loss:.4f}."
+    )
     if len(classes) > 5:
         print(f"Among its first five answers: {100 * measured.top5_accuracy:.2f} %.")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class", overflow="fold")
-    for name in ("images", "right", "found %", "correct %", "most often taken for"):
+    for name in (what, "right", "found %", "correct %", "most often taken for"):
         table.add_column(name, justify="left" if name.startswith("most") else "right")
     for i, name in enumerate(classes):
         own, taken = int(confusion[i].sum()), int(confusion[:, i].sum())
@@ -59,6 +68,6 @@ def run(options: Test) -> None:
             escape(name), f"{own:,}", f"{confusion[i, i]:,}", *shares, escape(max(others)[1]) if others else "-"
         )
     Console().print(table)
-    picture = found.folder / "confusion.png"
-    plots.plot_confusion(confusion, classes, picture, f"{found.config.data if options.data is None else options.data}")
+    picture = found.folder / "confusion.png" if found.folder.is_dir() else found.folder.with_suffix(".confusion.png")
+    plots.plot_confusion(confusion, classes, Path(picture), data)
     print(f"Open {picture}")

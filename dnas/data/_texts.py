@@ -1,7 +1,7 @@
 """Texts of words as numbers: a stream of tokens for each part, and the vocabulary of the train part."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,11 +69,54 @@ def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: 
     return Text(name, tokens["train"], tokens["valid"], tokens["test"], tuple(vocabulary), note)
 
 
-def _words(content: bytes, where: str, remedy: str) -> list[str]:
+def with_vocabulary(text: Text, vocabulary: Sequence[str]) -> Text:
+    """A text in the numbers of another vocabulary, whose words the others are unknown to. Errors: `UserError` where
+    it has no `<unk>` for them."""
+    if tuple(vocabulary) == text.vocabulary:
+        return text
+    numbers = numbered(text.vocabulary, vocabulary, f"the text '{text.name}'")
+    return replace(text, **{part: numbers[getattr(text, part)] for part in PARTS}, vocabulary=tuple(vocabulary))
+
+
+def numbered(words: Iterable[str], vocabulary: Sequence[str], where: str) -> np.ndarray:
+    """int32: what these words are in a vocabulary, or `<unk>`. Errors: `UserError` where it has neither."""
+    known = {word: number for number, word in enumerate(vocabulary)}
+    words = list(words)
+    if UNKNOWN not in known and (strange := next((word for word in words if word not in known), None)) is not None:
+        raise UserError(
+            f"The word '{strange[:40]}' of {where} is none of the {len(known):,} words of the vocabulary, which has no "
+            f"'{UNKNOWN}' for others: leave it out."
+        )
+    return _numbers(words, known)
+
+
+def words_of(given: object, where: str) -> list[str]:
+    """The words of a string or of bytes in UTF-8, in which the end of a line is `<eos>`, or of a list of words.
+
+    Errors: `UserError` for anything else, and where there are none.
+    """
+    remedy = "give texts in UTF-8"
+    if isinstance(given, str | bytes):
+        text = _decoded(given, where, remedy) if isinstance(given, bytes) else given
+        words = text.replace("\n", f" {END} ").split()
+    elif isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        words = list(given)
+    else:
+        raise UserError(f"A text is a string or a list of words, and {where} is of type {type(given).__name__}.")
+    if not words:
+        raise UserError(f"Cannot read {where}: it has no words.")
+    return words
+
+
+def _decoded(content: bytes, where: str, remedy: str) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"Cannot read {where}: byte {error.start:,} is not UTF-8: {remedy}.") from None
+
+
+def _words(content: bytes, where: str, remedy: str) -> list[str]:
+    text = _decoded(content, where, remedy)
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()

@@ -5,6 +5,7 @@ DARTS' recipe: crop of the zero-padded image (`RandomCrop(32, padding=4)`), mirr
 Axis letters: B batch, H W C. Mean and std are [C], in 0..255 units.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -70,9 +71,12 @@ def augment(
     flip: bool = True,
     cutout: int = 0,
     dtype: jnp.dtype = jnp.float32,
+    more: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """uint8 x [B, H, W, C] -> augmented, normalised [B, H, W, C]. Cutout: the side of the square, 0: none."""
-    return transform(draw(key, x.shape, pad=pad), x, mean, std, pad=pad, flip=flip, cutout=cutout, dtype=dtype)
+    """uint8 x [B, H, W, C] -> augmented, normalised [B, H, W, C]. Cutout: the side of the square, 0: none. more: what
+    else happens to uint8 images, after crop and mirror."""
+    drawn = draw(key, x.shape, pad=pad)
+    return transform(drawn, x, mean, std, pad=pad, flip=flip, cutout=cutout, dtype=dtype, more=more)
 
 
 def normalise(x: jax.Array, mean: jax.Array, std: jax.Array, dtype: jnp.dtype = jnp.float32) -> jax.Array:
@@ -105,10 +109,12 @@ def transform(
     flip: bool,
     cutout: int,
     dtype: jnp.dtype = jnp.float32,
+    more: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
     """The deterministic part of `augment`: applies a draw."""
     x = jnp.asarray(x)
     x = _crop_and_mirror(x, draw, pad, flip) if pad or flip else x
+    x = x if more is None else more(x)
     x = normalise(x, mean, std, dtype)
     if not cutout:
         return x

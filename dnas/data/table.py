@@ -51,7 +51,7 @@ def dataset(
             raise unknown(f"column of {file}:", name, cells.columns)
     columns, empty = _columns(cells, target, coded)
     classes = _classes(cells.columns[target], task, target, file)
-    values, y = _values(cells, columns, file), _target(cells.columns[target], classes, target, file)
+    values, y = values_of(cells, columns, file), _target(cells.columns[target], classes, target, file)
     left_out = named("left out", [*(["columns without a name"] if cells.unnamed else []), *empty])
     note = joined_notes(f"'{target}' is read as {'a class' if classes else 'a number'}" * (task == "auto"), left_out)
     if not test:
@@ -64,7 +64,7 @@ def dataset(
             raise UserError(
                 f"{other} has no column '{name}', which {file} has: give a test file with the same columns."
             )
-    parts = _values(test_cells, columns, other), _target(test_cells.columns[target], classes, target, other)
+    parts = values_of(test_cells, columns, other), _target(test_cells.columns[target], classes, target, other)
     return tailored(Table(file.stem, columns, values, y, *parts, target, classes, note), limit)
 
 
@@ -96,7 +96,8 @@ def _columns(cells: Cells, target: str, coded: list[str]) -> tuple[tuple[Column,
     return tuple(columns), empty
 
 
-def _values(cells: Cells, columns: tuple[Column, ...], file: Path) -> Values:
+def values_of(cells: Cells, columns: tuple[Column, ...], file: Path) -> Values:
+    """The cells of these columns as `Table` has them. Errors: `UserError` for a text in a column of numbers."""
     arrays = []
     for column in columns:
         texts = cells.columns[column.name]

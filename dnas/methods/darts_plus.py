@@ -27,4 +27,4 @@ def method(*, skips: Whole = 2, still: Whole = 10) -> Method:
         notes = {"skips": found, "unchanged": unchanged, "ranking": ranking}
         return Outcome(notes, stop=view.total if stop else None)
 
-    return Method(after_epoch=look)
+    return Method(between_epochs=look)

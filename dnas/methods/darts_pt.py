@@ -40,11 +40,10 @@ def _tuning(config: SearchConfig) -> WeightConfig:
 
 
 def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -> Method:
-    if base.after_epoch is not None or base.masks:
+    if base.between_epochs is not None or base.masks:
         raise UserError(f"Method 'darts_pt' selects after one whole search, and '{on}' prunes or stops on its own.")
-
-    if base.replicas > 1:
-        raise UserError(f"Method 'darts_pt' takes operations from one supernet, and '{on}' has {base.replicas}.")
+    if base.members > 1:
+        raise UserError(f"Method 'darts_pt' takes operations from one supernet, and '{on}' has {base.members}.")
 
     def phases(space, config: SearchConfig) -> tuple[Phase, ...]:
         search = base.phases(space, config)
@@ -53,7 +52,7 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
         epochs = interval * (max(map(len, projection.projections(space, 0).values())) - 1) + 1
         alphas = replace(config.alphas, warmup_epochs=0)
         tuning = replace(config, epochs=epochs, weights=_tuning(config), alphas=alphas)
-        return (*search, replace(search[0], config=tuning, settled=True))
+        return (*search, replace(search[0], config=tuning, freeze_schedules=True))
 
     def look(view: View) -> Outcome:
         decision = view.epoch // interval if view.phase else 0
@@ -76,8 +75,9 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
     return replace(
         base,
         hypergrad=None if blank else base.hypergrad,
+        penalty=None if blank else base.penalty,
         phases=phases,
-        after_epoch=look,
+        between_epochs=look,
         masks=True,
         select=projection.remaining,
         adapt=adapt if base.adapt else None,

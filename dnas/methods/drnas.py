@@ -48,7 +48,7 @@ def method(
 
     return Method(
         relax=relax.dirichlet,
-        scores=relax.score(relax.softmax),
+        evaluation_mix=relax.keyless(relax.softmax),
         penalty=penalty.dirichlet_kl(scale) if distance == "kl" else None,
         phases=plan,
     )

@@ -35,7 +35,7 @@ def method(
         return replace(
             method,
             relax=controller.sample(space, settings),
-            scores=controller.likeliest(space, settings),
+            evaluation_mix=controller.likeliest(space, settings),
             hypergrad=hypergrad.reinforce(controller.policy(space, settings), entropy),
         )
 

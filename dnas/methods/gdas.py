@@ -26,7 +26,7 @@ def method(*, hottest: Temperature = 10.0, coldest: Temperature = 0.1, unselecte
         raise unknown("value of 'unselected' of method 'gdas':", unselected, paths)
     return Method(
         relax=relax.hard_concrete(relax.linear(hottest, coldest)),
-        scores=relax.score(relax.softmax),
+        evaluation_mix=relax.keyless(relax.softmax),
         supernet=lambda space: replace(space, paths=paths[unselected]),
         single_path=True,
     )

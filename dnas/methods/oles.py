@@ -16,7 +16,7 @@ from typing import Annotated
 
 from dnas.errors import unknown
 from dnas.ranges import Count, Range
-from dnas.search.gates import RULES, freeze_disagreeing
+from dnas.search.gradient_filter import RULES, freeze_disagreeing
 from dnas.search.method import Method
 from dnas.training.weights import clip
 
@@ -26,7 +26,7 @@ def method(*, threshold: Annotated[float, Range(-1, 1)] = 0.4, window: Count = 2
     if rule not in RULES:
         raise unknown("rule of method 'oles':", rule, RULES)
 
-    def with_gate(method, space, config):
-        return replace(method, gate=freeze_disagreeing(threshold, window, rule, clip(config.weights.clip)))
+    def with_filter(method, space, config):
+        return replace(method, gradient_filter=freeze_disagreeing(threshold, window, rule, clip(config.weights.clip)))
 
-    return Method(adapt=with_gate)
+    return Method(adapt=with_filter)

@@ -40,7 +40,7 @@ def method() -> Method:
     return Method(
         relax=relax.two_paths,
         weight_relax=relax.sampled,
-        scores=relax.score(relax.softmax),
+        evaluation_mix=relax.keyless(relax.softmax),
         alpha_tx=pairwise_adam,
         single_path=True,
     )

@@ -57,7 +57,7 @@ def method(
 
     return replace(
         darts.method(order=order),
-        after_epoch=look,
+        between_epochs=look,
         knobs={"decay_factor": 1.0} if adaptive else {},
-        reach=BACK * every if adaptive else 0,
+        maximum_rollback=BACK * every if adaptive else 0,
     )

@@ -44,7 +44,7 @@ def method(
 
     return Method(
         relax=relax.concrete(relax.linear(hottest, coldest)),
-        scores=relax.score(relax.softmax),
+        evaluation_mix=relax.keyless(relax.softmax),
         discretise=discretise.every_edge,
         adapt=with_costs if penalty else None,
     )

@@ -30,19 +30,27 @@ class Functional(NamedTuple):
 
 
 def forward(
-    network: Functional, weights: Any, stats: Any, *args: Any, carry: Any = (), train: bool, **settings: Any
+    network: Functional,
+    weights: Any,
+    stats: Any,
+    *args: Any,
+    carry: Any = (),
+    last: Any = None,
+    train: bool,
+    **settings: Any,
 ) -> tuple[Any, Any, Any]:
-    """(output, moments, recurrent state after) of a network with or without such a state; carry: the one before."""
+    """(output, moments, recurrent state after) of a network with or without such a state; carry: the one before; last:
+    after which time step the state is wanted, by default the last."""
     if network.carry is None:
         return *network.apply(weights, stats, *args, train=train, **settings), ()
     (output, carry), moments = network.apply(weights, stats, *args, carry=carry, train=train, **settings)
-    return output, moments, carry
+    return output, moments, carry if last is None else output.states[:, last]
 
 
-def replicated(network: Functional, count: int) -> Functional:
-    """`count` networks with weights of their own as one; trees have a leading axis of replicas.
+def ensemble(network: Functional, count: int) -> Functional:
+    """`count` networks with weights of their own as one; trees have a leading axis of members.
 
-    With a mix [replicas, E, O] each takes its own and the output is [replicas, ...]; with one mix [E, O] for all the
+    With a mix [members, E, O] each takes its own and the output is [members, ...]; with one mix [E, O] for all the
     output is the mean over them, that of an ensemble.
     """
     if count == 1:

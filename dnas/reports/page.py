@@ -50,6 +50,7 @@ def page(folder: str | Path) -> Path:
         "name": folder.resolve().name,
         "seeds": config.seeds,
         "tiles": _tiles(config, rows, measure_of(folder)),
+        "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "pictures": [_picture(path) for path in _pictures(folder)],
         "genotypes": _genotypes(folder),
         "columns": list(dict.fromkeys(name for row in last for name in row)),
@@ -128,6 +129,7 @@ def _tiles(config: configs.Config, rows: Rows, measure: Measure) -> dict[str, st
         f"test {measure.label}": _last(rows, measure),
         "last train loss": _summary([v[-1] for v in values_of(rows, "train_loss")], 1, "{:.3f}"),
         "parameters": _summary([v[-1] for v in values_of(rows, "parameters")], 1, "{:,.0f}"),
+        "best epoch": _summary([v[-1] for v in values_of(rows, "best_epoch")], 1, "{:.0f}"),
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }

@@ -118,12 +118,13 @@ def read_data(folder: Path, step: int, about: dict[str, Any]) -> np.ndarray:
     return data
 
 
-def kept(saved: Mapping[int, Saved], reach: int) -> set[int]:
+def kept(saved: Mapping[int, Saved], maximum_rollback: int) -> set[int]:
     """Which checkpoints stay: the newest; of the regular ones the last two, as many more as a search may go back
-    (`reach`), and the best. So what is left in the end does not depend on where a run was stopped."""
+    (`maximum_rollback`), and the best. So what is left in the end does not depend on where a run was stopped."""
     regular = sorted(step for step, about in saved.items() if not about.interim)
     scored = [(about.metric, step) for step, about in saved.items() if about.metric is not None]
-    return {*regular[-2 - reach :], *(step for _, step in sorted(scored)[-1:]), *([max(saved)] if saved else [])}
+    best, newest = [step for _, step in sorted(scored)[-1:]], [max(saved)] if saved else []
+    return {*regular[-2 - maximum_rollback :], *best, *newest}
 
 
 def clean(folder: Path) -> None:

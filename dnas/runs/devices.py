@@ -96,10 +96,10 @@ class Layout:
         return jax.device_put(tree, None if self.mesh is None else NamedSharding(self.mesh, P()))
 
     def split_batch(self, tree: Tree) -> Tree:
-        """Inside a program: lay the first axis of a batch over the "data" axis."""
+        """Inside a program: lay the first axis of a batch, where a leaf has one, over the "data" axis."""
         if self.mesh is None or self.mesh.shape["data"] == 1:
             return tree
-        return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, P("data")), tree)
+        return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, P("data") if leaf.ndim else P()), tree)
 
     def jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         """`jax.jit` for a function whose results have the seeds as first axis."""

@@ -28,7 +28,7 @@ class Run:
         self.folder = folder
         self.config = config
         self.longer = False  # whether the config has more epochs than the folder says
-        self.reach = 0  # how many more checkpoints are kept than the last two and the best
+        self.maximum_rollback = 0  # how many more checkpoints are kept than the last two and the best
         self._lock = lock or ExitStack()
         self._events = Events(folder / "events")
         self._files: copies.Files = {}  # as of the last checkpoint
@@ -249,7 +249,7 @@ class Run:
     def _tidy(self) -> None:
         """Delete the checkpoints that are not needed any more, oldest first; also those that a kill kept from it."""
         saved = self._checkpoints()
-        for step in sorted(set(saved) - checkpoints.kept(saved, self.reach)):
+        for step in sorted(set(saved) - checkpoints.kept(saved, self.maximum_rollback)):
             checkpoints.path_of(self.folder, step).unlink()
             del saved[step]
 

@@ -15,10 +15,22 @@ from dnas import keys
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
-from dnas.nets.functional import Functional, forward, replicated
+from dnas.nets.functional import Functional, ensemble, forward
 from dnas.nets.layers import absorb
-from dnas.search import hypergrad, relax
-from dnas.search.levels import WHOLE, Levels, Span, StepMetrics, carry_of, check, with_carry
+from dnas.search import relax
+from dnas.search.apart import Apart
+from dnas.search.levels import (
+    WHOLE,
+    Levels,
+    Span,
+    StepMetrics,
+    Stepped,
+    alike,
+    carry_of,
+    check,
+    check_alike,
+    with_carry,
+)
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
@@ -27,19 +39,19 @@ from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
-Stepped = tuple[SearchState, Sums]
 
 
 class Search(NamedTuple):
-    """init(key) -> SearchState;  step(state, levels) -> (state, StepMetrics);  mix(state) -> the scores that count.
-
-    network: what the state's weights belong to.
-    """
+    """The pure functions of a search."""
 
     init: Callable[[jax.Array], SearchState]
+    """key -> the state before the first step."""
     step: Callable[[SearchState, Levels], tuple[SearchState, StepMetrics]]
+    """(state, levels) -> (state, StepMetrics)."""
     mix: Callable[[SearchState], Mix]
+    """state -> the evaluation mix."""
     network: Functional
+    """What the state's weights belong to."""
 
 
 def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
@@ -65,13 +77,9 @@ def make_search(
     """
     method = adapted(method, space, config)
     check(method, config)
-    if method.replicas > 1 and network.carry is not None:
+    if method.members > 1 and network.carry is not None:
         raise UserError("Supernets side by side cannot be recurrent: choose a method with one supernet.")
-    network, supernet = replicated(network, method.replicas), method.supernet(space)
-    unrolled = method.hypergrad is hypergrad.unrolled
-    few = config.epochs * steps <= SHORT or method.gate is not None
-    short = method.hypergrad is hypergrad.first_order and few
-    plain = config.inner_steps == 1 and not (method.perturb or method.weight_relax)
+    network, supernet = ensemble(network, method.members), method.supernet(space)
     bilevel = Bilevel(
         network,
         task,
@@ -87,19 +95,27 @@ def make_search(
         alpha_tx=method.alpha_tx(config.alphas),
         draws=bool(supernet.random) or supernet.draws,
         alphas_first=config.order == "alphas_first",
-        unrolled=unrolled,
-        in_turns=(unrolled or short) and plain,
+        in_turns=takes_turns(method, config, steps),
     )
-    return Search(bilevel.init, bilevel.step, bilevel.scores, bilevel.network)
+    return Search(bilevel.init, bilevel.step, bilevel.evaluation_mix, bilevel.network)
+
+
+def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
+    """Whether a step is a loop over one gradient program, see `turns`: where all its gradients are of one kind.
+
+    Two of them alone are faster apart, which pays in a long run; but only here a gradient filter sees both.
+    """
+    if method.hypergrad is None or not method.hypergrad.turns:
+        return False
+    if config.inner_steps > 1 or method.perturb or method.weight_relax:
+        return False
+    short = config.epochs * steps <= SHORT or method.gradient_filter is not None
+    return short or not method.hypergrad.is_outer_gradient
 
 
 @dataclass(frozen=True, eq=False)
-class Bilevel(InTurns):
-    """The pieces of a step, all made by `make_search`: nothing here looks anything up.
-
-    traced: the network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those
-    that nobody reads. draws: whether the network takes noise. in_turns: see `turns`.
-    """
+class Bilevel(Apart, InTurns):
+    """The pieces of a step, all made by `make_search`: nothing here looks anything up."""
 
     network: Functional
     task: Task
@@ -109,19 +125,26 @@ class Bilevel(InTurns):
     steps: int
     span: Span
     traced: Functional
+    """The network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that
+    nobody reads."""
     rate: optax.Schedule
     optimiser: Optimiser
     clip_tx: optax.GradientTransformation
     alpha_tx: optax.GradientTransformation
     draws: bool
+    """Whether the network takes noise."""
     alphas_first: bool
-    unrolled: bool
     in_turns: bool
+    """See `takes_turns`."""
 
-    def weight_tx(self, step: jax.Array) -> optax.GradientTransformation:
-        """With the learning rate of this step: optax counts updates, of which a step may make several, or begin anew
-        in a later phase."""
-        return self.optimiser.make(lambda _: self.rate(step), self.config.weights.decay)
+    def weight_tx(self, step: jax.Array, pace: jax.Array | None = None) -> optax.GradientTransformation:
+        """With the learning rate of this step, times the pace of its batch: optax counts updates, of which a step may
+        make several, or begin anew in a later phase."""
+
+        def rate(_: Any) -> jax.Array:
+            return self.rate(step) if pace is None else self.rate(step) * pace
+
+        return self.optimiser.make(rate, self.config.weights.decay)
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
@@ -140,20 +163,20 @@ class Bilevel(InTurns):
         carry = self.network.carry
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if self.method.masks else (),
-            memory=self.method.gate.init(weights) if self.method.gate is not None else (),
+            memory=self.each_member(own.init)(weights) if (own := self.method.gradient_filter) is not None else (),
             knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
         )
 
     def clock(self, state: SearchState, after: bool = False) -> Clock:
         """after: what counts between epochs, when the last one is over."""
-        if self.span.settled:
-            return Clock(state.step, jnp.int32(self.span.settled - (not after)), self.span.settled)
+        if self.span.frozen_at:
+            return Clock(state.step, jnp.int32(self.span.frozen_at - (not after)), self.span.frozen_at)
         return Clock(state.step, (state.step - self.span.start) // self.steps, self.config.epochs)
 
-    def scores(self, state: SearchState) -> Mix:
+    def evaluation_mix(self, state: SearchState) -> Mix:
         """The mix that evaluation and discretisation read."""
-        read = self.method.scores or relax.score(self.method.relax)
+        read = self.method.evaluation_mix or relax.keyless(self.method.relax)
         return relax.masked(read(state.alphas, self.clock(state, after=True)), state.mask)
 
     def mix_of(self, state: SearchState, alphas: Tree, key: jax.Array, outer: bool = True) -> Mix:
@@ -179,7 +202,7 @@ class Bilevel(InTurns):
         def value(weights, mix, train):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
-                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, train=train, **more
+                self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
             )
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
@@ -191,10 +214,10 @@ class Bilevel(InTurns):
         updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
         return state._replace(alphas=self.method.move(state.alphas, updates), alpha_opt=alpha_opt)
 
-    def with_weights(self, state: SearchState, gradient: Tree) -> SearchState:
-        """After a step of the weights."""
+    def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
+        """After a step of the weights, at the pace of its batch."""
         gradient = self.decayed(state, self.clipped(gradient))
-        updates, weight_opt = self.weight_tx(state.step).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = self.weight_tx(state.step, pace).update(gradient, state.weight_opt, state.weights)
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def clipped(self, gradient: Tree) -> Tree:
@@ -203,7 +226,17 @@ class Bilevel(InTurns):
         def one(gradient):
             return self.clip_tx.update(gradient, self.clip_tx.init(gradient))[0]
 
-        return one(gradient) if self.method.replicas == 1 else jax.vmap(one)(gradient)
+        return self.each_member(one)(gradient)
+
+    def filtered(self, memory: Tree, gradient: Tree, outer: jax.Array, now: Clock) -> tuple[Tree, Tree]:
+        """The gradient that steps the weights, after the gradient filter; its memory sees the outer one as well."""
+        own = self.method.gradient_filter
+        assert own is not None
+        return self.each_member(lambda memory, gradient: own.apply(memory, gradient, outer, now))(memory, gradient)
+
+    def each_member(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the trees of one supernet, for every ensemble member by itself."""
+        return function if self.method.members == 1 else jax.vmap(function)
 
     def decayed(self, state: SearchState, gradient: Tree) -> Tree:
         """The gradient with what a method adds to the weight decay of the config."""
@@ -212,35 +245,15 @@ class Bilevel(InTurns):
         more = (state.knobs["decay_factor"] - 1) * self.config.weights.decay
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
-    def inner_update(self, state: SearchState) -> Update:
-        """From a gradient to the weights after one step, see `hypergrad`."""
+    def inner_update(self, state: SearchState, pace: jax.Array | None) -> Update:
+        """From a gradient to the weights after one step at this pace, see `hypergrad`."""
 
         def update(gradient):
-            tx = self.weight_tx(state.step)
+            tx = self.weight_tx(state.step, pace)
             updates, _ = tx.update(self.decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 
         return update
-
-    def step_alphas(self, state: SearchState, train: Batch, valid: Batch, key: jax.Array) -> Stepped:
-        """The upper level."""
-        inner_key, outer_key = jax.random.split(key)
-        inner = self.objective(state, train, inner_key, False, carry_of(state, "train"))
-        outer = self.objective(state, valid, outer_key, True, carry_of(state, "valid"))
-        assert self.method.hypergrad is not None
-        estimate = self.method.hypergrad(inner, outer, state.weights, state.alphas, self.inner_update(state))
-        stats = state.stats
-        for moments in estimate.moments:
-            stats = absorb(stats, moments)
-        state = self.with_alphas(state._replace(stats=stats), estimate.gradient)
-        return with_carry(state, "valid", estimate.seen.carry), self.sums(estimate.loss, estimate.seen)
-
-    def step_weights(self, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
-        """The lower level."""
-        objective = self.objective(state, train, key, False, carry_of(state, "train"))
-        (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
-        state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient)
-        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def step_jointly(self, state: SearchState, batch: Batch, key: jax.Array) -> Stepped:
         """Single level: weights and alphas take a step each by the gradients of one loss on one batch."""
@@ -248,50 +261,18 @@ class Bilevel(InTurns):
         gradients = jax.value_and_grad(objective, (0, 1), has_aux=True)
         (loss, seen), (to_weights, to_alphas) = gradients(state.weights, state.alphas)
         state = state._replace(stats=absorb(state.stats, seen.moments))
-        state = with_carry(self.with_weights(self.with_alphas(state, to_alphas), to_weights), "train", seen.carry)
-        return state, self.sums(loss, seen)
+        state = self.with_weights(self.with_alphas(state, to_alphas), to_weights, batch.pace)
+        return with_carry(state, "train", seen.carry), self.sums(loss, seen)
 
     def sums(self, loss: jax.Array, seen: Evaluated) -> Sums:
         """Of the measures that a step counts, as arrays."""
         kind = jnp.result_type(float)  # not that of activations: in bfloat16 not even a batch could be counted
-        one = {**seen.sums, "loss": (loss / self.method.replicas, 1)}
+        one = {**seen.sums, "loss": (loss / self.method.members, 1)}
         return {name: (jnp.asarray(one[name][0], kind), jnp.asarray(one[name][1], kind)) for name in self.task.trained}
 
     def warming(self, state: SearchState) -> jax.Array:
         """Whether the alphas stand still."""
         return self.clock(state).epoch < self.config.alphas.warmup_epochs
-
-    def apart(self, state: SearchState, levels: Levels, drawn: jax.Array) -> tuple[SearchState, Sums, Sums]:
-        """The levels one after the other: any hypergradient, any number of inner steps."""
-        if self.alphas_first:
-            state, valid = self._alpha_level(state, levels, drawn[0])
-            state, train = self._weight_level(state, levels, drawn[1])
-        else:
-            state, train = self._weight_level(state, levels, drawn[1])
-            state, valid = self._alpha_level(state, levels, drawn[0])
-        return state, train if valid is None else valid, train
-
-    def _alpha_level(self, state: SearchState, levels: Levels, key: jax.Array) -> tuple[SearchState, Sums | None]:
-        if self.method.hypergrad is None:
-            return state, None
-        several = self.config.inner_steps > 1
-        last = jax.tree.map(lambda leaf: leaf[-1], levels.train) if several else levels.train
-
-        def stepped(state):
-            return self.step_alphas(state, last, levels.valid, key)
-
-        if not self.config.alphas.warmup_epochs:
-            return stepped(state)
-        nothing = jax.eval_shape(lambda: stepped(state)[1])
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), nothing)
-        return jax.lax.cond(self.warming(state), lambda s: (s, zeros), stepped, state)
-
-    def _weight_level(self, state: SearchState, levels: Levels, key: jax.Array) -> Stepped:
-        if self.config.inner_steps == 1:
-            return self.step_weights(state, levels.train, key)
-        rows = levels.train, jax.random.split(key, self.config.inner_steps)
-        state, sums = jax.lax.scan(lambda state, row: self.step_weights(state, *row), state, rows)
-        return state, jax.tree.map(lambda leaf: leaf.mean(0), sums)
 
     def step(self, state: SearchState, levels: Levels) -> tuple[SearchState, StepMetrics]:
         """One step of both levels."""
@@ -299,14 +280,12 @@ class Bilevel(InTurns):
             first = (state.step - self.span.start) % self.steps == 0
             state = state._replace(carry=jax.tree.map(lambda leaf: jnp.where(first, 0, leaf), state.carry))
         drawn = jax.random.split(keys.stream(state.key, "step", state.step), 2)  # of the alphas, of the weights
-        alike = jax.tree.map(jnp.shape, levels.train) == jax.tree.map(jnp.shape, levels.valid)
         if self.config.levels == "single":
             state, train = self.step_jointly(state, levels.train, drawn[1])
             valid = train
-        elif self.in_turns and alike:
+        elif self.in_turns and alike(levels):
             state, valid, train = self.step_in_turns(state, levels, drawn)
-        elif self.method.gate is not None:
-            raise UserError("This method compares the gradients of both levels: their batches must have one shape.")
         else:
-            state, valid, train = self.apart(state, levels, drawn)
+            check_alike(self.method.gradient_filter, levels)
+            state, valid, train = self.step_apart(state, levels, drawn)
         return state._replace(step=state.step + 1), StepMetrics(train, valid)

@@ -19,37 +19,43 @@ import numpy as np
 from dnas.architectures.topology import Cell, Space
 from dnas.search import relax
 from dnas.search.hypergrad import Policy
-from dnas.types import Alphas, Clock, InitialAlphas, Mix, Relaxation, Scores, Tree
+from dnas.types import Alphas, Clock, EvaluationMix, InitialAlphas, Mix, Relaxation, Tree
 
 
 class Settings(NamedTuple):
-    """hidden: width of the LSTM. tanh: logits are tanh(logits) times this, those of operations divided by
-    `operations_tanh_reduce` more (Bello et al. 2017, arXiv:1611.09940)."""
+    """Of the LSTM; its logits are bounded as in Bello et al. 2017, arXiv:1611.09940."""
 
     hidden: int = 64
+    """Its width."""
     tanh: float = 1.1
+    """Logits are tanh(logits) times this."""
     operations_tanh_reduce: float = 2.5
+    """Those of operations are divided by this as well."""
 
 
 class Question(NamedTuple):
-    """A decision: its number, the kind of cell, the edges to choose from and which of the node's choices it is; for an
-    operation the one edge, possibly traced, and slot -1."""
+    """A decision."""
 
     number: int
     kind: str
+    """Of the cell."""
     edges: Any
+    """To choose from; for an operation the one edge, possibly traced."""
     slot: int
+    """Which of the node's choices it is; for an operation -1."""
 
 
 Decide = Callable[[jax.Array, Question], jax.Array]  # logits [N] -> which of them
 
 
 class Written(NamedTuple):
-    """An architecture, the log-probability of its decisions and the sum of their entropies."""
+    """An architecture."""
 
     mix: Mix
     log_probability: jax.Array
+    """Of its decisions."""
     entropy: jax.Array
+    """The sum of their entropies."""
 
 
 def initial(settings: Settings) -> InitialAlphas:
@@ -88,13 +94,13 @@ def sample(space: Space, settings: Settings) -> Relaxation:
     return relaxation
 
 
-def likeliest(space: Space, settings: Settings) -> Scores:
+def likeliest(space: Space, settings: Settings) -> EvaluationMix:
     """The architecture of the likeliest decisions, each given those before."""
 
-    def scores(alphas: Alphas, clock: Clock) -> Mix:
+    def evaluation_mix(alphas: Alphas, clock: Clock) -> Mix:
         return write(alphas["controller"], space, settings, lambda logits, _: logits.argmax()).mix
 
-    return scores
+    return evaluation_mix
 
 
 def policy(space: Space, settings: Settings) -> Policy:

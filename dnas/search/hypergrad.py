@@ -5,12 +5,14 @@ w' = w - U(dL/dw) of the weight optimiser (`update`), the total derivative of F(
 
     dF/da(w', a) - d2L/da dw (w, a) . J^T dF/dw(w', a),     J = dU/dg, for SGD the learning rate    (DARTS, equation 7)
 
-Each estimator takes (inner, outer, weights, alphas, update) and returns a `types.Estimate`. `update` maps a gradient to
-the weights after one step, so its vector-Jacobian product is -J^T: momentum, weight decay and learning rate are inside
-it, and an inner optimiser that is not linear in the gradient (Adam, clipping) is differentiated just as exactly.
+Each `Estimator` takes (inner, outer, weights, alphas, update) and returns a `types.Estimate`. `update` maps a gradient
+to the weights after one step, so its vector-Jacobian product is -J^T: momentum, weight decay and learning rate are
+inside it, and an inner optimiser that is not linear in the gradient (Adam, clipping) is differentiated just as exactly.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -24,19 +26,60 @@ from dnas.types import Alphas, Estimate, Hypergradient, Mix, Objective, Tree, Up
 Policy = Callable[[Alphas, Mix], tuple[jax.Array, jax.Array]]  # -> log-probability of the mix, entropy of the choices
 
 
+Implicit = Callable[[Objective, Weights, Alphas, Update, Weights, Weights], Alphas]
+Turn = Literal["inner", "outer"]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A hypergradient and what it declares of itself. A step asks for nothing else, least of all which one it is.
+
+    Errors: `UserError` for turns that no step can take.
+    """
+
+    estimate: Hypergradient
+    """(inner, outer, weights, alphas, update) -> `types.Estimate`."""
+    turns: tuple[Turn, ...] = ()
+    """The gradients that the estimate is made of, where these are all: ("outer",), that of the outer loss at the
+    weights; ("inner", "outer"), that of the inner loss at the weights, and that of the outer loss after a step along
+    it. Such an estimate can be taken in a loop over one gradient program (`search.turns`). Empty: others."""
+    implicit: Implicit | None = None
+    """Of turns ("inner", "outer"): what is added to the outer gradient of the alphas, a function of (inner, weights,
+    alphas, update, inner gradient of the weights, outer gradient of the weights)."""
+    differentiates: bool = True
+    """Whether it is a derivative of the outer loss, so that a penalty in that loss acts on it."""
+
+    def __post_init__(self) -> None:
+        if self.turns not in ((), ("outer",), ("inner", "outer")) or (self.implicit is None) == ("inner" in self.turns):
+            raise UserError(
+                f"An estimator's turns are (), ('outer',), or ('inner', 'outer') with an implicit term, not "
+                f"{self.turns} {'without' if self.implicit is None else 'with'} one."
+            )
+
+    def __call__(
+        self, inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update
+    ) -> Estimate:
+        """The estimate."""
+        return self.estimate(inner, outer, weights, alphas, update)
+
+    @property
+    def is_outer_gradient(self) -> bool:
+        """Whether it is the outer gradient at the weights as they are. Then the gradient for the weights is at hand
+        beside it, which a gradient filter compares; and one gradient of one loss can serve both levels."""
+        return self.turns == ("outer",)
+
+
+def declared(*turns: Turn, implicit: Implicit | None = None) -> Callable[[Hypergradient], Estimator]:
+    """Decorate a hypergradient that is made of these gradients."""
+    return lambda estimate: Estimator(estimate, turns, implicit)
+
+
+@declared("outer")
 def first_order(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
     """dF/da(w, a): the inner step is ignored (DARTS, section 2.3, "first-order approximation")."""
     # of both, as at the other level: so the network is traced once, and XLA leaves out what nobody reads
     (loss, seen), (_, gradient) = jax.value_and_grad(outer, (0, 1), has_aux=True)(weights, alphas)
     return Estimate(gradient, loss, (seen.moments,), seen)
-
-
-def unrolled(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
-    """The exact derivative through one inner step (equation 7)."""
-    gradient, seen_inner = jax.grad(inner, has_aux=True)(weights, alphas)
-    (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(update(gradient), alphas)
-    implicit = through_one_step(inner, weights, alphas, update, gradient, to_weights)
-    return Estimate(_add(direct, implicit), loss, (seen_inner.moments,), seen)
 
 
 def through_one_step(
@@ -51,7 +94,16 @@ def through_one_step(
     return implicit
 
 
-def finite_difference(radius: float = 0.01) -> Hypergradient:
+@declared("inner", "outer", implicit=through_one_step)
+def unrolled(inner: Objective, outer: Objective, weights: Weights, alphas: Alphas, update: Update) -> Estimate:
+    """The exact derivative through one inner step (equation 7)."""
+    gradient, seen_inner = jax.grad(inner, has_aux=True)(weights, alphas)
+    (loss, seen), (to_weights, direct) = jax.value_and_grad(outer, (0, 1), has_aux=True)(update(gradient), alphas)
+    implicit = through_one_step(inner, weights, alphas, update, gradient, to_weights)
+    return Estimate(_add(direct, implicit), loss, (seen_inner.moments,), seen)
+
+
+def finite_difference(radius: float = 0.01) -> Estimator:
     """The same with the mixed term as a central difference at w +- radius v / |v| (DARTS, equation 8), as published.
 
     At the published radius the steps cross kinks of ReLU and max pooling, and the result differs from the exact one by
@@ -65,10 +117,10 @@ def finite_difference(radius: float = 0.01) -> Hypergradient:
         gradient = _add(direct, mixed, _rate(pull_back(to_weights), to_weights))
         return Estimate(gradient, loss, (moments, *counted), seen)
 
-    return estimate
+    return Estimator(estimate)
 
 
-def clipped_finite_difference(clip: float, radius: float = 0.01, kept: Collection[str] = ()) -> Hypergradient:
+def clipped_finite_difference(clip: float, radius: float = 0.01, kept: Collection[str] = ()) -> Estimator:
     """The second order of the search for DARTS' recurrent cell, as published (quark0/darts `rnn/architect.py`).
 
     The inner gradient g is clipped to the norm `clip` before the step, and v = dF/dw' before the difference. The mixed
@@ -91,10 +143,10 @@ def clipped_finite_difference(clip: float, radius: float = 0.01, kept: Collectio
         gradient = _add(direct, mixed, factor * _rate(transposed(vector)[0], vector))
         return Estimate(gradient, loss, (seen_inner.moments, *counted), seen)
 
-    return estimate
+    return Estimator(estimate)
 
 
-def neumann(terms: int = 5) -> Hypergradient:
+def neumann(terms: int = 5) -> Estimator:
     """The implicit gradient at w, its inverse Hessian as a Neumann series of `terms` Hessian-vector products.
 
         dF/da - d2L/da dw . sum_{k=0..terms} (I - J d2L/dw2)^k J dF/dw
@@ -118,10 +170,10 @@ def neumann(terms: int = 5) -> Hypergradient:
         _, implicit = _second_derivatives(inner, weights, alphas, total)
         return Estimate(_add(direct, implicit), loss, (moments, seen.moments), seen)
 
-    return estimate
+    return Estimator(estimate)
 
 
-def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float = 1e-5) -> Hypergradient:
+def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float = 1e-5) -> Estimator:
     """The implicit gradient at w by at most `terms` steps of conjugate gradients, which need products only.
 
         dF/da - d2L/da dw . v,   (d2L/dw2 + damping I) v = dF/dw     (iDARTS, equation 6, damped)
@@ -144,10 +196,10 @@ def conjugate_gradient(terms: int = 10, damping: float = 0.0, tolerance: float =
         _, mixed = _second_derivatives(inner, weights, alphas, tree(solution))
         return Estimate(_add(direct, mixed, -1.0), loss, (seen_inner.moments, seen.moments), seen)
 
-    return estimate
+    return Estimator(estimate)
 
 
-def reinforce(policy: Policy, entropy_weight: float = 0.0) -> Hypergradient:
+def reinforce(policy: Policy, entropy_weight: float = 0.0) -> Estimator:
     """The score-function estimate (Williams 1992): no derivative of the network with respect to the mix is needed.
 
         -(R - b) d log p(mix) / d alphas,   R = accuracy + entropy_weight . entropy
@@ -168,7 +220,7 @@ def reinforce(policy: Policy, entropy_weight: float = 0.0) -> Hypergradient:
 
         return Estimate(jax.grad(surrogate)(alphas), loss, (seen.moments,), seen)
 
-    return estimate
+    return Estimator(estimate, differentiates=False)
 
 
 def _inner_step(

@@ -1,9 +1,8 @@
 """A whole search: its phases one after the other, and what is logged and decided between epochs."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,17 @@ from dnas.types import Mix, SearchState, Tree
 
 @dataclass(frozen=True)
 class Result:
-    """What a search leaves: its folder and, per seed, the genotype and the supernet's validation score: the last, that
-    of the epoch that counts, or with the genotype that was selected. score: which measure that is."""
+    """What a search leaves."""
 
     folder: Path
     config: Config
     genotypes: tuple[Genotype, ...]
+    """Of every seed."""
     scores: tuple[float, ...]
+    """The supernet's validation score of every seed: the last, that of the epoch that counts, or with the genotype that
+    was selected."""
     score: Score = Score("accuracy")
+    """Which measure that is."""
 
     @property
     def genotype(self) -> Genotype:
@@ -57,7 +59,7 @@ class Job:
         space = self.space
         self.unadapted, method = method, adapted(method, space, config.search)
         self.method, self.phases = method, method.phases(space, config.search)
-        if method.reach and (config.seeds > 1 or config.checkpoint_epochs > 1):
+        if method.maximum_rollback and (config.seeds > 1 or config.checkpoint_epochs > 1):
             raise UserError(
                 f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
@@ -83,7 +85,7 @@ class Job:
 
     def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
         self.record = record
-        record.reach = self.method.reach
+        record.maximum_rollback = self.method.maximum_rollback
         progress = self._restored(resume)
         loop.say(self._headline(progress.state.weights), self.quiet)
         if self.lacking:
@@ -159,48 +161,31 @@ class Job:
         if phase.restart:
             return new.begin(fresh, jax.tree.map(jnp.asarray, mask))
         shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
-        carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)
-        carried = carried._replace(
+        carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)._replace(
             key=progress.state.key,
             alphas=prune_alphas(state.alphas, old.space, pruned.columns),
             alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),
-            mask=mask,
+            mask=(),
         )
-        placed = jax.tree.map(
-            lambda leaf, like: jax.device_put(leaf, like.sharding),
-            carried._replace(mask=()),
-            fresh.state._replace(mask=()),
-        )
+        like = fresh.state._replace(mask=())
+        placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), carried, like)
         return new.begin(progress._replace(state=placed), jax.tree.map(jnp.asarray, mask))
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
-        state, sums = progress.state, devices.fetch(progress.sums)
+        state, stage, span = progress.state, self.stage, self.spans[self.index]
         mixes, measures = self._discretise(state)
-        stage, span = self.stage, self.spans[self.index]
-        own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
         in_phase = epoch - span.epoch
         step = span.start + in_phase * stage.steps
+        outcomes = [self._look(i, epoch, in_phase, state, mixes) for i in range(self.config.seeds)]
+        own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
         rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
-        outcomes = []
-        searching = in_phase > stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
-        for i in range(self.config.seeds):
-            outcome = self._look(i, epoch, in_phase, state, mixes) if stage.method.after_epoch else Outcome()
-            self.notes[i].append(dict(outcome.notes))
-            outcomes.append(outcome)
-            if outcome.stop is not None and i not in self.stopped:
-                self.stopped[i] = outcome.stop
-                loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
-            entropy = {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
-            trained = measured(self.task, sums.train, i, "train")
-            seen = measured(self.task, sums.valid, i, "search")
-            unseen = dict.fromkeys(name.replace("train_", "search_", 1) for name in trained)
+        for i, (seen, outcome) in enumerate(zip(self._seen(progress, in_phase), outcomes, strict=True)):
             self.record.log(
                 {"step": step, "epoch": epoch, "seed": self.config.seed + i}
-                | trained
-                | (seen if searching and seen else unseen)
+                | seen
                 | measures[i]
                 | {"learning_rate": rate}
-                | entropy
+                | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
             )
         shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
@@ -212,28 +197,43 @@ class Job:
             return loop.Epoch(None, self._restarted(outcomes[0]))
         return loop.Epoch(self.task.score.signed(np.mean(self.scores)), turned(progress, outcomes), self._ended())
 
-    def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
-        """What the method makes of one seed after an epoch."""
-        stage = self.stage
-        assert stage.method.after_epoch is not None
-        one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
+    def _seen(self, progress: loop.Progress, in_phase: int) -> list[dict[str, Any]]:
+        """The measures of the steps of an epoch, of every seed."""
+        sums, found = devices.fetch(progress.sums), []
+        searching = in_phase > self.stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
+        for i in range(self.config.seeds):
+            trained = measured(self.task, sums.train, i, "train")
+            of_alphas = measured(self.task, sums.valid, i, "search")
+            unseen = dict.fromkeys(name.replace("train_", "search_", 1) for name in trained)
+            found.append(trained | (of_alphas if searching and of_alphas else unseen))
+        return found
 
-        view = View(
-            space=stage.space,
-            phase=self.index,
-            epoch=in_phase,
-            epochs=stage.plan.epochs,
-            total=epoch,
-            seed=self.config.seed + i,
-            alphas=devices.fetch(one.alphas),
-            mix={kind: m[i] for kind, m in mixes.items()},
-            mask=devices.fetch(one.mask),
-            knobs={name: float(value) for name, value in one.knobs.items()},
-            notes=self.notes[i],
-            evaluate=self._evaluator(state, i),
-            hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
-        )
-        return stage.method.after_epoch(view)
+    def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
+        """What the between-epoch hook makes of one seed; without a hook nothing follows."""
+        stage, outcome = self.stage, Outcome()
+        if stage.method.between_epochs is not None:
+            one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
+            view = View(
+                space=stage.space,
+                phase=self.index,
+                epoch=in_phase,
+                epochs=stage.plan.epochs,
+                total=epoch,
+                seed=self.config.seed + i,
+                alphas=devices.fetch(one.alphas),
+                mix={kind: m[i] for kind, m in mixes.items()},
+                mask=devices.fetch(one.mask),
+                knobs={name: float(value) for name, value in one.knobs.items()},
+                notes=self.notes[i],
+                evaluate=stage.evaluator(state, i),
+                hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
+            )
+            outcome = stage.method.between_epochs(view)
+        self.notes[i].append(dict(outcome.notes))
+        if outcome.stop is not None and i not in self.stopped:
+            self.stopped[i] = outcome.stop
+            loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
+        return outcome
 
     def _restarted(self, outcome: Outcome) -> loop.Progress:
         """The progress at the end of an earlier epoch of this phase, with the knobs turned."""
@@ -256,30 +256,10 @@ class Job:
 
         def genotype(i: int) -> Genotype:
             mix = {kind: m[i] for kind, m in mixes.items()}
-            return stage.method.discretise(stage.space, mix, self._score(state, i))
+            return stage.method.discretise(stage.space, mix, stage.scorer(state, i))
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, measures
-
-    def _evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
-        """(mix, train=False, batches=None) -> score (more is better) and loss with the weights of one seed, on the
-        validation part or its first `batches` batches; train: normalised by the batch."""
-        stage = self.stage
-        one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
-
-        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
-            rows, constants = stage.valid_batches
-            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
-            sums = devices.fetch(stage.evaluate_one((*one(), mix), (rows, constants), train=train))
-            found = self.task.measures(sums)
-            return self.task.score.signed(found[self.task.score.name]), found["loss"]
-
-        return evaluate
-
-    def _score(self, state: SearchState, i: int) -> Callable[..., float]:
-        """The same, without the loss: what a discretiser and a selector take."""
-        evaluate = self._evaluator(state, i)
-        return lambda *args, **options: evaluate(*args, **options)[0]
 
     def _select(self, state: SearchState) -> None:
         """Set the genotypes that the method chooses by trying several."""
@@ -287,7 +267,7 @@ class Job:
         assert select is not None
         mixes = devices.fetch(self.stage.mixes(state))
         for i in range(self.config.seeds):
-            seed, evaluate = self.config.seed + i, self._score(state, i)
+            seed, evaluate = self.config.seed + i, self.stage.scorer(state, i)
             mix = {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
                 self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)

@@ -10,20 +10,20 @@ import optax
 
 from dnas.architectures.topology import Space
 from dnas.config import AlphaConfig, SearchConfig
-from dnas.search import discretise, hypergrad, relax
+from dnas.search import discretise, relax
+from dnas.search.hypergrad import Estimator, first_order
 from dnas.training.weights import clip
 from dnas.types import (
     Alphas,
     Clock,
     Discretiser,
-    Gate,
-    Hypergradient,
+    EvaluationMix,
+    GradientFilter,
     InitialAlphas,
     Mix,
     Penalty,
     Perturbation,
     Relaxation,
-    Scores,
     Selector,
 )
 
@@ -45,23 +45,22 @@ def unchanged(space: Space) -> Space:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the search with a supernet of its own.
-
-    config: of this phase; its `epochs` are the phase's. supernet: what the supernet is made from, given the space that
-    is left. keep: how many operations each edge keeps when the phase begins, by their scores; None: all.
-    restart: weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew.
-    continues: the learning rate goes on with the schedule of the phase before, which spans both.
-    drop_rate: as of the method, in its place. settled: the method's own schedules stand where
-    they were at the end of the phase before.
-    """
+    """A part of the search with a supernet of its own."""
 
     config: SearchConfig
+    """Of this phase; its `epochs` are the phase's."""
     supernet: Callable[[Space], Space] = unchanged
+    """What the supernet is made from, given what `Method.supernet` makes of the space that is left."""
     keep: int | None = None
+    """How many operations each edge keeps when the phase begins, by their weight in the evaluation mix; None: all."""
     restart: bool = False
+    """Weights, alphas and optimisers start anew; otherwise they carry over, widened where channels grew."""
     continues: bool = False
+    """The learning rate goes on with the schedule of the phase before, which spans both."""
     drop_rate: Callable[[Clock], jax.Array] | None = None
-    settled: bool = False
+    """As of the method, in its place."""
+    freeze_schedules: bool = False
+    """The method's own schedules stand where they were at the end of the phase before."""
 
 
 def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
@@ -70,88 +69,119 @@ def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
 
 
 class View(NamedTuple):
-    """What a method sees of one seed after an epoch, on the host.
-
-    space: what is left of it. phase, epoch: index of the phase and epochs done in it, of `epochs`; total: epochs of the
-    whole search. seed: of this search. alphas; mix: the scores that count, masked; mask: operations that are left, or
-    (). knobs: as they stand. notes: what `after_epoch` noted so far, one dictionary per epoch of the whole search.
-    evaluate(mix, train=False) -> (accuracy, loss) on the validation part; train: normalised by the batch. hessian() ->
-    that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas.
-    """
+    """What a method sees of one seed after an epoch, on the host."""
 
     space: Space
+    """What is left of it."""
     phase: int
+    """Index of the phase."""
     epoch: int
+    """Epochs done in the phase."""
     epochs: int
+    """Of the phase."""
     total: int
+    """Epochs done in the whole search."""
     seed: int
+    """Of this search."""
     alphas: Alphas
     mix: Mix
+    """The evaluation mix, masked."""
     mask: Mix
+    """Operations that are left, or ()."""
     knobs: Mapping[str, float]
+    """As they stand."""
     notes: list[dict[str, Any]]
+    """What the between-epoch hook noted so far, one dictionary per epoch of the whole search."""
     evaluate: Callable[..., tuple[float, float]]
+    """(mix, train=False) -> (score, loss) on the validation part; train: normalised by the batch."""
     hessian: Callable[[], np.ndarray]
+    """() -> that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas."""
 
 
 class Outcome(NamedTuple):
-    """What follows for the seed. notes: kept with the run, numbers are logged. mask: the operations left from now on.
-    stop: end the search with the genotype of this epoch (of the whole search, counted from 1). restart: go on from the
-    end of this epoch of the same phase, at most `Method.reach` back, as if what followed had not been. knobs: what
-    they become, after a restart if there is one."""
+    """What follows for the seed."""
 
     notes: dict[str, Any] = {}
+    """Kept with the run; numbers are logged."""
     mask: Mix | None = None
+    """The operations left from now on."""
     stop: int | None = None
+    """End the search with the genotype of this epoch (of the whole search, counted from 1)."""
     restart: int | None = None
+    """Go on from the end of this epoch of the same phase, at most `Method.maximum_rollback` back, as if what followed
+    had not been."""
     knobs: Mapping[str, float] = {}
+    """What they become, after a restart if there is one."""
 
 
-class AfterEpoch(Protocol):
+class BetweenEpochs(Protocol):
     def __call__(self, view: View) -> Outcome: ...
 
 
 @dataclass(frozen=True)
 class Method:
-    """A search method is a value: one choice per axis. A published method is a name for a combination.
+    """A search method is a value: one choice per axis, in four groups. A published method names a combination."""
 
-    alphas: how they begin. relax: the mix of a training step. weight_relax: that of the weights' step, where it is not
-    the same. scores: the mix that evaluation and the genotype read; None: `relax`, which then ignores its key.
-    hypergrad: None if alphas are not trained. gate: acts on the weights' gradients. alpha_tx: optimiser of the alphas;
-    move: (alphas, update) -> alphas, where an update is not just added.
-    supernet: what the supernet is made from, given the space (partial channels, an added operation, one path).
-    single_path: training sees one operation per edge, so evaluation does too.
-    drop_rate: of operations that take `Noise`. replicas: supernets with weights of their own that share the alphas;
-    with more than one, leaves of alphas and mix have a leading axis of replicas, those of the scores do not.
-    phases: the parts of the search. after_epoch: looks between epochs, prunes and stops; masks: whether it prunes;
-    knobs: numbers it turns, of which the step knows "decay_factor", of the weights' decay; reach: how many epochs it
-    may go back, whose checkpoints are kept. discretise: the genotype of an epoch. select: that at the end, if another.
-    adapt: (method, space, config) -> the method for this space, where pieces of it are made for one (what samples
-    whole paths, tables of costs): see `adapted`.
-    """
+    # Distribution: over architectures, from its parameters to a genotype.
 
     alphas: InitialAlphas = relax.noise
+    """How they begin."""
     relax: Relaxation = relax.softmax
-    weight_relax: Relaxation | None = None
-    scores: Scores | None = None
-    hypergrad: Hypergradient | None = hypergrad.first_order
-    perturb: Perturbation | None = None
-    penalty: Penalty | None = None
-    gate: Gate | None = None
-    alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
-    move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
-    supernet: Callable[[Space], Space] = unchanged
-    single_path: bool = False
-    drop_rate: Callable[[Clock], jax.Array] | None = None
-    phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
-    after_epoch: AfterEpoch | None = None
-    masks: bool = False
-    knobs: Mapping[str, float] = field(default_factory=dict)
-    replicas: int = 1
-    reach: int = 0
+    """The mix of a training step."""
+    evaluation_mix: EvaluationMix | None = None
+    """The mix that evaluation and the genotype read; None: `relax`, which then ignores its key."""
     discretise: Discretiser = discretise.strongest
+    """The genotype of an epoch."""
     select: Selector | None = None
+    """The genotype at the end, if another."""
+
+    # Estimator: how the alphas are trained, the outer level.
+
+    hypergrad: Estimator | None = first_order
+    """None: alphas are not trained."""
+    penalty: Penalty | None = None
+    """Added to the outer loss."""
+    alpha_tx: Callable[[AlphaConfig], optax.GradientTransformation] = adam_with_l2
+    """Optimiser of the alphas."""
+    move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
+    """(alphas, update) -> alphas, where an update is not just added."""
+    members: int = 1
+    """Supernets with weights of their own that share the alphas, an ensemble; with more than one, leaves of alphas and
+    mix have a leading axis of members, those of the evaluation mix do not."""
+
+    # Weight level: which supernet is trained, and how its weights are, the inner level.
+
+    supernet: Callable[[Space], Space] = unchanged
+    """What it is made from, given the space (partial channels, an added operation, one path)."""
+    single_path: bool = False
+    """Training sees one operation per edge, so evaluation does too."""
+    weight_relax: Relaxation | None = None
+    """The mix of the weights' step, where it is not that of the alphas'."""
+    perturb: Perturbation | None = None
+    """What disturbs the mix of the weights' step."""
+    gradient_filter: GradientFilter | None = None
+    """What becomes of the gradient that steps the weights."""
+    drop_rate: Callable[[Clock], jax.Array] | None = None
+    """Of operations that take `Noise`."""
+
+    # Between epochs: on the host.
+
+    phases: Callable[[Space, SearchConfig], tuple[Phase, ...]] = one_phase
+    """The parts of the search."""
+    between_epochs: BetweenEpochs | None = None
+    """The between-epoch hook: looks at every seed, prunes, turns knobs, stops and goes back."""
+    masks: bool = False
+    """Whether it prunes."""
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay."""
+    maximum_rollback: int = 0
+    """How many epochs it may go back, whose checkpoints are kept."""
+
+    # What is made for one space or size.
+
     adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None
+    """(method, space, config) -> the method for this space, where pieces of it are made for one (what samples whole
+    paths, tables of costs): see `adapted`."""
 
 
 def adapted(method: Method, space: Space, config: SearchConfig) -> Method:

@@ -38,12 +38,14 @@ def adversarial(radius: Callable[[Clock], jax.Array], steps: int) -> Perturbatio
 
 
 class Attack(NamedTuple):
-    """mix: what the attack ends with. path: the mixes after the random start and after every step, on a first axis.
-    losses: at the mix without noise, where each gradient was taken, and at the end."""
+    """An attack on a mix."""
 
     mix: Mix
+    """What it ends with."""
     path: Mix
+    """The mixes after the random start and after every step, on a first axis."""
     losses: jax.Array
+    """At the mix without noise, where each gradient was taken, and at the end."""
 
 
 def attack(

@@ -1,7 +1,8 @@
 """Between two phases of a search: which operations are left, and how the state carries over.
 
-Pruning keeps, on every edge, the operations with the largest scores. Searches of several seeds are one program on one
-space: on it an edge keeps what any seed keeps, and a mask says what is left for each. With one seed nothing is masked.
+Pruning keeps, on every edge, the operations with the largest weights in the evaluation mix. Searches of several seeds
+are one program on one space: on it an edge keeps what any seed keeps, and a mask says what is left for each. With one
+seed nothing is masked.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,12 +73,14 @@ def split(config: SearchConfig, count: int) -> list[SearchConfig]:
 
 
 class Pruned(NamedTuple):
-    """space: what any seed keeps. mask {kind: [S, E, O']}: what each seed keeps of it. columns {kind: [E, O']}: where
-    these operations stood before; -1 where an edge keeps fewer than others."""
+    """What pruning leaves."""
 
     space: Space
+    """What any seed keeps."""
     mask: Mix
+    """{kind: [S, E, O']}: what each seed keeps of it."""
     columns: Mapping[str, np.ndarray]
+    """{kind: [E, O']}: where these operations stood before; -1 where an edge keeps fewer than others."""
 
 
 def prune(space: Space, mixes: Mapping[str, np.ndarray], keep: int) -> Pruned:

@@ -38,9 +38,14 @@ def check_phases(
                 f"search.cells is {config.search.cells}, and phase {index + 1} of '{config.method}' has "
                 f"{cells}: not both contain the {min(missing)} cell; choose more cells."
             )
+        if method.members > 1 and (phase.keep or (index and not phase.restart)):
+            raise UserError(
+                f"Phase {index + 1} of '{config.method}' prunes the operations of one supernet, or goes on with its "
+                f"weights, and here are {method.members}: use one phase."
+            )
         if index:
-            changes = phase.keep or phase.supernet != phases[index - 1].supernet
-            if method.gate is not None and changes and not phase.restart:
+            changes = phase.keep or _size(phase) != _size(phases[index - 1])
+            if method.gradient_filter is not None and changes and not phase.restart:
                 raise UserError(
                     f"Method '{config.method}' stops operations by their gradients, and the supernet of its "
                     f"phase {index + 1} has others: use one phase, or phases that begin anew."
@@ -48,20 +53,25 @@ def check_phases(
             supernet_of(phase, method, space, task)(Deferred(params=jax.random.key(0)))
 
 
+def _size(phase: Phase) -> tuple:
+    """What a phase's supernet depends on, beside the operations that are left."""
+    return phase.supernet, phase.config.cells, phase.config.channels
+
+
 def spans(phases: tuple[Phase, ...], task: Task) -> list[Span]:
     """Where every phase begins, in steps and epochs, and where its learning rate's schedule does."""
     found, step, epoch = list[Span](), 0, 0
     for i, phase in enumerate(phases):
-        settled = phases[i - 1].config.epochs if phase.settled else 0
+        frozen_at = phases[i - 1].config.epochs if phase.freeze_schedules else 0
         if phase.continues and i:
-            found.append(found[-1]._replace(start=step, epoch=epoch, settled=settled))
+            found.append(found[-1]._replace(start=step, epoch=epoch, frozen_at=frozen_at))
         else:
             together = [phase]
             for later in phases[i + 1 :]:
                 if not later.continues:
                     break
                 together.append(later)
-            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), settled))
+            found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), frozen_at))
         step += phase.config.epochs * steps_per_epoch(phase.config, task)
         epoch += phase.config.epochs
     return found

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas.types import Alphas, Clock, Mix, Relaxation, Scores
+from dnas.types import Alphas, Clock, EvaluationMix, Mix, Relaxation
 
 
 def noise(space: Any, key: jax.Array, config: Any) -> Alphas:
@@ -119,7 +119,7 @@ def on_edges(mix: Mix, edges: dict[str, tuple[jax.Array, ...]]) -> Mix:
     return {kind: m * jnp.concatenate(edges[kind])[:, None] for kind, m in mix.items()}
 
 
-def score(relax: Relaxation) -> Scores:
+def keyless(relax: Relaxation) -> EvaluationMix:
     """A relaxation that needs no key, as what evaluation and discretisation read."""
     return lambda alphas, clock: relax(alphas, jax.random.key(0), clock)
 

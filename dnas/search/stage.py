@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -16,12 +16,12 @@ from dnas.config import Config, to_dict
 from dnas.nets.functional import forward
 from dnas.runs import devices, loop, programs
 from dnas.search.bilevel import Search, make_search
-from dnas.search.levels import Levels, Span, StepMetrics
+from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
 from dnas.search.stops import hessian
 from dnas.tasks.task import Sums, Task
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
-from dnas.types import Mix
+from dnas.types import Mix, SearchState
 
 
 class Stage:
@@ -43,6 +43,10 @@ class Stage:
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
         self.valid_batches = layout.replicate(task.evaluation("valid"))
+        if method.gradient_filter is not None:
+            first = jax.random.key(0), jnp.int32(0)
+            levels = jax.eval_shape(lambda arrays: self._levels(*first, arrays)(0, *first), self.arrays)
+            check_alike(method.gradient_filter, levels)
 
         def evaluate(state, mix, batches):
             return layout.over_seeds(partial(self._evaluate, train=False))((state.weights, state.stats, mix), batches)
@@ -94,32 +98,58 @@ class Stage:
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
+        done = progress.state.step - self.span.start
+        levels = self._levels(progress.state.key, self.span.epoch + done // self.steps, arrays)
+
+        def one(_, progress):
+            state = progress.state
+            number = (state.step - self.span.start) % self.steps
+            state, metrics = self.search.step(state, levels(number, state.key, state.step))
+            metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
+            return loop.accumulate(progress, state, metrics, [metrics.train["loss"][0], metrics.valid["loss"][0]])
+
+        return jax.lax.fori_loop(0, count, one, progress)
+
+    def _levels(self, key: jax.Array, epoch: jax.Array, arrays) -> Callable[..., Levels]:
+        """(number in the epoch, key, step of the search) -> what a step reads, in the order of an epoch."""
         train, valid = arrays
         size, inner, task = self.plan.batch_size, self.plan.inner_steps, self.pure
-        done = progress.state.step - self.span.start
-        epoch = self.span.epoch + done // self.steps
-        train_key, valid_key = jax.random.split(keys.stream(progress.state.key, "order", epoch))
+        train_key, valid_key = jax.random.split(keys.stream(key, "order", epoch))
         split = self.layout.split_batch
         train_order = task.order(train_key, train, self.steps * size * inner)
         valid_order = task.order(valid_key, valid, self.steps * size)
         train_batch = train_batches(task, split, train, train_order, size, inner)
         valid_batch = train_batches(task, split, valid, valid_order, size, 1)
 
-        def one(_, progress):
-            state = progress.state
-            number = (state.step - self.span.start) % self.steps
-            train_key, valid_key = jax.random.split(keys.stream(state.key, "augment", state.step))
-            levels = Levels(train_batch(number, train_key), valid_batch(number, valid_key))
-            state, metrics = self.search.step(state, levels)
-            metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
-            return loop.accumulate(progress, state, metrics, [metrics.train["loss"][0], metrics.valid["loss"][0]])
+        def levels(number, key, step):
+            train_key, valid_key = jax.random.split(keys.stream(key, "augment", step))
+            return Levels(train_batch(number, train_key), valid_batch(number, valid_key))
 
-        return jax.lax.fori_loop(0, count, one, progress)
+        return levels
 
     def _evaluate(self, network, data, train: bool) -> Sums:
         """Sums of the measures over all batches; one seed. train: normalised by the batch, not by running moments."""
         weights, stats, mix = network
         return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
+
+    def evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
+        """(mix, train=False, batches=None) -> score (more is better) and loss with the weights of one seed, on the
+        validation part or its first `batches` batches; train: normalised by the batch."""
+        one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
+
+        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
+            rows, constants = self.valid_batches
+            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
+            sums = devices.fetch(self.evaluate_one((*one(), mix), (rows, constants), train=train))
+            found = self.task.measures(sums)
+            return self.task.score.signed(found[self.task.score.name]), found["loss"]
+
+        return evaluate
+
+    def scorer(self, state: SearchState, i: int) -> Callable[..., float]:
+        """The same, without the loss: what a discretiser and a selector take."""
+        evaluate = self.evaluator(state, i)
+        return lambda *args, **options: evaluate(*args, **options)[0]
 
     def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""

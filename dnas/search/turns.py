@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from dnas.nets.layers import absorb
-from dnas.search import hypergrad
 from dnas.search.levels import Levels, carry_of, choose, with_carry
 from dnas.tasks.task import Sums
 from dnas.types import SearchState
 
-WEIGHTS, OUTER, INNER = range(3)  # whose gradient a turn takes: of the weights, of the alphas, of the unrolled step
+WEIGHTS, OUTER, INNER = range(3)  # a step of the weights, and the turns of an estimator (`hypergrad.Estimator.turns`)
 
 
 class InTurns:
@@ -25,9 +24,10 @@ class InTurns:
     def step_in_turns(
         self: Any, state: SearchState, levels: Levels, drawn: jax.Array
     ) -> tuple[SearchState, Sums, Sums]:
-        """One step, and the sums of the upper and of the lower level; drawn: the keys of the two, in this order."""
+        """One step, and the sums of the outer and of the inner level; drawn: the keys of the two, in this order."""
         inner_key, outer_key = jax.random.split(drawn[0])
-        turns: list[Any] = [(INNER, levels.train, inner_key)] * self.unrolled + [(OUTER, levels.valid, outer_key)]
+        unrolled = self.method.hypergrad.implicit is not None
+        turns: list[Any] = [(INNER, levels.train, inner_key)] * unrolled + [(OUTER, levels.valid, outer_key)]
         warmup = self.config.alphas.warmup_epochs
         skipped: jax.Array | int = jnp.where(self.warming(state), len(turns), 0) if warmup else 0
         first = self.alphas_first
@@ -43,27 +43,29 @@ class InTurns:
 
         kind = jax.tree.leaves(state.weights)[0].dtype
         metrics = {name: (jnp.zeros(3, kind), jnp.zeros(3, kind)) for name in self.task.trained}
-        nothing = jax.tree.map(jnp.zeros_like, state.weights) if self.unrolled else ()
+        nothing = jax.tree.map(jnp.zeros_like, state.weights) if unrolled else ()
         state, _, metrics = jax.lax.fori_loop(begin, end, turn, (state, nothing, metrics))
         valid, train = (jax.tree.map(lambda leaf: leaf[whose], metrics) for whose in (OUTER, WEIGHTS))  # noqa: B023
         return state, valid, train
 
     def _turn(self: Any, state: SearchState, inner_gradient: Any, levels: Levels, inner_key, rows, i):
         """(state, inner gradient, sums, whose turn it was) after turn i of the rows."""
-        unrolled = self.unrolled
+        implicit_term = self.method.hypergrad.implicit
+        unrolled = implicit_term is not None
         whose, batch, key = jax.tree.map(lambda leaf: leaf[i], rows)
-        now, update = self.clock(state), self.inner_update(state)
+        now, update = self.clock(state), self.inner_update(state, levels.train.pace)
         point = choose(whose == OUTER, update(inner_gradient), state.weights) if unrolled else state.weights
         before = choose(whose == OUTER, carry_of(state, "valid"), carry_of(state, "train"))
         objective = self.objective(state, batch, key, False, before)
         (loss, seen), (to_weights, to_alphas) = jax.value_and_grad(objective, (0, 1), has_aux=True)(point, state.alphas)
         absorbed = state._replace(stats=absorb(state.stats, seen.moments))
-        if self.method.gate is not None:
-            memory, to_weights = self.method.gate.apply(state.memory, to_weights, whose == OUTER, now)
+        if self.method.gradient_filter is not None:
+            memory, to_weights = self.filtered(state.memory, to_weights, whose == OUTER, now)
             absorbed = absorbed._replace(memory=memory)
 
         def end_of_weights():
-            return with_carry(self.with_weights(absorbed, to_weights), "train", seen.carry), inner_gradient, loss
+            stepped = self.with_weights(absorbed, to_weights, batch.pace)
+            return with_carry(stepped, "train", seen.carry), inner_gradient, loss
 
         def end_of_outer():
             total, gradient = loss, to_alphas
@@ -71,12 +73,10 @@ class InTurns:
                 added = lambda a: self.method.penalty(a, self.mix_of(state, a, key), now)  # noqa: E731
                 extra, to_extra = jax.value_and_grad(added)(state.alphas)
                 total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
-            if not unrolled:
+            if implicit_term is None:
                 return with_carry(self.with_alphas(absorbed, gradient), "valid", seen.carry), inner_gradient, total
             inner = self.objective(state, levels.train, inner_key, False, carry_of(state, "train"))
-            implicit = hypergrad.through_one_step(
-                inner, state.weights, state.alphas, update, inner_gradient, to_weights
-            )
+            implicit = implicit_term(inner, state.weights, state.alphas, update, inner_gradient, to_weights)
             stepped = self.with_alphas(state, jax.tree.map(jnp.add, gradient, implicit))
             return with_carry(stepped, "valid", seen.carry), inner_gradient, total
 

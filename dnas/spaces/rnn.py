@@ -53,6 +53,7 @@ def space(
         supernet=partial(RecurrentSupernet, rates=rates, norm=norm),
         network=partial(RecurrentNetwork, rates=rates),
         takes="tokens",
+        sizes=("cells", "remat"),
         recurrent=True,
         draws=any(rates),
     )

@@ -43,6 +43,7 @@ def space(
         supernet=partial(Supernet, largest=largest),
         network=partial(Network, largest=largest),
         takes="features",
+        sizes=(),
         draws=any(map(float, candidates["dropout"])),
     )
 

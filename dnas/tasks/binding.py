@@ -1,5 +1,6 @@
 """From a config and a data set to a task that search or training can use."""
 
+from dataclasses import replace
 from typing import Any
 
 from dnas import find
@@ -27,17 +28,43 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
         )
     if task.takes != "images":
         _refuse_idle(config, stage, task.takes)
-    return task, plan
+    _refuse_unknown_sizes(config, stage, space)
+    return task, _at_rate_of_batch(plan)
+
+
+def _at_rate_of_batch(plan: Any) -> Any:
+    """The plan with the learning rate of its updates, which grows with their examples where it is that of others (Goyal
+    et al. 2017, arXiv:1706.02677)."""
+    weights = plan.weights
+    if not weights.reference_batch:
+        return plan
+    examples = plan.batch_size * getattr(plan, "accumulate", 1)
+    rate = weights.learning_rate * examples / weights.reference_batch
+    return replace(plan, weights=replace(weights, learning_rate=rate, reference_batch=0))
+
+
+def _refuse_unknown_sizes(config: Config, stage: str, space: Space) -> None:
+    """Refuse a size that networks of this space do not know, unless it is the default or says what holds anyhow."""
+    plan, default = getattr(config, stage), getattr(type(config)(), stage)
+    for name, anyhow in {"cells": 1, "remat": False, "unroll_cells": False}.items():
+        set_to = getattr(plan, name, anyhow)
+        if name not in space.sizes and set_to not in (anyhow, getattr(default, name, anyhow)):
+            raise UserError(
+                f"{stage}.{name} is {set_to}, and does nothing in networks of the space '{space.name}': leave it out."
+            )
+    if getattr(plan, "unroll_cells", False) and plan.remat:
+        raise UserError(
+            f"{stage}.unroll_cells does nothing beside {stage}.remat, which keeps the inside of no cell: choose one."
+        )
 
 
 def _refuse_idle(config: Config, stage: str, takes: str) -> None:
     """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
     off = {"auxiliary": 0.0, "drop_path": 0.0, "stem": "cifar", "augment": AugmentConfig(pad=0, flip=False, cutout=0)}
+    off |= {"mixup": 0.0, "cutmix": 0.0, "rand_augment": 0, "magnitude": type(config)().retrain.magnitude}
     if takes == "tokens":
         off["label_smoothing"] = 0.0
-    if takes == "features":
-        off["cells"] = 1
     for name, value in off.items():
         set_to = getattr(plan, name, value)
         if set_to not in (value, getattr(default, name, value)):

@@ -29,7 +29,8 @@ class Classification:
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
         """Of logits [B, classes], of `layers.Outputs`, or of ensemble members [R, B, classes]: then the loss is the sum
-        of theirs, and the accuracy is that of the first."""
+        of theirs, and the accuracy is that of the first. Targets are labels [B], or shares of the classes [B, classes]
+        where examples are mixed: then what is right is the share of the answer."""
         logits, extra = (outputs, None) if isinstance(outputs, jax.Array) else outputs
         total = self._mean(logits, batch)
         sums = {"loss": (total, 1), "accuracy": hits(logits, batch)}
@@ -38,11 +39,13 @@ class Classification:
         return total, sums
 
     def _mean(self, logits: jax.Array, batch: Batch) -> jax.Array:
-        if not self.smoothing:
+        mixed = batch.targets.ndim == 2
+        if not (mixed or self.smoothing):
             return cross_entropy(logits, batch.targets, batch.weights)
-        targets = jax.nn.one_hot(batch.targets, logits.shape[-1], dtype=logits.dtype)
-        losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, self.smoothing))
-        return weighted_mean(losses, batch).sum()
+        targets = batch.targets if mixed else jax.nn.one_hot(batch.targets, logits.shape[-1], dtype=logits.dtype)
+        if self.smoothing:
+            targets = optax.smooth_labels(targets, self.smoothing)
+        return weighted_mean(optax.softmax_cross_entropy(logits, targets.astype(logits.dtype)), batch).sum()
 
     def evaluate(self, outputs: Any, batch: Batch) -> Sums:
         """ "loss", "accuracy" and "top5_accuracy" of what counts in a batch."""
@@ -74,5 +77,8 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, weights: jax.Array | Non
 
 def hits(logits: jax.Array, batch: Batch) -> tuple[jax.Array, Any]:
     """How much of the batch is classified right, and how much counts; of ensemble members, by the first."""
-    right = logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1) == batch.targets
+    answers = logits.reshape(-1, *logits.shape[-2:])[0].argmax(-1)
+    if batch.targets.ndim == 2:
+        return weighted(jnp.take_along_axis(batch.targets, answers[:, None], -1)[:, 0], batch)
+    right = answers == batch.targets
     return weighted(right if batch.weights is None else right.astype(logits.dtype), batch)

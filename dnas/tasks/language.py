@@ -6,8 +6,11 @@ count. Perplexity is the exponential of the mean negative log-likelihood of a wo
 
     loss = NLL + ar mean(d^2) + tar mean((h_{t+1} - h_t)^2),    h the states of the cell, d the same after dropout
 
-(Merity, McCann and Socher 2017, arXiv:1708.01009; DARTS, arXiv:1806.09055, appendix A.2.) All sequences have the same
-length; the original draws it for every step, with a learning rate in proportion.
+(Merity, McCann and Socher 2017, arXiv:1708.01009; DARTS, arXiv:1806.09055, appendix A.2.) Sequences have the same
+length, or one drawn for every step, with a learning rate in proportion (AWD-LSTM, Merity, Keskar and Socher, ICLR 2018,
+arXiv:1708.02182): they are filled up to the longest with words that do not count, and the state goes on from the last
+that does. An epoch then has the steps that the mean length makes: it may leave out the end of the text, or read its
+beginning twice. Evaluation reads sequences of one length.
 Axis letters: B batch, T time, V vocabulary, H width, N batches.
 """
 
@@ -20,23 +23,29 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dnas import keys
 from dnas.config import Config
 from dnas.data import Text
+from dnas.data._texts import numbered, words_of
 from dnas.errors import UserError
 from dnas.nets.recurrent import RecurrentOutputs
-from dnas.ranges import Amount, Range
+from dnas.ranges import Amount, Probability, Range
 from dnas.tasks.task import Binding, Score, Shape, Sums, means, pure_part, weighted
 from dnas.types import Batch, Tree
 
 EVALUATION_COLUMNS = 10  # as in quark0/darts
+SHORTEST, DEVIATIONS = 5, 4  # words of a drawn sequence; how many deviations it is longer than bptt at most
 SEARCH_NOTE = "the alphas are trained on the official validation part, so search.valid_portion is not used"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LanguageSteps:
-    """What traced functions hold. bptt: words of a sequence. ar, tar: weights of the two regularisers of states."""
+    """What traced functions hold. bptt, halved, spread: see `task`. ar, tar: weights of the two regularisers of
+    states."""
 
     bptt: int = 35
+    halved: float = 0.0
+    spread: float = 0.0
     ar: float = 0.0
     tar: float = 1e-3
     score: ClassVar[Score] = Score("perplexity", more=False)
@@ -44,17 +53,42 @@ class LanguageSteps:
     measured: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
-        """Nothing: a text has an order of its own."""
-        return jnp.zeros(0, jnp.int32)
+        """Nothing, as a text has an order of its own; or where its sequences begin and how long they are, [2, N]."""
+        if not (self.halved or self.spread):
+            return jnp.zeros(0, jnp.int32)
+        half = jax.random.bernoulli(keys.stream(key, "halved"), self.halved, (needed,))
+        lengths = jnp.where(half, self.bptt / 2, self.bptt)
+        if self.spread:
+            lengths += self.spread * jax.random.normal(keys.stream(key, "spread"), (needed,))
+            lengths = jnp.clip(lengths, min(SHORTEST, self.bptt), self.longest)
+        lengths = lengths.astype(jnp.int32)
+        return jnp.stack([jnp.cumsum(lengths) - lengths, lengths])
 
     def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
         """Steps beyond the end of a part, which may be the shorter one of two, begin with it anew."""
+        if self.halved or self.spread:
+            return self._drawn(arrays, order[0, number], order[1, number], size)
         number = jnp.asarray(number) % steps_of(len(arrays), size, self.bptt)
         length = len(arrays) // size
         places = number * self.bptt + jnp.arange(self.bptt)
         rows = jnp.arange(size)[:, None] * length
         inputs, targets = (arrays[rows + jnp.minimum(places + after, length - 1)] for after in (0, 1))
         return Batch(inputs, targets, jnp.broadcast_to(places < length - 1, inputs.shape))
+
+    @property
+    def longest(self) -> int:
+        """Words of the longest sequence."""
+        return self.bptt + int(DEVIATIONS * self.spread)
+
+    def _drawn(self, arrays: Tree, begin: jax.Array, drawn: jax.Array, size: int) -> Batch:
+        """The batch of a sequence of a drawn length, which the end of the text cuts."""
+        length = len(arrays) // size
+        begin = begin % (length - 1)
+        count = jnp.minimum(drawn, length - 1 - begin)
+        places, rows = begin + jnp.arange(self.longest), jnp.arange(size)[:, None] * length
+        inputs, targets = (arrays[rows + jnp.minimum(places + after, length - 1)] for after in (0, 1))
+        counts = jnp.broadcast_to(jnp.arange(self.longest) < count, inputs.shape)
+        return Batch(inputs, targets, counts, last=count - 1, pace=drawn / self.bptt)
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         return Batch(*row)
@@ -125,7 +159,7 @@ class Language(LanguageSteps):
         return self._part(part)
 
     def steps(self, part: str, batch_size: int) -> int:
-        return steps_of(len(self._part(part)), batch_size, self.bptt)
+        return steps_of(len(self._part(part)), batch_size, self.bptt * (1 - self.halved / 2))
 
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         """In order, so that the state can be carried from one to the next."""
@@ -138,23 +172,51 @@ class Language(LanguageSteps):
         leaves = (*(columns[:, np.minimum(places + after, length - 1)] for after in (0, 1)), counted)
         return tuple(leaf.reshape(size, steps, self.bptt).swapaxes(0, 1) for leaf in leaves), ()
 
+    def tokens(self, given: object) -> list[np.ndarray]:
+        """Texts, strings (or UTF-8) in which the end of a line is a word, or lists of words, in numbers.
+
+        Errors: `UserError` for what is none, has no words, or one that the vocabulary has no number for.
+        """
+        if isinstance(given, str | bytes) or not isinstance(given, list | tuple) or not given:
+            found = "an empty list" if isinstance(given, list | tuple) else f"a {type(given).__name__}"
+            raise UserError(f"Texts are a list of strings or of lists of words, not {found}: write ['a first text'].")
+        vocabulary = self.text.vocabulary
+        return [numbered(words_of(one, f"text {i}"), vocabulary, f"text {i}") for i, one in enumerate(given, 1)]
+
     def _part(self, part: str) -> np.ndarray:
         return getattr(self.text, part)
 
 
-def task(*, bptt: Annotated[int, Range(1, 10_000)] = 35, ar: Amount = 0.0, tar: Amount = 1e-3) -> Binding:
+def task(
+    *,
+    bptt: Annotated[int, Range(1, 10_000)] = 35,
+    ar: Amount = 0.0,
+    tar: Amount = 1e-3,
+    halved: Probability = 0.0,
+    spread: Annotated[float, Range(0, 1000)] = 0.0,
+) -> Binding:
     """Words of a text. bptt: words of a sequence; ar, tar: weights of activation regularisation, that of the states
-    after dropout, and of temporal one, that of their changes."""
+    after dropout, and of temporal one, that of their changes. halved: how often a training sequence is meant to have
+    half as many; spread: standard deviation of its words from that, when a network is trained from scratch: as DARTS'
+    code has it, those of a search deviate no further."""
+    if halved and bptt == 1:
+        raise UserError("The setting 'halved' of task 'language' halves bptt=1: set a larger bptt, or leave it out.")
 
     def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[Language, Any]:
         if not isinstance(dataset, Text):
             raise UserError(f"The task 'language' needs a text, not '{dataset.name}': choose data 'ptb', say.")
         if config.dtype == "bfloat16":
             raise UserError("The task 'language' computes in the type of the weights: set dtype to 'float32'.")
+        if stage == "retrain" and plan.valid_portion:
+            raise UserError(
+                f"retrain.valid_portion is {plan.valid_portion:g}, but a text has a validation part of its own: leave "
+                "it out."
+            )
         parts = ("train", "valid") if stage == "search" else ("train",)
         for part in parts:
             check_length(dataset, part, plan.batch_size, f"{stage}.batch_size")
-        found = Language(text=dataset, stage=stage, bptt=bptt, ar=ar, tar=tar)
+        deviation = spread if stage == "retrain" else 0.0
+        found = Language(text=dataset, stage=stage, bptt=bptt, ar=ar, tar=tar, halved=halved, spread=deviation)
         if stage == "search" and not found.steps("train", plan.batch_size * plan.inner_steps):
             raise UserError(
                 f"search.inner_steps is {plan.inner_steps}, each with {plan.batch_size} columns, but the train part of "
@@ -175,9 +237,9 @@ def check_length(text: Text, part: str, columns: int, field: str) -> None:
         )
 
 
-def steps_of(words: int, columns: int, bptt: int) -> int:
-    """Sequences of a column; its last word is predicted only."""
-    return -(-(words // columns - 1) // bptt)
+def steps_of(words: int, columns: int, bptt: float) -> int:
+    """Sequences of so many words in a column; its last word is predicted only."""
+    return int(-(-(words // columns - 1) // bptt))
 
 
 def likelihood(logits: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:

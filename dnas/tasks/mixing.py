@@ -39,6 +39,19 @@ def cutmix(alpha: float) -> Mixing:
     return mixed
 
 
+def chosen(mixup_alpha: float, cutmix_alpha: float) -> Mixing | None:
+    """What these make, 0 standing for none; of both every batch has one, with equal chance, as in timm."""
+    if not (mixup_alpha and cutmix_alpha):
+        return mixup(mixup_alpha) if mixup_alpha else cutmix(cutmix_alpha) if cutmix_alpha else None
+    first, second = mixup(mixup_alpha), cutmix(cutmix_alpha)
+
+    def mixed(key, inputs, targets):
+        choice_key, rest = jax.random.split(key)
+        return jax.lax.cond(jax.random.bernoulli(choice_key), first, second, rest, inputs, targets)
+
+    return mixed
+
+
 def _drawn(key: jax.Array, alpha: float, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The share of the first of each pair, the second ones [B], and a key that is left."""
     share_key, order_key, rest = jax.random.split(key, 3)

@@ -18,6 +18,7 @@ from dnas.errors import UserError
 LARGEST = 30  # of 31 magnitudes from 0
 SHEAR, ROTATION, TRANSLATION, ENHANCEMENT = 0.3, 30.0, 150 / 331, 0.9  # at the largest; degrees, shares of the side
 ONE = 65536  # in fixed point
+CHANNELS = (1, 3)  # of its images
 
 Operation = Callable[[jax.Array, jax.Array], jax.Array]
 """(image [H, W, C] of uint8, whether the magnitude is negative) -> image."""
@@ -31,7 +32,7 @@ def rand_augment(operations: int = 2, magnitude: int = 9) -> Callable[[jax.Array
 
     def augmented(key, images):
         batch, height, width, channels = images.shape
-        if channels not in (1, 3):
+        if channels not in CHANNELS:
             raise UserError(f"RandAugment takes images of 1 or 3 channels, not of {channels}: leave it out.")
         branches = tuple(made(magnitude, height, width).values())
         choice_key, sign_key = jax.random.split(key)

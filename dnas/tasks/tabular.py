@@ -22,7 +22,7 @@ from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
 from dnas.tasks.regression import Regression
-from dnas.tasks.task import EVALUATION_BATCH, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 
@@ -68,7 +68,8 @@ class NumberSteps(RowSteps, Regression):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Rows(RowSteps):
-    """What is the same whatever the target is. parts: "train", and "valid" or "test"."""
+    """What is the same whatever the target is. parts: "train", "valid" in a search and where some of it validates, and
+    "test" after a search."""
 
     table: Table
     features: Features
@@ -93,7 +94,9 @@ class Rows(RowSteps):
         sizes = [len(part.y) for part in self.parts.values()]
         if "valid" not in self.parts:
             return f"{self.table.name} ({sizes[0]} rows)"
-        return f"{self.table.name}: {sizes[0]} rows for the weights, {sizes[1]} for the alphas"
+        stage = "retrain" if "test" in self.parts else "search"
+        valid = f"{len(self.parts['valid'].y)} {VALIDATES[stage]}"
+        return f"{self.table.name}: {sizes[0]} rows for the weights, {valid}"
 
     def described(self) -> dict[str, Any]:
         train = self.parts["train"]
@@ -108,7 +111,11 @@ class Rows(RowSteps):
         return found.x, found.y, found.counted
 
     def steps(self, part: str, batch_size: int) -> int:
-        return -(-len(self.parts[part].y) // batch_size)
+        return -(-len(self.parts[part].y) // batch_size) if part in self.parts else 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.table.classes
 
     def inputs(self, rows: object) -> np.ndarray:
         """Features [B, F] of rows {column: values [B]} as the data set gives them; a missing value is None or NaN.
@@ -125,6 +132,10 @@ class Rows(RowSteps):
             raise UserError(f"The columns of rows have several lengths, {sorted(set(map(len, values)))}: give one.")
         return self.features(values).astype(self.dtype)
 
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        return (x, None, None), ()
+
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         found = self.parts[part]
         rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
@@ -136,7 +147,7 @@ def _column(given: object, column: Column) -> np.ndarray:
     """The values of one column. Errors: `UserError` for numbers that are none."""
     values = [None if value is None or value != value else value for value in np.ravel(np.array(given, object))]
     if column.kind == "category":
-        return np.array([value if value is None else str(value) for value in values], object)
+        return np.array(["" if value is None else str(value) for value in values], object)
     try:
         return np.array([np.nan if value is None else float(value) for value in values])
     except (TypeError, ValueError):
@@ -151,6 +162,12 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
+    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of a part that have a class, and these."""
+        found = self.parts[part]
+        known = np.ones(len(found.y), bool) if found.counted is None else found.counted > 0
+        return found.x[known], found.y[known]
+
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))
 
@@ -162,6 +179,9 @@ class TableNumbers(Rows, NumberSteps):
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """Numbers [B] in the unit of the target."""
         return logits[:, 0] * self.std + self.mean
+
+    def labelled(self, part: str) -> None:
+        """Numbers are no classes."""
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"mean": self.mean, "std": self.std}
@@ -183,7 +203,7 @@ def task(*, balanced: bool = False) -> Binding:
                 "number: leave it out."
             )
         is_search = stage == "search"
-        pieces = divided(dataset, plan.valid_portion, config.seed) if is_search else tested(dataset)
+        pieces = divided(dataset, plan.valid_portion, config.seed) if is_search else tested(dataset, plan.valid_portion)
         sizes = {name: len(y) for name, (_, y) in pieces.items()}
         check(plan, dataset.name, sizes)
         smoothing = 0.0 if is_search else plan.label_smoothing
@@ -201,9 +221,10 @@ def task(*, balanced: bool = False) -> Binding:
 Pieces = dict[str, tuple[Values, np.ndarray]]  # part -> columns [N] and targets [N]
 
 
-def tested(table: Table) -> Pieces:
-    """The train and the test part as they are."""
-    return {"train": (table.train, table.train_y), "test": (table.test, table.test_y)}
+def tested(table: Table, portion: float) -> Pieces:
+    """The test part as it is, and the train part, of which a portion validates, the same for every seed."""
+    whole: Pieces = {"train": (table.train, table.train_y)}
+    return (divided(table, portion, 0) if portion else whole) | {"test": (table.test, table.test_y)}
 
 
 def divided(table: Table, portion: float, seed: int) -> Pieces:

@@ -5,7 +5,7 @@ Axis letters: N examples, B batch, T time. A *part* of the data is "train", "val
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from dnas.types import Batch, Tree
 
 Sums = Mapping[str, tuple[Any, Any]]  # measure -> (sum, count); the mean is their ratio
 EVALUATION_BATCH = 256
+VALIDATES = {"search": "for the alphas", "retrain": "for validation"}  # what the validation part of a stage is for
 
 
 class Score(NamedTuple):
@@ -103,7 +104,7 @@ class Task(Protocol):
         ...
 
     def steps(self, part: str, batch_size: int) -> int:
-        """Batches of one pass over a part."""
+        """Batches of one pass over a part; 0 where there is none."""
         ...
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
@@ -135,14 +136,51 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Answering(Protocol):
+    """What a `Task` has besides if its networks can be asked for what is not in the data."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called; none where numbers are predicted."""
+        ...
+
+    def inputs(self, given: object) -> np.ndarray:
+        """What somebody gives, [B, ...] as the network's batches are made of. Errors: `UserError` for anything else."""
+        ...
+
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        ...
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes], or numbers [B] in the unit of the target."""
+        ...
+
+    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """The examples of a part that have a class, and these; None: there are no classes."""
+        ...
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """What a `Task` has besides if its networks read texts of any length."""
+
+    bptt: int
+
+    def tokens(self, given: object) -> list[np.ndarray]:
+        """The words of texts in numbers, int32 each. Errors: `UserError` for what is no text."""
+        ...
+
+
 class Binding(Protocol):
     """Binds a task to the data of a run."""
 
     def __call__(self, dataset: Any, plan: Any, config: Any, stage: str) -> tuple[Task, Any]:
         """The task, and the plan (`SearchConfig` or `RetrainConfig`) as the data bear it.
 
-        stage: "search" (parts train and valid) or "retrain" (train and test). Errors: `UserError` for data that do not
-        fit the task, or cannot feed the plan.
+        stage: "search" (parts train and valid) or "retrain" (train and test, and valid where some of it validates).
+        Errors: `UserError` for data that do not fit the task, or cannot feed the plan.
         """
         ...
 

@@ -1,12 +1,13 @@
-"""What an optimiser and a schedule are, and what schedules have in common."""
+"""What an optimiser, a schedule and an average of weights are, and what schedules have in common."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import optax
 
 from dnas.errors import UserError, unknown
+from dnas.types import Tree
 
 Schedule = Callable[[float, int, int], optax.Schedule]
 """(peak rate, epochs, steps per epoch) -> the learning rate as a function of the step since the schedule began."""
@@ -20,6 +21,28 @@ class Optimiser(NamedTuple):
 
     make: Callable[[optax.Schedule, float], optax.GradientTransformation]
     coupled: bool
+
+
+class Trigger(NamedTuple):
+    """init() -> state;  update(state, loss) -> state, after every validation; `state.triggered`, a boolean, stays once
+    it is true."""
+
+    init: Callable[[], Any]
+    update: Callable[[Any, jax.Array], Any]
+
+
+class Average(NamedTuple):
+    """init(values) -> state;  update(state, values, active=True) -> state, after every update;  averaged(state, values)
+    -> what is evaluated in their place.
+
+    All are pure; values are any tree, here weights and batch statistics. active, a boolean: whether these values
+    count; until some have, the average is the last ones. trigger: from when on they count; None: from the start.
+    """
+
+    init: Callable[[Tree], Tree]
+    update: Callable[..., Tree]
+    averaged: Callable[[Tree, Tree], Tree]
+    trigger: Trigger | None = None
 
 
 def progress(by: str, schedule: str) -> Callable[[jax.Array, int], jax.Array]:

@@ -1,4 +1,4 @@
-"""What `after_epoch` sees, made by hand."""
+"""What a between-epoch hook sees, made by hand."""
 
 import numpy as np
 import pytest

@@ -35,6 +35,7 @@ def test_the_coefficient_falls_from_one_to_almost_zero():
         np.testing.assert_allclose(values, expected[name], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_auxiliary_skip_is_a_skip_whose_weight_is_added():
     size = NetworkSize(1, 4, 3)
     plain, more = (

@@ -17,21 +17,21 @@ def mix(*skips, conv=2):
 
 
 def test_two_skip_connections_in_the_normal_cell_end_the_search(view):
-    look = method().after_epoch
+    look = method().between_epochs
     assert look(view(SPACE, mix(0), epoch=7)).stop is None
     outcome = look(view(SPACE, mix(0, 3), epoch=7))
     assert outcome.stop == 7 and outcome.notes["skips"] == 2
-    assert method(skips=3).after_epoch(view(SPACE, mix(0, 3))).stop is None
-    assert method(skips=0).after_epoch(view(SPACE, mix(0, 1, 2, 3))).stop is None
+    assert method(skips=3).between_epochs(view(SPACE, mix(0, 3))).stop is None
+    assert method(skips=0).between_epochs(view(SPACE, mix(0, 1, 2, 3))).stop is None
 
 
 def test_skips_in_the_reduction_cell_do_not_count(view):
     one, two = mix(0), mix(0, 3)
-    assert method().after_epoch(view(SPACE, {"normal": one["normal"], "reduce": two["normal"]})).stop is None
+    assert method().between_epochs(view(SPACE, {"normal": one["normal"], "reduce": two["normal"]})).stop is None
 
 
 def followed(view, mixes, **settings):
-    look, notes = method(**settings).after_epoch, []
+    look, notes = method(**settings).between_epochs, []
     for epoch, one in enumerate(mixes, 1):
         outcome = look(view(SPACE, one, epoch=epoch, notes=notes))
         notes.append(outcome.notes)

@@ -93,7 +93,7 @@ def test_the_method_projects_at_the_end_of_the_search_and_then_every_few_epochs(
 
     def look(phase, epoch, epochs):
         seen = view(SPACE, UNIFORM, phase=phase, epoch=epoch, epochs=epochs, mask=mask, evaluate=evaluate)
-        return method.after_epoch(seen)
+        return method.between_epochs(seen)
 
     assert look(0, 49, 50).mask is None and look(1, 3, 21).mask is None and look(1, 21, 21).mask is None
     assert not asked

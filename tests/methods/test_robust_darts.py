@@ -60,7 +60,7 @@ def test_growth_counts_from_the_beginning_epoch_on():
 
 
 def test_eigenvalues_are_measured_every_second_epoch_and_at_the_end(view):
-    look, space = find.resolve("method", "robust_darts").after_epoch, find.resolve("space", SPACE)
+    look, space = find.resolve("method", "robust_darts").between_epochs, find.resolve("space", SPACE)
 
     def measured(epoch):
         seen = view(space, {"cell": [[0.5, 0.5]]}, epoch=epoch, hessian=lambda: np.diag([1.0, 3.0]))
@@ -85,6 +85,7 @@ def test_a_sharp_minimum_brings_back_an_earlier_genotype(tmp_path, monkeypatch):
     assert found.genotype == from_json(first)  # 6 epochs before
 
 
+@pytest.mark.slow
 def test_adaptive_regularisation_goes_back_and_decays_more(tmp_path, monkeypatch):
     grown(monkeypatch, 6)
     config = dataclasses.replace(CONFIG, method=f"{CONFIG.method},adaptive=true")
@@ -117,10 +118,10 @@ def returning(stop_at=None):
             return Outcome(notes, restart=2, knobs={"decay_factor": 5.0})
         return Outcome(notes)
 
-    return Method(after_epoch=look, knobs={"decay_factor": 1.0}, reach=2)
+    return Method(between_epochs=look, knobs={"decay_factor": 1.0}, maximum_rollback=2)
 
 
-@pytest.mark.parametrize("stop_at", [3, 4, 6])
+@pytest.mark.parametrize("stop_at", [3, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (4, 6))])
 def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(CONFIG, method="darts", search=dataclasses.replace(CONFIG.search, epochs=6))
     resolve = find.resolve
@@ -142,6 +143,7 @@ def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, st
     assert resumed.genotypes == whole.genotypes
 
 
+@pytest.mark.slow
 def test_the_decay_factor_multiplies_the_decay_of_the_config():
     from dnas.architectures.topology import NetworkSize
     from dnas.nets.functional import functionalize

@@ -119,6 +119,7 @@ def test_derived_darts_network_is_the_supernet_with_a_discrete_mix(supernets, se
     assert_derived_is_supernet(supernets, DARTS, random(DARTS, seed), 3, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_so_it_is_where_cells_are_stacked(supernets, seed):
     assert_derived_is_supernet(supernets, SMALL_DARTS, random(SMALL_DARTS, seed), 7, 8)

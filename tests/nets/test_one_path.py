@@ -119,6 +119,7 @@ def test_without_jit_vmapped_and_rematerialised_it_is_the_same(name):
         assert_close(run(weights, stats, mixes[0]), expected[0])
 
 
+@pytest.mark.slow
 def test_scalars_add_the_weights_of_the_unselected():
     """Where nothing but the scalars flows, the derivative of every unselected weight is that of a constant image."""
     weights, stats = start("nasbench201")

@@ -17,7 +17,7 @@ from dnas.methods import agreement
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
-from dnas.search import hypergrad, relax
+from dnas.search import hypergrad, penalty, relax
 from dnas.search.bilevel import SHORT, make_search
 from dnas.search.levels import Levels, Span
 from dnas.search.method import Method, adam_with_l2
@@ -63,8 +63,8 @@ def assert_close(a, b, tolerance=1e-10):
 
 
 def apart(estimate):
-    """The same estimator, but not by identity: takes the general path."""
-    return lambda *args: estimate(*args)
+    """The same estimator, which declares no turns: takes the general path."""
+    return hypergrad.Estimator(estimate.estimate)
 
 
 def noisy(alphas, key, clock):
@@ -83,6 +83,26 @@ def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
     assert_close(rows, expected)
 
 
+def program(method, config=CONFIG):
+    search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
+    (levels,) = batches(1)
+    return str(jax.make_jaxpr(search.step)(jax.eval_shape(search.init, jax.random.key(0)), levels))
+
+
+@pytest.mark.parametrize("estimator", [hypergrad.first_order, hypergrad.unrolled])
+def test_an_estimator_is_what_it_declares_not_which_one_it_is(estimator):
+    own = hypergrad.Estimator(lambda *args: estimator(*args), estimator.turns, estimator.implicit)
+    assert program(Method(hypergrad=own)) == program(Method(hypergrad=estimator))
+    assert program(Method(hypergrad=own)) != program(Method(hypergrad=apart(estimator)))
+    single = replace(CONFIG, levels="single")
+    if own.is_outer_gradient:
+        assert program(Method(hypergrad=own), single) == program(Method(), single)
+    else:
+        with pytest.raises(UserError, match="two levels"):
+            program(Method(hypergrad=own), single)
+
+
+@pytest.mark.slow
 def test_a_long_search_has_a_program_for_each_level():
     """Of the same numbers; only then the alphas' gradient comes without that of the weights."""
     config = replace(CONFIG, weights=replace(CONFIG.weights, schedule="constant"))
@@ -134,7 +154,9 @@ def test_alphas_stand_still_in_the_warm_up():
 
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "apart"])
-@pytest.mark.parametrize(("estimate", "turns"), [(hypergrad.first_order, 2), (hypergrad.unrolled, 4)])
+@pytest.mark.parametrize(
+    ("estimate", "turns"), [(hypergrad.first_order, 2), pytest.param(hypergrad.unrolled, 4, marks=pytest.mark.slow)]
+)
 def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, order):
     """Validation images that would poison whatever reads them, and a count of forward passes."""
     forwards = []
@@ -161,6 +183,7 @@ def test_the_warm_up_computes_no_level_of_the_alphas(estimate, turns, shared, or
     assert np.abs(state.alphas["cell"] - start.alphas["cell"]).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_learning_rate_follows_the_step_of_the_search():
     """Not the number of updates: a later phase begins its schedule anew, inner steps share one rate."""
     (levels,) = batches(1)
@@ -189,6 +212,7 @@ def test_the_learning_rate_follows_the_step_of_the_search():
     assert_close(stepped(replace(config, inner_steps=2), Span(), one, twice), expected, 1e-6)
 
 
+@pytest.mark.slow
 def test_four_seeds_are_four_runs():
     search = make_search(NETWORK, SPACE, Method(), CONFIG, 2, task=Classification())
     levels = batches(1)[0]
@@ -276,6 +300,7 @@ def test_a_single_level_steps_both_by_one_loss():
     assert rows[0].train["loss"][0] == rows[0].valid["loss"][0] == pytest.approx(float(value))
 
 
+@pytest.mark.slow
 def test_inner_steps_are_that_many_steps_of_the_weights():
     config = replace(CONFIG, order="weights_first", alphas=replace(CONFIG.alphas, learning_rate=0.0))
     first, second = batches(2)
@@ -294,14 +319,17 @@ def test_what_cannot_be_combined_is_refused():
     for method, config, says in (
         (Method(hypergrad=None), replace(CONFIG, levels="single"), "two levels"),
         (Method(), replace(CONFIG, levels="single", inner_steps=2), "inner_steps must be 1"),
+        (Method(hypergrad=apart(hypergrad.first_order)), replace(CONFIG, levels="single"), "two levels"),
+        (Method(hypergrad=None, penalty=penalty.beta_decay(1.0)), CONFIG, "no derivative"),
+        (Method(hypergrad=hypergrad.reinforce(None), penalty=penalty.beta_decay(1.0)), CONFIG, "no derivative"),
     ):
         with pytest.raises(UserError, match=says):
             make_search(NETWORK, SPACE, method, config, 2, task=Classification())
 
 
 @pytest.mark.slow
-def test_replicas_share_alphas_and_nothing_else():
-    method = find.resolve("method", "agreement:replicas=2,rule=mean")
+def test_members_share_alphas_and_nothing_else():
+    method = find.resolve("method", "agreement:members=2,rule=mean")
     search = make_search(NETWORK, SPACE, method, CONFIG, 2, task=Classification())
     state = before = search.init(jax.random.key(0))
     levels = batches(1)[0]
@@ -327,8 +355,8 @@ def test_replicas_share_alphas_and_nothing_else():
     np.testing.assert_allclose(adam, 0.5 * (mean + 1e-3 * before.alphas["cell"][0]), rtol=1e-7)
 
 
-def test_each_replica_is_clipped_by_its_own_norm():
-    method = find.resolve("method", "agreement:replicas=2")
+def test_each_member_is_clipped_by_its_own_norm():
+    method = find.resolve("method", "agreement:members=2")
     config = replace(CONFIG, weights=replace(CONFIG.weights, clip=1e-3, decay=0.0))
     search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
     before = search.init(jax.random.key(0))
@@ -338,21 +366,21 @@ def test_each_replica_is_clipped_by_its_own_norm():
         assert np.linalg.norm(flat(change)) == pytest.approx(config.weights.learning_rate * 1e-3)
 
 
-def test_in_a_settled_phase_schedules_stand_at_their_end():
+def test_frozen_schedules_stand_at_their_end():
     seen = []
 
     def look(alphas, key, clock):
         jax.debug.callback(lambda epoch: seen.append(int(epoch)), clock.epoch)
         return relax.softmax(alphas, key, clock)
 
-    for settled, now, after in ((0, 0, 0), (50, 49, 50)):
+    for frozen_at, now, after in ((0, 0, 0), (50, 49, 50)):
         search = make_search(
             NETWORK,
             SPACE,
             Method(relax=look),
             replace(CONFIG, epochs=9),
             2,
-            Span(settled=settled),
+            Span(frozen_at=frozen_at),
             task=Classification(),
         )
         state = search.init(jax.random.key(0))
@@ -366,7 +394,7 @@ def test_in_a_settled_phase_schedules_stand_at_their_end():
             seen.clear()
 
 
-def test_agreement_stands_still_where_the_replicas_disagree():
+def test_agreement_stands_still_where_the_members_disagree():
     rule = agreement.RULES["shrink"]
     assert rule(0.5, 0.0) == pytest.approx(0.5)
     assert rule(0.5, 0.25) == pytest.approx(0.25)  # the mean is as large as its error

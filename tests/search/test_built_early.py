@@ -12,7 +12,7 @@ from dnas import find
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.search import discretise, hypergrad, method, select
-from dnas.search.gates import freeze_disagreeing
+from dnas.search.gradient_filter import freeze_disagreeing
 from dnas.search.job import Job
 from dnas.tasks.images import Images, check_search
 from dnas.training.weights import clip
@@ -120,16 +120,17 @@ OLES = freeze_disagreeing(0.4, 20, "code", clip(5.0))
 @pytest.mark.parametrize("estimate", [hypergrad.unrolled, hypergrad.neumann(1), hypergrad.finite_difference(), None])
 def test_a_gradient_filter_is_never_left_out(estimate):
     with pytest.raises(UserError, match="both levels"):
-        job(own=method.Method(gate=OLES, hypergrad=estimate))
+        job(own=method.Method(gradient_filter=OLES, hypergrad=estimate))
 
 
-def test_a_gradient_filter_over_another_supernet_is_refused():
+@pytest.mark.parametrize("size, keep", [({}, 1), ({"channels": 8}, None), ({"cells": 6}, None)])
+def test_a_gradient_filter_over_another_supernet_is_refused(size, keep):
     def phases(space, config):
         half = replace(config, epochs=2)
-        return method.Phase(half), method.Phase(half, keep=1)
+        return method.Phase(half), method.Phase(replace(half, **size), keep=keep)
 
     with pytest.raises(UserError, match="phase 2 has others"):
-        job(own=method.Method(gate=OLES, phases=phases))
+        job(own=method.Method(gradient_filter=OLES, phases=phases))
 
 
 def test_all_that_adapting_changes_counts():
@@ -151,14 +152,14 @@ def test_all_that_adapting_changes_counts():
             supernet=supernet,
             discretise=discretise.every_edge,
             select=select.evolution(2, 1, 1, 0.5),
-            after_epoch=lambda view: method.Outcome(),
-            reach=3,
+            between_epochs=lambda view: method.Outcome(),
+            maximum_rollback=3,
         )
 
     base = method.Method(adapt=adapt)
     space = find.resolve("space", CONFIG.space)
     own = method.adapted(base, space, CONFIG.search)
-    assert own.adapt is None and own.reach == 3
+    assert own.adapt is None and own.maximum_rollback == 3
     with pytest.raises(AssertionError, match="built"):
         job(own=base)
     assert {"phases", "supernet"} <= set(seen)

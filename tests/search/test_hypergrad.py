@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from dnas.architectures.topology import NetworkSize
 from dnas.config import WeightConfig
+from dnas.errors import UserError
 from dnas.kernels import pooling
 from dnas.nets import layers
 from dnas.nets.functional import functionalize
@@ -81,6 +82,28 @@ def test_first_order_is_the_partial_derivative():
     q = Quadratic()
     found = hypergrad.first_order(q.inner, q.outer, q.w, q.a, partial(sgd(), q.w))
     np.testing.assert_allclose(found.gradient, q.c * q.a, rtol=1e-12)
+
+
+DECLARED = [value for value in vars(hypergrad).values() if isinstance(value, hypergrad.Estimator) and value.turns]
+
+
+@pytest.mark.parametrize("estimator", DECLARED)
+def test_an_estimate_is_made_of_the_turns_that_it_declares(estimator):
+    q = Quadratic()
+    update = partial(sgd(normal(9, 4)), q.w)
+    inner = jax.grad(q.inner, has_aux=True)(q.w, q.a)[0]
+    point = update(inner) if "inner" in estimator.turns else q.w
+    to_weights, gradient = jax.grad(q.outer, (0, 1), has_aux=True)(point, q.a)[0]
+    if estimator.implicit is not None:
+        gradient += estimator.implicit(q.inner, q.w, q.a, update, inner, to_weights)
+    np.testing.assert_array_equal(estimator(q.inner, q.outer, q.w, q.a, update).gradient, gradient)
+
+
+def test_turns_that_no_step_takes_are_refused():
+    assert {estimator.turns for estimator in DECLARED} == {("outer",), ("inner", "outer")}
+    for turns, implicit in ((("outer", "outer"), None), (("inner", "outer"), None), (("outer",), hypergrad._add)):
+        with pytest.raises(UserError, match="turns are"):
+            hypergrad.Estimator(hypergrad.first_order.estimate, turns, implicit)
 
 
 def test_neumann_tends_to_the_implicit_gradient():

@@ -50,6 +50,7 @@ def lowered(choice, platforms, dtype, space=SPACE, cells=1, seeds=2):
         return export.export(step, platforms=platforms)(state, Levels(batch, batch)).mlir_module()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("order", ["first", SECOND])
 def test_all_operations_of_darts(order, dtype):
@@ -73,6 +74,7 @@ def products_of_strided_slices(text):
     return found
 
 
+@pytest.mark.slow
 def test_on_this_machine_the_kernels_are_there():
     if not native.available():
         pytest.skip("no C++ compiler: no kernels")

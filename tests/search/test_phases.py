@@ -261,7 +261,7 @@ def before_the_end_of(epoch, act, monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("epoch", [3, 4])
+@pytest.mark.parametrize("epoch", [pytest.param(3, marks=pytest.mark.slow), 4])
 def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_path, monkeypatch, whole, epoch):
     """The last checkpoint before: at the end of the first phase, in the second phase."""
     config, uninterrupted = whole
@@ -271,6 +271,7 @@ def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_
     assert_same_run(resumed, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
     advanced, seen = job_module._advanced, []
@@ -288,6 +289,7 @@ def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
 
 
+@pytest.mark.slow
 def test_told_to_stop_in_the_last_steps_it_stops_before_what_follows(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
     terminate = partial(os.kill, os.getpid(), signal.SIGTERM)
@@ -300,6 +302,7 @@ def test_told_to_stop_in_the_last_steps_it_stops_before_what_follows(tmp_path, m
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
 
 
+@pytest.mark.slow
 def test_where_the_newest_checkpoint_is_damaged_the_phase_is_that_of_the_one_before(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
     with before_the_end_of(4, crash, monkeypatch), pytest.raises(Crash):

@@ -250,6 +250,7 @@ def test_over_seeds_on_an_accelerator_is_a_vmap(monkeypatch):
     assert "scan" not in str(seen) and "while" not in str(seen)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_for_activations_only(tmp_path, monkeypatch):
     kept = {}
     drive = loop.drive

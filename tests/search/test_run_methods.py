@@ -44,6 +44,7 @@ def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
     assert len(records.read_genotypes(tmp_path / "run", 1)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method,search",
     [
@@ -67,6 +68,7 @@ def test_methods_of_two_levels_refuse_a_single_one(tmp_path):
         assert not (tmp_path / method).exists()
 
 
+@pytest.mark.slow
 def test_paths_of_cells_that_keep_two_edges_per_node(tmp_path):
     """The controller chooses sources; edges that it leaves out are computed neither in training nor in evaluation."""
     choice = "darts:nodes=2,operations=skip_connect+dil_conv_3x3"

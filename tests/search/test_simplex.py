@@ -36,6 +36,7 @@ def test_dirichlet_samples_have_its_mean_and_variance():
         np.testing.assert_allclose(drawn[:, row].var(0), expected.var(), rtol=0.05)
 
 
+@pytest.mark.slow
 def test_the_pathwise_derivative_is_that_of_the_expectation():
     """E of x_0^2 under Dir(c) is c_0 (c_0 + 1) / (s (s + 1)), s the sum of c: its derivative is known."""
 

@@ -43,6 +43,7 @@ def test_nothing_is_dropped_in_evaluation_at_rate_zero_or_at_stride_two():
     np.testing.assert_array_equal(dropped(2)(x, noise._replace(rate=0.9)), plain(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", [False, True])
 def test_edges_and_cells_drop_independently_and_evaluation_is_that_of_the_plain_supernet(loop):
     size = NetworkSize(2, 2, 3, loop=loop)

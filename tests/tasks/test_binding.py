@@ -34,8 +34,10 @@ def test_defaults_and_what_is_switched_off_are_taken(stage):
         ("retrain", {"drop_path": 0.3}),
         ("retrain", {"auxiliary": 0.2}),
         ("retrain", {"stem": "imagenet"}),
-        ("retrain", {"cells": 3}),
-        ("search", {"cells": 3}),
+        ("retrain", {"mixup": 0.2}),
+        ("retrain", {"cutmix": 1.0}),
+        ("retrain", {"rand_augment": 2}),
+        ("retrain", {"magnitude": 5}),
         ("search", {"augment": AugmentConfig(pad=2)}),
     ],
 )
@@ -43,6 +45,35 @@ def test_what_acts_on_images_only_is_refused(stage, changes):
     config = replace(TABLE, **{stage: replace(getattr(TABLE, stage), batch_size=16, **changes)})
     with pytest.raises(UserError, match=f"{stage}.{next(iter(changes))} is .* these read features: leave it out"):
         bound(config, stage)
+
+
+@pytest.mark.parametrize(
+    "stage, changes",
+    [
+        ("retrain", {"cells": 3}),
+        ("retrain", {"remat": True}),
+        ("search", {"cells": 3}),
+        ("search", {"remat": True}),
+        ("search", {"unroll_cells": True}),
+    ],
+)
+def test_a_size_that_networks_of_the_space_do_not_know_is_refused(stage, changes):
+    config = replace(TABLE, **{stage: replace(getattr(TABLE, stage), batch_size=16, **changes)})
+    with pytest.raises(UserError, match=f"{stage}.{next(iter(changes))} is .* does nothing .* 'tabular': leave it out"):
+        bound(config, stage)
+
+
+def test_a_recurrent_network_has_one_cell_which_can_be_computed_again_but_not_unrolled():
+    assert find.resolve("space", "rnn").sizes == ("cells", "remat")
+    assert not find.resolve("space", "tabular").sizes
+    for name in ("darts", "nasbench201", "robust"):
+        assert find.resolve("space", name).sizes == ("cells", "remat", "unroll_cells")
+
+
+def test_cells_that_are_computed_twice_are_not_unrolled():
+    config = Config(data="digits", search=replace(Config().search, remat=True, unroll_cells=True))
+    with pytest.raises(UserError, match="search.unroll_cells does nothing beside search.remat"):
+        bound(config, "search")
 
 
 def test_a_text_has_no_labels_to_smooth():

@@ -170,7 +170,7 @@ def test_binding_gives_the_settings_and_leaves_the_plan():
     task, plan = bind(text(), batch_size=25)
     assert (task.bptt, task.ar, task.tar, task.stage) == (4, 0.0, 0.5, "search")
     assert plan == SearchConfig(batch_size=25)
-    assert bind(text(valid=2), "retrain", batch_size=50)[0].stage == "retrain"  # its validation part is not read
+    assert bind(text(valid=2), "retrain", batch_size=50)[0].stage == "retrain"  # it trains on the other part alone
 
 
 def test_what_cannot_be_trained_is_refused():

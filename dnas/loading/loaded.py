@@ -1,0 +1,187 @@
+"""What every run that is loaded can do: predict, be summed up, give its network and its weights away."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from flax.traverse_util import flatten_dict
+
+from dnas.config import Config
+from dnas.errors import UserError
+from dnas.files import storage
+from dnas.loading import summary, texts
+from dnas.loading.looks import Looks
+from dnas.nets.functional import Functional, forward
+from dnas.paths import replaced
+from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, padded_rows
+from dnas.types import Batch, Tree
+
+
+class Evaluation(NamedTuple):
+    """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
+    (rows) were taken for which (columns) [classes, classes]."""
+
+    measures: Mapping[str, float]
+    confusion: np.ndarray | None = None
+
+    @property
+    def loss(self) -> float:
+        """Mean loss, without regularisers."""
+        return self.measures["loss"]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of what is classified right."""
+        return self.measures["accuracy"]
+
+    @property
+    def top5_accuracy(self) -> float:
+        """Share of what has its class among the first five answers."""
+        return self.measures["top5_accuracy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A network with its weights, and the task that it learned.
+
+    folder: of the run, or the file that weights were read from. seed: of what was loaded. given: the data set, where
+    it was given as such. looks: of images. args: what the network takes beside its inputs.
+    """
+
+    folder: Path
+    config: Config
+    seed: int
+    task: Any
+    given: Any
+    looks: Looks | None
+    functional: Functional
+    weights: Tree
+    stats: Tree
+    layout: Any
+    facts: Any
+    args: tuple = ()
+
+    @cached_property
+    def network(self) -> Any:
+        """A Flax module in evaluation, also under `jax.jit`. Of a run in float64 inside `jax.enable_x64(True)`."""
+        network = nnx.merge(self.layout, nnx.State(self.weights), nnx.State(self.stats))
+        return nnx.view(network, use_running_average=True, raise_if_not_found=False)
+
+    @property
+    def images(self) -> Looks:
+        """What images are like. Errors: `UserError` for a network of other things."""
+        if self.looks is None:
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, no images.")
+        return self.looks
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called; none where numbers or words are predicted."""
+        return self.task.class_names if isinstance(self.task, Answering) else ()
+
+    def summary(self) -> str:
+        """A table of the layers: shapes, parameters, and floating point operations of one input."""
+        if self.task.takes == "tokens":
+            return summary.parts(self.weights, {})
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return summary.layers(self.network, jnp.zeros((1, *self.task.shape.inputs), float))
+
+    def predict(self, inputs: object) -> np.ndarray:
+        """Of images and of rows with classes their probabilities [B, classes]; of rows with numbers these numbers [B];
+        of texts the probabilities of the word that follows each [B, V].
+
+        inputs: images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also
+        [B, H, W]; rows of a table as {column: values [B]}; texts as a list of strings, or of lists of words. Any number
+        of them, texts of any lengths.
+        Errors: `UserError` for inputs of another size, type or number of channels, without a column, or without words.
+        """
+        with jax.enable_x64(self.config.dtype == "float64"):
+            if isinstance(self.task, Reading):
+                return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+            if not isinstance(self.task, Answering):
+                raise UserError(f"The task '{self.task.name}' takes no inputs but its data: use found.network.")
+            return self.task.answers(self._logits(self.task.inputs(inputs)))
+
+    def perplexity(self, inputs: object) -> np.ndarray:
+        """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
+
+        Errors: `UserError` for a network of other things, and for a text of fewer than two words.
+        """
+        if not isinstance(self.task, Reading):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and perplexities are of texts.")
+        tokens = self.task.tokens(inputs)
+        if short := [number for number, one in enumerate(tokens, 1) if len(one) < 2]:
+            raise UserError(f"Text {short[0]} has one word: a perplexity needs at least 2, as the first is only read.")
+        with jax.enable_x64(self.config.dtype == "float64"):
+            likelihoods = texts.read(self._texts, tokens)[1]
+        with np.errstate(over="ignore"):
+            return np.exp(-likelihoods / np.array([len(one) - 1 for one in tokens]))
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write weights and statistics as an .npz, by names like `weights/backbone/classifier/kernel`."""
+        if not isinstance(path, str | Path) or Path(path).suffix != ".npz" or "\0" in str(path):
+            raise UserError(f"Weights are saved as .npz, not as '{path}': choose a name that ends in .npz.")
+        named = {"/".join(map(str, name)): np.asarray(leaf) for name, leaf in flatten_dict(self._saved()).items()}
+        with storage(Path(path).parent), replaced(Path(path)) as part, open(part, "wb") as file:
+            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]
+
+    def _saved(self) -> dict[str, Tree]:
+        return {"weights": self.weights, "stats": self.stats}
+
+    def _logits(self, x: np.ndarray) -> np.ndarray:
+        """Of any number of inputs [N, ...], as the task made them, what the network says [N, outputs]."""
+        if not len(x):
+            return np.zeros((0, self.task.shape.outputs), np.float32)
+        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+        with jax.enable_x64(self.config.dtype == "float64"):
+            found = [np.asarray(self._outputs(*self.task.as_row(x[row]))) for row in rows]
+        return np.concatenate(found)[counted.ravel()]
+
+    @cached_property
+    def _outputs(self) -> Any:
+        functional, pure = self.functional, self.task.pure
+
+        def outputs_of(weights, stats, args, row, constants):
+            batch: Batch = pure.evaluation_batch(row, constants)
+            outputs, _, _ = forward(functional, weights, stats, batch.inputs, *args, train=False)
+            return outputs if isinstance(outputs, jax.Array) else outputs.logits
+
+        return partial(jax.jit(outputs_of), self.weights, self.stats, self.args)
+
+    @cached_property
+    def _texts(self) -> texts.Reader:
+        return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
+
+    def _confusion(self, task: Any, part: str) -> np.ndarray | None:
+        """Of a part of the data of a task like the own one."""
+        found = task.labelled(part) if isinstance(task, Answering) else None
+        if found is None:
+            return None
+        confusion = np.zeros((len(self.classes),) * 2, int)
+        np.add.at(confusion, (found[1], self._logits(found[0]).argmax(-1)), 1)
+        return confusion
+
+
+def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:
+    """Errors: `UserError` for a part of the data that the run has not."""
+    if part not in parts:
+        raise UserError(f"The data of {folder} have the parts {', '.join(parts)}, not {part!r}: choose one of these.")
+
+
+def changed(now: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """What of the data is not what a run noted of it."""
+    return [name for name in ("train", "valid", "test", "crc32", "features") if now.get(name) != facts.get(name)]
+
+
+def refuse_changed(now: Mapping[str, Any], facts: Mapping[str, Any], config: Config, folder: Path) -> None:
+    """Errors: `UserError` for data that are not what the run had."""
+    if names := changed(now, facts):
+        raise UserError(
+            f"'{config.data}' is not what {folder} was trained on any more ({', '.join(names)}): put back the data."
+        )

@@ -1,0 +1,67 @@
+"""Texts read by a network that carries a state: what comes next, and how likely the text is.
+
+Axis letters: B texts, T words of a piece, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.nets.functional import Functional, forward
+from dnas.types import Tree
+
+SIDE_BY_SIDE = 32  # texts
+
+
+class Reader(NamedTuple):
+    """A compiled network. piece(tokens [B, T], targets [B, T], left [B], carry) -> (sum of the log-likelihoods of the
+    targets [B], log-probabilities after the last word [B, V], carry), where `left` words are left of every text.
+    carry(B): the state before the first word."""
+
+    piece: Any
+    carry: Any
+    length: int
+
+
+def reader(functional: Functional, state: tuple[Tree, Tree, tuple], length: int) -> Reader:
+    """state: (weights, statistics, what the network takes beside its inputs). length: T."""
+
+    def piece(weights, stats, args, tokens, targets, left, carry):
+        outputs, _, carry = forward(functional, weights, stats, tokens, *args, carry=carry, train=False)
+        logs = jax.nn.log_softmax(outputs.logits)
+        own = jnp.take_along_axis(logs, targets[..., None], -1)[..., 0]
+        counted = jnp.arange(length) < left[:, None] - 1
+        last = jnp.clip(left - 1, 0, length - 1)
+        after = jnp.take_along_axis(logs, last[:, None, None], 1)[:, 0]
+        return jnp.where(counted, own, 0).sum(-1), after, carry
+
+    return Reader(partial(jax.jit(piece), *state), functional.carry, length)
+
+
+def read(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every text, int32 of any length above 0, the log-probabilities of the word after it [B, V], and the sum of the
+    log-likelihoods of its words but the first [B]."""
+    found = [_side_by_side(reader, texts[i : i + SIDE_BY_SIDE]) for i in range(0, len(texts), SIDE_BY_SIDE)]
+    after, likelihoods = zip(*found, strict=True)
+    return np.concatenate(after), np.concatenate(likelihoods)
+
+
+def _side_by_side(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    size, lengths = len(texts), np.array(list(map(len, texts)))
+    pieces = -(-lengths.max() // reader.length)
+    tokens = np.zeros((size, pieces * reader.length + 1), np.int32)  # the last is a target only
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = text
+    carry, after, likelihoods = reader.carry(size), None, np.zeros(size)
+    for start in range(0, pieces * reader.length, reader.length):
+        here, targets = (tokens[:, start + shift : start + shift + reader.length] for shift in (0, 1))
+        sums, logs, carry = reader.piece(here, targets, np.maximum(lengths - start, 0), carry)
+        likelihoods += np.asarray(sums, float)
+        ends = (lengths > start) & (lengths <= start + reader.length)
+        after = np.where(ends[:, None], np.asarray(logs), 0 if after is None else after)
+    assert after is not None
+    return after, likelihoods
