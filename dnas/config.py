@@ -208,7 +208,7 @@ def check(config: Any, path: str = "") -> None:
             ranges.check(value, item.type, name)
 
 
-def to_dict(config: Config) -> dict[str, Any]:
+def to_dict(config: Any) -> dict[str, Any]:
     """A JSON-ready dictionary."""
     return dataclasses.asdict(config)
 
@@ -271,7 +271,7 @@ def load_several(source: str | Path) -> dict[str, Config]:
     path, setting = parse_source(source)
     if path.suffix != ".py" or not path.exists():
         raise UserError(f"No such comparison: '{source}'. Expected an experiment file (.py) with configs().")
-    made = _called(path, "configs", setting)
+    made = called(path, "configs", setting)
     if not isinstance(made, dict) or not all(isinstance(value, Config) for value in made.values()):
         raise UserError(f"configs() in {path} must return a dictionary of dnas.config.Config by name.")
     return {str(name): from_dict(to_dict(value)) for name, value in made.items()}
@@ -289,13 +289,13 @@ def parse_source(source: str | Path) -> tuple[Path, str | None]:
 
 
 def _experiment(path: Path, setting: str | None) -> Config:
-    made = _called(path, "config", setting)
+    made = called(path, "config", setting)
     if not isinstance(made, Config):
         raise UserError(f"config() in {path} must return a dnas.config.Config, not {type(made).__name__}.")
     return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
 
 
-def _called(path: Path, name: str, setting: str | None) -> Any:
+def called(path: Path, name: str, setting: str | None) -> Any:
     """What the function of this name in an experiment file returns; the file may import others of its folder."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
@@ -306,8 +306,10 @@ def _called(path: Path, name: str, setting: str | None) -> Any:
         content_of(path, LARGEST_BYTES)  # what is no regular file would not be read to an end
         spec.loader.exec_module(module)
         if not hasattr(module, name):
-            other = {"config": "dnas compare", "configs": "dnas search"}[name]
-            raise UserError(f"{path} has no {name}(): is it a file for {other}?")
+            commands = {"config": "dnas search", "configs": "dnas compare", "searches": "dnas blackbox"}
+            others = {other: command for other, command in commands.items() if other != name}
+            meant = [command for other, command in others.items() if hasattr(module, other)] or others.values()
+            raise UserError(f"{path} has no {name}(), for {commands[name]}: is it a file for {' or '.join(meant)}?")
         function = getattr(module, name)
         if setting is None:
             return function()

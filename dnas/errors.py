@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 class UserError(Exception):
@@ -24,9 +24,12 @@ def _shown(letter: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that look like this one, or contain it; the most alike first."""
-    known = sorted(known)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    """The known names that look like this one, or contain it; the most alike first, without those that look much less
+    like it than the first."""
+    known, lower = sorted(known), name.lower()
+    near = get_close_matches(lower, known, n=3, cutoff=0.5)
+    likeness = [SequenceMatcher(None, k, lower).ratio() for k in near]
+    near = [k for k, like in zip(near, likeness, strict=True) if like > likeness[0] - 0.25]
     return near + [k for k in known if k not in near and len(name) > 2 and name.lower() in k.lower()]
 
 

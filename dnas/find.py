@@ -32,6 +32,9 @@ PACKAGES = {
     "optimiser": "dnas.training.optimisers",
     "schedule": "dnas.training.schedules",
     "average": "dnas.training.averages",
+    "table": "dnas.tables",
+    "evaluator": "dnas.evaluators",
+    "searcher": "dnas.blackbox",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -77,7 +80,7 @@ def experiments(folder: Path) -> dict[Path, Summary]:
     return {
         path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
-        if _definition(tree, "config") or _definition(tree, "configs")
+        if any(_definition(tree, name) for name in ("config", "configs", "searches"))
     }
 
 

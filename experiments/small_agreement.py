@@ -9,7 +9,7 @@ gradients of DARTS for one (and 4.8 x the time); `darts-4x` takes as many in fou
 cb11f60 and 2c0097f): agreement 90.95 +- 2.81 %, darts 87.76 +- 11.43 %, darts-4x 84.96 +- 13.08 % over 16 seeds,
 medians 92.2, 92.1 and 89.8 %; agreement-mean 89.54 +- 3.51 % over 8. No search of agreement ended below 80 %, 2 and 3
 of 16 of the others did, which may be chance: permutation tests of the means give p = 0.36 and 0.09. The found cells
-are looked up in the table of NAS-Bench-201 ($DNAS_SHARED); without --lookup they are also trained alike.
+are looked up in the table of NAS-Bench-201; without --lookup they are also trained alike.
 """
 
 from dataclasses import replace

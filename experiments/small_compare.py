@@ -5,8 +5,8 @@
     dnas search experiments/small_compare.py:gdas --out runs/small_gdas
 
 Hardware: 2 CPU cores. Every method searches on the same images with the same supernet, batches and epochs; what it
-changes beside itself stands in CHANGES. Every found cell is trained alike and, where the table of NAS-Bench-201 is at
-hand ($DNAS_SHARED), looked up: its CIFAR-10 accuracy after 200 epochs. Expected: no published numbers; on searches this
+changes beside itself stands in CHANGES. Every found cell is trained alike and looked up in the table of
+NAS-Bench-201: its CIFAR-10 accuracy after 200 epochs. Expected: no published numbers; on searches this
 short methods differ as early searches do, not as papers do. What came out: README and
 benchmarks/results/small_compare.json; what a step of each costs beside one of first-order DARTS:
 benchmarks/results/step_cost.json (scripts/step_cost.py). `dnas search` runs one of them, with one seed, in minutes.

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from dnas import find
+from dnas.blackbox import config as blackbox
+from dnas.blackbox.run import build
 from dnas.config import Config, from_dict, load, load_several, to_dict
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
-SETTINGS = [(path, setting) for path, about in EXPERIMENTS.items() for setting in about.settings.split(",")]
+BLACKBOX = [path for path in EXPERIMENTS if "def searches(" in path.read_text()]
+GRADIENT = [path for path in EXPERIMENTS if path not in BLACKBOX]
+SETTINGS = [(path, setting) for path in GRADIENT for setting in EXPERIMENTS[path].settings.split(",")]
 
 
 def test_every_file_is_an_experiment():
@@ -34,7 +38,17 @@ def test_describes_a_run(path, setting):
     assert set(settings) <= set(find.available("data set")[name].__kwdefaults__)
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BLACKBOX, ids=lambda path: path.stem)
+def test_a_file_of_searches_can_be_run(path):
+    configs = blackbox.load_several(path)
+    assert list(configs) == EXPERIMENTS[path].settings.split(",")
+    assert len(set(configs.values())) == len(configs)
+    for name, config in configs.items():
+        build(config)
+        assert blackbox.load_several(f"{path}:{name}") == {name: config}
+
+
+@pytest.mark.parametrize("path", GRADIENT, ids=lambda path: path.stem)
 def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
     configs = [load(f"{path}:{setting}") for setting in EXPERIMENTS[path].settings.split(",")]
     assert load(path) == configs[0]
@@ -53,12 +67,13 @@ def test_a_comparison_names_its_settings_alike(path):
 def test_its_docstring_says_command_hardware_and_expectation(path):
     text, settings = path.read_text(), EXPERIMENTS[path].settings.split(",")
     assert EXPERIMENTS[path].line.endswith(".")
-    assert f"dnas {'compare' if compares(path) else 'search'} experiments/{path.name}" in text
+    command = "blackbox" if path in BLACKBOX else "compare" if compares(path) else "search"
+    assert f"dnas {command} experiments/{path.name}" in text
     assert "Hardware: " in text
     assert "Expected" in text
     named = re.findall(rf"experiments/{path.name}:(\S+)", text)
     assert set(named) <= set(settings)
     if len(settings) > 1:
         assert named, "the commands show how a setting is named"
-        for setting in () if compares(path) else settings:
+        for setting in () if compares(path) or path in BLACKBOX else settings:
             assert re.search(rf"^([\w, ]+, )?{setting}(, [\w, ]+)?: ", text, re.MULTILINE), setting

@@ -38,6 +38,8 @@ ROOMS = (
     "dnas.interop dnas.interop.*",
     "dnas.retrain",
     "dnas.loading dnas.loading.*",
+    "dnas.evaluators dnas.evaluators.*",
+    "dnas.blackbox dnas.blackbox.*",
     "dnas.compare",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",

@@ -1,4 +1,5 @@
-"""The command line: `dnas search | retrain | test | predict | show | compare | report | data | list`, a file each.
+"""The command line: `dnas search | retrain | test | predict | show | bench | compare | blackbox |
+report | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dnas import modules_of
-from dnas.cli import compare, data, listing, predict, report, retrain, search, show, test
+from dnas.cli import bench, blackbox, compare, data, listing, predict, report, retrain, search, show, test
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
 from dnas.paths import check_folders_of_user, expanded
@@ -53,7 +54,9 @@ COMMANDS = {
     "test": Command(test.Test, test.run),
     "predict": Command(predict.Predict, predict.run),
     "show": Command(show.Show, show.run),
+    "bench": Command(bench.Bench, bench.run),
     "compare": Command(compare.Compare, compare.run),
+    "blackbox": Command(blackbox.Blackbox, blackbox.run, blackbox.defaults),
     "report": Command(report.Report, report.run),
     "data": Command(data.Data, data.run),
     "list": Command(listing.List, listing.run),

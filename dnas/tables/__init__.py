@@ -1,4 +1,4 @@
-"""What others have measured: look a cell up instead of training it."""
+"""What others have measured: look a cell up instead of training it. One table a file, found by its name."""
 
 from dnas import modules_of
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dnas.architectures.genotype import parse
 from dnas.data import load, tailored
-from dnas.data._archives import read_npz, read_tar
+from dnas.data._archives import inflated, read_npz, read_tar
 from dnas.data._arrays import as_images
 from dnas.data._cifar import class_names, images_and_labels, unpickle
 from dnas.data._files import check_memory, first_existing, free_memory
@@ -99,10 +99,9 @@ def own_images(folder: Path) -> Path:
 
 
 def table(folder: Path) -> Path:
-    (folder / tabular.FILE).write_bytes(
-        gzip.compress(f"arch,c10_test_200,c100_test_200,in16_test_200,params_c10\n{CELL},9,7,4,1\n".encode())
-    )
-    return folder / tabular.FILE
+    path = folder / "mine.npz"
+    np.savez(path, **{name: np.zeros(5**6, np.int32) for name in tabular.STORED})
+    return path
 
 
 FILES = {
@@ -120,6 +119,7 @@ FILES = {
 def read(data_folder, monkeypatch):
     monkeypatch.setattr("dnas.data.fashion_mnist.DEBIAN", data_folder / "no_debian")
     monkeypatch.chdir(data_folder)
+    monkeypatch.setattr(tabular, "FILE", data_folder / "mine.npz")
     tabular._read.cache_clear()
     return lambda name: (
         tabular.nasbench201(parse(CELL)) if name == "table" else load(name.partition(",")[0] + SIZES[name])
@@ -444,22 +444,43 @@ def test_a_bomb_in_front_of_the_wanted_members(data_folder, refused, monkeypatch
 # --- .gz
 
 
-def test_gz_files_are_inflated_up_to_a_bound(data_folder, read, refused, monkeypatch):
-    path = table(data_folder)
-    size = len(gzip.decompress(path.read_bytes()))
-    monkeypatch.setattr(tabular, "MOST_BYTES", size)
-    assert read("table") is not None
-    tabular._read.cache_clear()
-    monkeypatch.setattr(tabular, "MOST_BYTES", size - 1)
-    with refused(path, f"more than {size - 1} bytes", "again"):
+def test_gz_files_are_inflated_up_to_a_bound(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(1000)))
+    assert inflated(tmp_path / "a.gz", 1000) == bytes(1000)
+    with pytest.raises(ValueError, match="more than 999 bytes"):
+        inflated(tmp_path / "a.gz", 999)
+
+
+# --- the table of the package
+
+
+def whole(path: Path) -> dict[str, np.ndarray]:
+    with np.load(table(path)) as arrays:
+        return dict(arrays)
+
+
+BROKEN = {
+    "too few cells": lambda arrays: arrays | {"cifar10_test_200": np.zeros(5**6 - 1, np.int32)},
+    "fractions": lambda arrays: arrays | {"cifar100_valid_12": np.zeros(5**6)},
+    "objects": lambda arrays: arrays | {"classes": np.array([None] * 5**6)},
+    "a missing column": lambda arrays: {name: array for name, array in arrays.items() if name != "cifar10_mflops"},
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_tables(kind, data_folder, read, refused):
+    path = data_folder / "mine.npz"
+    np.savez(path, **BROKEN[kind](whole(data_folder)))
+    with refused(path, "Python objects" if kind == "objects" else "install dnas again"):
         read("table")
 
 
-@pytest.mark.parametrize("content", [b"arch\n|x", b"arch,c10_test_200\na,b\n", b'arch\n"' + b"x" * 200_000, b"\xff\n"])
-def test_broken_tables(content, data_folder, read, refused):
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
+def test_a_truncated_table(share, data_folder, read, refused):
     path = table(data_folder)
-    path.write_bytes(gzip.compress(content))
-    with refused(path, "again"):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with refused(path, "truncated or corrupt", "install dnas again"):
         read("table")
 
 

@@ -1,0 +1,79 @@
+"""A black-box search, fully described."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from dnas import config as configs
+from dnas.config import from_dict, to_dict
+from dnas.errors import UserError
+from dnas.ranges import Range, Seed
+
+MOST_EVALUATIONS = 100_000
+MOST_SECONDS = 1e12
+UNITS = ("evaluations", "s")
+
+
+@dataclass(frozen=True)
+class BlackboxConfig:
+    """Runs of one searcher. Choices are written `name` or `name:key=value,...`; see `dnas list`."""
+
+    searcher: str = "evolution"
+    """What proposes architectures."""
+    evaluator: str = "table"
+    """What says how good they are, and what that costs."""
+    objective: str = "accuracy"
+    """The measure of the evaluator to search for, a+b for several at once."""
+    budget: str = "12000s"
+    """When a run ends: after so many evaluations, as in 300evaluations, or seconds of the evaluator's account."""
+    past_budget: Literal["dropped", "interpolated"] = "dropped"
+    """Of a budget in seconds: the evaluation that goes beyond it does not count (NAS-Bench-201), or in part: what is
+    found is interpolated between the last two (NATS-Bench)."""
+    runs: Annotated[int, Range(1, 10_000)] = 500
+    """Independent runs, in one program."""
+    seed: Seed = 0
+    """All randomness follows from it; run i does not depend on how many there are."""
+
+    def __post_init__(self) -> None:
+        configs.check(self)
+
+
+class Budget(NamedTuple):
+    """amount: of evaluations or of seconds."""
+
+    amount: float
+    unit: str
+
+
+def parse_budget(text: str) -> Budget:
+    """`"300evaluations"` or `"12000s"`. Errors: `UserError` for anything else, for zero and for too much."""
+    match = re.fullmatch(r"\s*(-?[\d_,]*\.?\d+(?:[eE][+-]?\d+)?)\s*([a-z]+)\s*", text)
+    if match is None or match[2] not in UNITS:
+        raise UserError(f"A budget is written 300evaluations or 12000s, not '{text}'.")
+    amount, most = float(re.sub("[_,]", "", match[1])), MOST_EVALUATIONS if match[2] == UNITS[0] else MOST_SECONDS
+    if match[2] == UNITS[0] and (amount < 1 or amount != int(amount)):
+        raise UserError(f"The budget '{text}' is no whole number of evaluations, of which a run needs at least 1.")
+    if not 0 < amount <= most:
+        raise UserError(f"The budget '{text}' must be above 0 and at most {most:,.0f} {match[2]}.")
+    return Budget(amount, match[2])
+
+
+def load_several(source: str | Path) -> dict[str, BlackboxConfig]:
+    """The searches of an experiment file (.py) with `searches() -> {name: BlackboxConfig}`; of FILE.py:NAME that one.
+
+    Errors: `UserError` if the file is missing, fails, or knows no such name.
+    """
+    path, setting = configs.parse_source(source)
+    if path.suffix != ".py" or not path.exists():
+        raise UserError(f"No such experiment: '{source}'. Expected a file (.py) with searches().")
+    made = configs.called(path, "searches", None)
+    if not isinstance(made, Mapping) or not all(isinstance(value, BlackboxConfig) for value in made.values()):
+        raise UserError(f"searches() in {path} must return a dictionary of BlackboxConfig by name.")
+    found = {str(name): from_dict(to_dict(value), BlackboxConfig) for name, value in made.items()}
+    if setting is None:
+        return found
+    if setting not in found:
+        raise configs.unknown(f"setting of {path}:", setting, found)
+    return {setting: found[setting]}

@@ -1,0 +1,91 @@
+"""What a searcher is: three pure functions that propose architectures and learn from their scores.
+
+A searcher is a file in `dnas/blackbox/` with `searcher(*, ...) -> Strategy`. Its functions are traced: a whole run is
+one loop, and many runs are one program. Axis letters: D decisions of an architecture, K neighbours.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas.architectures.topology import Space
+from dnas.errors import UserError
+
+State = Any  # a pytree
+
+
+class Searcher(NamedTuple):
+    """init: key -> state. ask: (state, key) -> (state, architecture int32 [D]). tell: (state, architecture, score) ->
+    state; more is better."""
+
+    init: Callable[[jax.Array], State]
+    ask: Callable[[State, jax.Array], tuple[State, jax.Array]]
+    tell: Callable[[State, jax.Array, jax.Array], State]
+
+
+class Decisions(NamedTuple):
+    """options: how many each decision has. groups: what it belongs to, the node that an edge enters."""
+
+    options: tuple[int, ...]
+    groups: tuple[int, ...]
+
+
+class Problem(NamedTuple):
+    """decisions: what is searched. evaluations: how many there are at most."""
+
+    decisions: Decisions
+    evaluations: int
+
+
+class Strategy(NamedTuple):
+    """build: makes the searcher for a problem. several: whether it takes several objectives at once."""
+
+    build: Callable[[Problem], Searcher]
+    several: bool = False
+
+
+def decisions_of(space: Space) -> Decisions:
+    """Those of a space in the order of `dnas.architectures.encoding`.
+
+    Errors: `UserError` for a space whose nodes keep some of their edges, where not all combinations of options exist.
+    """
+    options, groups = list[int](), list[int]()
+    for number, cell in enumerate(space.cells.values()):
+        if cell.kept is not None:
+            raise UserError(
+                f"A node of '{space.name}' keeps {cell.kept} of its edges, and a searcher decides on all: choose "
+                "a space that keeps all edges, as nasbench201."
+            )
+        options += map(len, cell.operations)
+        groups += [1000 * number + node for node, _ in cell.edges]
+    return Decisions(tuple(options), tuple(groups))
+
+
+def random_architecture(key: jax.Array, decisions: Decisions) -> jax.Array:
+    """One of all with equal probability, int32 [D]."""
+    return jax.random.randint(key, (len(decisions.options),), 0, jnp.array(decisions.options), jnp.int32)
+
+
+def mutated(key: jax.Array, architecture: jax.Array, decisions: Decisions, by_group: bool) -> jax.Array:
+    """The architecture with another option for one decision, int32 [D].
+
+    by_group: the group is drawn first, then one of its decisions; else all decisions are equally likely.
+    """
+    shares = np.array([1 / decisions.groups.count(group) if by_group else 1.0 for group in decisions.groups])
+    shares[[count == 1 for count in decisions.options]] = 0
+    which, what = jax.random.split(key)
+    d = jax.random.choice(which, len(shares), p=jnp.asarray(shares / shares.sum(), jnp.float32))
+    options = jnp.array(decisions.options)[d]
+    step = jax.random.randint(what, (), 1, jnp.maximum(options, 2), jnp.int32)
+    return architecture.at[d].set((architecture[d] + step) % options)
+
+
+def neighbours(architecture: jax.Array, decisions: Decisions) -> tuple[jax.Array, np.ndarray]:
+    """All architectures that differ in one decision, int32 [K, D], and which decision that is [K]."""
+    pairs = [(d, step) for d, count in enumerate(decisions.options) for step in range(1, count)]
+    places, steps = (np.array(numbers, np.int32) for numbers in zip(*pairs, strict=True))
+    changed = (architecture[places] + steps) % np.array(decisions.options, np.int32)[places]
+    return jnp.tile(architecture, (len(pairs), 1)).at[np.arange(len(pairs)), places].set(changed), places

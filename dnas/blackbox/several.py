@@ -1,0 +1,106 @@
+"""Several black-box searches beside each other: a table, a figure, one file of numbers.
+
+The folder has one of each search (`run.py`), results.json and accuracy.png.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from dnas import find
+from dnas.architectures.genotype_data import shown
+from dnas.blackbox import run as single
+from dnas.blackbox.config import BlackboxConfig, parse_budget
+from dnas.blackbox.run import Result
+from dnas.config import to_dict
+from dnas.errors import UserError
+from dnas.files import atomic_write
+from dnas.runs import environment, loop
+
+
+def run(
+    configs: Mapping[str, BlackboxConfig], out: str | Path, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Result]:
+    """Search with every config; what is finished in the folder is read.
+
+    Errors: `UserError` for the first config that cannot be run, before any is.
+    """
+    for name, config in configs.items():
+        if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"} or name == "results.json":
+            raise UserError(f"{shown(name)} cannot name a search, as it names a folder: choose letters and digits.")
+        single.build(config)
+    folder, results = Path(out), {}
+    for number, (name, config) in enumerate(configs.items(), 1):
+        say(f"Search {number} of {len(configs)}: {name}")
+        results[name] = single.run(config, folder / name)
+    numbers = {
+        name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k != "curve"}}
+        for name, result in results.items()
+    }
+    here = environment.described(loop.typed_command())
+    made = {"searches": numbers} | {name: here[name] for name in ("command", "commit", "cpus", "versions")}
+    atomic_write(folder / "results.json", json.dumps(made, indent=1))
+    _draw(results, folder / "accuracy.png")
+    return results
+
+
+def table(results: Mapping[str, Result]) -> Table:
+    """A line for each search: mean and deviation of every truth over the runs, median of the rank, mean evaluations."""
+    first = find.resolve("evaluator", next(iter(results.values())).config.evaluator)
+    caption = f"{first.quantity} of what the runs found, mean ± deviation; median of its rank"
+    shown = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
+    shown.add_column("search", overflow="fold")
+    titles: dict[str, str] = {}
+    for result in results.values():
+        titles |= find.resolve("evaluator", result.config.evaluator).truths
+    for name in (*titles.values(), "rank", "evaluations"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for name, result in results.items():
+        found = result.summary
+        numbers = [spread(found["truths"].get(truth)) for truth in titles]
+        shown.add_row(name, *numbers, f"{found['rank']['median']:,.0f}", f"{found['evaluations']['mean']:,.0f}")
+    return shown
+
+
+def spread(values: Mapping[str, float] | None) -> str:
+    """`94.02 ± 0.31`."""
+    return "-" if values is None else "{:.2f} ± {:.2f}".format(*(values[name] for name in ("mean", "std")))
+
+
+def _draw(results: Mapping[str, Result], path: Path) -> None:
+    """A panel for each evaluator and unit of budget; of one searcher's searches there, the one with the most of it."""
+    from dnas.reports.budgets import Panel, plot_budgets
+
+    panels: dict[tuple[str, str, str], dict[str, Result]] = {}
+    for result in results.values():
+        config, budget = result.config, parse_budget(result.config.budget)
+        beside = panels.setdefault((config.evaluator, budget.unit, config.past_budget), {})
+        known = beside.get(config.searcher)
+        if known is None or parse_budget(known.config.budget).amount < budget.amount:
+            beside[config.searcher] = result
+    drawn: dict[str, Panel] = {}
+    for (evaluator, unit, past_budget), beside in panels.items():
+        about = find.resolve("evaluator", evaluator)
+        title = f"{next(iter(about.truths.values()))} {about.quantity}\n{evaluator}"
+        curves = {name: np.array(result.summary["curve"]) for name, result in beside.items()}
+        drawn[f"{title}{', interpolated' if past_budget == 'interpolated' else ''}"] = unit, curves
+    plot_budgets(drawn, path)
+
+
+def with_fields(configs: Mapping[str, BlackboxConfig], typed: BlackboxConfig) -> dict[str, BlackboxConfig]:
+    """The configs with the runs and seeds that were typed, over the defaults that the first of them is.
+
+    Errors: `UserError` for any other field, which would make all searches alike.
+    """
+    first = next(iter(configs.values()))
+    changed = {k: v for k, v in to_dict(typed).items() if v != getattr(first, k)}
+    if fixed := [name for name in changed if name not in ("runs", "seed")]:
+        raise UserError(
+            f"--{fixed[0]} would make all {len(configs)} searches of the file alike: give --runs and --seed only, or "
+            "name one search, FILE.py:NAME."
+        )
+    return {name: replace(config, **changed) for name, config in configs.items()}

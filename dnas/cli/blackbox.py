@@ -1,0 +1,77 @@
+"""`dnas blackbox`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from dnas.blackbox.config import BlackboxConfig, load_several
+from dnas.cli.parsing import Flag, optional
+from dnas.config import parse_source
+from dnas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Blackbox:
+    """Search with what sees architectures and their scores only: random, local search, evolution, REINFORCE.
+
+    On a table a run takes milliseconds, so there are hundreds of them, and what they find is a mean with its deviation.
+    The score is a validation accuracy; the test accuracies that are shown never reach the searcher. A budget in seconds
+    is what training the architectures took those who made the table. EXPERIMENT is a Python file with `searches()`, a
+    config by name; FILE.py:NAME is one of them.
+
+    DIR holds trials.csv, a row for every evaluation: pandas.read_csv("DIR/trials.csv"). Repeated, the command reads
+    what is there.
+
+    Examples:
+      dnas blackbox --out runs/evolution
+      dnas blackbox --searcher local_search --budget 300evaluations --evaluator table:data=cifar100,epochs=200
+      dnas blackbox --searcher evolution:population=30,tournament=10 --evaluator table:data=imagenet16
+          --budget 120000s --past_budget interpolated --runs 1000
+      dnas blackbox experiments/nasbench201_blackbox.py --out runs/blackbox
+    """
+
+    experiment: Annotated[tyro.conf.Positional[str | None], optional("[EXPERIMENT]")] = None
+    """Where the defaults come from, or several searches."""
+    out: Annotated[str | None, optional("DIR")] = None
+    """The folder; by default in runs/, named after the searcher or the file."""
+    quiet: Flag = False
+    """Nothing but the table."""
+    config: Annotated[BlackboxConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = field(
+        default_factory=BlackboxConfig
+    )
+
+
+def run(options: Blackbox) -> None:
+    """`dnas blackbox`."""
+    from rich.console import Console
+
+    from dnas import find
+    from dnas.blackbox import run as single
+    from dnas.blackbox import several
+    from dnas.runs import loop
+
+    known = {} if options.experiment is None else load_several(options.experiment)
+    if len(known) > 1:
+        file, _ = parse_source(str(options.experiment))
+        out = Path(options.out or Path("runs") / file.stem)
+        configs = several.with_fields(known, options.config)
+        results = several.run(configs, out, lambda text: loop.say(text, options.quiet))
+    else:
+        name, _ = find.parse_choice(options.config.searcher)
+        out = Path(options.out or Path("runs") / f"blackbox_{name}")
+        results = {options.config.searcher: single.run(options.config, out)}
+    Console().print(several.table(results))
+    if not options.quiet:
+        print(f"Open {out / 'accuracy.png'}")
+
+
+def defaults(options: Blackbox) -> Blackbox | None:
+    """The options that EXPERIMENT stands for; what was typed overrides them."""
+    if options.experiment is None:
+        return None
+    known = load_several(options.experiment)
+    if not known:
+        raise UserError(f"{options.experiment} has no searches: searches() gave an empty dictionary.")
+    return Blackbox(config=next(iter(known.values())))
