@@ -1,6 +1,7 @@
 """Settings of all tests: programs are compiled fast rather than well, and are not kept for ever. And fixtures of tests
 that compare numbers."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -12,20 +13,20 @@ os.environ.setdefault("DNAS_PROGRAMS", "0")  # test_programs.py switches it on, 
 import jax  # noqa: E402  after its flags
 
 from dnas.kernels import native  # noqa: E402
-from dnas.runs.loop import use_compilation_cache  # noqa: E402
+from dnas.runs import loop  # noqa: E402
 
-use_compilation_cache()  # what two workers compile, and what was compiled the last time
+TESTS = itertools.count()
+
+loop.use_compilation_cache()  # what two workers compile, and what was compiled the last time
 
 
 @pytest.fixture(autouse=True)
 def forget_programs():
     """A process may map 65,530 pieces of memory (Linux' default). Every compiled program has some, and one too many
-    ends the process."""
+    ends the process. Looked at after every tenth test, as it takes a while."""
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
-        from dnas.runs import loop
-
+    if next(TESTS) % 10 == 0 and maps.exists() and maps.read_bytes().count(b"\n") > 40_000:
         loop.forget_programs()
 
 

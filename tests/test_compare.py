@@ -87,6 +87,7 @@ def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
     assert len(row.trained) == 2
 
 
+@pytest.mark.slow
 def test_a_cell_through_which_nothing_flows_counts_as_what_it_is_worth(tmp_path):
     """Left out, it would raise the mean of the method that found it."""
     cut = parse("|none~0|")

@@ -110,15 +110,9 @@ def formula(mixed):
     return Functional(init, apply)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "choice",
-    [
-        "darts",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("gdas", "drnas:partial=1", "proxyless_nas", "spos", "enas", "sdarts:attack=random")
-        ),
-    ],
+    "choice", ["darts", "gdas", "drnas:partial=1", "proxyless_nas", "spos", "enas", "sdarts:attack=random"]
 )
 def test_no_two_keys_of_a_search_meet(choice, monkeypatch):
     monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: formula(True))

@@ -109,6 +109,7 @@ def test_a_genotype_that_does_not_fit_is_refused_before_a_folder_is_made(tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_training_without_a_checkpoint_begins_anew_and_keeps_its_genotype(tmp_path, monkeypatch):
     def crash(*_, **__):
         raise KeyboardInterrupt

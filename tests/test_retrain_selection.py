@@ -75,6 +75,7 @@ def stopping(folder, **changes):
     return trained(folder, patience=2, epochs=9, weights=FAR, **changes)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_training_with_its_best_epoch(tmp_path):
     result = stopping(tmp_path / "run")
     check_loaded(result)
@@ -90,6 +91,7 @@ def test_patience_ends_a_training_with_its_best_epoch(tmp_path):
     assert again.scores == result.scores and records.read_metrics(result.folder) == rows
 
 
+@pytest.mark.slow
 def test_seeds_stop_by_themselves(tmp_path):
     both = stopping(tmp_path / "both", seeds=2)
     rows = records.read_metrics(both.folder)
@@ -100,6 +102,7 @@ def test_seeds_stop_by_themselves(tmp_path):
         assert [row["stopped"] for row in own] == [False] * (len(own) - 1) + [True]
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same(tmp_path, monkeypatch):
     changes = {"average": "asgd:patience=1", "patience": 5, "epochs": 5, "seeds": 2, "weights": FAR}
     whole = trained(tmp_path / "whole", **changes)

@@ -174,6 +174,7 @@ def test_the_full_text_of_a_cell_is_a_cell(name, dnas, refused):
     refused(["retrain", text, "--retrain.batch_size", "5000"], "retrain.batch_size is 5000")
 
 
+@pytest.mark.slow
 def test_a_cell_through_which_nothing_flows_is_shown_with_a_warning_and_not_trained(dnas, refused, tmp_path):
     code, out, _ = dnas("show", "|none~0|", *SMALL)
     assert code == 0 and "would not depend on the image" in out
@@ -288,6 +289,7 @@ def test_letters_that_the_terminal_lacks_end_nothing():
     assert "none" in result.stdout
 
 
+@pytest.mark.slow
 def test_show_reads_a_run_folder_and_its_json(dnas, searched):
     _, out, _ = dnas("show", searched, "--channels", 2, "--cells", 1)
     assert "2 channels" in out
@@ -322,6 +324,7 @@ def test_a_search_leaves_a_run_folder(searched):
     assert {"report.html", "cells.png", "genotype.json"} <= {path.name for path in searched.iterdir()}
 
 
+@pytest.mark.slow
 def test_retrain_takes_config_and_genotype_of_a_run(dnas, searched):
     code, out, _ = dnas("retrain", searched, "--retrain.epochs", 1, "--quiet")
     assert code == 0
@@ -351,6 +354,7 @@ def test_the_best_seed_is_retrained(tmp_path):
     assert sources.genotype_of(str(tmp_path)).cell("normal").edges[0].operation == "op1"
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_says_how_to_go_on_and_that_works(tmp_path):
     folder = tmp_path / "my run"
     arguments = [*TINY, "--search.epochs=4000", "--checkpoint_epochs=500", "--out", folder]

@@ -68,7 +68,7 @@ def test_second_derivatives(case):
 
 @pytest.mark.parametrize("axes", [(None, 0), (0, 0), (0, None), (2, 3)], ids=str)
 @pytest.mark.parametrize(
-    "outer", [None, (0, 0), *(pytest.param(axes, marks=pytest.mark.slow) for axes in ((None, 0), (0, None)))], ids=str
+    "outer", [None, *(pytest.param(axes, marks=pytest.mark.slow) for axes in ((0, 0), (None, 0), (0, None)))], ids=str
 )
 def test_vmap_once_and_twice_equals_a_loop(axes, outer):
     def sized(shape, axis, count):

@@ -38,6 +38,7 @@ def same(ours, theirs):
     return all(jax.tree.leaves(jax.tree.map(lambda a, b: a.shape == b.shape and bool((a == b).all()), ours, theirs)))
 
 
+@pytest.mark.slow
 def test_it_begins_with_the_weights_of_its_seed_and_is_a_run_of_its_own(found, tmp_path):
     again = found.finetune(**STILL, out=tmp_path / "still")
     assert same(again.weights, found.weights) and not same(again.weights, dnas.load(found.folder, seed=3).weights)
@@ -88,6 +89,7 @@ def test_sources_of_weights(found, tmp_path):
             train(replace(CONFIG, weights_from=source), found.genotype, tmp_path / "no", quiet=True)
 
 
+@pytest.mark.slow
 def test_rows_of_the_same_columns(tmp_path):
     config = Config(space="tabular:layers=1", data="wine", retrain=PLAN)
     genotype = random(find.resolve("space", config.space), 0)
@@ -100,6 +102,7 @@ def test_rows_of_the_same_columns(tmp_path):
         found.finetune("breast_cancer", **STILL, out=tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_text_is_read_in_the_words_of_the_network(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 4, size).astype(np.int32) for size in (100, 40, 40)]

@@ -176,6 +176,7 @@ def build(cell, rngs):
     return retrain.network_of(cell, space, retrain.network_size_of(CONFIG.retrain, space, Shape(10, (8, 8, 1))))(rngs)
 
 
+@pytest.mark.slow
 def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained, tmp_path):
     plain = AugmentConfig(pad=0, flip=False)
     search = SearchConfig(epochs=1, cells=1, channels=2, batch_size=16, augment=plain)
@@ -188,6 +189,7 @@ def test_a_search_is_no_training_and_a_training_in_a_training_is_its_own(trained
         assert Path(sources.trained(str(outer), None).folder) == used
 
 
+@pytest.mark.slow
 def test_float64(tmp_path, images):
     result = retrain.run(replace(CONFIG, seeds=1, dtype="float64"), CELL, tmp_path / "run", quiet=True)
     found = dnas.load(result.folder)

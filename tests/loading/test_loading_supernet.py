@@ -93,6 +93,7 @@ def test_data_that_have_changed_are_refused(searched, monkeypatch):
         dnas.load(result.folder)
 
 
+@pytest.mark.slow
 def test_supernets_side_by_side_are_no_module(tmp_path):
     config = replace(ROWS, method="agreement:members=2", search=replace(ROWS.search, epochs=1))
     result = dnas.search.run(config, tmp_path / "run", quiet=True)

@@ -62,6 +62,7 @@ def test_an_auxiliary_skip_is_a_skip_whose_weight_is_added():
     assert np.abs(other - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_run_folder_shows_the_candidates(tmp_path):
     config = Config(
         space="nasbench201:nodes=2",

@@ -21,6 +21,7 @@ SPACE = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1+avg_poo
 NETWORK = functionalize(lambda rngs: Supernet(SPACE, NetworkSize(1, 2, 3), rngs=rngs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", ["bilevel", "single"])
 def test_a_step_is_exponentiated_gradient_on_the_batch_of_its_level(levels):
     with jax.enable_x64(True):

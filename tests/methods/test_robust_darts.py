@@ -75,6 +75,7 @@ def grown(monkeypatch, sharp_from):
     monkeypatch.setattr(stops, "dominant_eigenvalue", lambda _: 1.0 if next(count) < sharp_from else 9.0)
 
 
+@pytest.mark.slow
 def test_a_sharp_minimum_brings_back_an_earlier_genotype(tmp_path, monkeypatch):
     grown(monkeypatch, 6)
     found = dnas.search.run(CONFIG, tmp_path / "run", quiet=True)
@@ -121,7 +122,8 @@ def returning(stop_at=None):
     return Method(between_epochs=look, knobs={"decay_factor": 1.0}, maximum_rollback=2)
 
 
-@pytest.mark.parametrize("stop_at", [3, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (4, 6))])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_at", [3, 4, 6])
 def test_a_search_that_went_back_resumes_bit_identical(tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(CONFIG, method="darts", search=dataclasses.replace(CONFIG.search, epochs=6))
     resolve = find.resolve

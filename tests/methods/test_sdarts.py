@@ -59,6 +59,7 @@ def test_the_radius_grows_over_the_epochs_and_bounds_the_noise():
     assert np.abs(moved - MIX["cell"]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_only_the_weights_feel_the_attack():
     space = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1")
     network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))

@@ -103,6 +103,7 @@ def test_ragged_lists_are_no_images(x):
             call(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("train", [False, True])
 def test_images_of_half_precision_give_nearly_the_same(space, train):

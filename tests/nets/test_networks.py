@@ -179,6 +179,7 @@ def test_a_derived_network_of_loops_is_the_same(unroll):
     assert_close(jax.jit(gradients(fast))(weights, factors), gradients(slow)(weights, factors), 1e-9)
 
 
+@pytest.mark.slow
 def test_drop_path_of_ones_is_none_and_zeros_cut_all_but_identities():
     genotype = Genotype(
         "darts",

@@ -121,6 +121,7 @@ def test_every_cell_draws_its_own(monkeypatch):
         assert len({tuple(key) for key in found}) == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [True, False])
 def test_the_derived_network_meets_the_noise_of_the_supernet(train):
     """Fed the genotype's mix and the same key, and in evaluation without any."""

@@ -275,6 +275,7 @@ def test_edges_may_have_candidates_of_their_own(float64):
         assert_same(ours, supernet(space).apply(weights, stats, tokens(), {"recurrent": expected}, train=True))
 
 
+@pytest.mark.slow
 def test_second_derivatives(kernels, float64):
     """Forward over reverse, as hypergradients take them, against differences of gradients."""
     space = rnn.space(nodes=1)

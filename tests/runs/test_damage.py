@@ -184,6 +184,7 @@ def cases(runs: dict[str, Path], how: str, tmp_path: Path):
                 yield state, name, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_run_with_a_damaged_file_ends_as_if_it_were_whole_or_says_so(runs, how, tmp_path, capsys):
     expected = results(runs["finished"])
@@ -218,6 +219,7 @@ def test_without_damage_nothing_is_said(runs, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DAMAGES)
 def test_no_damaged_file_is_read_as_if_it_were_whole(runs, how, tmp_path, capsys):
     whole = {}

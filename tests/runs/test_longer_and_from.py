@@ -39,13 +39,14 @@ def weights(folder):
     return {name: leaf for name, leaf in arrays.items() if name.startswith(".state.weights")}
 
 
-@pytest.fixture(scope="module", params=[pytest.param("search", marks=pytest.mark.slow), "retrain"])
+@pytest.fixture(scope="module", params=["search", "retrain"])
 def done(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     run(request.param, CONFIG, folder)
     return request.param, folder
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_for_longer_and_says_so(done):
     what, folder = done
     before = records.read_metrics(folder)
@@ -64,6 +65,7 @@ def test_a_run_goes_on_for_longer_and_says_so(done):
     assert records.read_metrics(folder) == rows
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_of_another(done, tmp_path):
     what, folder = done
     plan = getattr(CONFIG, what)

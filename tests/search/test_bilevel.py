@@ -117,6 +117,7 @@ def test_a_long_search_has_a_program_for_each_level():
     assert loops(1) > loops(SHORT)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_levels_matters():
     a, _ = trained(config=CONFIG, steps=2)
     b, _ = trained(config=replace(CONFIG, order="weights_first"), steps=2)
@@ -355,6 +356,7 @@ def test_members_share_alphas_and_nothing_else():
     np.testing.assert_allclose(adam, 0.5 * (mean + 1e-3 * before.alphas["cell"][0]), rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_each_member_is_clipped_by_its_own_norm():
     method = find.resolve("method", "agreement:members=2")
     config = replace(CONFIG, weights=replace(CONFIG.weights, clip=1e-3, decay=0.0))
@@ -366,6 +368,7 @@ def test_each_member_is_clipped_by_its_own_norm():
         assert np.linalg.norm(flat(change)) == pytest.approx(config.weights.learning_rate * 1e-3)
 
 
+@pytest.mark.slow
 def test_frozen_schedules_stand_at_their_end():
     seen = []
 

@@ -41,6 +41,7 @@ def test_it_is_neither_searched_nor_reported_and_the_user_is_told(found):
     assert any("2 cells contains no normal cell" in text for text in said)
 
 
+@pytest.mark.slow
 def test_its_network_is_trained_where_it_needs_no_more(found, tmp_path):
     genotype = found[0].genotype
     trained = retrain.run(CONFIG, genotype, tmp_path / "trained", quiet=True)

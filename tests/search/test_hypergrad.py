@@ -171,6 +171,7 @@ def smooth_problem():
     return partial(loss, 20), partial(loss, 21), jax.tree.map(jnp.asarray, weights), alphas
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["neumann", "cg"])
 def test_implicit_gradients_of_a_tiny_net_are_the_exact_solve_with_its_hessian(solver):
     inner, outer, weights, alphas = smooth_problem()
@@ -302,6 +303,7 @@ def test_finite_difference_tends_to_the_exact_second_order(tiny):
     assert np.linalg.norm(exact - first) > 100 * np.linalg.norm(exact - direct)
 
 
+@pytest.mark.slow
 def test_hessian_products_of_a_supernet_are_reverse_over_reverse():
     space = nasbench201.space(nodes=2)
     network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))

@@ -261,7 +261,8 @@ def before_the_end_of(epoch, act, monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("epoch", [pytest.param(3, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [3, 4])
 def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_path, monkeypatch, whole, epoch):
     """The last checkpoint before: at the end of the first phase, in the second phase."""
     config, uninterrupted = whole

@@ -166,6 +166,7 @@ def test_a_stop_between_two_checkpoints_leaves_no_more_of_them(tmp_path, monkeyp
     assert records.read_metrics(resumed.folder) == records.read_metrics(whole.folder)
 
 
+@pytest.mark.slow
 def test_searches_that_begin_at_once_do_not_share_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(records.time, "strftime", lambda form: "20260131-120000")
@@ -200,6 +201,7 @@ def test_seeds_are_separate_runs(tmp_path):
         np.testing.assert_allclose(row[name], rows[0][name], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(tmp_path):
     hot = changed(CONFIG, weights=WeightConfig(learning_rate=1e9, clip=0))
     rates = r"search.weights.learning_rate is 1e\+09, search.alphas.learning_rate 0.0003, .* is 0, none"
@@ -238,6 +240,7 @@ def test_arrays_serve_as_data(tmp_path):
         dnas.search.run(dataclasses.replace(config, data="arrays"), result.folder, **again)
 
 
+@pytest.mark.slow
 def test_the_precision_of_a_run_is_its_own(tmp_path):
     config = dataclasses.replace(changed(CONFIG, epochs=1), dtype="float64")
     dnas.search.run(config, tmp_path / "double", quiet=True)
@@ -271,6 +274,7 @@ def test_bfloat16_is_for_activations_only(tmp_path, monkeypatch):
     assert row["train_loss"] != expected["train_loss"]
 
 
+@pytest.mark.slow
 def test_a_profile_can_be_opened(tmp_path):
     dnas.search.run(changed(CONFIG, epochs=2), tmp_path / "run", profile=tmp_path / "profile", quiet=True)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))

@@ -123,6 +123,7 @@ def test_a_step_of_a_search_has_a_rate_in_proportion(turns):
         assert any((whole != half).any() for whole, half in zip(*map(jax.tree.leaves, moved), strict=True))
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_with_them_and_loaded_as_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("dnas.data.load", lambda choice: text(600))
     plan = RetrainConfig(epochs=1, drop_path=0.0, auxiliary=0.0, accumulate=2, **SIZE)
