@@ -31,11 +31,11 @@ def trained(config, folder, **changes):
 @pytest.mark.parametrize("config, size", [(IMAGES, 100), (TABLE, 142)])
 def test_a_portion_validates_and_is_not_trained_on(config, size, tmp_path):
     result = trained(config, tmp_path / "run", valid_portion=0.2)
-    facts = records.read_facts(result.folder, "data.json")
-    assert (facts["train"], facts["valid"]) == (size - round(0.2 * size + 0.4), round(0.2 * size + 0.4))
+    description = records.read_description(result.folder, "data.json")
+    assert (description["train"], description["valid"]) == (size - round(0.2 * size + 0.4), round(0.2 * size + 0.4))
     rows = records.read_metrics(result.folder)
     assert len(rows) == 2 and all(0 <= row["valid_accuracy"] <= 1 for row in rows)
-    assert rows[0]["step"] == -(-facts["train"] // 16)
+    assert rows[0]["step"] == -(-description["train"] // 16)
     measures = dnas.load(result.folder).evaluate().measures
     assert measures["accuracy"] == result.score == rows[-1]["test_accuracy"]
 

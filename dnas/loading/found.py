@@ -92,7 +92,7 @@ class Found(Loaded):
                 "data of the same classes, in the same order."
             )
         now = datasets.described(training_splits(dataset, self.config.retrain))
-        if data is None and (names := changed(now, self.facts)):
+        if data is None and (names := changed(now, self.description)):
             raise UserError(
                 f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(names)}): name "
                 "the data to test on, as in --data."
@@ -124,12 +124,12 @@ class Found(Loaded):
 
 def load_training(folder: Path, config: Config, index: int, given: Any) -> Found:
     """index: of the seed. given: the data set, where no name stands for it."""
-    facts = records.read_facts(folder, "data.json")
+    description = records.read_description(folder, "data.json")
     genotype = from_json(records.read_genotypes(folder)[0])
     space = find.resolve("space", config.space)
     check(genotype, space, config.retrain.cells)
-    looks = looks_of(facts, folder) if space.takes == "images" else None
-    task = _bound(config, space, facts, folder, given) if looks is None else no_images(looks, config)
+    looks = looks_of(description, folder) if space.takes == "images" else None
+    task = _bound(config, space, description, folder, given) if looks is None else no_images(looks, config)
     build = network_of(genotype, space, network_size_of(config.retrain, space, task.shape))
     with jax.enable_x64(config.dtype == "float64"):
         functional = functionalize(build)
@@ -147,15 +147,15 @@ def load_training(folder: Path, config: Config, index: int, given: Any) -> Found
         weights=weights,
         stats=stats,
         layout=nnx.graphdef(build(Deferred(params=jax.random.key(0)))),
-        facts=facts,
+        description=description,
     )
 
 
-def _bound(config: Config, space: Space, facts: Any, folder: Path, given: Any) -> Task:
+def _bound(config: Config, space: Space, description: Any, folder: Path, given: Any) -> Task:
     """The task of the run on its data set, which must be what it was."""
     dataset = datasets.load(config.data if given is None else given)
-    if isinstance(dataset, Text) and facts.get("vocabulary"):
-        dataset = with_vocabulary(dataset, facts["vocabulary"])
+    if isinstance(dataset, Text) and description.get("vocabulary"):
+        dataset = with_vocabulary(dataset, description["vocabulary"])
     task, _ = binding.bind(dataset, config, "retrain", space)
-    refuse_changed(task.described(), facts, config, folder)
+    refuse_changed(task.described(), description, config, folder)
     return task

@@ -64,7 +64,7 @@ class Loaded:
     weights: Tree
     stats: Tree
     layout: Any
-    facts: Any
+    description: Any
     args: tuple = ()
 
     @cached_property
@@ -174,14 +174,14 @@ def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:
         raise UserError(f"The data of {folder} have the parts {', '.join(parts)}, not {part!r}: choose one of these.")
 
 
-def changed(now: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+def changed(now: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
     """What of the data is not what a run noted of it."""
-    return [name for name in ("train", "valid", "test", "crc32", "features") if now.get(name) != facts.get(name)]
+    return [name for name in ("train", "valid", "test", "crc32", "features") if now.get(name) != description.get(name)]
 
 
-def refuse_changed(now: Mapping[str, Any], facts: Mapping[str, Any], config: Config, folder: Path) -> None:
+def refuse_changed(now: Mapping[str, Any], description: Mapping[str, Any], config: Config, folder: Path) -> None:
     """Errors: `UserError` for data that are not what the run had."""
-    if names := changed(now, facts):
+    if names := changed(now, description):
         raise UserError(
             f"'{config.data}' is not what {folder} was trained on any more ({', '.join(names)}): put back the data."
         )

@@ -21,14 +21,14 @@ class Looks(NamedTuple):
     classes: tuple[str, ...]
 
 
-def looks_of(facts: Mapping[str, Any], folder: Path) -> Looks:
+def looks_of(description: Mapping[str, Any], folder: Path) -> Looks:
     """By data.json. Errors: `UserError` where it does not say."""
-    match facts:
+    match description:
         case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
             numbers = [*mean, *std]
             if len(mean) == len(std) == channels and all(isinstance(n, int | float) for n in numbers):
                 moments = np.array(mean, np.float32), np.array(std, np.float32)
-                return Looks(tuple(facts["image"]), *moments, tuple(map(str, classes)))
+                return Looks(tuple(description["image"]), *moments, tuple(map(str, classes)))
     raise UserError(
         f"{folder / 'data.json'} does not say what the images were like: the run was made by an earlier version, or "
         "the file is damaged."

@@ -75,7 +75,7 @@ def load_published(
         weights=jax.tree.map(lambda leaf: leaf.astype(np.float32), weights),
         stats=jax.tree.map(lambda leaf: leaf.astype(np.float32), stats),
         layout=nnx.graphdef(build(Deferred(params=jax.random.key(0)))),
-        facts=datasets.described(training_splits(dataset, sized)),
+        description=datasets.described(training_splits(dataset, sized)),
     )
 
 

@@ -101,8 +101,8 @@ class FoundSupernet(Loaded):
 
 def load_search(folder: Path, config: Config, index: int, given: Any) -> FoundSupernet:
     """index: of the seed. given: the data set, where no name stands for it."""
-    facts = records.read_facts(folder, "data.json")
-    task, plan = _bound(config, facts, folder, given)
+    description = records.read_description(folder, "data.json")
+    task, plan = _bound(config, description, folder, given)
     _, about, data = weights_of.read_newest(folder)
     with jax.enable_x64(config.dtype == "float64"):
         stage, masked = _stage(config, plan, task, about.get("extra", {}))
@@ -118,12 +118,12 @@ def load_search(folder: Path, config: Config, index: int, given: Any) -> FoundSu
         seed=config.seed + index,
         task=task,
         given=given,
-        looks=looks_of(facts, folder) if task.takes == "images" else None,
+        looks=looks_of(description, folder) if task.takes == "images" else None,
         functional=stage.network,
         weights=one.weights,
         stats=one.stats,
         layout=nnx.graphdef(stage.build(Deferred(params=jax.random.key(0)))),
-        facts=facts,
+        description=description,
         args=(counted,),
         genotypes=tuple(map(from_json, records.read_genotypes(folder))),
         stage=stage,
@@ -132,13 +132,13 @@ def load_search(folder: Path, config: Config, index: int, given: Any) -> FoundSu
     )
 
 
-def _bound(config: Config, facts: Any, folder: Path, given: Any) -> tuple[Task, Any]:
+def _bound(config: Config, description: Any, folder: Path, given: Any) -> tuple[Task, Any]:
     """The task of the run on its data set, which must be what it was, and the search as the data bear it."""
     dataset = datasets.load(config.data if given is None else given)
-    if isinstance(dataset, Text) and facts.get("vocabulary"):
-        dataset = with_vocabulary(dataset, facts["vocabulary"])
+    if isinstance(dataset, Text) and description.get("vocabulary"):
+        dataset = with_vocabulary(dataset, description["vocabulary"])
     task, plan = binding.bind(dataset, config, "search", find.resolve("space", config.space))
-    refuse_changed(task.described(), facts, config, folder)
+    refuse_changed(task.described(), description, config, folder)
     return task, plan
 
 

@@ -18,7 +18,7 @@ from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
-from dnas.runs.records import config_of, read_facts, read_genotypes, read_metrics, read_mix
+from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
 LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
@@ -55,9 +55,9 @@ def page(folder: str | Path) -> Path:
         "genotypes": _genotypes(folder),
         "columns": list(dict.fromkeys(name for row in last for name in row)),
         "rows": last,
-        "data": read_facts(folder, "data.json") or {"data set": config.data},
+        "data": read_description(folder, "data.json") or {"data set": config.data},
         "config": _flat(configs.to_dict(config)),
-        "environment": _flat(read_facts(folder, "environment.json")),
+        "environment": _flat(read_description(folder, "environment.json")),
     }
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("dnas.reports", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -101,7 +101,7 @@ def _summary(values: list[float], scale: float, form: str = "{:.2f}") -> str:
 
 def measure_of(folder: str | Path) -> Measure:
     """The score of a run; of one that does not say, accuracy."""
-    found = read_facts(folder, "data.json").get("score")
+    found = read_description(folder, "data.json").get("score")
     match found:
         case {"name": str(name), "more": bool(more)}:
             return Measure(name, more)

@@ -164,7 +164,7 @@ def config_of(folder: str | Path) -> Config:
         raise UserError(f"{Path(folder) / 'config.json'} is damaged: {error}") from error
 
 
-def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
+def read_description(folder: str | Path, name: str) -> dict[str, Any]:
     """What environment.json or data.json holds; nothing if there is none. Errors: `UserError` that names the file."""
     copies.check(Path(folder), name)
     return read_json(Path(folder) / name) or {}

@@ -86,25 +86,29 @@ class Run:
         if self._writes:
             self._events.text(tag, text, step)
 
-    def data(self, facts: dict[str, Any]) -> None:
+    def data(self, description: dict[str, Any]) -> None:
         """Describe the data set in data.json: name, sizes, source, licence, whatever a reader should know.
 
         Errors: `UserError` if the run was begun with other data.
         """
-        facts = plain(facts)
+        description = plain(description)
         path = self.folder / "data.json"
         try:
             known = read_json(path) or {}
         except StorageError:  # no checkpoint knows it: the run begins anew, with these data
             known = {}
-        changed = [f"{key}: {known[key]} -> {facts[key]}" for key in facts if known.get(key, facts[key]) != facts[key]]
+        changed = [
+            f"{key}: {known[key]} -> {description[key]}"
+            for key in description
+            if known.get(key, description[key]) != description[key]
+        ]
         if changed:
             raise StorageError(
                 f"{self.folder} was begun with other data ({', '.join(changed)}): give it the same, or choose another "
                 "--out."
             )
-        if self._writes and known != facts:
-            atomic_write(path, to_json(facts))
+        if self._writes and known != description:
+            atomic_write(path, to_json(description))
 
     def genotype(self, epoch: int, genotypes: list[dict[str, Any]]) -> None:
         """Write the genotypes (one per seed) of an epoch, and as the latest."""

@@ -6,8 +6,6 @@ import pytest
 
 from dnas import cli, compare
 from dnas.cli.sources import genotype_of
-from dnas.config import Config
-from dnas.errors import UserError
 from dnas.runs import records
 
 SMALL = [
@@ -52,6 +50,24 @@ def records_genotype(found):
     return from_json(found)
 
 
-def test_comparisons_are_of_images():
-    with pytest.raises(UserError, match="networks of images so far, and those of 'tabular' read features"):
-        compare.check({"one": Config(space="tabular", data="wine")}, None)
+FILE = """
+from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
+PLAIN = AugmentConfig(pad=0, flip=False)
+SMALL = dict(epochs=1, batch_size=64, cells=1, channels=2, augment=PLAIN)
+def configs():
+    retrain = RetrainConfig(auxiliary=0.0, drop_path=0.0, **SMALL)
+    return {"darts": Config("tabular:layers=1", data="diabetes", search=SearchConfig(**SMALL), retrain=retrain)}
+"""
+
+
+def test_a_comparison_of_numbers_is_ranked_by_its_errors(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine.py").write_text(FILE)
+    command = ["compare", str(tmp_path / "mine.py"), f"--out={tmp_path / 'out'}", "--random_cells=1", "--quiet"]
+    monkeypatch.setattr("sys.argv", ["dnas", *command])
+    assert cli.main() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "retrained rmse" in said[0]
+    errors = [float(line.split()[-4]) for line in said if line.startswith(("darts", compare.RANDOM))]
+    assert len(errors) == 2 and 30 < errors[0] <= errors[1]
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [row["trained"] for row in rows] == [[pytest.approx(error, abs=0.01)] for error in errors]

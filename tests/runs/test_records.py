@@ -588,7 +588,7 @@ def test_a_run_can_be_read_while_it_runs_and_goes_back(folder):
                 steps = [row["step"] for row in records.read_metrics(folder)]
                 assert steps == sorted(set(steps)), "what it went back on is gone"
                 assert records.read_genotypes(folder)[0]["turn"] > 0
-                assert records.config_of(folder) == Config() and records.read_facts(folder, "environment.json")
+                assert records.config_of(folder) == Config() and records.read_description(folder, "environment.json")
             assert child.poll() is None and len(steps) > 5
         finally:
             child.kill()
