@@ -1,7 +1,7 @@
-"""Regularised evolution: the best of a few becomes a parent, the oldest dies. Real et al., AAAI 2019, arXiv:1802.01548.
+"""Regularised evolution: the best of a few becomes a parent, the oldest dies. Real et al., AAAI 2019.
 
-The defaults are those of NAS-Bench-201 (D-X-Y/AutoDL-Projects, `regularized_ea.py`): tournaments are drawn with
-replacement, and a mutation draws a node, then one of its edges, then another operation for it.
+arXiv:1802.01548. The defaults are those of NAS-Bench-201 (D-X-Y/AutoDL-Projects, `regularized_ea.py`): tournaments are
+drawn with replacement, and a mutation draws a node, then one of its edges, then another operation for it.
 """
 
 from typing import Annotated, NamedTuple

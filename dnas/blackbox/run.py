@@ -1,6 +1,6 @@
 """Run a searcher: many runs in one traced loop, each until its budget is spent. A folder keeps what was tried, found.
 
-config.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
+blackbox.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
 summary.json: what the runs found, in numbers. genotype.json: the found architecture with the best score of all runs.
 accuracy.png: the truth about the best so far against the budget. The searches of a table take seconds, so one that was
 cut off is done again, with the same outcome.
@@ -118,7 +118,7 @@ def run(config: BlackboxConfig, out: str | Path | None = None) -> Result:
 def _searched(job: Job, folder: Path) -> dict[str, Any]:
     from dnas.reports.budgets import plot_budgets
 
-    atomic_write(folder / "config.json", json.dumps(to_dict(job.config), indent=1))
+    atomic_write(folder / "blackbox.json", json.dumps(to_dict(job.config), indent=1))
     here = environment.described(loop.typed_command())
     atomic_write(folder / "environment.json", json.dumps(here, indent=1))
     done = simulated(job)
@@ -139,14 +139,11 @@ def _known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:
     """The summary that a folder holds, if it is of this search; None if there is none yet."""
     with storage(folder):
         names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
-    if names and "config.json" not in names:
+    if names and "blackbox.json" not in names:
         raise UserError(f"{folder} is not empty and holds no black-box search: choose another --out.")
-    known = read_sealed(folder / "config.json", REMOVE)
-    if known is not None:
-        if not {"searcher", "evaluator"} <= known.keys():
-            raise UserError(f"{folder} holds a run of another kind: choose another --out.")
-        if changed := differences(from_dict(known, BlackboxConfig), config):
-            raise UserError(f"{folder} was made with another config ({'; '.join(changed)}): choose another --out.")
+    known = read_sealed(folder / "blackbox.json", REMOVE)
+    if known is not None and (changed := differences(from_dict(known, BlackboxConfig), config)):
+        raise UserError(f"{folder} was made with another config ({'; '.join(changed)}): choose another --out.")
     finished = read_sealed(folder / "summary.json", REMOVE)
     if finished is None:
         return None

@@ -116,12 +116,13 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
 
 
 def plot_curves(rows: Rows, path: str | Path, title: str = "", measure: Measure = ACCURACY) -> None:
-    """Losses, scores, entropy of the mix and learning rate over epochs; thin: seeds, thick: mean."""
+    """Losses, scores, entropy of the mix, learning rate, ground truth over epochs; thin: seeds, thick: mean."""
     panels = [
         ("loss", ["train_loss", "valid_loss", "test_loss"], 1),
         (measure.label, [f"{part}_{measure.name}" for part in ("train", "valid", "test")], measure.scale),
         ("entropy of the mix [nat]", sorted({k for row in rows for k in row if "entropy" in k}), 1),
         ("learning rate", ["learning_rate"], 1),
+        ("NAS-Bench-201, test accuracy [%]", ["truth_cifar10", "truth_cifar100", "truth_imagenet16"], 1),
     ]
     drawn = [
         (label, curves, scale)

@@ -18,6 +18,7 @@ from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
+from dnas.search import ground_truth
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
 from dnas.search.outcomes import entropy_of, turned
@@ -64,6 +65,7 @@ class Job:
                 f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
         check_phases(config, self.unlimited, space, self.phases, self._adapted, task)
+        self.truth = ground_truth.of_space(self.unlimited)
         self.index, self.spans = 0, spans(self.phases, task)
         for phase, span in zip(self.phases, self.spans, strict=True):
             phase_rate(phase.config, steps_per_epoch(phase.config, task), span)  # no later than now
@@ -186,6 +188,7 @@ class Job:
                 | measures[i]
                 | {"learning_rate": rate}
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
+                | self.truth(self.genotypes[i])
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
             )
         shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
@@ -296,7 +299,8 @@ class Job:
         step = int(devices.fetch(progress.state.step).max())
         name = f"selected_{self.task.score.name}"
         for seed, score in enumerate(self.scores, self.config.seed):
-            self.record.log({"step": step, "epoch": last, "seed": seed, name: score})
+            truth = self.truth(self.genotypes[seed - self.config.seed])
+            self.record.log({"step": step, "epoch": last, "seed": seed, name: score} | truth)
 
     def _headline(self, weights: Tree) -> str:
         seeds = self.config.seeds

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnas.architectures.genotype import Genotype
+from dnas.architectures.topology import all_edges
 from dnas.data._archives import read_npz
 from dnas.data._files import reading
 from dnas.tables.protocol import Table, at, place
@@ -61,12 +62,19 @@ def index(architecture: np.ndarray) -> int:
     return int(place(architecture, OPTIONS))
 
 
+def place_of(genotype: Genotype) -> int | None:
+    """The place of a cell; None for a cell of another space."""
+    edges = [edge for _, cell in genotype.cells for edge in cell.edges]
+    operations = [edge.operation for edge in edges]
+    if genotype.space != "nasbench201" or tuple(edge[:2] for edge in edges) != all_edges(1, 3):
+        return None
+    return index(np.array(list(map(OPERATIONS.index, operations)))) if set(operations) <= set(OPERATIONS) else None
+
+
 def nasbench201(genotype: Genotype) -> Row | None:
     """What NAS-Bench-201 says of a cell; None for a cell of another space."""
-    operations = [edge.operation for _, cell in genotype.cells for edge in cell.edges]
-    if genotype.space != "nasbench201" or len(operations) != EDGES or not set(operations) <= set(OPERATIONS):
+    if (at_place := place_of(genotype)) is None:
         return None
-    at_place = index(np.array([OPERATIONS.index(name) for name in operations]))
     columns = table().columns
     ten, hundred, imagenet = (float(columns[f"{name}_test_200"][at_place]) for name in DATASETS)
     return Row(ten, hundred, imagenet, int(columns["cifar10_parameters"][at_place]))

@@ -149,8 +149,8 @@ def test_a_folder_is_read_done_again_or_refused(tmp_path, monkeypatch):
     (tmp_path / "other" / "letters").write_text("")
     with pytest.raises(UserError, match="not empty and holds no black-box search"):
         blackbox.run(FAST, tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps({"space": "darts"}))
-    with pytest.raises(UserError, match="holds a run of another kind"):
+    (tmp_path / "other" / "blackbox.json").write_text("{")
+    with pytest.raises(UserError, match="blackbox.json is damaged"):
         blackbox.run(FAST, tmp_path / "other")
 
 
