@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dnas.reports.plots import SPARE, _dress, _figure, _save
+from dnas.reports.figures import dress, new_figure, save
+from dnas.reports.plots import SPARE
 
 Panel = tuple[str, Mapping[str, np.ndarray]]
 COLUMNS = 4
@@ -20,7 +21,7 @@ def plot_budgets(panels: Mapping[str, Panel], path: str | Path, title: str = "")
     """
     columns = min(len(panels), COLUMNS)
     rows = -(-len(panels) // columns)
-    figure = _figure(0.6 + (6.4 if columns == 1 else 4.4) * columns, 3.8 * rows)
+    figure = new_figure(0.6 + (6.4 if columns == 1 else 4.4) * columns, 3.8 * rows)
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(rows, columns, squeeze=False).flat
     colours: dict[str, str] = {}
@@ -35,8 +36,8 @@ def plot_budgets(panels: Mapping[str, Panel], path: str | Path, title: str = "")
         axis.set_title(quantity, fontsize=10, loc="left")
         axis.set_xlabel({"s": "simulated seconds"}.get(unit, unit), fontsize=9)
         axis.legend(frameon=False, fontsize=9, loc="lower right")
-        _dress(axis)
-    _save(figure, path)
+        dress(axis)
+    save(figure, path)
 
 
 def _zoom(axis: Any, curves: Mapping[str, np.ndarray]) -> None:

@@ -3,7 +3,6 @@
 Shares are shown in percent.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas.errors import UserError
-from dnas.files import atomic_write
+from dnas.reports.figures import dress, new_figure, save
 
 Rows = list[dict[str, Any]]
 Series = dict[Any, tuple[list[float], list[float]]]
@@ -52,7 +51,6 @@ COLOURS = {
 }
 SPARE = ("#9467bd", "#17becf", "#8c564b", "#e377c2", "#4c4c4c", "#bcbd22", "#393b79", "#637939")
 SPLITS = {"train": "#1f77b4", "valid": "#d95f02", "test": "#238b45"}
-GRID = {"color": "#e6e6e6", "linewidth": 0.6}
 
 
 class MixHistory(NamedTuple):
@@ -97,7 +95,7 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
     columns = max(min(7, -(-len(h.edges) // 2)) for h in history.values())
     rows = [-(-len(h.edges) // columns) for h in history.values()]
     width = max(1.75 * columns + 0.3, 5.6)
-    figure = _figure(width, 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
+    figure = new_figure(width, 1.45 * sum(rows) + 0.3 * len(rows) + 0.7)
     figure.suptitle(title, fontsize=12)
     parts = figure.subfigures(len(history), 1, height_ratios=rows, squeeze=False)[:, 0]
     for part, (kind, h), count in zip(parts, history.items(), rows, strict=True):
@@ -112,7 +110,7 @@ def plot_alphas(history: dict[str, MixHistory], path: str | Path, title: str = "
     handles = [_line(colour, name) for name, colour in colours.items()]
     style = {"frameon": False, "fontsize": 8.5, "handlelength": 1.2, "columnspacing": 1.2}
     figure.legend(handles=handles, loc="outside lower center", ncols=min(8, int(width / 1.3)), **style)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_curves(rows: Rows, path: str | Path, title: str = "", measure: Measure = ACCURACY) -> None:
@@ -132,7 +130,7 @@ def plot_curves(rows: Rows, path: str | Path, title: str = "", measure: Measure 
     if not drawn:
         raise UserError("There are no curves to draw: metrics.jsonl holds no loss and no score yet.")
     columns = min(2, len(drawn))
-    figure = _figure(5.2 * columns, 3.1 * -(-len(drawn) // columns) + 0.2)
+    figure = new_figure(5.2 * columns, 3.1 * -(-len(drawn) // columns) + 0.2)
     figure.suptitle(title, fontsize=12)
     axes = figure.subplots(-(-len(drawn) // columns), columns, squeeze=False)
     for axis in axes.flat[len(drawn) :]:
@@ -148,7 +146,7 @@ def plot_curves(rows: Rows, path: str | Path, title: str = "", measure: Measure 
         axis.ticklabel_format(axis="y", useOffset=False)
         if len(curves) > 1 or next(iter(curves)).partition("_")[0] in SPLITS:
             axis.legend(frameon=False, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_ranking(
@@ -163,7 +161,7 @@ def plot_ranking(
     """Where the found cell stands among others: all values sorted, best first. Larger is better."""
     values = np.sort(np.asarray(others, float))[::-1]
     rank = 1 + int((values > found).sum())
-    figure = _figure(7.4, 3.6)
+    figure = new_figure(7.4, 3.6)
     axis = figure.subplots()
     places = np.delete(np.arange(1, len(values) + 2), rank - 1)
     axis.plot(places, values, "o", color="#8a9bb0", markersize=5, label=others_label)
@@ -194,15 +192,15 @@ def plot_ranking(
     axis.set_xlabel("rank", fontsize=9)
     axis.set_title(title, fontsize=11, loc="left")
     axis.set_ylabel(quantity, fontsize=9)
-    _dress(axis)
-    _save(figure, path)
+    dress(axis)
+    save(figure, path)
 
 
 def plot_comparison(
     names: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], path: str | Path, title: str = ""
 ) -> None:
     """Methods below each other, a dot for each seed and a bar for the mean; a panel per quantity, larger is better."""
-    figure = _figure(2.2 + 4.2 * len(panels), 1.3 + 0.26 * len(names))
+    figure = new_figure(2.2 + 4.2 * len(panels), 1.3 + 0.26 * len(names))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (quantity, rows) in zip(axes, panels.items(), strict=True):
         for place, values in enumerate(rows):
@@ -213,10 +211,10 @@ def plot_comparison(
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="y", color="#eeeeee")
         axis.set_axisbelow(True)
-        _dress(axis)
+        dress(axis)
     axes[0].set_yticks(range(len(names)), names, fontsize=9)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Path, title: str = "") -> None:
@@ -224,7 +222,7 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     count = len(classes)
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(max(3.2, 0.42 * count + 1.4), 16)
-    figure = _figure(side + 0.6, side)
+    figure = new_figure(side + 0.6, side)
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if count <= 30:
@@ -239,33 +237,13 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     axis.set_ylabel("class", fontsize=9)
     axis.set_title(title, fontsize=10, loc="left")
     figure.colorbar(image, ax=axis, shrink=0.8).set_label("share of the class", fontsize=9)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure  # 0.7 s, and only pictures need it
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, path: str | Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    atomic_write(path, buffer.getvalue())
+    save(figure, path)
 
 
 def _line(colour: str, label: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, label=label, linewidth=2)
-
-
-def _dress(axis: Any) -> None:
-    axis.grid(True, **GRID)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8, length=2)
-    axis.xaxis.get_major_locator().set_params(integer=True)  # epochs and ranks
 
 
 def _colours(history: dict[str, MixHistory]) -> dict[str, str]:
@@ -286,7 +264,7 @@ def _edge_panel(axis: Any, h: MixHistory, index: int, colours: dict[str, str]) -
     edge = h.edges[index].replace("<-", "\N{LEFTWARDS ARROW}")
     axis.set_title(edge, fontsize=8.5, loc="left", pad=2, color="#333333")
     axis.set_title(names[strongest], fontsize=8, loc="right", pad=2, color=colours[names[strongest]])
-    _dress(axis)
+    dress(axis)
     axis.tick_params(labelsize=7)
 
 
@@ -316,4 +294,4 @@ def _curve(axis: Any, by_seed: Series, scale: float, colour: str, label: str) ->
         each = [dict(zip(e, v, strict=True)) for e, v in by_seed.values()]
         mean = [scale * float(np.mean([values[epoch] for values in each])) for epoch in epochs]
         axis.plot(epochs, mean, color=colour, linewidth=2, label=label)
-    _dress(axis)
+    dress(axis)
