@@ -24,6 +24,7 @@ from dnas.config import Config, SearchConfig, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, storage, warn
 from dnas.ranges import Range
+from dnas.reports import statistics, tables
 from dnas.reports.plots import ACCURACY, Measure
 from dnas.runs import loop, records
 from dnas.tables import nasbench201 as tabular
@@ -49,11 +50,14 @@ class Row(NamedTuple):
     measure: Measure = ACCURACY
 
     @property
+    def judged(self) -> list[float]:
+        """The scores that it is judged by, such that more is better."""
+        return [self.measure.sign * score for score in self.trained] or self.tabulated
+
+    @property
     def score(self) -> float:
-        """The mean to rank by, such that more is better."""
-        if self.trained:
-            return float(np.mean(self.trained)) * (1 if self.measure.more else -1)
-        return float(np.mean(self.tabulated)) if self.tabulated else -np.inf
+        """The mean to rank by."""
+        return float(np.mean(self.judged)) if self.judged else -np.inf
 
 
 def run(
@@ -117,7 +121,7 @@ def check(configs: Mapping[str, Config], folder: Path, train: bool = True) -> No
         raise UserError("There is nothing to compare: configs() gave no config.")
     first = next(iter(configs.values()))
     for name, config in configs.items():
-        if not NAME.fullmatch(name) or name in (RANDOM, "cells", "comparison.json", "comparison.png"):
+        if not NAME.fullmatch(name) or name in (RANDOM, "cells") or name.startswith("comparison."):
             raise UserError(
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
@@ -260,6 +264,8 @@ def _write(rows: list[Row], folder: Path) -> None:
         for row in rows
     ]
     atomic_write(folder / "comparison.json", json.dumps(plain, indent=1))
+    for ending, written in {"csv": tables.as_csv, "md": tables.as_markdown, "tex": tables.as_latex}.items():
+        atomic_write(folder / f"comparison.{ending}", written(*cells(rows)))
     first, measure = rows[0].config, rows[0].measure
     title = f"{first.space}, {first.data}: every dot is a search"
     better = "" if measure.more else ", less is better"
@@ -271,20 +277,41 @@ def _write(rows: list[Row], folder: Path) -> None:
 
 
 def table(rows: list[Row]) -> Table:
-    """One line per method, best first: mean and standard deviation over the seeds."""
+    """One line per method, best first, see `cells`."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("method", overflow="fold")
-    measure = rows[0].measure if rows else ACCURACY
-    trained = "%" if measure == ACCURACY else measure.name
-    for name in ("seeds", f"retrained {trained}", "NAS-Bench-201 %", "distinct cells", "search s"):
+    (first, *others), lines = cells(rows)
+    shown.add_column(first, overflow="fold")
+    for name in others:
         shown.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        shown.add_row(*line)
+    return shown
+
+
+def cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Names of columns, a line a method, best first: mean and standard deviation over the seeds, median; and where
+    random cells joined in, how far the method differs from them, see `statistics.Difference`."""
+    measure = rows[0].measure if rows else ACCURACY
+    found = {row.name: row.judged for row in rows}
+    differences = statistics.differences(
+        {name: values for name, values in found.items() if name != RANDOM}, found.get(RANDOM, [])
+    )
+    header = ["method", "seeds", f"retrained {'%' if measure == ACCURACY else measure.name}", "median"]
+    header += ["NAS-Bench-201 %", "distinct cells", "search s"]
+    header += ["better than random", "p"] * bool(differences)
+    lines = []
     for row in rows:
         if row.failed:
-            shown.add_row(row.name, "-", "-", "-", "-", row.failed.partition(":")[0][:40])
+            lines.append([row.name, *["-"] * (len(header) - 2), row.failed.partition(":")[0][:40]])
             continue
-        numbers = [_spread(_shown(row.trained, measure)), _spread(row.tabulated), str(len(set(row.genotypes)))]
-        shown.add_row(row.name, str(len(row.genotypes)), *numbers, f"{row.seconds:.0f}" if row.seconds else "-")
-    return shown
+        trained = _shown(row.trained, measure)
+        line = [row.name, str(len(row.genotypes)), _spread(trained), f"{np.median(trained):.2f}" if trained else "-"]
+        line += [_spread(row.tabulated), str(len(set(row.genotypes))), f"{row.seconds:.0f}" if row.seconds else "-"]
+        if differences:
+            own = differences.get(row.name)
+            line += ["-", "-"] if own is None else [f"{own.superiority:.0%}", f"{own.p:.3f}"]
+        lines.append(line)
+    return header, lines
 
 
 def _shown(scores: list[float], measure: Measure) -> list[float]:

@@ -259,6 +259,17 @@ def test_what_is_better_is_first(tmp_path, monkeypatch):
     shown = compare.table(rows)
     assert [str(column.header) for column in shown.columns][2] == "retrained perplexity"
     assert list(shown.columns[2].cells) == ["90.00", "120.00"]
+    assert (tmp_path / "out" / "comparison.md").read_text().splitlines()[2].startswith("| good | 1 | 90.00 | 90.00 |")
+
+
+def test_how_far_methods_are_from_random_cells():
+    rows = [
+        compare.Row("good", BASE, CELLS, 1.0, [90.0, 91.0, 92.0, 93.0], [], measure=compare.Measure(*PERPLEXITY)),
+        compare.Row(compare.RANDOM, BASE, CELLS, 0.0, [95.0, 96.0, 97.0], [], measure=compare.Measure(*PERPLEXITY)),
+    ]
+    header, lines = compare.cells(rows)
+    assert header[-2:] == ["better than random", "p"]
+    assert lines[0][-2:] == ["100%", "0.029"] and lines[1][-2:] == ["-", "-"]
 
 
 def test_cells_are_looked_up(tmp_path, monkeypatch):

@@ -28,6 +28,11 @@ class Measure(NamedTuple):
         return 100 if self.name == "accuracy" else 1
 
     @property
+    def sign(self) -> int:
+        """What makes more of it better."""
+        return 1 if self.more else -1
+
+    @property
     def label(self) -> str:
         """With its unit."""
         return "accuracy [%]" if self.name == "accuracy" else self.name

@@ -1,0 +1,57 @@
+"""Whether methods differ, by tests that assume nothing of how scores are distributed.
+
+Scores are independent samples, one of each seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+RESAMPLES = 99_999  # fewer combinations are all tried, so that the test is exact
+
+
+class Difference(NamedTuple):
+    """Of a method from a reference."""
+
+    p: float
+    """Of a two-sided permutation test of the means, after Holm's correction (1979) for all methods compared."""
+    superiority: float
+    """Probability that a score of the method is better than one of the reference, ties counted half (Vargha and Delaney
+    2000): 0.5 where neither is better."""
+
+
+def differences(scores: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, Difference]:
+    """Of every method from the reference, where both have two scores or more. More is better."""
+    enough = {name: values for name, values in scores.items() if len(values) > 1 and len(reference) > 1}
+    corrected = holm([permutation_p(values, reference) for values in enough.values()])
+    return {
+        name: Difference(p, superiority(values, reference))
+        for (name, values), p in zip(enough.items(), corrected, strict=True)
+    }
+
+
+def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p of the difference of the means, from permutations of who has which score."""
+    from scipy.stats import permutation_test  # 0.6 s, and only comparisons need it
+
+    def distance(x, y, axis):
+        return np.abs(np.mean(x, axis) - np.mean(y, axis))
+
+    settings = {"vectorized": True, "n_resamples": RESAMPLES, "alternative": "greater", "rng": np.random.default_rng(0)}
+    return float(permutation_test((a, b), distance, **settings).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrected for so many tests, in the order given (Holm 1979)."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def superiority(a: Sequence[float], b: Sequence[float]) -> float:
+    """Probability that one of a is above one of b, ties counted half."""
+    pairs = np.subtract.outer(a, b)
+    return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())

@@ -1,0 +1,52 @@
+"""Tests of significance against answers by hand and by enumeration; tables in the forms that people pass on."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from dnas.reports import statistics, tables
+
+
+@pytest.mark.parametrize("a, b", [([1.0, 2, 3], [4.0, 5, 6]), ([1.0, 5, 2, 8], [3.0, 4, 4]), ([1.0, 1], [1.0, 1])])
+def test_the_permutation_test_is_that_of_all_permutations(a, b):
+    both = np.array([*a, *b])
+    seen = abs(np.mean(a) - np.mean(b))
+    distances = []
+    for chosen in combinations(range(len(both)), len(a)):
+        mask = np.isin(np.arange(len(both)), chosen)
+        distances.append(abs(both[mask].mean() - both[~mask].mean()))
+    assert statistics.permutation_p(a, b) == pytest.approx(np.mean(np.array(distances) >= seen - 1e-12))
+
+
+def test_holms_correction_is_that_of_the_paper():
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+def test_superiority_counts_pairs():
+    assert statistics.superiority([2, 3], [1, 2]) == pytest.approx(3.5 / 4)
+    assert statistics.superiority([1], [1]) == 0.5
+
+
+def test_only_what_has_several_scores_is_compared():
+    reference = [1.0, 2.0, 3.0, 4.0]
+    found = statistics.differences({"better": [8.0, 9.0, 7.0, 8.5], "one": [9.0], "same": reference}, reference)
+    assert set(found) == {"better", "same"}
+    assert found["better"].superiority == 1 and found["better"].p == pytest.approx(2 * 2 / 70)
+    assert found["same"] == (1.0, 0.5)
+    assert statistics.differences({"better": [8.0, 9.0]}, [1.0]) == {}
+
+
+def test_tables_are_written_as_others_read_them():
+    header, lines = ["method", "retrained %"], [["a_b", "94.0 ± 0.2"], ["c|d, e", "-"]]
+    assert tables.as_csv(header, lines) == 'method,retrained %\na_b,94.0 ± 0.2\n"c|d, e",-\n'
+    assert tables.as_markdown(header, lines).splitlines() == [
+        "| method | retrained % |",
+        "| --- | ---: |",
+        "| a_b | 94.0 ± 0.2 |",
+        r"| c\|d, e | - |",
+    ]
+    latex = tables.as_latex(header, lines)
+    assert r"a\_b & 94.0 $\pm$ 0.2 \\" in latex and r"retrained \%" in latex and r"\begin{tabular}{lr}" in latex
