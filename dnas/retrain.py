@@ -87,6 +87,7 @@ def run(
         job = _Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
         if config.weights_from and not resume:
             weights.check(config.weights_from, job.shapes)
+            _check_source(config.weights_from, genotype)
         folder = Path(out) if out is not None else default_folder(config)
         with records.opened(folder, config, loop.typed_command(), resume, grows="retrain") as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
@@ -99,6 +100,15 @@ def run(
 def default_folder(config: Config) -> Path:
     """runs/retrain-darts-digits-0-20260131-120000, say: a new folder."""
     return records.default_folder("retrain", config.space, config.data, str(config.seed))
+
+
+def _check_source(text: str, genotype: Genotype) -> None:
+    """Refuse first weights of another genotype's network, also where all shapes are the same. Errors: `UserError`."""
+    folder = weights.source_of(text).folder
+    if (theirs := _kept_genotype(folder)) not in (None, to_json(genotype)):
+        raise UserError(
+            f"The network of {folder} is of another genotype ({theirs}) than this run trains: check --from."
+        )
 
 
 def _kept_genotype(folder: Path) -> Any:

@@ -88,6 +88,16 @@ def test_weights_of_another_network_are_refused(done, tmp_path):
             run(what, dataclasses.replace(wider, weights_from=str(source)), tmp_path / "run")
 
 
+def test_weights_of_another_genotype_are_refused_where_all_shapes_are_the_same(tmp_path):
+    config = dataclasses.replace(CONFIG, space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
+    one, other = (parse(f"|nor_conv_1x1~0|+|{name}~0|skip_connect~1|") for name in ("none", "skip_connect"))
+    dnas.retrain.run(epochs(config, "retrain", 1), one, tmp_path / "one", quiet=True)
+    begun = dataclasses.replace(config, weights_from=str(tmp_path / "one"))
+    with pytest.raises(UserError, match="is of another genotype"):
+        dnas.retrain.run(begun, other, tmp_path / "other", quiet=True)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.slow
 def test_a_search_of_phases_does_not_go_on_for_longer(tmp_path):
     config = dataclasses.replace(CONFIG, method="drnas:partial=1+1,keep=1")
