@@ -27,7 +27,9 @@ POOLS = {"max": (pooling.max_pool_3x3, lax_max), "avg": (pooling.avg_pool_3x3, l
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("shape", [(6, 6, 3), (7, 5, 20), (1, 2, 8)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(7, 5, 20), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((6, 6, 3), (1, 2, 8)))], ids=str
+)
 @pytest.mark.parametrize("kind", POOLS)
 def test_pooling_is_laxs_reduce_window(kind, shape, stride):
     x, change = normal(0, 2, *shape), normal(1, 2, *shape)

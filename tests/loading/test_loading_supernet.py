@@ -28,7 +28,9 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(scope="module", params=["images", "one path", pytest.param("phases", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["one path", *(pytest.param(name, marks=pytest.mark.slow) for name in ("images", "phases"))]
+)
 def searched(request, tmp_path_factory):
     return request.param, dnas.search.run(
         CONFIGS[request.param], tmp_path_factory.mktemp("searched") / "run", quiet=True

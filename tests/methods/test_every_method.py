@@ -45,6 +45,7 @@ QUICK = ("darts", "gdas", "pc_darts", "spos")  # the others, too, compile a sear
 CHOICES = [
     choice if choice in QUICK else pytest.param(choice, marks=pytest.mark.slow) for choice in (*FITTING, *VARIANTS)
 ]
+DEFAULTS = CHOICES[: len(FITTING)]
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
 STEPS = 3
 CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
@@ -214,7 +215,7 @@ def test_at_the_ends_of_their_ranges_settings_give_numbers(choice):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(search.mix(state)))
 
 
-@pytest.mark.parametrize("choice", FITTING)
+@pytest.mark.parametrize("choice", DEFAULTS)
 def test_a_restored_search_goes_on_as_if_it_had_not_ended(choice, tmp_path):
     search, init, step = formula(choice)
     state, _ = step(init(jax.random.key(0)), levels(0))
