@@ -36,7 +36,7 @@ def float64():
         yield
 
 
-@pytest.fixture(params=["native", "xla"])
+@pytest.fixture(params=["native", pytest.param("xla", marks=pytest.mark.slow)])
 def kernels(request, monkeypatch):
     """The test runs twice: with the native kernels, and with XLA's operations in their place."""
     if request.param == "xla":
