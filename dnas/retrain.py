@@ -29,10 +29,9 @@ from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records, weights
 from dnas.runs.weights import started_from
-from dnas.search.bilevel import SHORT
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Shape, Sums, Task
-from dnas.training.epoch import evaluated, measured, no_sums, train_batches
+from dnas.training.epoch import SHORT, evaluated, measured, no_sums, train_batches
 from dnas.training.selection import loaded
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of

@@ -11,11 +11,11 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dnas.blackbox.searcher import Decisions, Problem, Searcher, Strategy, neighbours, random_architecture
 from dnas.errors import unknown
 from dnas.ranges import Range
+from dnas.tables.protocol import place
 
 MOVES = ("first", "best", "decision")
 DRAWS = 16  # for a start that has not been asked for: where all of these have been, one is asked for again
@@ -142,6 +142,4 @@ def _is_new(rules: Rules, state: Climb, architectures: jax.Array) -> jax.Array:
 def _code(rules: Rules, architectures: jax.Array) -> jax.Array:
     """Their places in the space, [..., D] -> [...]. Whole numbers go round at 2**32: in a space of more, two may have
     one code, and then one of them is left out."""
-    options = rules.decisions.options
-    values = [int(np.prod(options[d + 1 :], dtype=object)) % 2**32 for d in range(len(options))]
-    return (architectures.astype(jnp.uint32) * np.array(values, np.uint32)).sum(-1, dtype=jnp.uint32)
+    return place(architectures.astype(jnp.uint32), rules.decisions.options)

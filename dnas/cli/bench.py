@@ -43,16 +43,16 @@ def run(options: Bench) -> None:
 
     table = find.resolve("table", options.table)
     found = [looked_up(table, genotype) for genotype in genotypes_of(options.genotype)]
-    for number, facts in enumerate(found):
+    for number, known in enumerate(found):
         if options.json:
-            print(json.dumps(facts))
+            print(json.dumps(known))
             continue
         if number:
             print()
-        _print(facts, table)
+        _print(known, table)
 
 
-def _print(facts: dict[str, Any], table: "Table") -> None:
+def _print(known: dict[str, Any], table: "Table") -> None:
     """As people read it: a column a data set."""
     from rich import box
     from rich.console import Console
@@ -62,13 +62,13 @@ def _print(facts: dict[str, Any], table: "Table") -> None:
     shown.add_column(f"{table.title}")
     for title in table.datasets.values():
         shown.add_column(title, justify="right", no_wrap=True)
-    rows = list(facts["data"].values())
+    rows = list(known["data"].values())
     for what in rows[0]:
         label, form = LABELS.get(what.partition("_")[0], (what, "{:g}"))
         epochs = f", {what.partition('_')[2]} epochs" if "_" in what else ""
-        shown.add_row(label.format(cells=facts["cells"]) + epochs, *(form.format(row[what]) for row in rows))
-    others = facts["isomorphic"] - 1
-    print(facts["cell"])
+        shown.add_row(label.format(cells=known["cells"]) + epochs, *(form.format(row[what]) for row in rows))
+    others = known["isomorphic"] - 1
+    print(known["cell"])
     Console().print(shown)
     print(f"{others or 'No'} other cell{'s' * (others != 1)} of the table compute{'s' * (others == 1)} the same.")
 

@@ -34,11 +34,10 @@ from dnas.search.levels import (
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
 from dnas.tasks.task import Sums, Task, reward
+from dnas.training.epoch import SHORT
 from dnas.training.protocols import Optimiser
 from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Clock, Evaluated, Mix, Noise, Objective, SearchState, Tree, Update
-
-SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
 
 
 class Search(NamedTuple):

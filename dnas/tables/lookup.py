@@ -37,20 +37,20 @@ def place_of(table: Table, genotype: Genotype) -> int:
 
 
 def looked_up(table: Table, genotype: Genotype) -> dict[str, Any]:
-    """All facts of a cell, ready for JSON: accuracies in percent, ranks and regret by data set.
+    """What is known of a cell, ready for JSON: accuracies in percent, ranks and regret by data set.
 
     rank: by test accuracy after the longest training. regret: what the cell with the best validation accuracy has more.
     isomorphic: how many cells compute the same, this one counted.
     Errors: `UserError` for a cell that is not of the table's space.
     """
     number, last = place_of(table, genotype), table.epochs[-1]
-    facts: dict[str, Any] = {"table": table.name, "cell": to_text(genotype), "cells": table.size}
-    facts["isomorphic"] = int((table.classes == table.classes[number]).sum())
-    facts["data"] = {}
+    known: dict[str, Any] = {"table": table.name, "cell": to_text(genotype), "cells": table.size}
+    known["isomorphic"] = int((table.classes == table.classes[number]).sum())
+    known["data"] = {}
     for name in table.datasets:
         test, valid = (table.column(name, f"{part}_{last}") for part in ACCURACIES)
         measured = [f"{part}_{epochs}" for epochs in reversed(table.epochs) for part in ACCURACIES]
-        facts["data"][name] = {
+        known["data"][name] = {
             **{what: float(table.column(name, what)[number]) for what in measured},
             "rank": int(table.ranks(test)[number]),
             "regret": round(float(test[np.argmax(valid)] - test[number]), 4),
@@ -58,7 +58,7 @@ def looked_up(table: Table, genotype: Genotype) -> dict[str, Any]:
             "mflops": float(table.column(name, "mflops")[number]),
             f"seconds_{table.epochs[0]}": round(float(table.column(name, f"seconds_{table.epochs[0]}")[number]), 2),
         }
-    return facts
+    return known
 
 
 def _edges(genotype: Genotype) -> list[tuple[Any, ...]]:

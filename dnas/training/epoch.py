@@ -10,6 +10,8 @@ from dnas.nets.functional import Functional, forward
 from dnas.tasks.task import Sums, Task
 from dnas.types import Batch, Tree
 
+SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
+
 
 def no_sums(task: Task, seeds: int, dtype: Any) -> Sums:
     """The sums of the measures of a step before the first one, for each seed [S]."""

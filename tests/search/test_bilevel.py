@@ -18,11 +18,12 @@ from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
 from dnas.search import hypergrad, penalty, relax
-from dnas.search.bilevel import SHORT, make_search
+from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels, Span
 from dnas.search.method import Method, adam_with_l2
 from dnas.spaces import nasbench201
 from dnas.tasks.classification import Classification, cross_entropy
+from dnas.training.epoch import SHORT
 from dnas.training.weights import clip
 from dnas.types import Batch
 

@@ -14,7 +14,7 @@ from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, Weight
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.search import hypergrad, penalty, perturb, relax, stage
-from dnas.search.bilevel import SHORT, make_search
+from dnas.search.bilevel import make_search
 from dnas.search.gradient_filter import RULES, freeze_disagreeing, mean_cosine, whole_cosine
 from dnas.search.job import Job
 from dnas.search.levels import Levels
@@ -22,7 +22,7 @@ from dnas.search.method import Method, Phase
 from dnas.search.plan import check_phases
 from dnas.tasks.classification import Classification
 from dnas.tasks.images import Images
-from dnas.training.epoch import train_batches
+from dnas.training.epoch import SHORT, train_batches
 from dnas.training.weights import clip, optimiser_of
 from dnas.types import Batch, Clock, GradientFilter
 
