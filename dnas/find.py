@@ -193,7 +193,7 @@ def _first_line(node: ast.Module | ast.FunctionDef) -> str:
 def _paper(module: ast.Module) -> str:
     """The first paper that a module's docstring names, unless it says that there is none."""
     doc = ast.get_docstring(module) or ""
-    named = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)
+    named = re.search(r"arXiv:\d{4}\.\d{4,5}|OpenReview [\w-]{8,}", doc)
     return named.group() if named and "No paper" not in doc else ""
 
 
