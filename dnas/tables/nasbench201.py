@@ -6,9 +6,10 @@ networks trained on the 25,000 other training images, means over two seeds, its 
 all 50,000.
 
 There are no validation accuracies after 200 epochs: what NASLib and whoever uses its file take for these are test
-accuracies of one training, `single`. In all three records that can be looked at they are those of seed 888, on CIFAR-10
-of the network trained on 25,000 images, to the last digit (`tests/tables/test_nats.py`). On the other two data sets
-this training is one of the three of which `test` is the mean. A search by them has seen test images.
+accuracies of one training, `single`, since its code reads the last of one list for both. In all three records that can
+be looked at they are those of seed 888, on CIFAR-10 of the network trained on 25,000 images, to the last digit
+(`tests/tables/test_nats.py`). On the other two data sets this training is one of the three of which `test` is the mean.
+A search by them has seen test images.
 
 Seconds are a model, since the measured ones fill gigabytes: a sum over the operations of a cell, fitted to 1,000 cells
 of the official files (R2 0.995; `scripts/nasbench201_table.py`), scaled by numbers of images as the official API does.
