@@ -140,7 +140,7 @@ def _show(cell: str, shown: Any) -> None:
 LABELS = {  # of a fact: how it is called, and written
     "test": ("test accuracy [%]", "{:.2f}"),
     "valid": ("validation accuracy [%]", "{:.2f}"),
-    "single": ("test accuracy of one training [%]", "{:.2f}"),
+    "single": ("test, one training [%]", "{:.2f}"),
     "deviation": ("deviation over trainings", "{:.2f}"),
     "rank": ("rank of {cells:,} by test accuracy", "{:,}"),
     "regret": ("regret [%]", "{:.2f}"),
