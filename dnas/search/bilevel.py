@@ -106,7 +106,7 @@ def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
     """
     if method.hypergrad is None or not method.hypergrad.turns:
         return False
-    if config.inner_steps > 1 or method.perturb or method.weight_relax:
+    if config.inner_steps > 1 or method.perturb or method.weight_relax or method.weight_mixes:
         return False
     short = config.epochs * steps <= SHORT or method.gradient_filter is not None
     return short or not method.hypergrad.is_outer_gradient
@@ -183,13 +183,16 @@ class Bilevel(Apart, InTurns):
         relaxation = self.method.relax if outer else self.method.weight_relax or self.method.relax
         return relax.masked(relaxation(alphas, keys.stream(key, "relax"), self.clock(state)), state.mask)
 
-    def objective(self, state: SearchState, batch: Batch, key: jax.Array, outer: bool, carry: Tree) -> Objective:
-        """The loss of a level on a batch as a function of weights and alphas; carry: the recurrent state before it."""
+    def objective(
+        self, state: SearchState, batch: Batch, key: jax.Array, outer: bool, carry: Tree, given: Mix | None = None
+    ) -> Objective:
+        """The loss of a level on a batch as a function of weights and alphas; carry: the recurrent state before it.
+        given: the mix, where it is not the one that the alphas have."""
         now = self.clock(state)
         noise = Noise(keys.stream(key, "noise"), self.method.drop_rate(now) if self.method.drop_rate else 0.0)
 
         def loss(weights, alphas):
-            mix = self.mix_of(state, alphas, key, outer)
+            mix = self.mix_of(state, alphas, key, outer) if given is None else given
             if self.method.perturb is not None and not outer:
                 fixed = jax.lax.stop_gradient(weights)
                 mix = self.method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
