@@ -35,6 +35,7 @@ PACKAGES = {
     "table": "dnas.tables",
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",
+    "proxy": "dnas.proxies",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -86,7 +87,7 @@ def experiments(folder: Path) -> dict[Path, Summary]:
     return {
         path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
-        if any(_definition(tree, name) for name in ("config", "configs", "searches"))
+        if any(_definition(tree, name) for name in ("config", "configs", "searches", "proxies"))
     }
 
 

@@ -17,6 +17,7 @@ from dnas.kernels import native
 from dnas.kernels.axes import FLOATS, agree, one_float_type
 from dnas.kernels.conv import dense_conv, depthwise_conv
 from dnas.kernels.norm import EPSILON, normalise
+from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import Deferred
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls this 0.1
@@ -162,6 +163,13 @@ class Linear(nnx.Module):
     def __call__(self, x):
         kernel = self.kernel[...]
         return pointwise_conv(x.astype(kernel.dtype), kernel) + self.bias[...]
+
+
+class GlobalPool(nnx.Module):
+    """Mean over the image: [B, H, W, C] -> [B, C]."""
+
+    def __call__(self, x):
+        return global_avg_pool(x)
 
 
 class ReluConvNorm(nnx.Module):
