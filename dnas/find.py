@@ -58,6 +58,12 @@ def described(what: str) -> dict[str, Summary]:
     return found
 
 
+def returned(what: str, name: str) -> str:
+    """What the factory of this name says that it returns, as written there; empty where there is none."""
+    factories = (_definition(tree, FACTORIES[what]) for known, tree in _modules(what) if known == name)
+    return next((ast.unparse(f.returns) for f in factories if f is not None and f.returns is not None), "")
+
+
 def available(what: str) -> dict[str, Callable[..., Any]]:
     """Every factory of one sort ("space", "method", ...) by name, in alphabetical order."""
     return {name: _factory(what, name) for name in described(what)}
