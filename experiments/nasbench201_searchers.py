@@ -1,12 +1,13 @@
-"""Every searcher on the table of NAS-Bench-201 at the same cost: 300 validations after 200 epochs on CIFAR-100.
+"""Every searcher on the table of NAS-Bench-201 at the same cost: 300 evaluations after 200 epochs on CIFAR-100.
 
     dnas blackbox experiments/nasbench201_searchers.py --out runs/nasbench201_searchers
     dnas blackbox experiments/nasbench201_searchers.py:bananas --out runs/bananas
 
-Hardware: 2 CPU cores, ten minutes. Searchers see validation accuracies only; shown are test accuracies after 200 epochs,
-means over seeds. What runs trial by trial has fewer runs. An evaluation after 12 of the 200 epochs, which Hyperband,
-ASHA and DEHB may ask for, counts as 0.06 of one; in this table it is the end of a training of 12 epochs, whose learning
-rate has gone down, and says more than the first epochs of a long one would.
+Hardware: 2 CPU cores, ten minutes. Searchers see what papers call validation accuracies after 200 epochs, test
+accuracies of one training (dnas/tables/nasbench201.py); shown are means of test accuracies over seeds. What runs trial
+by trial has fewer runs. An evaluation after 12 of the 200 epochs, which Hyperband, ASHA and DEHB may ask for, counts as
+0.06 of one; in this table it is the end of a training of 12 epochs, whose learning rate has gone down, and says more
+than the first epochs of a long one would.
 
 Expected: BANANAS is above evolution and random search (White et al. 2021, arXiv:1910.11858, and naszilla, whose figures
 give no numbers), and about where local search is (73.48 ± 0.04 by an independent implementation on this table). No
