@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from dnas.blackbox import cluster
 from dnas.blackbox.jobs import Job
 from dnas.blackbox.workers import Here, Pool, Processes, on_host
 from dnas.errors import UserError
@@ -19,7 +20,12 @@ class Crew(NamedTuple):
     address: str = ""
 
     def prepare(self) -> None:
-        """Leave the accelerators to the workers, before JAX takes them for this process."""
+        """Leave the accelerators to the workers, before JAX takes them for this process.
+
+        Errors: `UserError` where there is no such cluster, before anything else takes time.
+        """
+        if self.cluster:
+            cluster.check(self.address)
         if self != NOBODY:
             import jax
 
@@ -55,7 +61,5 @@ def check(crew: Crew, job: Job) -> None:
 def made(crew: Crew, job: Job) -> Pool:
     """The workers, started. Errors: `UserError` where there is no such cluster."""
     if crew.cluster:
-        from dnas.blackbox.cluster import Cluster
-
-        return Cluster(job.config.evaluator, crew.address)
+        return cluster.Cluster(job.config.evaluator, crew.address)
     return Processes(job.config.evaluator, crew.size) if crew.size else Here(on_host(job.evaluator))

@@ -56,6 +56,7 @@ def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str =
     """
     crew = pools.parse(workers)
     crew.prepare()
+    loop.prepare_process()
     job = build(config)
     pools.check(crew, job)
     if out is None:

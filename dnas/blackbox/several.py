@@ -13,6 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from dnas.architectures.genotype_data import shown
+from dnas.blackbox import pools
 from dnas.blackbox import run as single
 from dnas.blackbox.config import BlackboxConfig, parse_budget
 from dnas.blackbox.run import Result
@@ -23,20 +24,25 @@ from dnas.runs import environment, loop
 
 
 def run(
-    configs: Mapping[str, BlackboxConfig], out: str | Path, say: Callable[[str], None] = lambda _: None
+    configs: Mapping[str, BlackboxConfig],
+    out: str | Path,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    workers: str = "",
+    quiet: bool = True,
 ) -> dict[str, Result]:
-    """Search with every config; what is finished in the folder is read.
+    """Search with every config; what is finished in the folder is read. workers, quiet: as of `run.run`.
 
     Errors: `UserError` for the first config that cannot be run, before any is.
     """
     for name, config in configs.items():
         if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"} or name == "results.json":
             raise UserError(f"{shown(name)} cannot name a search, as it names a folder: choose letters and digits.")
-        single.build(config)
+        pools.check(pools.parse(workers), single.build(config))
     folder, results = Path(out), {}
     for number, (name, config) in enumerate(configs.items(), 1):
         say(f"Search {number} of {len(configs)}: {name}")
-        results[name] = single.run(config, folder / name)
+        results[name] = single.run(config, folder / name, workers=workers, quiet=quiet)
     numbers = {
         name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k not in single.LONG}}
         for name, result in results.items()

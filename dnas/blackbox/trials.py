@@ -108,7 +108,7 @@ def summary(trials: Trials, job: Job) -> dict[str, Any]:
     each, evaluator = np.arange(len(trials.counts)), job.evaluator
     cells = cells_found(trials)
     truths = evaluator.truth(trials.architectures)
-    objectives = trials.scores[each, last(trials)] * job.signs
+    objectives = trials.scores[each, last(trials)].astype(np.float64) * job.signs
     several = {} if len(job.objectives) == 1 else _of_fronts(trials, job)
     return {
         "runs": len(each),
@@ -175,13 +175,16 @@ def curve(trials: Trials, job: Job) -> np.ndarray:
     if len(job.objectives) > 1:
         values = volumes(trials, job)
     else:
-        score = {"": trials.scores[..., 0] * job.signs[0]}
+        score = {"": trials.scores[..., 0].astype(np.float64) * job.signs[0]}
         truth = next(iter((job.evaluator.truth(trials.architectures) or score).values()))
         values = np.take_along_axis(truth, incumbents(trials), 1)
+    first = np.isfinite(trials.scores[..., 0]).argmax(1)
+    begins = used[np.arange(len(used)), first].max()
     if budget.unit == UNITS[0] and (trials.fidelities == 1).all():
         points = np.unique(np.geomspace(1, budget.amount, POINTS).astype(int))
+        points = points[points >= begins]
     else:
-        points = np.linspace(used[:, 0].max(), budget.amount, POINTS)
+        points = np.linspace(begins, budget.amount, POINTS)
     places = [np.searchsorted(row, points + ROUNDING, side="right") - 1 for row in used]
     latest = np.minimum(np.array(places), (trials.counts - (trials.share < 1))[:, None] - 1)
     at_points = np.take_along_axis(values, latest, 1)

@@ -62,7 +62,13 @@ class Apart:
 
     def step_inner(self: Any, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
         """The inner level: a step of the weights."""
-        objective = self.objective(state, train, key, False, carry_of(state, "train"))
-        (loss, seen), (gradient, _) = jax.value_and_grad(objective, (0, 1), has_aux=True)(state.weights, state.alphas)
+        own, before = self.method.weight_gradient, carry_of(state, "train")
+        if own is None:
+            gradients = jax.value_and_grad(self.objective(state, train, key, False, before), (0, 1), has_aux=True)
+            (loss, seen), (gradient, _) = gradients(state.weights, state.alphas)
+        else:
+            mix = self.mix_of(state, state.alphas, key, False)
+            value = self.loss_of_mix(state, train, key, before)
+            (loss, seen), gradient = own(value, state.weights, mix, self.clock(state))
         state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient, train.pace)
         return with_carry(state, "train", seen.carry), self.sums(loss, seen)
