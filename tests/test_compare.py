@@ -240,6 +240,9 @@ def test_a_training_that_fails_fails_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(dnas.retrain, "run", run)
     (row,) = compare.run({"one": BASE}, tmp_path / "out", random_cells=0, quiet=True)
     assert row.trained == [0.5] and row.genotypes == cells
+    cells[1:] = []
+    (row,) = compare.run({"one": BASE}, tmp_path / "none", random_cells=0, quiet=True)
+    assert row.trained == row.judged == [] and row.failed == "none of its cells could be trained"
 
 
 def test_what_is_better_is_first(tmp_path, monkeypatch):

@@ -84,6 +84,18 @@ def test_columns_say_what_is_known(rows):
     assert "mix spearman" not in compare.cells([rows[-1]])[0]
 
 
+def test_what_failed_is_said_below_the_table(rows):
+    """And is worse than all that did not."""
+    reason = "It does not go together with that: choose another, of which there are many, or something else."
+    rows = [*rows, Row("broken", BASE, CELLS, 1.0, [], [90.0, 90.0, 90.0], reason)]
+    text = io.StringIO()
+    Console(file=text, width=80).print(compare.table(rows, 80))
+    assert f"broken: {reason}" in " ".join(text.getvalue().split())
+    header, lines = compare.cells(rows)
+    assert header[-1] == "failed" and [line[-1] for line in lines] == ["-"] * 4 + [reason]
+    assert rows[-1].score == -np.inf and max(map(len, text.getvalue().splitlines())) <= 80
+
+
 def test_every_seed_and_every_two_methods_are_written(rows):
     header, lines = compare.rows.by_seed(rows)
     assert len(lines) == 12 and lines[0][:2] == ["a method with a long name", "0"] and lines[0][-1] == "93.0"

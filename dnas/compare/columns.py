@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from dnas.compare.rows import RANDOM, Rank, Row
 from dnas.reports import statistics
@@ -21,20 +22,24 @@ UNITS = {"seconds": "s", "flop": "FLOP"}
 
 
 def table(rows: list[Row], width: int = NARROW) -> Table:
-    """One line per method, best first: those columns that fit into `width` characters, see `cells`."""
+    """One line per method, best first: those columns that fit into `width` characters, see `cells`; and why some have
+    no result."""
     header, lines = cells(rows)
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     score = header[2] if len(header) > 2 else ""
     wanted = [score if name == "score" else name for name in FIRST]
-    by_rank = sorted(range(len(header)), key=lambda i: wanted.index(header[i]) if header[i] in wanted else len(wanted))
+    places = [i for i, name in enumerate(header) if name != "failed"]
+    by_rank = sorted(places, key=lambda i: wanted.index(header[i]) if header[i] in wanted else len(wanted))
     chosen, left = list[int](), width
     for i in by_rank:
         if (left := left - widths[i] - GAP * bool(chosen)) < 0 and len(chosen) > 1:
             break
         chosen.append(i)
     chosen.sort()
-    missing = len(header) - len(chosen)
-    caption = f"{missing} more columns: comparison.csv" if missing else None
+    said = [f"{row.name}: {row.failed}" for row in rows if row.failed]
+    if missing := len(places) - len(chosen):
+        said.append(f"{missing} more columns: comparison.csv")
+    caption = Text("\n".join(said)) if said else None
     shown = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
     for i in chosen:
         shown.add_column(header[i], justify="right" if i else "left", overflow="fold", no_wrap=bool(i))
@@ -60,12 +65,7 @@ def cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     lines = [_line(row, scored, tests) for row in rows]
     header = list(dict.fromkeys(name for line in lines for name in line))
     kept = [name for name in header if name in (*ALWAYS, scored) or any(line.get(name, "-") != "-" for line in lines)]
-    last = kept[-1] if kept else ""
-    written = [[line.get(name, "-") for name in kept] for line in lines]
-    for row, line in zip(rows, written, strict=True):
-        if row.failed:
-            line[kept.index(last)] = row.failed.partition(":")[0][:40]
-    return kept or ["method", "seeds", scored], written
+    return kept or ["method", "seeds", scored], [[line.get(name, "-") for name in kept] for line in lines]
 
 
 def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dict[str, str]:
@@ -96,7 +96,7 @@ def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dic
     own = tests["p"].get(row.name)
     line["better than random"] = "-" if own is None else f"{own.superiority:.0%}"
     line["p"] = "-" if own is None else f"{own.p:.3f}"
-    return line
+    return line | ({"failed": row.failed} if row.failed else {})
 
 
 def _tests(rows: list[Row]) -> dict[str, dict[str, Difference]]:

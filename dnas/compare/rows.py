@@ -48,8 +48,8 @@ class Row(NamedTuple):
 
     @property
     def judged(self) -> list[float]:
-        """The scores that it is judged by, such that more is better."""
-        return [self.measure.sign * score for score in self.trained] or self.tabulated
+        """The scores that it is judged by, such that more is better; none where it failed."""
+        return [] if self.failed else [self.measure.sign * score for score in self.trained] or self.tabulated
 
     @property
     def score(self) -> float:

@@ -19,6 +19,7 @@ from dnas.config import Config
 from dnas.files import atomic_write, storage
 from dnas.ranges import Range
 from dnas.reports import tables
+from dnas.reports.plots import Measure
 from dnas.runs import loop
 
 RandomCells = Annotated[int, Range(0, 10_000)]
@@ -58,16 +59,17 @@ def run(
         base = base_of(configs)
         if train and base is not None:
             score, measure = trainings(rows, base, protocol, folder, quiet)
-            rows = [
-                row._replace(
-                    trained=[s for genotype in row.genotypes if (s := score(row, genotype)) is not None],
-                    measure=measure,
-                )
-                for row in rows
-            ]
+            rows = [_scored(row, [score(row, genotype) for genotype in row.genotypes], measure) for row in rows]
         rows.sort(key=lambda row: -row.score)
         _write(rows, folder)
         return rows
+
+
+def _scored(row: Row, scores: list[float | None], measure: Measure) -> Row:
+    """With the scores of its cells, of those whose training did not fail."""
+    trained = [score for score in scores if score is not None]
+    failed = row.failed or ("none of its cells could be trained" if not trained else "")
+    return row._replace(trained=trained, measure=measure, failed=failed)
 
 
 def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol, quiet: bool) -> list[Row]:
@@ -77,7 +79,7 @@ def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol
         if isinstance(config, Config):
             row = searches.searched(name, config, folder, protocol, quiet)
         else:
-            row = searches.tried(name, config, folder)
+            row = searches.tried(name, config, folder, quiet)
         rows.append(row._replace(tuning=protocol.tuning.get(name, 0)))
         loop.forget_programs()
     return rows

@@ -39,14 +39,19 @@ def searched(name: str, config: Config, folder: Path, protocol: Protocol, quiet:
         seconds, genotypes = spent(), list(result.genotypes)
         found = {"config": to_dict(config), "genotypes": [to_json(g) for g in genotypes], "seconds": seconds}
         atomic_write(out / "found.json", sealed(found))
-    flop = _numbers(out / "cost.json", {}, lambda: [costs.of_search(out, config)])[0]
-    row = Row(name, config, genotypes, seconds, [], [], flop=flop)
+    row = Row(name, config, genotypes, seconds, [], [])
+    try:
+        row = row._replace(flop=_numbers(out / "cost.json", {}, lambda: [costs.of_search(out, config)])[0])
+    except StorageError:
+        raise
+    except UserError as error:  # the data are gone, say; what was found is known
+        warn(f"What '{name}' computed is not counted: {error}")
     return row._replace(mix_ranks=correlation.of_mixes(out, config), supernet_ranks=_ranks(out, config, protocol))
 
 
-def tried(name: str, config: BlackboxConfig, folder: Path) -> Row:
+def tried(name: str, config: BlackboxConfig, folder: Path, quiet: bool) -> Row:
     """A search by a searcher. Errors: `UserError` for a folder that holds something else."""
-    result = blackbox.run(config, folder / name)
+    result = blackbox.run(config, folder / name, quiet=quiet)
     seconds = float(sum(result.seconds))
     return Row(name, config, list(result.found), seconds, [], [], flop=costs.of_trials(folder / name, config))
 
