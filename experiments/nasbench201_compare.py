@@ -1,6 +1,6 @@
 """Gradient methods and searchers under one protocol in the NAS-Bench-201 space: one table, tests, two figures.
 
-    dnas compare experiments/nasbench201_compare.py --lookup --random_cells 6 --out runs/nasbench201_compare
+    dnas compare experiments/nasbench201_compare.py --lookup --random_cells 3 --out runs/nasbench201_compare
     dnas compare experiments/nasbench201_compare.py --lookup --only darts gdas evolution --out runs/three
     dnas search experiments/nasbench201_compare.py:gdas --out runs/gdas
 
@@ -22,7 +22,7 @@ from dnas.blackbox.config import BlackboxConfig
 from dnas.compare import Protocol
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
 
-SEEDS = 6
+SEEDS = 3
 BASE = Config(
     space="nasbench201",
     data="cifar10_jpeg:limit=2000,size=16",
@@ -35,7 +35,7 @@ BASE = Config(
 SETTINGS = {  # name -> method
     "darts": "darts",
     "gdas": "gdas",
-    "drnas": "drnas:partial=4+2,keep=3",  # 4 epochs with 1/4 of the channels, 4 with 1/2 and 3 operations per edge
+    "drnas": "drnas",
     "pc_darts": "pc_darts",
     "gaea": "gaea",
     "beta_darts": "beta_darts",
@@ -59,7 +59,7 @@ def configs() -> dict[str, Config | BlackboxConfig]:
 
 
 def protocol() -> Protocol:
-    return Protocol(supernet_cells=100)
+    return Protocol(supernet_cells=50)
 
 
 def config(setting: str = "darts") -> Config:
