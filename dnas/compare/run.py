@@ -15,6 +15,7 @@ from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import RANDOM, Row, by_seed, looked_up
 from dnas.compare.trainings import trainings
+from dnas.compare.truths import draw_truths
 from dnas.config import Config
 from dnas.files import atomic_write, storage
 from dnas.ranges import Range
@@ -123,3 +124,4 @@ def _draw(rows: list[Row], folder: Path) -> None:
     if shown:
         plots.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
     pairs.draw_ranks(rows, folder / "comparison.ranks.png")
+    draw_truths(rows, folder)
