@@ -1,4 +1,4 @@
-"""What the table of NAS-Bench-201 knows of the cells that searches passed through: a picture in which collapse is seen."""
+"""What NAS-Bench-201 knows of the cells that searches passed through: a picture in which collapse is seen."""
 
 from pathlib import Path
 from typing import Any
