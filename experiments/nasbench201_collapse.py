@@ -26,7 +26,7 @@ SETTINGS = {
     "darts": BASE,
     "darts-second": replace(BASE, method="darts:order=second"),
     "gdas": replace(BASE, method="gdas"),
-    "drnas": replace(BASE, method="drnas"),
+    "drnas": replace(BASE, method="drnas:partial=4+2,keep=3"),
     "pc_darts": replace(BASE, method="pc_darts"),
     "sdarts": replace(BASE, method="sdarts"),
     "gaea": replace(BASE, method="gaea"),
