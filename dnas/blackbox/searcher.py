@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas.architectures.topology import Space
+from dnas.architectures.topology import Cell, Space
 from dnas.errors import UserError
 
 State = Any  # a pytree
@@ -29,10 +29,14 @@ class Searcher(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """options: how many each decision has. groups: what it belongs to, the node that an edge enters."""
+    """options: how many each decision has. groups: what it belongs to, the node that an edge enters.
+
+    cells: the graphs whose edges the decisions are, one after the other, where there are such.
+    """
 
     options: tuple[int, ...]
     groups: tuple[int, ...]
+    cells: tuple[Cell, ...] = ()
 
 
 class Problem(NamedTuple):
@@ -95,7 +99,7 @@ def decisions_of(space: Space) -> Decisions:
             )
         options += map(len, cell.operations)
         groups += [1000 * number + node for node, _ in cell.edges]
-    return Decisions(tuple(options), tuple(groups))
+    return Decisions(tuple(options), tuple(groups), tuple(space.cells.values()))
 
 
 def random_architecture(key: jax.Array, decisions: Decisions) -> jax.Array:
