@@ -40,12 +40,13 @@ FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
 
 class Summary(NamedTuple):
-    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper.
-    An experiment's settings are names: `s1,s2`."""
+    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper;
+    gives: what its factory returns, as written there. An experiment's settings are names: `s1,s2`."""
 
     line: str
     settings: str
     paper: str
+    gives: str = ""
 
 
 def described(what: str) -> dict[str, Summary]:
@@ -54,7 +55,8 @@ def described(what: str) -> dict[str, Summary]:
     for name, tree in _modules(what):
         factory = _definition(tree, FACTORIES[what])
         if factory is not None:
-            found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree))
+            gives = "" if factory.returns is None else ast.unparse(factory.returns)
+            found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree), gives)
     return found
 
 

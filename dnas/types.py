@@ -113,6 +113,18 @@ class Penalty(Protocol):
     def __call__(self, alphas: Alphas, mix: Mix, clock: Clock) -> jax.Array: ...
 
 
+class WeightGradient(Protocol):
+    """What steps the weights, in place of the derivative of the loss of their batch.
+
+    loss: (weights, mix) -> (loss, `Evaluated`), in training mode; in a mix for it a kind may have a table for every
+    cell of the network, [N, E, O], by the number of the cell. -> ((loss, `Evaluated`), gradient).
+    """
+
+    def __call__(
+        self, loss: Callable[[Weights, Mix], tuple[jax.Array, Evaluated]], weights: Weights, mix: Mix, clock: Clock
+    ) -> tuple[tuple[jax.Array, Evaluated], Weights]: ...
+
+
 class Hypergradient(Protocol):
     """`inner` and `outer` are the losses of the two levels as functions of (weights, alphas)."""
 

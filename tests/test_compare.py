@@ -221,6 +221,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare.check({"a": BASE}, tmp_path / "full")
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_fails_alone(tmp_path, monkeypatch):
     cells = [parse("|skip_connect~0|"), parse("|nor_conv_1x1~0|")]
     monkeypatch.setattr(compare, "_searched", lambda name, config, *_: compare.Row(name, config, cells, 1.0, [], []))

@@ -95,6 +95,7 @@ def test_names_and_shapes_are_those_of_the_reference(layouts):
     assert shapes["nasbench201_supernet"]["classifier.weight"] == (10, 16)
 
 
+@pytest.mark.slow
 def test_without_statistics_those_of_a_new_network(layouts):
     pairs = layouts["nasbench201_supernet"]
     arrays = {name: a for name, a in random_arrays(pairs).items() if "running" not in name}

@@ -130,6 +130,7 @@ def test_no_two_keys_of_a_search_meet(choice, monkeypatch):
     recorder.check(draws=2 * CONFIG.search.epochs * (1 + STEPS))
 
 
+@pytest.mark.slow
 def test_no_two_keys_of_a_training_meet(monkeypatch):
     monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: formula(False))
     space = find.resolve("space", CONFIG.space)

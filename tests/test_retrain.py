@@ -31,6 +31,7 @@ def images(classes, count=37):  # three batches of 16, the last of them partial
     return x, y, x[:20], y[:20]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "reported"),
     [
@@ -123,6 +124,7 @@ def test_a_training_without_a_checkpoint_begins_anew_and_keeps_its_genotype(tmp_
     assert records.read_genotypes(tmp_path / "run") == [to_json(CELL)]
 
 
+@pytest.mark.slow
 def test_another_genotype_is_refused_when_resuming(tmp_path):
     retrain.run(CONFIG, CELL, tmp_path / "run", data=images(4), quiet=True)
     other = random(nasbench201.space(), 3)

@@ -148,6 +148,7 @@ def batches(count, size=4):
     return [Batch(jnp.asarray(rng.normal(size=(size, 3))), jnp.arange(size) % 2) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_an_average_has_the_statistics_too():
     plan = dataclasses.replace(PLAN, average="ema:decay=0.5")
     training = make_training(line(), Classification(), plan, 3)

@@ -51,6 +51,7 @@ def test_the_parts_are_the_same_for_every_seed():
     assert len(parts[0][0]) == 30
 
 
+@pytest.mark.slow
 def test_without_it_the_test_part_selects_no_checkpoint(tmp_path):
     for portion, scored in ((0.0, False), (0.2, True)):
         folder = trained(TABLE, tmp_path / str(portion), valid_portion=portion).folder

@@ -20,7 +20,7 @@ from dnas.kernels.mixing import fan_out, weighted_sums
 from dnas.kernels.pooling import max_pool_2x2
 from dnas.nets.entangled import Entangled, together
 from dnas.nets.functional import over_copies, own_noise, run, stack
-from dnas.nets.layers import checked_images, checked_numbers
+from dnas.nets.layers import checked_images, checked_numbers, shape_and_type
 from dnas.nets.nodes import Nodes, zero_node
 from dnas.nets.ops import ALWAYS_RANDOM
 from dnas.types import Mix, Noise
@@ -199,6 +199,7 @@ class MixedCell(nnx.Module):
 class Supernet(nnx.Module):
     """`supernet(x, mix, noise)`: normalised images x [B, H, W, C], mix {kind: [E, O]} -> logits [B, classes].
 
+    A kind's mix may also be [N, E, O], a table for every cell of the network, of which cells of the kind take theirs.
     noise: for operations that are random, in training; without it they do what they do in evaluation: nothing is
     dropped, and `noise` is the same at every call, but differs between edges, cells and the images of a batch.
     Training and evaluation are as in `network.Network`.
@@ -210,6 +211,7 @@ class Supernet(nnx.Module):
             return MixedCell(space, kind, channels, size.loop, rngs=rngs)
 
         self.image_channels, self.use_running_average = size.image_channels, False
+        self.cells = space.cell_count(size.cells)
         self.mix_shapes = tuple((kind, space.mix_shapes[kind]) for kind in space.contained(size.cells))
         self.backbone = space.backbone(core, size, space.search_norm, rngs=rngs)
         self.random, self.always_random = bool(space.random), bool(space.random & ALWAYS_RANDOM)
@@ -221,23 +223,27 @@ class Supernet(nnx.Module):
 
     def __call__(self, x: jax.Array, mix, noise: Noise | None = None) -> jax.Array:
         x = checked_images(x, self.image_channels, self.backbone.classifier.kernel[...].dtype)
-        check_mix(mix, dict(self.mix_shapes))
+        check_mix(mix, dict(self.mix_shapes), self.cells)
         if noise is None and self.always_random:
             noise = Noise(jax.random.key(0))
 
         def argument(kind: str, cells: range):
             rows = jnp.asarray(mix[kind])
-            rows = jnp.broadcast_to(rows, (len(cells), *rows.shape))
+            own = rows.ndim == 3
+            rows = rows[cells.start : cells.stop] if own else jnp.broadcast_to(rows, (len(cells), *rows.shape))
             return rows, own_noise(noise, cells) if self.random and noise is not None else None
 
         return run(self.backbone, x, argument, evaluates=self.use_running_average).logits
 
 
-def check_mix(mix: Mix, shapes: dict[str, tuple[int, int]]) -> None:
-    """Errors: `UserError` for a mix that has no weights of these shapes {kind: [E, O]}."""
+def check_mix(mix: Mix, shapes: dict[str, tuple[int, int]], cells: int = 0) -> None:
+    """Errors: `UserError` for a mix without weights of these shapes {kind: [E, O]}, or, with cells, [cells, E, O]."""
     if not isinstance(mix, Mapping) or not set(shapes) <= set(mix):
         given = f"of {', '.join(map(str, mix)) or 'nothing'}" if isinstance(mix, Mapping) else f"a {type(mix).__name__}"
         raise UserError(f"The mix is {given}, expected a dictionary with the weights of {', '.join(shapes)}.")
     for kind, shape in shapes.items():
-        expected = f"{list(shape)}: {shape[0]} edges with {shape[1]} operations"
-        checked_numbers(f"The mix of the {kind} cells", mix[kind], shape, expected)
+        what, expected = f"The mix of the {kind} cells", f"{list(shape)}: {shape[0]} edges with {shape[1]} operations"
+        if cells and len(shape_and_type(what, mix[kind])[0]) == 3:
+            checked_numbers(what, mix[kind], (cells, *shape), f"{[cells, *shape]}: {cells} cells, each {expected}")
+        else:
+            checked_numbers(what, mix[kind], shape, expected)

@@ -106,7 +106,7 @@ def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
     """
     if method.hypergrad is None or not method.hypergrad.turns:
         return False
-    if config.inner_steps > 1 or method.perturb or method.weight_relax or method.weight_mixes:
+    if config.inner_steps > 1 or method.perturb or method.weight_relax or method.weight_gradient:
         return False
     short = config.epochs * steps <= SHORT or method.gradient_filter is not None
     return short or not method.hypergrad.is_outer_gradient
@@ -183,16 +183,12 @@ class Bilevel(Apart, InTurns):
         relaxation = self.method.relax if outer else self.method.weight_relax or self.method.relax
         return relax.masked(relaxation(alphas, keys.stream(key, "relax"), self.clock(state)), state.mask)
 
-    def objective(
-        self, state: SearchState, batch: Batch, key: jax.Array, outer: bool, carry: Tree, given: Mix | None = None
-    ) -> Objective:
-        """The loss of a level on a batch as a function of weights and alphas; carry: the recurrent state before it.
-        given: the mix, where it is not the one that the alphas have."""
-        now = self.clock(state)
-        noise = Noise(keys.stream(key, "noise"), self.method.drop_rate(now) if self.method.drop_rate else 0.0)
+    def objective(self, state: SearchState, batch: Batch, key: jax.Array, outer: bool, carry: Tree) -> Objective:
+        """The loss of a level on a batch as a function of weights and alphas; carry: the recurrent state before it."""
+        now, value = self.clock(state), self.loss_of_mix(state, batch, key, carry)
 
         def loss(weights, alphas):
-            mix = self.mix_of(state, alphas, key, outer) if given is None else given
+            mix = self.mix_of(state, alphas, key, outer)
             if self.method.perturb is not None and not outer:
                 fixed = jax.lax.stop_gradient(weights)
                 mix = self.method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
@@ -201,7 +197,14 @@ class Bilevel(Apart, InTurns):
                 total += self.method.penalty(alphas, mix, now)
             return total, seen
 
-        def value(weights, mix, train):
+        return loss
+
+    def loss_of_mix(self, state: SearchState, batch: Batch, key: jax.Array, carry: Tree) -> Callable[..., Any]:
+        """(weights, mix, train) -> the loss on a batch, and what else is seen."""
+        now = self.clock(state)
+        noise = Noise(keys.stream(key, "noise"), self.method.drop_rate(now) if self.method.drop_rate else 0.0)
+
+        def value(weights, mix, train=True):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
                 self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
@@ -209,7 +212,7 @@ class Bilevel(Apart, InTurns):
             total, sums = self.task.loss(outputs, batch)
             return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
 
-        return loss
+        return value
 
     def with_alphas(self, state: SearchState, gradient: Tree) -> SearchState:
         """After a step of the alphas."""

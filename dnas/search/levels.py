@@ -61,8 +61,8 @@ WHOLE = Span()
 def check(method: Method, config: SearchConfig) -> None:
     """Refuse what cannot be combined; method: `adapted`. Errors: `UserError`."""
     single, warmup, estimator = config.levels == "single", config.alphas.warmup_epochs, method.hypergrad
-    own_mix = method.perturb or method.weight_relax or method.weight_mixes
-    one_gradient = estimator is not None and estimator.is_outer_gradient and not own_mix
+    of_their_own = method.perturb or method.weight_relax or method.weight_gradient
+    one_gradient = estimator is not None and estimator.is_outer_gradient and not of_their_own
     if single and (method.gradient_filter or not one_gradient):
         raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
     if single and (config.inner_steps > 1 or warmup):
@@ -75,16 +75,17 @@ def check(method: Method, config: SearchConfig) -> None:
     if method.gradient_filter and not one_gradient:
         raise UserError(
             "This method stops operations by the gradients of both levels, which it sees with first-order alphas only: "
-            "it cannot be combined with another hypergradient, with alphas that stand still (blank) or with perturbed "
-            "weights."
+            "it cannot be combined with another hypergradient, with alphas that stand still (blank), or with perturbed "
+            "weights or a gradient of their own."
+        )
+    differs = estimator is not None and estimator.differentiates and not estimator.is_outer_gradient
+    if method.weight_gradient and (differs or method.perturb or method.members > 1):
+        raise UserError(
+            "This method steps the weights by a gradient of its own, which no hypergradient through their steps, no "
+            "perturbation and no ensemble takes part in: use first-order alphas and one supernet."
         )
     if method.members > 1 and method.masks:
         raise UserError("This method prunes the operations of one supernet: it cannot be combined with an ensemble.")
-    if method.weight_mixes and (method.weight_relax or method.masks or method.members > 1):
-        raise UserError(
-            "This method's weights step along the gradients of several mixes: it cannot be combined with another mix "
-            "of that step, with pruning or with an ensemble."
-        )
     if method.penalty and not (estimator and estimator.differentiates):
         raise UserError(
             "This method adds a penalty to the outer loss, of which its alphas take no derivative: use a hypergradient "

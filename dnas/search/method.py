@@ -25,6 +25,7 @@ from dnas.types import (
     Perturbation,
     Relaxation,
     Selector,
+    WeightGradient,
 )
 
 
@@ -93,7 +94,8 @@ class View(NamedTuple):
     notes: list[dict[str, Any]]
     """What the between-epoch hook noted so far, one dictionary per epoch of the whole search."""
     evaluate: Callable[..., tuple[float, float]]
-    """(mix, train=False) -> (score, loss) on the validation part; train: normalised by the batch."""
+    """(mix, train=False, batches=None, first=0) -> (score, loss) on the validation part, or on `batches` of its batches
+    in a row, from number `first` on, of which the remainder counts; train: normalised by the batch."""
     hessian: Callable[[], np.ndarray]
     """() -> that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas."""
 
@@ -112,6 +114,8 @@ class Outcome(NamedTuple):
     had not been."""
     knobs: Mapping[str, float] = {}
     """What they become, after a restart if there is one."""
+    alphas: Alphas | None = None
+    """What they become, likewise."""
 
 
 class BetweenEpochs(Protocol):
@@ -157,10 +161,10 @@ class Method:
     """Training sees one operation per edge, so evaluation does too."""
     weight_relax: Relaxation | None = None
     """The mix of the weights' step, where it is not that of the alphas'."""
-    weight_mixes: Relaxation | None = None
-    """Several mixes of the weights' step in its place, leaves [K, E, O]: it goes along the sum of their gradients."""
     perturb: Perturbation | None = None
     """What disturbs the mix of the weights' step."""
+    weight_gradient: WeightGradient | None = None
+    """What steps the weights; None: the derivative of their loss."""
     gradient_filter: GradientFilter | None = None
     """What becomes of the gradient that steps the weights."""
     drop_rate: Callable[[Clock], jax.Array] | None = None

@@ -1,5 +1,6 @@
 """What follows from a look between epochs, and how decided a mix is."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -8,10 +9,15 @@ from dnas.search.method import Outcome
 
 
 def turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
-    """The progress with the masks and knobs that the method wants from now on."""
-    if not any(outcome.mask is not None or outcome.knobs for outcome in outcomes):
+    """The progress with the masks, knobs and alphas that the method wants from now on."""
+    if not any(o.mask is not None or o.knobs or o.alphas is not None for o in outcomes):
         return progress
     state = progress.state
+    alphas = state.alphas
+    if any(outcome.alphas is not None for outcome in outcomes):
+        before = [jax.tree.map(lambda leaf, i=i: leaf[i], alphas) for i in range(len(outcomes))]
+        after = [old if o.alphas is None else o.alphas for o, old in zip(outcomes, before, strict=True)]
+        alphas = jax.tree.map(lambda old, *new: jnp.stack([jnp.asarray(n, old.dtype) for n in new]), alphas, *after)
     mask = {
         kind: jnp.stack(
             [old[i] if o.mask is None else jnp.asarray(o.mask[kind], old.dtype) for i, o in enumerate(outcomes)]
@@ -22,7 +28,7 @@ def turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
         name: jnp.stack([jnp.asarray(o.knobs.get(name, old[i]), old.dtype) for i, o in enumerate(outcomes)])
         for name, old in state.knobs.items()
     }
-    return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs))
+    return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs, alphas=alphas))
 
 
 def entropy_of(mix: np.ndarray) -> float:

@@ -154,9 +154,30 @@ def linear(start: float, end: float) -> Schedule:
     return lambda clock: start + (end - start) * clock.epoch / max(clock.epochs - 1, 1)
 
 
+def exponential(start: float, end: float) -> Schedule:
+    """The same, by the same factor from epoch to epoch."""
+    return lambda clock: start * (end / start) ** (clock.epoch / max(clock.epochs - 1, 1))
+
+
 def straight_through(probabilities: jax.Array) -> jax.Array:
     """The one-hot of the largest of every row [E, O], with the derivative of the probabilities themselves."""
     return _hardened(jax.nn.one_hot(probabilities.argmax(-1), probabilities.shape[-1]), probabilities)
+
+
+LEAST = 40.0  # no weight is below exp(-LEAST) of the largest: `masked` divides by the square of what it leaves
+
+
+def annealed(temperature: Schedule) -> Relaxation:
+    """softmax(alpha / temperature): ever closer to one operation alone, without noise (ASAP)."""
+
+    def mix(alphas, key, clock):
+        def rows(a):
+            logits = a / jnp.asarray(temperature(clock), a.dtype)
+            return jax.nn.softmax(jnp.maximum(logits, logits.max(-1, keepdims=True) - LEAST))
+
+        return jax.tree.map(rows, alphas)
+
+    return mix
 
 
 def concrete(temperature: Schedule) -> Relaxation:

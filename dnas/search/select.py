@@ -10,6 +10,7 @@ from dnas import keys
 from dnas.architectures.genotype import Genotype, as_mix, cross, mutate, random
 from dnas.architectures.topology import Space
 from dnas.errors import UserError
+from dnas.search.discretise import strongest
 from dnas.types import Mix, Selector
 
 
@@ -57,6 +58,11 @@ def evolution(population: int, generations: int, parents: int, mutation: float) 
         return _top(tried, 1)[0]
 
     return select
+
+
+def as_left(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
+    """`discretise.strongest` of what the last look between epochs left, which comes after the genotype of its epoch."""
+    return strongest(space, mix)
 
 
 def _distinct(draw: Callable[[], Genotype], count: int, known: dict[Genotype, Any]) -> list[Genotype]:

@@ -133,13 +133,15 @@ class Stage:
         return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
 
     def evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
-        """(mix, train=False, batches=None) -> score (more is better) and loss with the weights of one seed, on the
-        validation part or its first `batches` batches; train: normalised by the batch."""
+        """(mix, train=False, batches=None, first=0) -> score (more is better) and loss with the weights of one seed, on
+        the validation part or on `batches` of its batches in a row, by default the first ones: see `method.View`."""
         one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
 
-        def evaluate(mix: Mix, train: bool = False, batches: int | None = None) -> tuple[float, float]:
+        def evaluate(mix: Mix, train: bool = False, batches: int | None = None, first: int = 0) -> tuple[float, float]:
             rows, constants = self.valid_batches
-            rows = jax.tree.map(lambda leaf: leaf[:batches], rows)
+            if batches is not None:
+                start = first % max(1, jax.tree.leaves(rows)[0].shape[0] - batches + 1)
+                rows = jax.tree.map(lambda leaf: leaf[start : start + batches], rows)
             sums = devices.fetch(self.evaluate_one((*one(), mix), (rows, constants), train=train))
             found = self.task.measures(sums)
             return self.task.score.signed(found[self.task.score.name]), found["loss"]

@@ -69,7 +69,15 @@ def test_help_teaches(dnas):
         (["--searcher", "tpe9"], "Unknown searcher 'tpe9'"),
         (["--runs", "0"], "runs must be at least 1"),
         (["--past_budget", "ignored"], "must be one of 'dropped', 'interpolated'"),
-        (["--workers", "3"], "Unknown option '--workers'"),
+        (["--workers", "no"], "Workers are a number from 1 to 1,024, or ray, or ray:HOST:PORT of a cluster, not 'no'"),
+        (["--workers", "0"], "Workers are a number from 1"),
+        (["--workers", "ray:"], "Workers are a number from 1"),
+        (["--workers", "2", "--searcher", "local_search"], "several workers would wait for one"),
+        (["--objective", "accuracy+accuracy"], "names 'accuracy' twice"),
+        (["--evaluator", "supernet"], "name its folder, as in --evaluator supernet:run="),
+        (["--evaluator", "supernet:run=nothing"], "nothing holds no run"),
+        (["--evaluator", "train:space=darts,data=digits"], "A node of 'darts' keeps 2 of its edges"),
+        (["--evaluator", "train:config=none.py"], "No such config: 'none.py'"),
     ],
 )
 def test_blackbox_mistakes(arguments, words, dnas, tmp_path):

@@ -60,6 +60,7 @@ def configs():
 """
 
 
+@pytest.mark.slow
 def test_a_comparison_of_numbers_is_ranked_by_its_errors(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text(FILE)
     command = ["compare", str(tmp_path / "mine.py"), f"--out={tmp_path / 'out'}", "--random_cells=1", "--quiet"]

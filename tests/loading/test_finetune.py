@@ -49,6 +49,7 @@ def test_it_begins_with_the_weights_of_its_seed_and_is_a_run_of_its_own(found, t
     assert (again.seed, again.config.seeds, again.config.retrain.weights.warmup_epochs) == (4, 1, 0)
 
 
+@pytest.mark.slow
 def test_arrays_with_other_classes_get_a_new_head(found, tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8)
     further = found.finetune((x, np.arange(40) % 3), **STILL, out=tmp_path / "three")

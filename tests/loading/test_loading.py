@@ -55,6 +55,7 @@ def test_it_evaluates_to_the_reported_accuracy(trained, index):
     assert found.genotype == CELL and found.images.classes == tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_it_predicts_the_same_whatever_the_batch(trained, images):
     found = dnas.load(str(trained.folder))
     all_at_once = found.predict(images)

@@ -109,6 +109,7 @@ def test_a_text_is_evaluated_as_reported(language, monkeypatch):
         dnas.load(result.folder)
 
 
+@pytest.mark.slow
 def test_what_follows_a_text_and_how_likely_it_is(language):
     result, text = language
     found = dnas.load(result.folder)

@@ -23,7 +23,11 @@ from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 METHODS = find.available("method")
-KEPT = {"drnas": "drnas:keep=2", "p_darts": "p_darts:keep=2+1"}  # by default more than an edge has here
+KEPT = {  # by default more operations than an edge has here, or more epochs
+    "drnas": "drnas:keep=2",
+    "p_darts": "p_darts:keep=2+1",
+    "sgas": "sgas:begin=0,every=1",
+}
 FITTING = [KEPT.get(name, name) for name in METHODS]
 VARIANTS = [
     "darts:order=second",
@@ -48,7 +52,7 @@ CHOICES = [
 DEFAULTS = CHOICES[: len(FITTING)]
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
 STEPS = 3
-CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))
+CONFIG = SearchConfig(epochs=3, batch_size=4, cells=1, alphas=AlphaConfig(learning_rate=0.1))
 
 
 @cache
@@ -148,7 +152,8 @@ def formula(choice):
         moments = {"mean": pooled.mean(0)}
         pooled -= (moments if train else stats)["mean"]
         kernels = jnp.stack([weights[kind]["candidates"][str(o)]["kernel"][0] for o in range(operations)])
-        return jnp.einsum("eo,oebd->bd", mix[kind], jnp.tanh(jnp.einsum("bc,oecd->oebd", pooled, kernels))), moments
+        table = mix[kind] if mix[kind].ndim == 2 else jnp.tensordot(jnp.arange(1.0, 4), mix[kind], 1)  # of every cell
+        return jnp.einsum("eo,oebd->bd", table, jnp.tanh(jnp.einsum("bc,oecd->oebd", pooled, kernels))), moments
 
     search = make_search(Functional(init, apply), SPACE, method, CONFIG, STEPS, task=Classification())
     return search, jax.jit(search.init), jax.jit(search.step)
@@ -191,6 +196,8 @@ def test_jit_changes_nothing(choice):
 
 
 BESIDE = {  # what a setting needs to act
+    "asap:hottest": ",coldest=0.0001",
+    "asap:grace": ",coldest=0.0001",
     "darts:radius": ",order=finite_difference",
     "drnas:scale": ",distance=kl,keep=2",
     "gaea:edge_rate": ",edges=true",

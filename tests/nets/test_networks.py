@@ -114,6 +114,7 @@ def assert_derived_is_supernet(supernets, space, genotype, cells, size):
         assert_close(interop.to_torch(state[0], derived_moments, derived_pairs), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_derived_darts_network_is_the_supernet_with_a_discrete_mix(supernets, seed):
     assert_derived_is_supernet(supernets, DARTS, random(DARTS, seed), 3, 7)

@@ -148,6 +148,7 @@ def test_every_edge_of_a_supernet_draws_its_own():
     assert np.abs(draws[0] - draws[1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_dropped_skips_drop_nothing_in_evaluation_beside_noise():
     space = dropped_skips(nasbench201.space(nodes=3, operations="noise+skip_connect"))
     net = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))

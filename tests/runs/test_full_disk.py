@@ -111,6 +111,7 @@ def test_a_process_ends_quietly_on_a_full_disk(disk):
     assert done.stderr.startswith("dnas: The disk that holds ") and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_pictures_and_pages(disk, tmp_path, capsys):
     place = disk("size=24k")
     genotype = zoo.entry("DARTS_V2").genotype

@@ -90,6 +90,7 @@ def program(method, config=CONFIG):
     return str(jax.make_jaxpr(search.step)(jax.eval_shape(search.init, jax.random.key(0)), levels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [hypergrad.first_order, hypergrad.unrolled])
 def test_an_estimator_is_what_it_declares_not_which_one_it_is(estimator):
     own = hypergrad.Estimator(lambda *args: estimator(*args), estimator.turns, estimator.implicit)

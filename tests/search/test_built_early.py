@@ -80,6 +80,12 @@ REFUSED = [
         "weights.warmup_epochs is 3.* 3 epochs",
     ),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
+    ("sgas", {}, "decides 4 edges .* after epoch 25, and search.epochs is 4"),
+    ("asap", {"epochs": 1}, "end before it is that cold"),
+    ("shapley_nas", {"alphas": AlphaConfig(warmup_epochs=4)}, "from epoch 4 on, and search.epochs is 4"),
+    ("lambda_darts", {}, "no two of them with search.cells 3"),
+    ("lambda_darts", {"cells": 4, "levels": "single"}, "two levels"),
+    ("darts_pt:on=sgas", {}, "prunes or stops"),
 ]
 
 
@@ -94,8 +100,9 @@ def test_is_refused(name, search, says):
     [*find.available("method"), "darts_pt:on=oles", "darts_pt:on=snas", "darts_pt:on=gdas:unselected=computed"],
 )
 def test_every_method_gets_as_far_as_its_first_stage(name):
+    name = "sgas:begin=0,every=3" if name == "sgas" else name
     with pytest.raises(AssertionError, match="built"):
-        job(name, f"{CONFIG.space}+avg_pool_3x3+nor_conv_1x1", channels=24, epochs=12)
+        job(name, f"{CONFIG.space}+avg_pool_3x3+nor_conv_1x1", channels=24, epochs=12, cells=4)
 
 
 FEW = ("darts:nodes=1,operations=skip_connect", "nasbench201:nodes=2,operations=nor_conv_1x1", "robust:name=s4")
@@ -105,9 +112,13 @@ FEW = ("darts:nodes=1,operations=skip_connect", "nasbench201:nodes=2,operations=
 @pytest.mark.parametrize("space", FEW)
 @pytest.mark.parametrize("cells", [1, 2, 3])
 def test_every_method_takes_few_operations_and_few_cells(name, space, cells):
-    """Those that prune say what they need."""
-    few = {"drnas": "drnas:partial=1", "p_darts": "p_darts:deeper=0,dropout=0"}
-    if name in few:
+    """Those that prune or compare say what they need."""
+    few = {"drnas": "drnas:partial=1", "p_darts": "p_darts:deeper=0,dropout=0", "sgas": "sgas:begin=0,every=1"}
+    if name == "lambda_darts" and not space.startswith("nasbench201"):
+        with pytest.raises(UserError, match=f"no two of them with search.cells {cells}: choose more cells"):
+            job(name, space, cells=cells, channels=24, epochs=12)
+        return
+    if name in few and name != "sgas":
         with pytest.raises(UserError, match="'keep' leaves .* choose at most"):
             job(name, space, cells=cells, channels=24, epochs=12)
     with pytest.raises(AssertionError, match="built"):

@@ -15,7 +15,7 @@ from dnas.search.job import Job
 from dnas.tasks import binding
 
 METHODS = find.available("method")
-KEPT = {"p_darts": "p_darts:keep=3+2"}
+KEPT = {"p_darts": "p_darts:keep=3+2", "sgas": "sgas:begin=0,every=1"}
 SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=AugmentConfig(pad=0, flip=False))
 CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
@@ -25,6 +25,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "agreement rnn": "Supernets side by side cannot be recurrent",
     "darts_minus": "no skip connection to add",
     "drnas": "Partial channels are",
+    "lambda_darts": "no two of them .* or a space of cells",
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",

@@ -252,6 +252,7 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "clipped"))])
 def test_unrolled_on_a_supernet_is_reverse_over_reverse_for_any_optimiser(tiny, name):
     inner, outer, weights, alphas = tiny

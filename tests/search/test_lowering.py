@@ -21,7 +21,11 @@ from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
 EVERYTHING = find.resolve("space", "darts:nodes=2")  # has pools, separable and dilated convolutions
-KEPT = {"drnas": "drnas:keep=2", "p_darts": "p_darts:keep=2+1"}  # by default more than an edge has here
+KEPT = {  # by default more operations than an edge has here, or more epochs
+    "drnas": "drnas:keep=2",
+    "p_darts": "p_darts:keep=2+1",
+    "sgas": "sgas:begin=0,every=1",
+}
 METHODS = [KEPT.get(name, name) for name in find.available("method")]
 CHOICES = [*METHODS, "darts:order=second", "darts:order=finite_difference", "idarts:solver=cg"]
 CONFIG = SearchConfig(epochs=3, batch_size=4, alphas=AlphaConfig(learning_rate=0.1))

@@ -169,6 +169,7 @@ def origin(array, source, axis):
     )
 
 
+@pytest.mark.slow
 def test_pruned_operations_that_weighed_nothing_are_not_missed():
     space = nasbench201.space(nodes=3, operations="none+skip_connect+nor_conv_1x1+avg_pool_3x3")
     mixes = np.random.default_rng(0).random((1, 3, 4))

@@ -221,6 +221,7 @@ def test_bad_input_is_one_sentence(tmp_path, finished):
         dnas.search.run(dataclasses.replace(CONFIG, method="dartz"), tmp_path / "unknown", quiet=True)
 
 
+@pytest.mark.slow
 def test_arrays_serve_as_data(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 255, (80, 8, 8, 1), dtype=np.uint8), np.arange(80) % 2

@@ -105,6 +105,7 @@ def test_options_make_a_difference():
             assert all(np.abs(one - other).max() > 1e-3 for other in found[:i]), decision
 
 
+@pytest.mark.slow
 def test_every_row_of_the_mix_has_a_derivative():
     supernet = supernet_of()
     weights, stats = filled(supernet)

@@ -41,6 +41,7 @@ def batch_of(task, key=0):
     return task.pure.batch(arrays, jnp.arange(16), 0, 16, jax.random.key(key))
 
 
+@pytest.mark.slow
 def test_labels_become_shares_where_images_are_mixed():
     plain = batch_of(bound())
     assert plain.targets.shape == (16,)

@@ -44,6 +44,7 @@ def drawn(task, count, size=4, key=0):
     return [one(number) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_sequences_follow_one_another_to_the_end_and_begin_anew():
     task = language()
     steps = task.steps("train", 4)
@@ -82,6 +83,7 @@ def cut(batch):
     return Batch(batch.inputs[:, :count], batch.targets[:, :count], batch.weights[:, :count])
 
 
+@pytest.mark.slow
 def test_a_step_is_that_of_the_words_alone_with_a_rate_in_proportion():
     task, plan = language(tar=0.1), RetrainConfig(epochs=1, drop_path=0.0, auxiliary=0.0, **SIZE)
     size = retrain.network_size_of(plan, SPACE, task.shape)

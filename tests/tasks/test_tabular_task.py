@@ -73,6 +73,7 @@ def test_nothing_of_the_train_part_depends_on_another_part(classes):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [("a", "b"), ()])
 def test_a_missing_target_weighs_nothing(classes):
     rows = bound(table(classes=classes, missing=4))
