@@ -35,18 +35,18 @@ PACKAGES = {
     "table": "dnas.tables",
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",
+    "proxy": "dnas.proxies",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
 
 class Summary(NamedTuple):
-    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper;
-    gives: what its factory returns, as written there. An experiment's settings are names: `s1,s2`."""
+    """What a module says of itself: the first line of its docstring, its settings as `name=default`, and its paper.
+    An experiment's settings are names: `s1,s2`."""
 
     line: str
     settings: str
     paper: str
-    gives: str = ""
 
 
 def described(what: str) -> dict[str, Summary]:
@@ -55,9 +55,14 @@ def described(what: str) -> dict[str, Summary]:
     for name, tree in _modules(what):
         factory = _definition(tree, FACTORIES[what])
         if factory is not None:
-            gives = "" if factory.returns is None else ast.unparse(factory.returns)
-            found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree), gives)
+            found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree))
     return found
+
+
+def returned(what: str, name: str) -> str:
+    """What the factory of this name says that it returns, as written there; empty where there is none."""
+    factories = (_definition(tree, FACTORIES[what]) for known, tree in _modules(what) if known == name)
+    return next((ast.unparse(f.returns) for f in factories if f is not None and f.returns is not None), "")
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
@@ -82,7 +87,7 @@ def experiments(folder: Path) -> dict[Path, Summary]:
     return {
         path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
-        if any(_definition(tree, name) for name in ("config", "configs", "searches"))
+        if any(_definition(tree, name) for name in ("config", "configs", "searches", "proxies"))
     }
 
 

@@ -8,12 +8,13 @@ import pytest
 from dnas import compare, find
 from dnas.blackbox import config as blackbox
 from dnas.blackbox.run import build
-from dnas.config import Config, from_dict, load, to_dict
+from dnas.config import Config, called, from_dict, load, to_dict
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
 BLACKBOX = [path for path in EXPERIMENTS if "def searches(" in path.read_text()]
-GRADIENT = [path for path in EXPERIMENTS if path not in BLACKBOX]
+PROXIES = [path for path in EXPERIMENTS if "def proxies(" in path.read_text()]
+GRADIENT = [path for path in EXPERIMENTS if path not in (*BLACKBOX, *PROXIES)]
 SETTINGS = [(path, setting) for path in GRADIENT for setting in EXPERIMENTS[path].settings.split(",")]
 
 
@@ -46,6 +47,15 @@ def test_a_file_of_searches_can_be_run(path):
     for name, config in configs.items():
         build(config)
         assert blackbox.load_several(f"{path}:{name}") == {name: config}
+
+
+@pytest.mark.parametrize("path", PROXIES, ids=lambda path: path.stem)
+def test_a_file_of_proxies_names_all_of_them(path):
+    known = called(path, "proxies", None)
+    assert list(known) == EXPERIMENTS[path].settings.split(",")
+    assert {find.parse_choice(choice)[0] for choice, *_ in known.values()} == set(find.described("proxy"))
+    for choice, *_ in known.values():
+        find.resolve("proxy", choice)
 
 
 @pytest.mark.parametrize("path", GRADIENT, ids=lambda path: path.stem)

@@ -29,6 +29,7 @@ ROOMS = (
     "dnas.data dnas.data.*",
     "dnas.tasks dnas.tasks.*",
     "dnas.tasks dnas.tasks.*",
+    "dnas.proxies dnas.proxies.*",
     "dnas.tables dnas.tables.*",
     "dnas.runs dnas.runs.*",
     "dnas.reports dnas.reports.*",

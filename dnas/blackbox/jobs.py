@@ -76,6 +76,11 @@ def _most_evaluations(
         return MOST_EVALUATIONS  # nobody knows what they take before
     else:
         cheapest, dearest = evaluator.seconds
+        if not dearest:
+            raise UserError(
+                f"The evaluator '{config.evaluator}' does not know how long an evaluation takes: give the budget in "
+                "evaluations, as in 300evaluations."
+            )
         if budget.amount < dearest:
             raise UserError(
                 f"The budget '{config.budget}' is less than one evaluation by '{config.evaluator}', which takes up to "

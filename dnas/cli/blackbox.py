@@ -85,8 +85,7 @@ def defaults(options: Blackbox) -> Blackbox | None:
     of an evaluator that takes its time."""
     if options.experiment is None:
         name, _ = find.parse_choice(options.config.evaluator)
-        about = find.described("evaluator").get(name)  # what there is not, whoever runs the search says
-        slow = about is not None and about.gives == "HostEvaluator"
+        slow = find.returned("evaluator", name) == "HostEvaluator"
         return Blackbox(config=BlackboxConfig(runs=1)) if slow else None
     known = load_several(options.experiment)
     if not known:

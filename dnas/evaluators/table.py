@@ -16,24 +16,24 @@ from dnas.ranges import Range
 from dnas.tables.protocol import Table, place
 
 
-def evaluator(
-    *, table: str = "nasbench201", data: str = "", epochs: Annotated[int, Range(1, 10_000)] = 12
-) -> Evaluator:
-    """`table`, see dnas list; `data`, one of its data sets, empty: its first; `epochs` of training before a validation.
+def evaluator(*, table: str = "nasbench201", data: str = "", epochs: Annotated[int, Range(0, 10_000)] = 0) -> Evaluator:
+    """`table`, see dnas list; `data`, one of its data sets, empty: its first; `epochs` of training before a validation,
+    0: the fewest that the table knows.
 
     Errors: `UserError` for what the table lacks.
     """
     known: Table = find.resolve("table", table)
-    chosen = data or next(iter(known.datasets))
+    known.check_complete()
+    chosen, epochs = data or next(iter(known.datasets)), epochs or known.epochs[0]
     known.column(chosen, "parameters")
     known.check_epochs(epochs)
     fixed = {name: known.column(chosen, name) for name in ("parameters", "mflops")}
     options = known.options
 
     def after(some: int) -> Callable[[jax.Array], Measured]:
-        columns = fixed | {"accuracy": known.column(chosen, f"valid_{some}")}
+        columns = fixed | {"accuracy": known.visible(chosen, some)}
         values = {name: jnp.asarray(column, jnp.float32) for name, column in columns.items()}
-        costs = jnp.asarray(known.column(chosen, f"seconds_{some}"), jnp.float32)
+        costs = jnp.asarray(known.seconds(chosen, some), jnp.float32)
 
         def evaluate(architectures: jax.Array) -> Measured:
             places = place(architectures, options)
@@ -41,10 +41,9 @@ def evaluator(
 
         return evaluate
 
-    seconds = known.column(chosen, f"seconds_{epochs}")
-    accuracies = known.column(chosen, f"valid_{epochs}")
+    seconds, accuracies = known.seconds(chosen, epochs), known.visible(chosen, epochs)
     return Evaluator(
-        space=find.resolve("space", known.space),
+        space=known.space,
         measures={"accuracy": True, "parameters": False, "mflops": False},
         evaluate=after(epochs),
         seconds=(float(seconds.min()), float(seconds.max())),

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dnas import find
 from dnas.architectures.topology import Space
+from dnas.tables.lookup import here
 from dnas.tables.protocol import Table, place
 
 
@@ -42,10 +42,9 @@ def of_space(space: Space, data: str) -> dict[str, Any]:
     """The fields by name that a table of this space gives; none where there is no such table. data: the data set that
     is searched on, if the table has it."""
     options = tuple(len(names) for cell in space.cells.values() for names in cell.operations)
-    for name in find.described("table"):
-        table: Table = find.resolve("table", name)
-        if find.parse_choice(table.space)[0] == space.name and table.options == options:
-            names = find.resolve("space", table.space).cells.values(), space.cells.values()
+    for table in here():
+        if table.space.name == space.name and table.options == options:
+            names = table.space.cells.values(), space.cells.values()
             if [cell.operations for cell in names[0]] == [cell.operations for cell in names[1]]:
                 return of_table(table, data if data in table.datasets else next(iter(table.datasets)))._asdict()
     return {}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dnas import cli
+from dnas import cli, search
+from dnas.config import AugmentConfig, Config, SearchConfig
 
 SMALL = ("--searcher", "random_search", "--budget", "5evaluations", "--runs", "2")
 
@@ -84,3 +85,21 @@ def test_blackbox_mistakes(arguments, words, dnas, tmp_path):
     code, _, err = dnas(*arguments)
     assert code == 2 and words in err and err.startswith("dnas: ") and err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_an_evaluator_that_takes_its_time_is_for_one_run_unless_more_are_asked_for(dnas, tmp_path):
+    searched = Config(
+        space="nasbench201:nodes=2,operations=none+skip_connect",
+        data="digits:limit=64",
+        method="gdas",
+        search=SearchConfig(epochs=1, cells=1, channels=2, batch_size=16, augment=AugmentConfig(pad=0, flip=False)),
+    )
+    folder = search.run(searched, tmp_path / "search", quiet=True).folder
+    known = ("--evaluator", f"supernet:run={folder}", "--searcher", "random_search", "--budget", "3evaluations")
+    code, out, _ = dnas(*known, "--out", "one")
+    assert code == 0 and "accuracy" in out.splitlines()[0] and "rank" not in out
+    assert len((tmp_path / "one" / "trials.csv").read_text().splitlines()) == 1 + 3
+    assert len((tmp_path / "one" / "trials.jsonl").read_text().splitlines()) == 6
+    code, *_ = dnas(*known, "--out", "two", "--runs", "2")
+    assert code == 0 and len((tmp_path / "two" / "trials.csv").read_text().splitlines()) == 1 + 2 * 3

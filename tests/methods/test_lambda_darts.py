@@ -62,7 +62,7 @@ def formula():
 
 def supernet():
     """The same of a supernet of three cells."""
-    space = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1+avg_pool_3x3")
+    space = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1")
     network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
     weights, stats = network.init(jax.random.key(0))
     images, labels = jax.random.normal(jax.random.key(1), (4, 4, 4, 3), float), jnp.arange(4) % 3
@@ -71,7 +71,7 @@ def supernet():
         logits, moments = network.apply(weights, stats, images, mix, train=True)
         return -jax.nn.log_softmax(logits)[jnp.arange(4), labels].mean(), Evaluated(moments)
 
-    return loss, weights, {"cell": jax.nn.softmax(jax.random.normal(jax.random.key(2), (1, 3), float))}
+    return loss, weights, {"cell": jax.nn.softmax(jax.random.normal(jax.random.key(2), (1, 2), float))}
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_every_cell_can_have_a_mix_of_its_own():
     with jax.enable_x64(True):
         loss, weights, mix = supernet()
         gradients = jax.jit(jax.value_and_grad(loss, 1, has_aux=True))
-        copies = jnp.broadcast_to(mix["cell"], (3, 1, 3))
+        copies = jnp.broadcast_to(mix["cell"], (3, 1, 2))
         ((one, _), shared), ((same, _), apart) = gradients(weights, mix), gradients(weights, {"cell": copies})
         assert float(same) == pytest.approx(float(one), rel=1e-12)
         np.testing.assert_allclose(apart["cell"].sum(0), shared["cell"], rtol=1e-9, atol=1e-12)
         (other, _), _ = gradients(weights, {"cell": copies.at[1].set(jnp.flip(copies[1], -1))})
         assert abs(float(other) - float(one)) > 1e-6
-        with pytest.raises(UserError, match=r"is \[2, 1, 3\], expected \[3, 1, 3\]: 3 cells, each \[1, 3\]: 1 edges"):
+        with pytest.raises(UserError, match=r"is \[2, 1, 2\], expected \[3, 1, 2\]: 3 cells, each \[1, 2\]: 1 edges"):
             jax.eval_shape(loss, weights, {"cell": copies[:2]})
 
 
