@@ -39,11 +39,9 @@ SETTINGS = {  # name -> method
     "pc_darts": "pc_darts",
     "gaea": "gaea",
     "beta_darts": "beta_darts",
-    "snas": "snas",
 }
 CHANGES: dict[str, dict[str, Any]] = {  # name -> fields of its SearchConfig
     "gaea": {"alphas": AlphaConfig(learning_rate=0.1, decay=0.0)},  # its alphas are distributions
-    "snas": {"levels": "single"},  # weights and alphas step together on the training part
 }
 SEARCHERS = {"random search": "random_search"} | {name: name for name in ("evolution", "reinforce", "local_search")}
 

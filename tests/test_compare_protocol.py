@@ -244,7 +244,12 @@ REFUSED = {
     "another truth": (
         {"a": replace(BASE, space="darts")},
         {"protocol": Protocol(supernet_cells=3)},
-        "against NAS-Bench-201, and the space here is 'darts'",
+        "against NAS-Bench-201, which does not know all cells of the 'darts'",
+    ),
+    "a part of the truth": (
+        {"a": replace(BASE, space=SMALL)},
+        {"protocol": Protocol(supernet_cells=3)},
+        "does not know all cells of the 'nasbench201'",
     ),
 }
 
@@ -371,6 +376,16 @@ def test_an_experiment_gives_both_kinds_and_a_protocol(tmp_path):
         compare.load(file)
     file.write_text("from dnas.config import Config\ndef configs():\n    return {'a': Config()}\n")
     assert compare.load(file)[1] == Protocol()
+
+
+def test_searchers_alone_can_be_compared(tmp_path):
+    configs = {name: replace(SEARCHER, searcher=name) for name in ("random_search", "evolution")}
+    rows = compare.run(configs, tmp_path / "x", random_cells=2, train=False, quiet=True)
+    assert {row.name: len(row.tabulated) for row in rows} == {compare.RANDOM: 2, "random_search": 2, "evolution": 2}
+    assert all(set(row.equal) == {"seconds", "flop"} for row in rows if row.name != compare.RANDOM)
+    assert (tmp_path / "x" / "comparison.ranks.png").exists() and (tmp_path / "x" / "comparison.png").exists()
+    with pytest.raises(UserError, match="evolution was made with another config .runs: 2 -> 3."):
+        compare.run({"evolution": replace(SEARCHER, searcher="evolution", runs=3)}, tmp_path / "x", train=False)
 
 
 @pytest.mark.slow

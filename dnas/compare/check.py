@@ -8,6 +8,7 @@ from dnas import find
 from dnas.architectures.genotype_data import shown
 from dnas.architectures.topology import Space
 from dnas.blackbox import run as blackbox
+from dnas.compare import correlation
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import RANDOM
@@ -109,7 +110,8 @@ def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], train:
                 "chooses, and there is no validation part: set retrain.valid_portion to 0.1, say."
             )
     space = space_of(configs)
-    if protocol.supernet_cells and space.name != "nasbench201":
+    if protocol.supernet_cells and not correlation.known(space):
         raise UserError(
-            f"supernet_cells holds supernets against NAS-Bench-201, and the space here is '{space.name}': leave it out."
+            f"supernet_cells holds supernets against NAS-Bench-201, which does not know all cells of the '{space.name}'"
+            " compared here: leave it out."
         )
