@@ -102,8 +102,9 @@ def _with_references(rows: list[Row]) -> list[Row]:
 
 def _write(rows: list[Row], folder: Path) -> None:
     atomic_write(folder / "comparison.json", json.dumps([row.plain() for row in rows], indent=1))
+    header, lines = cells(rows)
     for ending, written in {"csv": tables.as_csv, "md": tables.as_markdown, "tex": tables.as_latex}.items():
-        atomic_write(folder / f"comparison.{ending}", written(*cells(rows)))
+        atomic_write(folder / f"comparison.{ending}", written(header, lines))
     atomic_write(folder / "comparison.seeds.csv", tables.as_csv(*by_seed(rows)))
     atomic_write(folder / "comparison.tests.csv", tables.as_csv(*pairs.tests(rows)))
     _draw(rows, folder)
