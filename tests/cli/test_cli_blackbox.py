@@ -77,7 +77,6 @@ def test_help_teaches(dnas):
         (["--objective", "accuracy+accuracy"], "names 'accuracy' twice"),
         (["--evaluator", "supernet"], "name its folder, as in --evaluator supernet:run="),
         (["--evaluator", "supernet:run=nothing"], "nothing holds no run"),
-        (["--evaluator", "train:space=darts,data=digits"], "A node of 'darts' keeps 2 of its edges"),
         (["--evaluator", "train:config=none.py"], "No such config: 'none.py'"),
     ],
 )
