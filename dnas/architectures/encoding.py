@@ -57,21 +57,6 @@ def decode(numbers: np.ndarray, space: Space) -> Genotype:
     return Genotype(space.name, tuple(cells))
 
 
-def to_mix(architectures: np.ndarray, space: Space) -> dict[str, np.ndarray]:
-    """int32 [..., D] -> the mix of each {kind: float32 [..., E, O]}: 1 where an operation is chosen, else 0."""
-    left, mix = np.asarray(architectures), {}
-    for kind, cell in space.cells.items():
-        rows = np.zeros((*left.shape[:-1], *cell.mix_shape), np.float32)
-        for places, kept in decisions_of(cell):
-            chosen, left = left[..., :kept], left[..., kept:]
-            for number in np.moveaxis(chosen, -1, 0):
-                edge, operation = np.array(places)[number // cell.mix_shape[1]], number % cell.mix_shape[1]
-                here = edge[..., None, None] == np.arange(cell.mix_shape[0])[:, None]
-                rows += here & (operation[..., None, None] == np.arange(cell.mix_shape[1]))
-        mix[kind] = rows
-    return mix
-
-
 def count(space: Space) -> int:
     """How many architectures there are."""
     total = 1
