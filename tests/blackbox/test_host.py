@@ -91,7 +91,7 @@ def on_the_host(config, folder=None):
         {},
         {"budget": "40s"},
         {"budget": "40s", "past_budget": "interpolated", "searcher": "reinforce:learning_rate=0.1"},
-        {"searcher": "local_search:starts=2", "objective": "size"},
+        pytest.param({"searcher": "local_search:starts=2", "objective": "size"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_traced_searcher_tries_the_same_on_the_host(changes, known):
@@ -110,8 +110,7 @@ class Killed(BaseException):
     """As a signal ends a process."""
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"run": 0, "tri'])
-def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_path):
+def test_a_killed_search_goes_on_and_evaluates_nothing_twice(known, tmp_path):
     calls = []
 
     def counting(stop_at):
@@ -129,7 +128,7 @@ def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_pa
     whole = blackbox.run(CONFIG, tmp_path / "whole")
     rows, all_calls = (tmp_path / "whole" / "trials.csv").read_text(), [*calls]
     calls.clear()
-    for stop in (0, 3, 27):
+    for stop, torn in ((0, b""), (3, b'{"run": 0, "tri'), (27, b"")):
         known(counting(stop))
         with pytest.raises(Killed):
             blackbox.run(CONFIG, tmp_path / "killed")
