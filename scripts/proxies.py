@@ -24,11 +24,11 @@ from scipy import stats
 
 from dnas import config as configs
 from dnas import data, find, keys
-from dnas.architectures.encoding import encode, to_mix
-from dnas.architectures.genotype import parse
+from dnas.architectures.encoding import decode, encode
+from dnas.architectures.genotype import as_mix, parse
 from dnas.architectures.topology import NetworkSize
 from dnas.data.augment import normalise
-from dnas.proxies.protocol import one_path, scorer
+from dnas.proxies.protocol import of_new_weights, one_path
 from dnas.reports.figures import GRID, new_figure, save
 from dnas.runs import environment, loop
 from dnas.tables import nasbench201
@@ -99,16 +99,12 @@ def places(count: int, seed: int, others: dict[str, dict[int, float]]) -> list[i
 def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int]) -> float:
     """Score what is not yet in the file, and append it; seconds per cell."""
     subject = one_path(SPACE, NetworkSize(options.cells, options.channels, 10), 32)
-    measure = scorer(subject, {name: find.resolve("proxy", choice) for name, choice in proxies.items()})
+    measure = of_new_weights(subject, {name: find.resolve("proxy", choice) for name, choice in proxies.items()})
     batch, key = first_images(options), jax.random.key(options.seed)
 
     def one(cell: Any) -> dict[str, jax.Array]:
         number, mix = cell
-        own = keys.stream(key, "cell", number)
-        state = subject.network.init(keys.stream(own, "weights"))
-        weights, statistics = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), state)
-        found = measure(weights, statistics, batch, keys.stream(own, "draws"), mix)
-        return {name: one.value.astype(float) for name, one in found.items()}
+        return measure(keys.stream(key, "cell", number), batch, mix)
 
     program = jax.jit(lambda cells: jax.lax.map(one, cells))
     done = kept(options.scores)
@@ -118,7 +114,8 @@ def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int
     began, seconds = 0.0, 0.0
     for start in track(range(0, len(left), CHUNK), "scoring", console=Console(stderr=True)):
         part = np.resize(left[start : start + CHUNK], CHUNK)
-        found = program((jnp.asarray(part), to_mix(at(part, TABLE.options), SPACE)))
+        mixes = [as_mix(decode(row, SPACE), SPACE) for row in at(part, TABLE.options)]
+        found = program((jnp.asarray(part), jax.tree.map(lambda *rows: np.stack(rows), *mixes)))
         lines = zip(part.tolist(), *(np.asarray(found[name]).tolist() for name in proxies), strict=True)
         with options.scores.open("a") as file:
             file.writelines(",".join(map(repr, line)) + "\n" for line in lines)

@@ -43,7 +43,9 @@ class Cluster:
         trial = self.running.pop(ready)
         try:
             kind, answer = self.ray.get(ready)
-        except (self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.NodeDiedError) as error:
+        except self.ray.exceptions.RayTaskError:  # what the evaluation itself raised
+            raise
+        except self.ray.exceptions.RayError as error:
             return trial, Outcome({}, 0.0, f"Its worker died {ATTEMPTS} times: {type(error).__name__}.")
         if kind == "storage":
             raise StorageError(answer)

@@ -18,8 +18,9 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dnas.architectures.encoding import encode, every, to_mix
-from dnas.architectures.genotype import Genotype
+from dnas import keys
+from dnas.architectures.encoding import every
+from dnas.architectures.genotype import Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
 from dnas.nets.count import Counts, candidates, count
@@ -187,6 +188,20 @@ def scorer(subject: Subject, proxies: Mapping[str, Proxy]) -> Scorer:
     return score
 
 
+def of_new_weights(subject: Subject, proxies: Mapping[str, Proxy]) -> Callable[..., dict[str, jax.Array]]:
+    """(key, batch, *mix) -> the values by name, of weights that are drawn for it: float32, also where float64 is
+    enabled. Traced and pure."""
+    measure, init = scorer(subject, proxies), subject.network.init
+
+    def score(key: jax.Array, batch: Batch, *mix: Mix) -> dict[str, jax.Array]:
+        state = init(keys.stream(key, "weights"))
+        weights, stats = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), state)
+        found = measure(weights, stats, batch, keys.stream(key, "draws"), *mix)
+        return {name: one.value.astype(float) for name, one in found.items()}
+
+    return score
+
+
 def derived(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Subject:
     """The derived network of a genotype, for images of image_size x image_size pixels.
 
@@ -218,7 +233,7 @@ def one_path(space: Space, size: NetworkSize, image_size: int) -> Subject:
     def known() -> tuple[Any, Counts, Mix]:
         example = next(every(space))
         table, whole = candidates(space, size, image_size), count(example, space, size, image_size)
-        return table, whole, to_mix(encode(example, space), space)
+        return table, whole, as_mix(example, space)
 
     def costs(mix: Mix) -> Costs:
         tables, whole, example = known()

@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from dnas.errors import UserError
 
 Rule = Callable[[jax.Array], jax.Array]
-CALLS = {"jit": "jaxpr", "checkpoint": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
 
 
 def summed(function: Callable[..., Any], rule: Rule, zero: jax.Array) -> Callable[..., tuple[Any, jax.Array]]:
@@ -53,7 +53,7 @@ def _walk(closed: ClosedJaxpr, args: Sequence[Any], total: jax.Array, rule: Rule
         elif name in CALLS:
             outputs, total = _walk(_closed(equation.params[CALLS[name]]), values, total, rule)
         else:
-            raise NotImplementedError(f"a ReLU inside of '{name}'")
+            raise UserError(f"This network has a ReLU inside of '{name}', where no proxy sees it: unroll that loop.")
         known.update(zip(equation.outvars, outputs, strict=True))
     return [read(v) for v in jaxpr.outvars], total
 

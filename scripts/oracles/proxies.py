@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import find, interop
-from dnas.architectures.encoding import encode, to_mix
-from dnas.architectures.genotype import parse
+from dnas.architectures.genotype import as_mix, parse
 from dnas.architectures.topology import NetworkSize
 from dnas.interop.walk import AXES
 from dnas.proxies import epe_nas, zen
@@ -134,7 +133,7 @@ def network(oracle: Oracle, subject: Subject, arch: str, *prefixes: str) -> tupl
     pairs = layout(subject.build)
     whole = {p.name: np.full(p.shape, p.path[-1] in ("scale", "var"), np.float64) for p in pairs} | given
     genotype = parse(oracle.meta["archs"][arch])
-    return *interop.from_torch(whole, pairs), jax.tree.map(jnp.asarray, to_mix(encode(genotype, SPACE), SPACE))
+    return *interop.from_torch(whole, pairs), jax.tree.map(jnp.asarray, as_mix(genotype, SPACE))
 
 
 def named(subject: Subject, arch: str, oracle: Oracle) -> dict[str, interop.Pair]:
