@@ -1,10 +1,10 @@
-"""Every searcher on the table of NAS-Bench-201 at the same cost: 300 validations after 200 epochs on CIFAR-100.
+"""Every searcher on the table of NAS-Bench-201 at the same cost: 300 evaluations after 200 epochs on CIFAR-100.
 
     dnas blackbox experiments/nasbench201_searchers.py --out runs/nasbench201_searchers
     dnas blackbox experiments/nasbench201_searchers.py:bananas --out runs/bananas
 
-Hardware: 2 CPU cores, ten minutes. Searchers see validation accuracies only; shown are test accuracies after 200 epochs,
-means over seeds. What runs trial by trial has fewer runs. An evaluation after 12 of the 200 epochs, which Hyperband,
+Hardware: 2 CPU cores, ten minutes. Searchers see accuracies of one training, as papers on this table do, which are test
+accuracies (`dnas/tables/nasbench201.py`); shown are test accuracies after 200 epochs, means over seeds. What runs trial by trial has fewer runs. An evaluation after 12 of the 200 epochs, which Hyperband,
 ASHA and DEHB may ask for, counts as 0.06 of one; in this table it is the end of a training of 12 epochs, whose learning
 rate has gone down, and says more than the first epochs of a long one would.
 
