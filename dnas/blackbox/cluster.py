@@ -109,5 +109,7 @@ def _evaluated(choice: str, work: tuple[Any, ...], folder: str) -> tuple[str, An
 def _evaluator(choice: str) -> HostEvaluator:
     from dnas.runs import loop
 
+    if not os.environ.get("CUDA_VISIBLE_DEVICES"):  # Ray has given it a core; JAX would take all of the machine
+        os.environ.setdefault("PJRT_NPROC", "1")
     loop.prepare_process()
     return on_host(find.resolve("evaluator", choice))
