@@ -35,6 +35,7 @@ PACKAGES = {
     "table": "dnas.tables",
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",
+    "proxy": "dnas.proxies",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -56,6 +57,12 @@ def described(what: str) -> dict[str, Summary]:
         if factory is not None:
             found[name] = Summary(_first_line(tree), _settings(factory), _paper(tree))
     return found
+
+
+def returned(what: str, name: str) -> str:
+    """What the factory of this name says that it returns, as written there; empty where there is none."""
+    factories = (_definition(tree, FACTORIES[what]) for known, tree in _modules(what) if known == name)
+    return next((ast.unparse(f.returns) for f in factories if f is not None and f.returns is not None), "")
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
@@ -80,7 +87,7 @@ def experiments(folder: Path) -> dict[Path, Summary]:
     return {
         path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
-        if any(_definition(tree, name) for name in ("config", "configs", "searches"))
+        if any(_definition(tree, name) for name in ("config", "configs", "searches", "proxies"))
     }
 
 
@@ -191,7 +198,7 @@ def _first_line(node: ast.Module | ast.FunctionDef) -> str:
 def _paper(module: ast.Module) -> str:
     """The first paper that a module's docstring names, unless it says that there is none."""
     doc = ast.get_docstring(module) or ""
-    named = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)
+    named = re.search(r"arXiv:\d{4}\.\d{4,5}|OpenReview [\w-]{8,}", doc)
     return named.group() if named and "No paper" not in doc else ""
 
 

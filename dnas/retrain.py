@@ -96,6 +96,25 @@ def run(
             return job.go(record, resume)
 
 
+def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> dict[str, float]:
+    """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
+    config, task: of `binding.bind`. Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
+    with jax.enable_x64(config.dtype == "float64"):
+        job = _Job(config, space, genotype, task, quiet=True)
+        progress = job._first()
+        for epoch in range(1, config.retrain.epochs + 1):
+            progress = job.advance(progress, np.int32(job.steps), job.arrays)
+            if (bad := int(devices.fetch(progress.bad_step).max())) >= 0:
+                raise UserError(f"The loss became NaN or infinite at step {bad}.")
+            if progress.state.kept:
+                progress = job._judged(epoch, progress, job._measure("valid", progress))
+            if job._stopped(progress).all():
+                break
+        sums = devices.fetch(job.evaluate["test"](progress.state, job.parts["valid"]))
+        size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
+    return task.measures(jax.tree.map(lambda leaf: leaf[0], sums)) | {"parameters": size}
+
+
 def default_folder(config: Config) -> Path:
     """runs/retrain-darts-digits-0-20260131-120000, say: a new folder."""
     return records.default_folder("retrain", config.space, config.data, str(config.seed))

@@ -3,8 +3,9 @@
     dnas blackbox experiments/nasbench201_blackbox.py --out runs/nasbench201_blackbox
     dnas blackbox experiments/nasbench201_blackbox.py:nb201-evolution --out runs/evolution
 
-Hardware: 2 CPU cores, three minutes. Every search sees validation accuracies only, after 12 epochs, or after 200 where
-queries are counted; shown are test accuracies after 200 epochs, means over seeds.
+Hardware: 2 CPU cores, three minutes. Searches see validation accuracies after 12 epochs or, where queries are counted,
+accuracies after 200, which papers call validation accuracies and which are test accuracies of one training
+(dnas/tables/nasbench201.py); shown are test accuracies after 200 epochs, means over seeds.
 
 Expected, mean ± deviation over runs of the test accuracy [%] on CIFAR-10, CIFAR-100, ImageNet16-120:
 nb201-random, nb201-evolution, nb201-reinforce: 12,000 s on CIFAR-10, what exceeds it is dropped; the found cell is read
@@ -17,7 +18,7 @@ arXiv:2009.00437):
     random      93.86 ± 0.23   71.55 ± 0.97   45.28 ± 0.97
     evolution   94.02 ± 0.31   72.23 ± 0.84   45.77 ± 0.80
     REINFORCE   93.90 ± 0.26   71.86 ± 0.89   45.64 ± 0.78
-queries150-*, queries300-*: so many evaluations of validation after 200 epochs; local search as in naszilla (White et
+queries150-*, queries300-*: so many evaluations of accuracy after 200 epochs; local search as in naszilla (White et
 al. 2021, arXiv:2005.02960), whose figures give no numbers. An implementation of it independent of ours gave, on this
 table:
     at 150      94.15 ± 0.17   73.33 ± 0.35   46.38 ± 0.27

@@ -1,4 +1,4 @@
-"""OLES: DARTS with early stopping of operations (Jiang et al., NeurIPS 2023).
+"""OLES: DARTS with early stopping of operations (Jiang et al., NeurIPS 2023, OpenReview yAOwkf4FyL).
 
     dnas search experiments/oles.py --out runs/oles
     dnas search experiments/oles.py:nasbench201 --out runs/oles_nasbench201

@@ -6,6 +6,7 @@ The folder holds `nasbench201/nasbench201.csv.gz` (v-tao/nats-bench-landscape, B
 `nasbench201/nasbench201_val200_zen.csv.gz` (automl/NASLib) and, for the seconds, `benchmarks/nats_1000archs.json.xz`
 (1,000 cells as the official API gives them). The rows stand in the order of the architectures as integers
 (`dnas.architectures.encoding`); percents and MFLOPs are whole ten-thousandths, which is all that the sources say.
+What NASLib calls `val_200` is the test accuracy of one training (`dnas/tables/nasbench201.py`).
 It prints how well a sum over the operations of a cell fits the measured seconds, and the sum's terms.
 """
 
@@ -26,7 +27,7 @@ from dnas.architectures.isomorphism import canonical
 from dnas.tables import nasbench201
 
 SETS = {"cifar10": ("c10", "c10"), "cifar100": ("c100", "c100"), "imagenet16": ("in16", "in")}
-PARTS = {"test": "test", "valid": "val"}
+ACCURACIES = {"test_12": "test_12", "test_200": "test_200", "valid_12": "val_12", "single_200": "val_200"}  # of ours
 
 
 def read(path: Path) -> dict[str, dict[str, str]]:
@@ -54,9 +55,7 @@ def columns(folder: Path) -> dict[str, np.ndarray]:
     classes = [forms.setdefault(canonical(parse(row["arch"])), len(forms)) for row in ordered]
     found = {nasbench201.CLASSES: np.array(classes, np.int32)}
     for name, (accuracy, size) in SETS.items():
-        found |= {
-            f"{name}_{part}_{n}": column(f"{accuracy}_{PARTS[part]}_{n}", 10_000) for part in PARTS for n in (12, 200)
-        }
+        found |= {f"{name}_{ours}": column(f"{accuracy}_{theirs}", 10_000) for ours, theirs in ACCURACIES.items()}
         found[f"{name}_parameters"] = column(f"params_{size}", 1)
         found[f"{name}_mflops"] = column(f"mflops_{size}", 10_000)
     return found

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from dnas import find
+from dnas import compare, find
 from dnas.blackbox import config as blackbox
 from dnas.blackbox.run import build
-from dnas.config import Config, from_dict, load, load_several, to_dict
+from dnas.config import Config, called, from_dict, load, to_dict
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
 BLACKBOX = [path for path in EXPERIMENTS if "def searches(" in path.read_text()]
-GRADIENT = [path for path in EXPERIMENTS if path not in BLACKBOX]
+PROXIES = [path for path in EXPERIMENTS if "def proxies(" in path.read_text()]
+GRADIENT = [path for path in EXPERIMENTS if path not in (*BLACKBOX, *PROXIES)]
 SETTINGS = [(path, setting) for path in GRADIENT for setting in EXPERIMENTS[path].settings.split(",")]
 
 
@@ -48,6 +49,15 @@ def test_a_file_of_searches_can_be_run(path):
         assert blackbox.load_several(f"{path}:{name}") == {name: config}
 
 
+@pytest.mark.parametrize("path", PROXIES, ids=lambda path: path.stem)
+def test_a_file_of_proxies_names_all_of_them(path):
+    known = called(path, "proxies", None)
+    assert list(known) == EXPERIMENTS[path].settings.split(",")
+    assert {find.parse_choice(choice)[0] for choice, *_ in known.values()} == set(find.described("proxy"))
+    for choice, *_ in known.values():
+        find.resolve("proxy", choice)
+
+
 @pytest.mark.parametrize("path", GRADIENT, ids=lambda path: path.stem)
 def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
     configs = [load(f"{path}:{setting}") for setting in EXPERIMENTS[path].settings.split(",")]
@@ -56,24 +66,27 @@ def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
 
 
 @pytest.mark.parametrize("path", filter(compares, EXPERIMENTS), ids=lambda path: path.stem)
-def test_a_comparison_names_its_settings_alike(path):
-    configs = load_several(path)
-    assert list(configs) == EXPERIMENTS[path].settings.split(",")
-    for name, config in configs.items():
+def test_a_comparison_names_its_settings_alike(path, tmp_path):
+    configs, protocol = compare.load(path)
+    gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
+    assert list(gradients) == EXPERIMENTS[path].settings.split(",")
+    for name, config in gradients.items():
         assert load(f"{path}:{name}").method == config.method
+    compare.check(configs, tmp_path, train=len(gradients) == len(configs), protocol=protocol)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_its_docstring_says_command_hardware_and_expectation(path):
     text, settings = path.read_text(), EXPERIMENTS[path].settings.split(",")
     assert EXPERIMENTS[path].line.endswith(".")
-    command = "blackbox" if path in BLACKBOX else "compare" if compares(path) else "search"
-    assert f"dnas {command} experiments/{path.name}" in text
+    command = "dnas blackbox" if path in BLACKBOX else "dnas compare" if compares(path) else "dnas search"
+    command = "scripts/proxies.py" if path in PROXIES else command
+    assert f"{command} experiments/{path.name}" in text
     assert "Hardware: " in text
     assert "Expected" in text
     named = re.findall(rf"experiments/{path.name}:(\S+)", text)
     assert set(named) <= set(settings)
-    if len(settings) > 1:
+    if len(settings) > 1 and path not in PROXIES:
         assert named, "the commands show how a setting is named"
         for setting in () if compares(path) or path in BLACKBOX else settings:
             assert re.search(rf"^([\w, ]+, )?{setting}(, [\w, ]+)?: ", text, re.MULTILINE), setting

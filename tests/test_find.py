@@ -107,6 +107,13 @@ def test_operations_are_described():
     assert all(line.endswith(".") for line in described.values())
 
 
+def test_a_paper_is_named_by_the_archive_that_has_it():
+    papers = {name: about.paper for name, about in find.described("method").items()}
+    assert papers["oles"] == "OpenReview yAOwkf4FyL"  # not that of DARTS, on which it builds
+    assert papers["idarts"] == "arXiv:2106.10784"
+    assert papers["agreement"] == ""  # ours
+
+
 def test_a_new_file_is_found_without_an_edit(tmp_path, monkeypatch):
     import dnas.methods
 

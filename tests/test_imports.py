@@ -29,6 +29,7 @@ ROOMS = (
     "dnas.data dnas.data.*",
     "dnas.tasks dnas.tasks.*",
     "dnas.tasks dnas.tasks.*",
+    "dnas.proxies dnas.proxies.*",
     "dnas.tables dnas.tables.*",
     "dnas.runs dnas.runs.*",
     "dnas.reports dnas.reports.*",
@@ -40,7 +41,7 @@ ROOMS = (
     "dnas.loading dnas.loading.*",
     "dnas.evaluators dnas.evaluators.*",
     "dnas.blackbox dnas.blackbox.*",
-    "dnas.compare",
+    "dnas.compare dnas.compare.*",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

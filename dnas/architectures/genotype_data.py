@@ -55,11 +55,16 @@ def of_decisions(space: str, layers: Sequence[Mapping[str, str]]) -> Genotype:
 
 
 def decisions(genotype: Genotype) -> tuple[dict[str, str], ...] | None:
-    """The inverse, {decision: option} of every layer; None for a genotype of cells: of one kind, or no chains of equal
-    length."""
+    """The inverse, {decision: option} of every layer; None for a genotype of cells: one called "cell", of which the
+    smallest is a chain as well, or no chains of equal length."""
     chains = [[(edge.node, edge.source) for edge in cell.edges] for _, cell in genotype.cells]
     chain = [(i + 1, i) for i in range(len(chains[0]))]
-    if len(chains) < 2 or not chain or any(c != chain for c in chains) or any(c.concat for _, c in genotype.cells):
+    if (
+        [*dict(genotype.cells)] == ["cell"]
+        or not chain
+        or any(c != chain for c in chains)
+        or any(c.concat for _, c in genotype.cells)
+    ):
         return None
     return tuple({kind: cell.edges[i].operation for kind, cell in genotype.cells} for i in range(len(chain)))
 

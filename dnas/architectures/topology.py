@@ -101,6 +101,7 @@ class Space:
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
     that take `types.Noise` beside x. paths: "all", every operation of an edge is computed and mixed; "one", only that
     with the largest weight, times its weight; "one_with_scalars", plus the weights of the others, as GDAS does.
+    entangled: operations that differ in kernel size only share the largest one's weights (TangleNAS).
     """
 
     name: str
@@ -121,6 +122,7 @@ class Space:
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
     paths: Paths = "all"
+    entangled: bool = False
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""

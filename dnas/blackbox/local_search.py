@@ -61,10 +61,10 @@ def searcher(*, move: str = "first", starts: Annotated[int, Range(1, 10_000)] = 
         raise unknown("move", move, MOVES)
 
     def build(problem: Problem) -> Searcher:
-        rules = Rules(move, starts, *problem)
+        rules = Rules(move, starts, problem.decisions, problem.evaluations)
         return Searcher(partial(_init, rules), partial(_ask, rules), partial(_tell, rules))
 
-    return Strategy(build)
+    return Strategy(build, parallel=False)
 
 
 def _init(rules: Rules, key: jax.Array) -> Climb:

@@ -1,138 +1,149 @@
-"""Run a searcher: many runs in one traced loop, each until its budget is spent. A folder keeps what was tried, found.
+"""Run a searcher, one or many times, each run until its budget is spent. A folder keeps what was tried, found.
 
 blackbox.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
 summary.json: what the runs found, in numbers. genotype.json: the found architecture with the best score of all runs.
-accuracy.png: the truth about the best so far against the budget. The searches of a table take seconds, so one that was
-cut off is done again, with the same outcome.
+accuracy.png: the truth about the best so far against the budget. Of several objectives also the front of all runs,
+front.json, front.csv and front.png.
+
+Traced searchers of a table take seconds for all their runs, so a search that was cut off is done again, with the same
+outcome. All others go through one trial after the other (`host.py`) and go on where they were: trials.jsonl.
 """
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dnas import find, keys, paths
-from dnas.architectures.encoding import decode
-from dnas.architectures.genotype import to_json
-from dnas.blackbox import trials
-from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
-from dnas.blackbox.searcher import Problem, Searcher, Strategy, decisions_of
+from dnas import paths
+from dnas.architectures.choices import decode
+from dnas.architectures.genotype import Genotype, to_json
+from dnas.blackbox import host, pools, trials
+from dnas.blackbox.config import BlackboxConfig
+from dnas.blackbox.jobs import Job, build
+from dnas.blackbox.traced import simulated
 from dnas.blackbox.trials import Trials
 from dnas.config import differences, from_dict, to_dict
-from dnas.errors import StorageError, UserError, unknown
+from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator
 from dnas.files import atomic_write, read_sealed, sealed, storage
 from dnas.runs import environment, loop
 
-MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
-SLACK = 0.01  # the loop adds up seconds in float32; what counts is decided after it, in float64
-
-
-class Job(NamedTuple):
-    """A search that can be run: what its config names, built and checked against each other."""
-
-    config: BlackboxConfig
-    evaluator: Evaluator
-    budget: Budget
-    searcher: Searcher
-    score: Callable[[dict[str, jax.Array]], jax.Array]
-    evaluations: int
+REMOVE = "remove it, and the search is done again"
+LONG = ("titles", "quantity", "curve", "found", "spent")  # what a summary has for figures, and to be read again
 
 
 class Result(NamedTuple):
-    """What is known of a search. summary: see `trials.summary`; of a folder, with its `curve`."""
+    """What is known of a search. summary: see `trials.summary`; and its `curve`, see `trials.curve`.
+
+    found: what each run found, of several objectives the best by the first. seconds: what each run took, by the
+    evaluator's account.
+    """
 
     config: BlackboxConfig
     folder: Path | None
     summary: dict[str, Any]
+    found: list[Genotype]
+    seconds: list[float]
 
 
-def build(config: BlackboxConfig) -> Job:
-    """Errors: `UserError` for names and settings that do not exist, and for what does not go together."""
-    evaluator: Evaluator = find.resolve("evaluator", config.evaluator)
-    strategy: Strategy = find.resolve("searcher", config.searcher)
-    names = [name.strip() for name in config.objective.split("+")]
-    for name in names:
-        if name not in evaluator.measures:
-            raise unknown(f"objective of the evaluator '{config.evaluator}':", name, evaluator.measures)
-    if len(names) > 1 and not strategy.several:
-        raise UserError(
-            f"The searcher '{config.searcher}' needs one number to search for, and the objective '{config.objective}' "
-            f"is {len(names)}: choose one of them."
-        )
-    budget = parse_budget(config.budget)
-    if budget.unit == UNITS[0]:
-        evaluations = int(budget.amount)
-        if config.past_budget != "dropped":
-            raise UserError("past_budget=interpolated acts with a budget in seconds only: give one, or leave it out.")
-    else:
-        cheapest, dearest = evaluator.seconds
-        if budget.amount < dearest:
-            raise UserError(
-                f"The budget '{config.budget}' is less than one evaluation by '{config.evaluator}', which takes up to "
-                f"{dearest:,.0f} s: give more."
-            )
-        evaluations = int(budget.amount * (1 + SLACK) / cheapest) + 2
-    if evaluations > MOST_EVALUATIONS or evaluations * config.runs > MOST_ROWS:
-        raise UserError(
-            f"{config.runs:,} runs of up to {evaluations:,} evaluations each are too many, the most are "
-            f"{MOST_EVALUATIONS:,} in a run and {MOST_ROWS:,} together: give fewer runs, or a smaller budget."
-        )
-    searcher = strategy.build(Problem(decisions_of(evaluator.space), evaluations))
-    name, sign = names[0], 1 if evaluator.measures[names[0]] else -1
-    return Job(config, evaluator, budget, searcher, lambda values: sign * values[name], evaluations)
+def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str = "", quiet: bool = True) -> Result:
+    """Search, and leave a folder if `out` names one; one that holds this search already is read, or gone on with.
 
-
-def simulated(job: Job) -> Trials:
-    """All runs of a job, on the device, until the last of them has spent its budget."""
-    numbers = jnp.arange(job.config.runs)
-    ours = jax.vmap(lambda run: keys.stream(jax.random.key(job.config.seed), "blackbox", run))(numbers)
-    count, found = jax.jit(_loop(job))(ours)
-    architectures, scores, seconds = (np.asarray(leaf)[: int(count)].swapaxes(0, 1) for leaf in found)
-    return trials.counted(architectures, scores, seconds, job.budget, job.config.past_budget)
-
-
-def run(config: BlackboxConfig, out: str | Path | None = None) -> Result:
-    """Search, and leave a folder if `out` names one; one that holds this search already is read.
-
+    workers: who evaluates, see `pools.parse`; empty: this process. quiet: no progress bar.
     Errors: `UserError` for a config that cannot be run and for a folder that holds something else.
     """
+    crew = pools.parse(workers)
+    crew.prepare()
+    loop.prepare_process()
     job = build(config)
+    pools.check(crew, job)
     if out is None:
-        return Result(config, None, trials.summary(simulated(job), job.evaluator))
+        return _result(job, None, _numbers(job, searched(job, crew)))
     folder = Path(out)
     with ExitStack() as lock:
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock.enter_context(paths.locked(folder, "a search"))
         if (summary := _known(folder, config)) is None:
-            summary = _searched(job, folder)
-    return Result(config, folder, summary)
+            atomic_write(folder / "blackbox.json", json.dumps(to_dict(config), indent=1))
+            here = environment.described(loop.typed_command())
+            atomic_write(folder / "environment.json", json.dumps(here, indent=1))
+            summary = _written(job, searched(job, crew, folder, quiet), folder)
+    return _result(job, folder, summary)
 
 
-def _searched(job: Job, folder: Path) -> dict[str, Any]:
+def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = None, quiet: bool = True) -> Trials:
+    """All runs of a job: in one program where its searcher and its evaluator are traced, else one trial at a time."""
+    if isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and crew == pools.NOBODY:
+        return simulated(job)
+    pool = pools.made(crew, job)
+    try:
+        return host.tried(job, pool, folder, quiet)
+    finally:
+        pool.close()
+
+
+def _result(job: Job, folder: Path | None, summary: dict[str, Any]) -> Result:
+    found = [decode(np.array(cell, np.int32), job.evaluator.space) for cell in summary["found"]]
+    return Result(job.config, folder, summary, found, summary["spent"])
+
+
+def _numbers(job: Job, done: Trials) -> dict[str, Any]:
+    """The summary, and what figures and tables of several searches are made of."""
+    return trials.summary(done, job) | {
+        "titles": dict(job.evaluator.truths),
+        "quantity": job.evaluator.quantity,
+        "curve": trials.curve(done, job).round(4).tolist(),
+        "found": trials.cells_found(done).tolist(),
+        "spent": done.spent[np.arange(len(done.counts)), done.counts - 1].tolist(),
+    }
+
+
+def _written(job: Job, done: Trials, folder: Path) -> dict[str, Any]:
     from dnas.reports.budgets import plot_budgets
 
-    atomic_write(folder / "blackbox.json", json.dumps(to_dict(job.config), indent=1))
-    here = environment.described(loop.typed_command())
-    atomic_write(folder / "environment.json", json.dumps(here, indent=1))
-    done = simulated(job)
-    summary = trials.summary(done, job.evaluator)
-    atomic_write(folder / "trials.csv", trials.table(done, job.evaluator))
+    atomic_write(folder / "trials.csv", trials.table(done, job))
     best = trials.best_of_all(done)
     atomic_write(folder / "genotype.json", json.dumps(to_json(decode(best, job.evaluator.space))))
-    curve = trials.curve(done, job.evaluator, job.budget)
+    kept = _numbers(job, done)
     title = f"{job.config.runs:,} runs of {job.config.searcher}, {job.config.evaluator}"
-    first = f"{next(iter(job.evaluator.truths.values()))} {job.evaluator.quantity}"
-    plot_budgets({first: (job.budget.unit, {job.config.searcher: curve})}, folder / "accuracy.png", title)
-    kept = summary | {"curve": curve.round(4).tolist()}
+    panel = {quantity_of(job.config, kept): (job.budget.unit, {job.config.searcher: np.array(kept["curve"])})}
+    plot_budgets(panel, folder / "accuracy.png", title)
+    if len(job.objectives) > 1:
+        _write_front(job, done, folder)
     atomic_write(folder / "summary.json", sealed(kept))
     return kept
+
+
+def quantity_of(config: BlackboxConfig, summary: dict[str, Any]) -> str:
+    """What the curve of a search shows."""
+    if "hypervolume" in summary:
+        return f"volume below the front of {config.objective}"
+    title = next(iter(summary["titles"].values()), None)
+    return config.objective if title is None else f"{title} {summary['quantity']}"
+
+
+def _write_front(job: Job, done: Trials, folder: Path) -> None:
+    """The front of all runs together, and its picture."""
+    from dnas.reports.budgets import plot_front
+
+    members, everything = trials.front_of_all(done, job)
+    rows: list[dict[str, Any]] = [
+        {"architecture": "-".join(map(str, cell)), **dict(zip(job.objectives, values, strict=True))}
+        for cell, values in members
+    ]
+    lines = [",".join(rows[0])] + [
+        ",".join(f"{v:.7g}" if isinstance(v, float) else v for v in r.values()) for r in rows
+    ]
+    atomic_write(folder / "front.csv", "\n".join(lines) + "\n")
+    cells = [to_json(decode(np.array(cell, np.int32), job.evaluator.space)) for cell, _ in members]
+    known = [row | {"genotype": cell} for row, cell in zip(rows, cells, strict=True)]
+    atomic_write(folder / "front.json", json.dumps(known, indent=1))
+    front = np.array([values for _, values in members])
+    title = f"{job.config.runs:,} runs of {job.config.searcher}, {job.config.evaluator}"
+    plot_front(everything, front, job.objectives, folder / "front.png", title)
 
 
 def _known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:
@@ -147,43 +158,6 @@ def _known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:
     finished = read_sealed(folder / "summary.json", REMOVE)
     if finished is None:
         return None
-    if not {"truths", "rank", "curve"} <= finished.keys():
+    if not {"truths", "rank", *LONG} <= finished.keys():
         raise StorageError(f"{folder / 'summary.json'} is damaged, it holds no summary: {REMOVE}.")
     return finished
-
-
-REMOVE = "remove it, and the search is done again"
-
-
-def _loop(job: Job) -> Callable:
-    """keys [R] -> T and architectures int16 [most, R, D], scores and seconds [most, R], of which T rows are filled."""
-    searcher, evaluate, score, evaluations = job.searcher, job.evaluator.evaluate, job.score, job.evaluations
-    depth = len(decisions_of(job.evaluator.space).options)
-    limit = job.budget.amount * (1 + SLACK) if job.budget.unit != UNITS[0] else np.inf
-
-    def step(states: Any, now: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array, jax.Array]]:
-        states, architectures = jax.vmap(searcher.ask)(states, now)
-        measured = evaluate(architectures)
-        scores = score(measured.values)
-        return jax.vmap(searcher.tell)(states, architectures, scores), (architectures, scores, measured.seconds)
-
-    def going(carry: Any) -> jax.Array:
-        t, _, spent, _ = carry
-        return (t < evaluations) & (spent <= limit).any()
-
-    def loop(ours: jax.Array) -> Any:
-        def body(carry: Any) -> Any:
-            t, states, spent, rows = carry
-            now = jax.vmap(lambda key: keys.stream(key, "ask", t))(ours)
-            states, (architectures, scores, seconds) = step(states, now)
-            new = architectures.astype(jnp.int16), scores, seconds
-            rows = jax.tree.map(lambda all_, row: all_.at[t].set(row), rows, new)
-            return t + 1, states, spent + seconds, rows
-
-        states = jax.vmap(lambda key: searcher.init(keys.stream(key, "init")))(ours)
-        empty = jnp.zeros((evaluations, len(ours)))
-        rows = jnp.zeros((*empty.shape, depth), jnp.int16), empty, empty
-        t, _, _, rows = jax.lax.while_loop(going, body, (jnp.int32(0), states, jnp.zeros(len(ours)), rows))
-        return t, rows
-
-    return loop

@@ -1,25 +1,27 @@
-"""What a searcher is: three pure functions that propose architectures and learn from their scores.
+"""What a searcher is: it proposes architectures and learns from their scores.
 
-A searcher is a file in `dnas/blackbox/` with `searcher(*, ...) -> Strategy`. Its functions are traced: a whole run is
-one loop, and many runs are one program. Axis letters: D decisions of an architecture, K neighbours.
+A searcher is a file in `dnas/blackbox/` with `searcher(*, ...) -> Strategy`. One that is three traced functions
+(`Searcher`) runs by the hundreds: a whole run is one loop, and many runs are one program. One that is an object on the
+host (`HostSearcher`) may use whatever Python has, and may ask for cheaper evaluations. Axis letters: D decisions of an
+architecture, K neighbours, M objectives, of each of which more is better.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dnas.architectures.topology import Space
-from dnas.errors import UserError
+from dnas.architectures.choices import choices
+from dnas.architectures.topology import Cell, Space
 
 State = Any  # a pytree
 
 
 class Searcher(NamedTuple):
     """init: key -> state. ask: (state, key) -> (state, architecture int32 [D]). tell: (state, architecture, score) ->
-    state; more is better."""
+    state; the score is float32 [], or [M] where the strategy takes several objectives."""
 
     init: Callable[[jax.Array], State]
     ask: Callable[[State, jax.Array], tuple[State, jax.Array]]
@@ -27,41 +29,66 @@ class Searcher(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """options: how many each decision has. groups: what it belongs to, the node that an edge enters."""
+    """options: how many each decision has. groups: what it belongs to, the node that an edge enters.
+
+    cells: the graphs whose edges the decisions are, one after the other, where there are such.
+    """
 
     options: tuple[int, ...]
     groups: tuple[int, ...]
+    cells: tuple[Cell, ...] = ()
 
 
 class Problem(NamedTuple):
-    """decisions: what is searched. evaluations: how many there are at most."""
+    """decisions: what is searched. evaluations: how many there are at most. objectives: M.
+
+    fidelities: the portions of a whole evaluation that can be asked for, ascending; the last is 1.
+    """
 
     decisions: Decisions
     evaluations: int
+    objectives: int = 1
+    fidelities: tuple[float, ...] = (1.0,)
+
+
+class Proposal(NamedTuple):
+    """architecture: int32 [D]. fidelity: one of the problem's."""
+
+    architecture: np.ndarray
+    fidelity: float = 1.0
+
+
+class HostSearcher(Protocol):
+    """A searcher of one run on the host; everything follows from its generator and from the order of the calls."""
+
+    def ask(self) -> Proposal | None:
+        """What to evaluate next; None: nothing before more is told, which only a searcher may answer of whose
+        proposals some have not been told, and which changes nothing."""
+        ...
+
+    def tell(self, proposal: Proposal, scores: np.ndarray) -> None:
+        """The scores [M] of a proposal; with several workers in any order."""
+        ...
 
 
 class Strategy(NamedTuple):
-    """build: makes the searcher for a problem. several: whether it takes several objectives at once."""
+    """build: makes the traced searcher for a problem, or host: that of one run on the host; one of them is given.
 
-    build: Callable[[Problem], Searcher]
+    several: whether it takes several objectives at once. parallel: whether it may be asked again before it was told.
+    fidelities: whether it needs evaluations of more than one fidelity.
+    """
+
+    build: Callable[[Problem], Searcher] | None = None
     several: bool = False
+    host: Callable[[Problem, np.random.Generator], HostSearcher] | None = None
+    parallel: bool = True
+    fidelities: bool = False
 
 
 def decisions_of(space: Space) -> Decisions:
-    """Those of a space in the order of `dnas.architectures.encoding`.
-
-    Errors: `UserError` for a space whose nodes keep some of their edges, where not all combinations of options exist.
-    """
-    options, groups = list[int](), list[int]()
-    for number, cell in enumerate(space.cells.values()):
-        if cell.kept is not None:
-            raise UserError(
-                f"A node of '{space.name}' keeps {cell.kept} of its edges, and a searcher decides on all: choose "
-                "a space that keeps all edges, as nasbench201."
-            )
-        options += map(len, cell.operations)
-        groups += [1000 * number + node for node, _ in cell.edges]
-    return Decisions(tuple(options), tuple(groups))
+    """Those of a space in the order of `dnas.architectures.choices`. Errors: as there."""
+    options, groups = choices(space)
+    return Decisions(options, groups, tuple(space.cells.values()))
 
 
 def random_architecture(key: jax.Array, decisions: Decisions) -> jax.Array:

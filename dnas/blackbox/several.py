@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from dnas import find
 from dnas.architectures.genotype_data import shown
+from dnas.blackbox import pools
 from dnas.blackbox import run as single
 from dnas.blackbox.config import BlackboxConfig, parse_budget
 from dnas.blackbox.run import Result
@@ -23,22 +24,27 @@ from dnas.runs import environment, loop
 
 
 def run(
-    configs: Mapping[str, BlackboxConfig], out: str | Path, say: Callable[[str], None] = lambda _: None
+    configs: Mapping[str, BlackboxConfig],
+    out: str | Path,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    workers: str = "",
+    quiet: bool = True,
 ) -> dict[str, Result]:
-    """Search with every config; what is finished in the folder is read.
+    """Search with every config; what is finished in the folder is read. workers, quiet: as of `run.run`.
 
     Errors: `UserError` for the first config that cannot be run, before any is.
     """
     for name, config in configs.items():
         if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"} or name == "results.json":
             raise UserError(f"{shown(name)} cannot name a search, as it names a folder: choose letters and digits.")
-        single.build(config)
+        pools.check(pools.parse(workers), single.build(config))
     folder, results = Path(out), {}
     for number, (name, config) in enumerate(configs.items(), 1):
         say(f"Search {number} of {len(configs)}: {name}")
-        results[name] = single.run(config, folder / name)
+        results[name] = single.run(config, folder / name, workers=workers, quiet=quiet)
     numbers = {
-        name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k != "curve"}}
+        name: {"config": to_dict(result.config), **{k: v for k, v in result.summary.items() if k not in single.LONG}}
         for name, result in results.items()
     }
     here = environment.described(loop.typed_command())
@@ -50,20 +56,35 @@ def run(
 
 def table(results: Mapping[str, Result]) -> Table:
     """A line for each search: mean and deviation of every truth over the runs, median of the rank, mean evaluations."""
-    first = find.resolve("evaluator", next(iter(results.values())).config.evaluator)
-    caption = f"{first.quantity} of what the runs found, mean ± deviation; median of its rank"
+    quantity = next((result.summary["quantity"] for result in results.values() if result.summary["quantity"]), "")
+    caption = f"{quantity} of what the runs found, mean ± deviation; median of its rank" if quantity else None
     shown = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
     shown.add_column("search", overflow="fold")
-    titles: dict[str, str] = {}
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {}
     for result in results.values():
-        titles |= find.resolve("evaluator", result.config.evaluator).truths
-    for name in (*titles.values(), "rank", "evaluations"):
+        columns |= _columns(result.summary)
+    columns["evaluations"] = lambda found: f"{found['evaluations']['mean']:,.0f}"
+    for name in columns:
         shown.add_column(name, justify="right", no_wrap=True)
     for name, result in results.items():
-        found = result.summary
-        numbers = [spread(found["truths"].get(truth)) for truth in titles]
-        shown.add_row(name, *numbers, f"{found['rank']['median']:,.0f}", f"{found['evaluations']['mean']:,.0f}")
+        shown.add_row(name, *(column(result.summary) for column in columns.values()))
     return shown
+
+
+def _columns(found: dict[str, Any]) -> dict[str, Callable[[dict[str, Any]], str]]:
+    """What can be said of a search: its truths or, where there are none, its objectives."""
+
+    def of(kind: str, name: str) -> Callable[[dict[str, Any]], str]:
+        return lambda found: spread(found[kind].get(name))
+
+    columns = {title: of("truths", truth) for truth, title in found["titles"].items()}
+    if not columns or "hypervolume" in found:
+        columns |= {name: of("objectives", name) for name in found["objectives"]}
+    if "hypervolume" in found:
+        columns["volume below the front"] = lambda found: spread(found.get("hypervolume"))
+    if found["rank"] is not None:
+        columns["rank"] = lambda found: "-" if found["rank"] is None else f"{found['rank']['median']:,.0f}"
+    return columns
 
 
 def spread(values: Mapping[str, float] | None) -> str:
@@ -78,14 +99,13 @@ def _draw(results: Mapping[str, Result], path: Path) -> None:
     panels: dict[tuple[str, str, str], dict[str, Result]] = {}
     for result in results.values():
         config, budget = result.config, parse_budget(result.config.budget)
-        beside = panels.setdefault((config.evaluator, budget.unit, config.past_budget), {})
+        quantity = f"{single.quantity_of(config, result.summary)}\n{config.evaluator}"
+        beside = panels.setdefault((quantity, budget.unit, config.past_budget), {})
         known = beside.get(config.searcher)
         if known is None or parse_budget(known.config.budget).amount < budget.amount:
             beside[config.searcher] = result
     drawn: dict[str, Panel] = {}
-    for (evaluator, unit, past_budget), beside in panels.items():
-        about = find.resolve("evaluator", evaluator)
-        title = f"{next(iter(about.truths.values()))} {about.quantity}\n{evaluator}"
+    for (title, unit, past_budget), beside in panels.items():
         curves = {name: np.array(result.summary["curve"]) for name, result in beside.items()}
         drawn[f"{title}{', interpolated' if past_budget == 'interpolated' else ''}"] = unit, curves
     plot_budgets(drawn, path)

@@ -1,25 +1,22 @@
 """The reader of CIFAR's "python version": an archive or its folder of pickles, which are never executed."""
 
 import gzip
-import io
 import os
-import pickle
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from dnas.data import Location, data_dir
 from dnas.data._archives import read_tar
 from dnas.data._files import first_existing, reading
+from dnas.data._pickles import Array, Format, is_text, load
 from dnas.errors import UserError
 from dnas.paths import opened
 
 SIDE, CHANNELS = 32, 3
 MOST_BYTES = 300_000_000  # the largest member, CIFAR-100's train, has 155 MB, and a whole archive 186 MB
-MOST_STEPS = 2_000_000  # of a pickle; CIFAR-100's train takes 200,000 to 700,000, by the protocol
 
 
 def locate_cifar(name: str, archive: str, folder: str) -> Location:
@@ -67,120 +64,15 @@ def class_names(meta: dict[str, Any], key: str, count: int, where: Path) -> tupl
 def unpickle(content: bytes, where: Path) -> dict[str, Any]:
     """A pickled dict with text keys. Errors: `UserError` if it is broken or asks for more than arrays."""
     with reading(where, _REMEDY):
-        content_dict = _ArraysOnly(content, where).load()
+        content_dict = load(content, where, _FORMAT)
         if not isinstance(content_dict, dict):
             raise ValueError("it holds no dict")
         unpacked = {k.decode() if isinstance(k, bytes) else k: v for k, v in content_dict.items()}
-        return {k: v.array if isinstance(v, _Array) else v for k, v in unpacked.items()}
+        return {k: v.array if isinstance(v, Array) else v for k, v in unpacked.items()}
 
 
 _REMEDY = "download the archive again from https://www.cs.toronto.edu/~kriz/cifar.html"
-
-
-class _Type:
-    """Stands in for numpy.dtype in a pickle: whole numbers only."""
-
-    def __init__(self, code: str | bytes, *_: object) -> None:
-        text = code.decode() if isinstance(code, bytes) else code
-        if not re.fullmatch(r"[iu][1248]", text):
-            raise pickle.UnpicklingError(f"it holds an array of type '{text}'")
-        self.dtype = np.dtype(text)
-
-    def __setstate__(self, state: tuple) -> None:
-        if state[1] in (b">", ">"):
-            self.dtype = self.dtype.newbyteorder(">")
-
-
-class _Array:
-    """Stands in for numpy.ndarray in a pickle: shape, type and bytes, checked before they become an array."""
-
-    array: np.ndarray
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, kind, fortran_order, data = state
-        values = np.frombuffer(data, kind.dtype)
-        self.array = values.reshape(shape, order="F" if fortran_order else "C")
-
-
-def _reconstruct(*_: object) -> _Array:
-    return _Array()
-
-
-def _scalar(kind: _Type, data: bytes) -> int:
-    return int(np.frombuffer(data, kind.dtype)[0])
-
-
-_ALLOWED = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
-    **{(f"{core}.multiarray", "_reconstruct"): _reconstruct for core in ("numpy.core", "numpy._core")},
-    **{(f"{core}.multiarray", "scalar"): _scalar for core in ("numpy.core", "numpy._core")},
-}
-
-_OPCODES = (
-    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
-    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2),
-    *(pickle.LONG, pickle.LONG1, pickle.LONG4, pickle.FLOAT, pickle.BINFLOAT),
-    *(pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.UNICODE, pickle.BINUNICODE),
-    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8),
-    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
-    *(pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS),
-    *(pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS),
-    *(pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.GET, pickle.BINGET, pickle.LONG_BINGET),
-    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.PERSID, pickle.BINPERSID),
-)
-
-
-_KEYS = {pickle.SETITEM[0]: slice(-2, -1), pickle.SETITEMS[0]: slice(0, None, 2), pickle.DICT[0]: slice(0, None, 2)}
-
-
-def _step(code: int) -> Callable[[Any], None]:
-    """What an opcode does, if it may."""
-    load = pickle._Unpickler.dispatch[code]
-
-    def step(unpickler: Any) -> None:
-        unpickler.steps += 1
-        if unpickler.steps > MOST_STEPS:
-            raise pickle.UnpicklingError(f"it takes more than {MOST_STEPS:,} steps")
-        if code in _KEYS and not all(isinstance(key, (str, bytes)) for key in unpickler.stack[_KEYS[code]]):
-            raise pickle.UnpicklingError("a key of a dict is no text")  # to hash nested tuples can end the process
-        if code == pickle.BUILD[0] and not isinstance(unpickler.stack[-2], (_Array, _Type)):
-            raise pickle.UnpicklingError("it changes something that is no array")
-        load(unpickler)
-
-    return step
-
-
-class _ArraysOnly(pickle._Unpickler):
-    """Knows the few names that a pickled numpy array needs, as harmless stand-ins, and refuses all others.
-
-    In Python and not in C, where no step can be counted or looked at.
-    """
-
-    dispatch = {code[0]: _step(code[0]) for code in _OPCODES}
-
-    def __init__(self, content: bytes, where: Path) -> None:
-        super().__init__(io.BytesIO(content), encoding="bytes")
-        self.where = where
-        self.steps, self.encoded, self.most_encoded = 0, 0, len(content)
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):
-            return self._encode
-        if (module, name) not in _ALLOWED:
-            asked = f"it asks to run '{module}.{name}', which no CIFAR file needs"
-            raise UserError(f"Refused {self.where}: {asked}; {_REMEDY}.")
-        return _ALLOWED[module, name]
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise pickle.UnpicklingError("it refers to an object outside of the file")
-
-    def _encode(self, text: str, _encoding: str) -> bytes:
-        """How Python 3 pickles bytes for Python 2. Every text is encoded once, so that all fit into the file."""
-        self.encoded += len(text)
-        if self.encoded > self.most_encoded:
-            raise pickle.UnpicklingError("it makes more bytes than it has")
-        return text.encode("latin-1")
+_FORMAT = Format("CIFAR file", _REMEDY, types="[iu][1248]", is_key=is_text)
 
 
 def _read_folder(place: Path, names: Sequence[str]) -> dict[str, bytes]:

@@ -25,6 +25,10 @@ from dnas.paths import cache_dir, replaced
 Item = TypeVar("Item")
 
 
+class NotHere(UserError):
+    """A data set or a table whose files are not on this machine."""
+
+
 @dataclass(frozen=True)
 class Location:
     """Where a data set is looked for, where it is ("embedded": in a package), and how to get it."""
@@ -33,13 +37,13 @@ class Location:
     found: Path | Literal["embedded"] | None
     how_to_get: str
 
-    def require(self, name: str, needed: str) -> Path:
-        """The path found. Errors: `UserError`: which file, where it was looked for and how to get it."""
+    def require(self, name: str, needed: str, what: str = "data set") -> Path:
+        """The path found. Errors: `NotHere`: which file, where it was looked for and how to get it."""
         if isinstance(self.found, Path):
             return self.found
         places = " or ".join(str(path) for path in self.searched)
         hint = self.how_to_get[0].lower() + self.how_to_get[1:]
-        raise UserError(f"The data set '{name}' needs {needed}, not found at {places}: {hint}")
+        raise NotHere(f"The {what} '{name}' needs {needed}, not found at {places}: {hint}")
 
 
 def data_dir() -> Path:
@@ -50,6 +54,14 @@ def data_dir() -> Path:
         return cache_dir() / "data"
     except RuntimeError as error:  # pathlib's, where there is none
         raise UserError("There is no home folder to keep data in: set DNAS_DATA_DIR to a folder for them.") from error
+
+
+def of_project(file: str, folder: str, how_to_get: str = "") -> Location:
+    """Where a file of the project's own lies: in the data folder, in `folder` there, or in that of `$DNAS_SHARED`."""
+    shared = Path(os.environ.get("DNAS_SHARED") or "../shared").absolute()
+    places = (data_dir() / file, data_dir() / folder / file, shared / "data" / folder / file)
+    how = f"Put the project's {file} into {data_dir()} or point DNAS_SHARED at the project's shared folder."
+    return Location(places, first_existing(places), how_to_get or how)
 
 
 def users_path(written: object) -> Path:

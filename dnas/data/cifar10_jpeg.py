@@ -7,7 +7,6 @@ class, so the images are shuffled once with a fixed seed: a split in index order
 """
 
 import io
-import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from dnas.data import Dataset, Location, data_dir, tailored
 from dnas.data._archives import read_npz
-from dnas.data._files import first_existing, progress, reading, write_atomically
+from dnas.data._files import of_project, progress, reading, write_atomically
 from dnas.data._images import open_image
 from dnas.errors import UserError
 from dnas.files import warn
@@ -47,13 +46,7 @@ def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
 
 
 def locate() -> Location:
-    shared = Path(os.environ.get("DNAS_SHARED") or "../shared").absolute()
-    places = (data_dir() / FILE, data_dir() / "cifar10_jpeg" / FILE, shared / "data" / "cifar10_jpeg" / FILE)
-    return Location(
-        places,
-        first_existing(places),
-        f"Put the project's {FILE} into {data_dir()} or point DNAS_SHARED at the project's shared folder.",
-    )
+    return of_project(FILE, "cifar10_jpeg")
 
 
 _REMEDY = f"get {FILE} again"

@@ -5,12 +5,10 @@ are `N`, rare words `<unk>`. One archive `ptb.tar.xz` of ptb/ptb.train.txt, ptb/
 """
 
 import io
-import os
-from pathlib import Path
 
 from dnas.data import Location, data_dir
 from dnas.data._archives import inflated_xz, read_tar
-from dnas.data._files import first_existing, reading, users_path
+from dnas.data._files import of_project, reading, users_path
 from dnas.data._texts import PARTS, Text, from_contents
 from dnas.errors import UserError
 from dnas.paths import content_of
@@ -40,13 +38,8 @@ def dataset(*, path: str = "", limit: Limit = 0) -> Text:
 
 
 def locate() -> Location:
-    shared = Path(os.environ.get("DNAS_SHARED") or "../shared").absolute()
-    places = (data_dir() / FILE, data_dir() / "text" / FILE, shared / "data" / "text" / FILE)
-    return Location(
-        places,
-        first_existing(places),
-        f"Put the project's {FILE} into {data_dir()}, or give its path, as in ptb:path=FILE.",
-    )
+    how = f"Put the project's {FILE} into {data_dir()}, or give its path, as in ptb:path=FILE."
+    return of_project(FILE, "text", how)
 
 
 _REMEDY = f"get {FILE} again"

@@ -1,11 +1,12 @@
 """What an evaluator is: architectures in, measures and their cost out.
 
-An evaluator is a file in `dnas/evaluators/` with `evaluator(*, ...) -> Evaluator`. Axis letters: N architectures, D
-decisions of one.
+An evaluator is a file in `dnas/evaluators/` with `evaluator(*, ...) -> Evaluator`, of pure functions, or with
+`evaluator(*, ...) -> HostEvaluator`, of one that takes its time. A *fidelity* is the portion of a whole evaluation that
+is done: fewer epochs, say. Axis letters: N architectures, D decisions of one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -31,6 +32,7 @@ class Evaluator:
     truths: the titles of these, as in `{"cifar10_test_200": "CIFAR-10"}`; the first is what the search is after.
     quantity: what they are, with its unit.
     rank: int32 [N, D] -> [N], the place of each among all architectures by the first truth, 1 the best.
+    cheaper: `evaluate` by fidelity, those below 1. bounds: the least and the largest value of measures, where known.
     """
 
     space: Space
@@ -41,3 +43,30 @@ class Evaluator:
     truths: Mapping[str, str]
     quantity: str
     rank: Callable[[np.ndarray], np.ndarray]
+    cheaper: Mapping[float, Callable[[jax.Array], Measured]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def fidelities(self) -> tuple[float, ...]:
+        """Ascending, the last is 1."""
+        return (*sorted(self.cheaper), 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class HostEvaluator:
+    """One that is called with one architecture at a time.
+
+    evaluate: (architecture int32 [D], fidelity, seed) -> the measures by name, and the seconds that it took by its own
+    account. A `UserError` of it is why this architecture has no measures; the search goes on.
+    fidelities: ascending, the last is 1. truth, truths, quantity, rank: as of `Evaluator`, where anybody knows.
+    """
+
+    space: Space
+    measures: Mapping[str, bool]
+    evaluate: Callable[[np.ndarray, float, int], tuple[dict[str, float], float]]
+    fidelities: tuple[float, ...] = (1.0,)
+    truth: Callable[[np.ndarray], dict[str, np.ndarray]] = lambda _: {}
+    truths: Mapping[str, str] = field(default_factory=dict)
+    quantity: str = ""
+    rank: Callable[[np.ndarray], np.ndarray] | None = None
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)

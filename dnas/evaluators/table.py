@@ -1,53 +1,53 @@
-"""Table: what others have measured of every architecture, at the cost that it had."""
+"""Table: what others have measured of every architecture, at the cost that it had.
 
+Shorter trainings that the table knows as well are its cheaper evaluations: of 200 epochs, those of 12.
+"""
+
+from collections.abc import Callable
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dnas import find
+from dnas.evaluators import truths
 from dnas.evaluators.protocol import Evaluator, Measured
 from dnas.ranges import Range
 from dnas.tables.protocol import Table, place
 
 
-def evaluator(
-    *, table: str = "nasbench201", data: str = "", epochs: Annotated[int, Range(1, 10_000)] = 12
-) -> Evaluator:
-    """`table`, see dnas list; `data`, one of its data sets, empty: its first; `epochs` of training before a validation.
+def evaluator(*, table: str = "nasbench201", data: str = "", epochs: Annotated[int, Range(0, 10_000)] = 0) -> Evaluator:
+    """`table`, see dnas list; `data`, one of its data sets, empty: its first; `epochs` of training before a validation,
+    0: the fewest that the table knows.
 
     Errors: `UserError` for what the table lacks.
     """
     known: Table = find.resolve("table", table)
-    chosen = data or next(iter(known.datasets))
+    known.check_complete()
+    chosen, epochs = data or next(iter(known.datasets)), epochs or known.epochs[0]
     known.column(chosen, "parameters")
     known.check_epochs(epochs)
-    last = known.epochs[-1]
-    columns = {"accuracy": f"valid_{epochs}", "parameters": "parameters", "mflops": "mflops"}
-    values = {name: jnp.asarray(known.column(chosen, what), jnp.float32) for name, what in columns.items()}
-    seconds = known.column(chosen, f"seconds_{epochs}")
-    costs = jnp.asarray(seconds, jnp.float32)
+    fixed = {name: known.column(chosen, name) for name in ("parameters", "mflops")}
     options = known.options
-    ordered = [chosen, *(name for name in known.datasets if name != chosen)]
-    truths = {f"{name}_test_{last}": known.column(name, f"test_{last}") for name in ordered}
-    ranks = known.ranks(truths[f"{chosen}_test_{last}"])
 
-    def evaluate(architectures: jax.Array) -> Measured:
-        places = place(architectures, options)
-        return Measured({name: column[places] for name, column in values.items()}, costs[places])
+    def after(some: int) -> Callable[[jax.Array], Measured]:
+        columns = fixed | {"accuracy": known.visible(chosen, some)}
+        values = {name: jnp.asarray(column, jnp.float32) for name, column in columns.items()}
+        costs = jnp.asarray(known.seconds(chosen, some), jnp.float32)
 
-    def truth(architectures: np.ndarray) -> dict[str, np.ndarray]:
-        places = place(architectures.astype(np.int64), options)
-        return {name: column[places] for name, column in truths.items()}
+        def evaluate(architectures: jax.Array) -> Measured:
+            places = place(architectures, options)
+            return Measured({name: column[places] for name, column in values.items()}, costs[places])
 
+        return evaluate
+
+    seconds, accuracies = known.seconds(chosen, epochs), known.visible(chosen, epochs)
     return Evaluator(
-        space=find.resolve("space", known.space),
+        space=known.space,
         measures={"accuracy": True, "parameters": False, "mflops": False},
-        evaluate=evaluate,
+        evaluate=after(epochs),
         seconds=(float(seconds.min()), float(seconds.max())),
-        truth=truth,
-        truths={f"{name}_test_{last}": known.datasets[name] for name in ordered},
-        quantity="test accuracy [%]",
-        rank=lambda architectures: ranks[place(architectures.astype(np.int64), options)],
+        **truths.of_table(known, chosen)._asdict(),
+        cheaper={some / epochs: after(some) for some in known.epochs if some < epochs},
+        bounds={n: (float(c.min()), float(c.max())) for n, c in (fixed | {"accuracy": accuracies}).items()},
     )

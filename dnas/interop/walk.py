@@ -10,6 +10,7 @@ from flax import nnx
 
 from dnas.errors import UserError
 from dnas.nets import layers, ops
+from dnas.nets.entangled import Entangled
 from dnas.nets.network import DerivedCell
 from dnas.nets.supernet import MixedCell
 from dnas.search.supernets import AUXILIARY_SKIP
@@ -100,6 +101,8 @@ def operations(core: nnx.Module, names: tuple[str, str, str], prefix: str, path:
             yield from pairs_of(operation, name, (*path, "operations", edge), (cell,))
     elif isinstance(core, MixedCell):
         for c, candidate in enumerate(core.candidates):
+            if isinstance(candidate, Entangled):
+                raise UserError("Entangled weights have no counterpart in the PyTorch reference codes.")
             for copy, (edge, column) in enumerate(zip(candidate.edges, candidate.columns, strict=True)):
                 node, source = core.cell.edges[edge]
                 pattern = auxiliary if core.cell.operations[edge][column] == AUXILIARY_SKIP else mixed

@@ -1,4 +1,4 @@
-"""OLES: DARTS (arXiv:1806.09055) whose operations stop training when their gradients disagree.
+"""OLES: DARTS whose operations stop training when their gradients disagree.
 
     agreement = mean over `window` steps of cos(dL_valid/dw_op, dL_train/dw_op);  below `threshold`: freeze w_op
 

@@ -17,6 +17,7 @@ from dnas.kernels import native
 from dnas.kernels.axes import FLOATS, agree, one_float_type
 from dnas.kernels.conv import dense_conv, depthwise_conv
 from dnas.kernels.norm import EPSILON, normalise
+from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import Deferred
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls this 0.1
@@ -121,20 +122,21 @@ class Conv(nnx.Module):
     def __init__(self, c_in, c_out, size, *, stride=1, padding=None, bias=False, rngs: nnx.Rngs):
         kh, kw = (size, size) if isinstance(size, int) else size
         self.stride = (stride, stride) if isinstance(stride, int) else stride
-        self.padding = ((kh - 1) // 2, (kw - 1) // 2) if padding is None else (padding, padding)
+        self.padding = padding
         self.kernel = uniform_fan_in(rngs, (kh, kw, c_in, c_out), kh * kw * c_in)
         self.bias = uniform_fan_in(rngs, (c_out,), kh * kw * c_in) if bias else None
 
     def __call__(self, x):
         kernel = self.kernel[...].astype(x.dtype)
         agree("convolution", "images BHWC, kernel klCD", x.shape, kernel.shape)
-        strided = self.stride != (1, 1)
+        half, strided = [(k - 1) // 2 for k in kernel.shape[:2]], self.stride != (1, 1)
         # XLA for GPUs aborts on a slice with strides between a ReLU and a matrix product (openxla/xla#47381)
         if kernel.shape[:2] == (1, 1) and not (strided and native.platform_of_programs() != "cpu"):
             x = x[:, :: self.stride[0], :: self.stride[1]] if strided else x
             y = pointwise_conv(x, jax.lax.squeeze(kernel, (0, 1)))
         else:
-            y = dense_conv(x, kernel, self.stride, self.padding)
+            padding = (half[0], half[1]) if self.padding is None else (self.padding, self.padding)
+            y = dense_conv(x, kernel, self.stride, padding)
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
@@ -161,6 +163,13 @@ class Linear(nnx.Module):
     def __call__(self, x):
         kernel = self.kernel[...]
         return pointwise_conv(x.astype(kernel.dtype), kernel) + self.bias[...]
+
+
+class GlobalPool(nnx.Module):
+    """Mean over the image: [B, H, W, C] -> [B, C]."""
+
+    def __call__(self, x):
+        return global_avg_pool(x)
 
 
 class ReluConvNorm(nnx.Module):

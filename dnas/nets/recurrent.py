@@ -233,6 +233,8 @@ def check_space(space: Space) -> None:
     """Errors: `UserError` for what recurrent cells cannot do."""
     if space.partial_channels > 1:
         raise UserError(f"Partial channels are not built for the space '{space.name}': use another method.")
+    if space.entangled:
+        raise UserError(f"Entangled weights are those of convolutions, and the space '{space.name}' has none.")
     if space.random:
         names = ", ".join(sorted(space.random))
         raise UserError(f"The operations {names} draw noise, which is not built for the space '{space.name}'.")

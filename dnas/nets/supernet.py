@@ -18,6 +18,7 @@ from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
 from dnas.kernels.mixing import fan_out, weighted_sums
 from dnas.kernels.pooling import max_pool_2x2
+from dnas.nets.entangled import Entangled, together
 from dnas.nets.functional import over_copies, own_noise, run, stack
 from dnas.nets.layers import checked_images, checked_numbers, shape_and_type
 from dnas.nets.nodes import Nodes, zero_node
@@ -48,6 +49,10 @@ class Candidate(nnx.Module):
         if self.random and noise is not None:
             own = (own_noise(noise, self.edges),)
         return over_copies(self.operation, count, x, own, loop=self.loop)
+
+    def weighed(self, x: jax.Array, mix: jax.Array, noise: Noise | None) -> tuple[jax.Array, jax.Array]:
+        """The weights [edges] and the values of a call."""
+        return self.weights(mix), self(x, noise)
 
     def weights(self, mix: jax.Array) -> jax.Array:
         """mix [E, O] -> what multiplies this operation on each of its edges [edges], picked by products with constants.
@@ -96,6 +101,10 @@ class MixedCell(nnx.Module):
     """
 
     def __init__(self, space: Space, kind: str, channels: int, loop: bool, *, rngs: nnx.Rngs):
+        if space.entangled and space.paths != "all":
+            raise UserError(
+                "Entangled weights take a supernet that computes all operations: choose a method that does."
+            )
         self.cell = cell = space.cells[kind]
         self.width = len(cell.concat) if cell.concat is not None else 1
         self.partial, self.paths = space.partial_channels, space.paths
@@ -106,17 +115,20 @@ class MixedCell(nnx.Module):
             )
         self.candidates: nnx.List = nnx.List([])
         for source in range(cell.inputs + cell.nodes):
-            edges = cell.outgoing(source)
-            for name in dict.fromkeys(name for e in edges for name in cell.operations[e]):
-                users = [e for e in edges if name in cell.operations[e]]
-                columns = [cell.operations[e].index(name) for e in users]
 
-                def build(rngs, name=name, source=source):
-                    width, stride = channels // self.partial, cell.stride(source)
-                    return space.operations[name](width, stride, space.search_norm, rngs=rngs)
+            def build(name, rngs, source=source):
+                width, stride = channels // self.partial, cell.stride(source)
+                return space.operations[name](width, stride, space.search_norm, rngs=rngs)
 
-                if build(rngs) is not None:
-                    self.candidates.append(Candidate(build, users, columns, loop, name in space.random, rngs=rngs))
+            groups = together(cell, source, build if space.entangled else None)
+            for names, users in groups.items():
+                builds = [partial(build, name) for name in names]
+                columns = [[cell.operations[e].index(name) for e in users] for name in names]
+                if len(names) > 1:
+                    self.candidates.append(Entangled(builds, users, columns, cell.mix_shape, loop, rngs=rngs))
+                elif builds[0](rngs) is not None:
+                    random = names[0] in space.random
+                    self.candidates.append(Candidate(builds[0], users, columns[0], loop, random, rngs=rngs))
 
     def __call__(self, inputs: list[jax.Array], extra: tuple[jax.Array, Noise | None]) -> jax.Array:
         cell, (mix, noise) = self.cell, extra
@@ -139,7 +151,7 @@ class MixedCell(nnx.Module):
         groups: dict[tuple, list[tuple[jax.Array, jax.Array]]] = {}
         for candidate, here in zip(candidates, fan_out(x, len(candidates)), strict=True):
             group = groups.setdefault((candidate.edges, candidate.shared), [])
-            group.append((candidate.weights(mix), candidate(here, noise)))
+            group.append(candidate.weighed(here, mix, noise))
         for (edges, shared), group in groups.items():
             weights, values = zip(*group, strict=True)
             yield edges, weighted_sums(jnp.stack(weights, 1), values, shared)

@@ -179,6 +179,8 @@ class Supernet(nnx.Module):
                 f"Partial channels are for cells of images, and the space '{space.name}' has none: use a method, or a "
                 "setting partial=1, that takes all channels."
             )
+        if space.entangled:
+            raise UserError(f"Entangled weights are those of convolutions, and the space '{space.name}' has none.")
         check_network_size(space, size)
         layers: list[Layer] = []
         channels = channels_of(largest, size)

@@ -1,6 +1,6 @@
 """Pictures of black-box searches: what is found against what is spent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from dnas.reports.plots import SPARE
 
 Panel = tuple[str, Mapping[str, np.ndarray]]
 COLUMNS = 4
+MOST_POINTS = 5000
 COLOURS = ("#8a9bb0", "#1f77b4", "#d95f02", "#238b45", *SPARE)
 
 
@@ -37,6 +38,22 @@ def plot_budgets(panels: Mapping[str, Panel], path: str | Path, title: str = "")
         axis.set_xlabel({"s": "simulated seconds"}.get(unit, unit), fontsize=9)
         axis.legend(frameon=False, fontsize=9, loc="lower right")
         dress(axis)
+    save(figure, path)
+
+
+def plot_front(points: np.ndarray, front: np.ndarray, names: Sequence[str], path: str | Path, title: str = "") -> None:
+    """All points [N, M] and those of the front [F, M], by the first two of the objectives."""
+    figure = new_figure(7.0, 4.2)
+    figure.suptitle(title, fontsize=11)
+    axis = figure.subplots()
+    shown = points[:: -(-len(points) // MOST_POINTS)]
+    axis.scatter(shown[:, 1], shown[:, 0], s=6, color=COLOURS[0], alpha=0.5, linewidth=0, label="tried")
+    axis.scatter(front[:, 1], front[:, 0], s=26, color=COLOURS[2], zorder=3, label="front")
+    others = f", a front of {', '.join(names)}" if len(names) > 2 else ""
+    axis.set_title(f"{names[0]} against {names[1]}{others}", fontsize=10, loc="left")
+    axis.set_xlabel(names[1], fontsize=9)
+    axis.legend(frameon=False, fontsize=9)
+    dress(axis)
     save(figure, path)
 
 

@@ -34,7 +34,8 @@ class Rule(NamedTuple):
 
 
 def freeze_disagreeing(threshold: float, window: int, rule: str, clip: optax.GradientTransformation) -> GradientFilter:
-    """Stop the training of an operation whose validation and training gradients disagree (OLES, section 3.2).
+    """Stop the training of an operation whose validation and training gradients disagree (OLES, NeurIPS 2023,
+    OpenReview yAOwkf4FyL, section 3.2).
 
     Per operation and edge of every cell: the cosine between the gradient on a validation batch and that on the training
     batch before it, clipped by `clip`. When its mean over `window` such pairs is below `threshold`, the operation's

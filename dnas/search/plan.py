@@ -50,6 +50,11 @@ def check_phases(
                     f"Method '{config.method}' stops operations by their gradients, and the supernet of its "
                     f"phase {index + 1} has others: use one phase, or phases that begin anew."
                 )
+            if phase.keep and not phase.restart and phase.supernet(method.supernet(space)).entangled:
+                raise UserError(
+                    f"Phase {index + 1} of '{config.method}' prunes operations, and entangled ones have no weights of "
+                    "their own to go on with: use one phase, or phases that begin anew."
+                )
             supernet_of(phase, method, space, task)(Deferred(params=jax.random.key(0)))
 
 

@@ -4,7 +4,9 @@ With weights on the edges too (PC-DARTS, GAEA) alphas are `{"operations": {kind:
 array of logits for the incoming edges of every node; the mix of an edge is its operations' times its own weight.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -198,6 +200,28 @@ def sampled(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     return _by_kind(lambda a, k: jax.nn.one_hot(jax.random.categorical(k, a), a.shape[-1], dtype=a.dtype), alphas, key)
 
 
+def reinmax(temperature: Schedule) -> Relaxation:
+    """The same, with the derivative of `second_order`."""
+
+    def sample(a, key, clock):
+        hard = jax.nn.one_hot(jax.random.categorical(key, a), a.shape[-1], dtype=a.dtype)
+        return second_order(hard, a, temperature(clock).astype(a.dtype))
+
+    return lambda alphas, key, clock: _by_kind(lambda a, k: sample(a, k, clock), alphas, key)
+
+
+def second_order(hard: jax.Array, a: jax.Array, temperature: jax.Array | float = 1.0) -> jax.Array:
+    """One-hot samples [E, O] of softmax(a), with the derivative 2 J(q) - J(p) / 2 (ReinMax, algorithm 2).
+
+    J(p) = diag(p) - p p^T is the Jacobian that a softmax has where its value is p = softmax(a), and
+    q = (hard + softmax(a / temperature)) / 2. At temperature 1 its mean over all samples is the gradient of the mean of
+    any f that is quadratic in the samples (Heun's method, of second order).
+    """
+    q = jax.lax.stop_gradient((hard + jax.nn.softmax(a / temperature)) / 2)
+    moved = q * (a - (q * a).sum(-1, keepdims=True))
+    return _hardened(hard, 2 * moved - jax.nn.softmax(a) / 2)
+
+
 def two_paths(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     """Two operations per edge without replacement, one of them active (ProxylessNAS, section 3.2.1).
 
@@ -219,24 +243,50 @@ def two_paths(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
 def uniform_path(space: Any) -> Relaxation:
     """A genotype of the space as a mix, all with equal probability, whatever the alphas are; see `genotype.random`."""
 
-    def one(cell: Any, key: jax.Array) -> jax.Array:
+    def one(kind: str, key: jax.Array) -> jax.Array:
+        cell = space.cells[kind]
         edge_key, operation_key = jax.random.split(key)
         operations = jax.random.categorical(operation_key, jnp.where(allowed_operations(cell), 0.0, -jnp.inf))
         mix = jax.nn.one_hot(operations, cell.mix_shape[1], dtype=float)
         if cell.kept is None:
             return mix
-        chances, kept = jax.random.uniform(edge_key, (len(cell.edges),)), jnp.zeros(len(cell.edges))
-        for node in cell.computed:
-            incoming = np.array(cell.incoming(node))
-            best = jax.lax.top_k(chances[incoming], min(cell.kept, len(incoming)))[1]
-            kept = kept.at[jnp.asarray(incoming)[best]].set(1)
-        return mix * kept[:, None]
+        return mix * _kept_edges(cell, edge_key)[:, None]
 
-    def relaxation(alphas, key, clock):
-        keys = jax.random.split(key, len(space.cells))
-        return {kind: one(space.cells[kind], k) for k, kind in zip(keys, sorted(space.cells), strict=True)}
+    return _by_cell(space, one)
 
-    return relaxation
+
+def fair_paths(space: Any) -> Relaxation:
+    """Several paths {kind: [K, E, O]} that together have every operation of an edge equally often, whatever the alphas
+    are (FairNAS, "strict fairness"): every edge goes through its operations in a random order of its own.
+
+    K is the number of operations of an edge, so each stands in one path; where edges have different numbers, the least
+    common multiple. Where a genotype keeps some of the edges, those of each path are drawn, and an operation stands in
+    at most as many paths as on other edges.
+    """
+    options = {kind: [np.flatnonzero(row) for row in allowed_operations(cell)] for kind, cell in space.cells.items()}
+    count = math.lcm(*(len(row) for rows in options.values() for row in rows))
+
+    def several(kind: str, key: jax.Array) -> jax.Array:
+        cell = space.cells[kind]
+        edge_key, operation_key = jax.random.split(key)
+        turns = np.stack([np.resize(row, count) for row in options[kind]])
+        order = jax.random.permutation(operation_key, turns, axis=1, independent=True)
+        mixes = jax.nn.one_hot(order.T, cell.mix_shape[1], dtype=float)
+        if cell.kept is None:
+            return mixes
+        return mixes * jax.vmap(partial(_kept_edges, cell))(jax.random.split(edge_key, count))[..., None]
+
+    return _by_cell(space, several)
+
+
+def _kept_edges(cell: Any, key: jax.Array) -> jax.Array:
+    """1 for the edges that a random genotype keeps, 0 for the others [E]."""
+    chances, kept = jax.random.uniform(key, (len(cell.edges),)), jnp.zeros(len(cell.edges))
+    for node in cell.computed:
+        incoming = np.array(cell.incoming(node))
+        best = jax.lax.top_k(chances[incoming], min(cell.kept, len(incoming)))[1]
+        kept = kept.at[jnp.asarray(incoming)[best]].set(1)
+    return kept
 
 
 def allowed_operations(cell: Any) -> np.ndarray:
@@ -250,6 +300,16 @@ def allowed_operations(cell: Any) -> np.ndarray:
 def _hardened(hard: jax.Array, soft: jax.Array) -> jax.Array:
     """The value of one, the derivative of the other; where `hard` is zero it stays exactly zero."""
     return hard.astype(soft.dtype) - jax.lax.stop_gradient(soft) + soft
+
+
+def _by_cell(space: Any, function: Callable[[str, jax.Array], jax.Array]) -> Relaxation:
+    """A relaxation that reads no alphas: function(kind, key) of every kind, with a key of its own."""
+
+    def relaxation(alphas, key, clock):
+        keys = jax.random.split(key, len(space.cells))
+        return {kind: function(kind, k) for k, kind in zip(keys, sorted(space.cells), strict=True)}
+
+    return relaxation
 
 
 def _by_kind(function: Callable[[jax.Array, jax.Array], jax.Array], alphas: Alphas, key: jax.Array) -> Mix:

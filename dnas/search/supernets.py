@@ -24,6 +24,11 @@ def partial_channels(parts: int) -> Callable[[Space], Space]:
     return lambda space: replace(space, partial_channels=parts)
 
 
+def entangled(space: Space) -> Space:
+    """Operations of an edge that differ in kernel size only share the largest one's weights (TangleNAS, section 3)."""
+    return replace(space, entangled=True)
+
+
 def with_auxiliary_skip(space: Space) -> Space:
     """A skip connection of its own beside the candidates of every edge (DARTS-, section 3.2)."""
     if "skip_connect" not in space.operations:

@@ -18,7 +18,7 @@ from dnas.architectures.topology import Cell, NetworkSize, Norm, Space, all_edge
 from dnas.errors import UserError
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import rematerialised, stack, unstack
-from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, Linear, Outputs, ReluConvNorm
+from dnas.nets.layers import BatchNorm, Chain, Conv, FactorizedReduce, GlobalPool, Linear, Outputs, ReluConvNorm
 from dnas.nets.network import Network
 from dnas.nets.ops import OPERATIONS
 from dnas.nets.supernet import Supernet
@@ -197,6 +197,7 @@ class Backbone(nnx.Module):
                 auxiliary = AuxiliaryHead(stage.width, size.classes, second_norm=not imagenet, rngs=rngs)
                 self.auxiliary_after = len(self.stages) - 1
         self.auxiliary = auxiliary  # once: flax decides at the first assignment whether it is a module
+        self.pool = GlobalPool()
         self.classifier = Linear(newer, size.classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, argument: Callable) -> Outputs:
@@ -207,7 +208,7 @@ class Backbone(nnx.Module):
             s0, s1 = stage(s0, s1, argument(kind, cells), self.loop)
             if index == self.auxiliary_after and self.auxiliary is not None:
                 auxiliary = self.auxiliary(s1)
-        return Outputs(self.classifier(global_avg_pool(s1)), auxiliary)
+        return Outputs(self.classifier(self.pool(s1)), auxiliary)
 
 
 def stem(size: NetworkSize, rngs: nnx.Rngs) -> list[nnx.Module]:

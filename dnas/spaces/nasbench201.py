@@ -15,9 +15,8 @@ from flax import nnx
 
 from dnas.architectures.topology import Cell, NetworkSize, Norm, Space, all_edges
 from dnas.errors import UserError
-from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import looped_scan, rematerialised, stack
-from dnas.nets.layers import BatchNorm, Chain, Conv, Linear, Outputs, ReluConvNorm
+from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, Outputs, ReluConvNorm
 from dnas.nets.network import Network
 from dnas.nets.ops import OPERATIONS
 from dnas.nets.supernet import Supernet
@@ -82,6 +81,7 @@ class Backbone(nnx.Module):
                 channels *= 2
             self.stages.append(stack(partial(core, "cell", channels), size.cells, rngs))
         self.last_norm = BatchNorm(channels, affine=True, rngs=rngs)
+        self.pool = GlobalPool()
         self.classifier = Linear(channels, size.classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, argument: Callable) -> Outputs:
@@ -90,7 +90,7 @@ class Backbone(nnx.Module):
             if index:
                 x = self.reductions[index - 1](x)
             x = self._run(stage, x, argument("cell", range(index * self.cells, (index + 1) * self.cells)))
-        return Outputs(self.classifier(global_avg_pool(jax.nn.relu(self.last_norm(x)))))
+        return Outputs(self.classifier(self.pool(jax.nn.relu(self.last_norm(x)))))
 
     def _run(self, stage: nnx.Module, x: jax.Array, argument) -> jax.Array:
         graphdef, state = nnx.split(stage)

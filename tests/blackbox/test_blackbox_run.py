@@ -58,7 +58,7 @@ TRUTH = np.array([[10.0, 30.0, 31.0, 20.0, 50.0], [40.0, 10.0, 20.0, 30.0, 90.0]
 
 
 def made(budget, past_budget="dropped"):
-    return trials.counted(np.zeros((2, 5, 1), int), SCORES, SECONDS, budget, past_budget)
+    return trials.counted(np.zeros((2, 5, 1), int), SCORES[..., None], SECONDS, budget, past_budget)
 
 
 def test_the_incumbent_is_the_first_of_the_best():
@@ -107,7 +107,7 @@ def test_what_cannot_be_run_is_refused_when_it_is_built(changes, says):
 
 def test_a_measure_of_which_less_is_better(tmp_path):
     job = blackbox.build(dataclasses.replace(FAST, objective="mflops", budget="50evaluations"))
-    assert job.score({"mflops": 3.0}) == -3.0
+    assert job.columns({"mflops": 3.0}) == [-3.0]
 
 
 def test_a_folder_says_what_was_tried_and_found(tmp_path):

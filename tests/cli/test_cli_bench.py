@@ -1,6 +1,8 @@
 """`dnas bench` as a user calls it."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -35,9 +37,57 @@ def test_bench_of_several_as_json(dnas, tmp_path):
     assert first["data"]["cifar100"]["test_200"] == 52.9133 and second["data"]["cifar10"]["rank"] == 1
 
 
+def shared(name):
+    path = Path(os.environ.get("DNAS_SHARED", "../shared")) / "data" / name
+    return pytest.param(path, marks=pytest.mark.skipif(not path.exists(), reason=f"needs {path.name} of DNAS_SHARED"))
+
+
+@pytest.mark.parametrize("path", [shared("nasbench201/nats_full_record_000284.pickle.pbz2")])
+def test_bench_of_a_record(path, dnas):
+    code, out, err = dnas("bench", path)
+    assert (code, err) == (0, "")
+    for words in ("cell 284", "CIFAR-10, half", "88.79±0.22", "62.14±0.61", "101,306", "12 epochs"):
+        assert words in out
+    code, out, _ = dnas("bench", path, "--json")
+    trainings = json.loads(out)["trainings"]
+    assert code == 0 and len(trainings) == 17 and len(trainings[-1]["accuracy"]["train"]) == 200
+
+
+@pytest.mark.parametrize("path", [shared("benchmarks/nasbench_macro.tar.xz")])
+def test_bench_of_another_table(path, dnas):
+    code, out, err = dnas("bench", "22212220", "--table", "nasbench_macro")
+    assert (code, err) == (0, "")
+    for words in ("nasbench_macro(block=[mb6_k5", "93.13", "rank of 6,561", "1,985,514", "1 other cell of the table"):
+        assert words in out
+    code, out, _ = dnas(
+        "bench", "nasbench_macro(block=[" + ", ".join(["mb6_k5"] * 8) + "])", "--table", "nasbench_macro", "--json"
+    )
+    assert code == 0 and json.loads(out)["data"]["cifar10"]["single_50"] == pytest.approx(93.06)
+
+
+@pytest.mark.parametrize("path", [shared("benchmarks/random_darts.json.xz")])
+def test_bench_of_a_listed_cell(path, dnas):
+    code, out, err = dnas("bench", "0", "--table", "random_darts")
+    assert (code, err) == (0, "") and "rank of 214" in out and "600 epochs" in out and " 97.02 " in out
+    code, _, err = dnas("bench", "DARTS_V2", "--table", "random_darts")
+    assert code == 2 and "none of the 214 that the table 'random_darts' knows" in err and err.count("\n") == 1
+
+
+def test_a_table_that_is_not_there(dnas, tmp_path, monkeypatch):
+    monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DNAS_SHARED", str(tmp_path))
+    for name in ("random_darts", "nasbench_macro"):
+        code, _, err = dnas("bench", "0", "--table", name)
+        assert code == 2 and f"The table '{name}' needs" in err and "not found at" in err and err.count("\n") == 1
+    code, out, _ = dnas("list")
+    assert code == 0 and "NAS-Bench-Macro: 6,561 networks" in out and "Random DARTS: 214 cells" in out
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
+        (["a/0.pickle.pbz2"], "Cannot read a/0.pickle.pbz2 (No such file or directory): give a record of NATS-Bench"),
+        (["a/0.pickle.pbz2", "--table", "random_darts"], "a record, in which no table is looked up: leave out --table"),
         (["DARTS_V2"], "of the space 'nasbench201', and this one is of 'darts'"),
         (["|none~0|+|none~0|none~1|"], "outside the table"),
         (["."], "holds no genotype.json"),

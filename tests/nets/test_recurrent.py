@@ -374,6 +374,7 @@ def test_what_cannot_be_is_refused():
                 build(space, replace(SIZE, **change), rngs=nnx.Rngs(0))
     for change, says in (
         ({"partial_channels": 2}, "Partial channels are not built for the space 'rnn'"),
+        ({"entangled": True}, "Entangled weights are those of convolutions, and the space 'rnn'"),
         ({"random": frozenset({"noise"})}, "The operations noise draw noise"),
     ):
         with pytest.raises(UserError, match=says):

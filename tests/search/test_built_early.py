@@ -11,7 +11,7 @@ from dnas import data as datasets
 from dnas import find
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
-from dnas.search import discretise, hypergrad, method, select
+from dnas.search import discretise, hypergrad, method, select, supernets
 from dnas.search.gradient_filter import freeze_disagreeing
 from dnas.search.job import Job
 from dnas.tasks.images import Images, check_search
@@ -142,6 +142,20 @@ def test_a_gradient_filter_over_another_supernet_is_refused(size, keep):
 
     with pytest.raises(UserError, match="phase 2 has others"):
         job(own=method.Method(gradient_filter=OLES, phases=phases))
+
+
+def test_entangled_operations_are_not_pruned_to_go_on():
+    def phases(restart):
+        def of(space, config):
+            half = replace(config, epochs=2)
+            return method.Phase(half), method.Phase(half, keep=1, restart=restart)
+
+        return of
+
+    with pytest.raises(UserError, match="no weights of their own to go on with"):
+        job(own=method.Method(supernet=supernets.entangled, phases=phases(False)))
+    with pytest.raises(AssertionError, match="built"):
+        job(own=method.Method(supernet=supernets.entangled, phases=phases(True)))
 
 
 def test_all_that_adapting_changes_counts():

@@ -29,6 +29,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
+    "tanglenas": "Entangled weights are those of convolutions",
     "snas": "The cost of single operations is counted in image spaces only",
 }
 

@@ -43,7 +43,10 @@ def test_a_linear_schedule_reaches_both_ends():
     assert float(relax.linear(3.0, 1.0)(clock(0, 1))) == 3.0
 
 
-@pytest.mark.parametrize("relaxation", [relax.hard_concrete(relax.linear(10.0, 0.1)), relax.sampled])
+@pytest.mark.parametrize(
+    "relaxation",
+    [relax.hard_concrete(relax.linear(10.0, 0.1)), relax.sampled, relax.reinmax(relax.linear(3.0, 1.0))],
+)
 def test_hard_samples_follow_the_softmax_at_any_temperature(relaxation):
     for epoch in (0, 4):
         for kind, mix in draws(relaxation, epoch=epoch).items():

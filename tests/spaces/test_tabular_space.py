@@ -281,6 +281,8 @@ def test_inputs_and_sizes_that_do_not_fit():
                 made(size=size)
     with pytest.raises(UserError, match="Partial channels"):
         supernet_of(replace(SPACE, partial_channels=2))
+    with pytest.raises(UserError, match="Entangled weights are those of convolutions"):
+        supernet_of(replace(SPACE, entangled=True))
     with pytest.raises(UserError, match="Networks of the space 'tabular' read features"):
         build(genotype, classes=3)
     with pytest.raises(UserError, match="in image spaces only, not in 'tabular'"):

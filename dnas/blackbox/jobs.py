@@ -1,0 +1,95 @@
+"""A search that can be run: what its config names, built and checked against each other."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dnas import find
+from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
+from dnas.blackbox.searcher import Problem, Strategy, decisions_of
+from dnas.errors import UserError, unknown
+from dnas.evaluators.protocol import Evaluator, HostEvaluator
+
+MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
+SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decided after it, in float64
+
+
+class Job(NamedTuple):
+    """objectives: the measures to search for. problem: as the searcher sees it."""
+
+    config: BlackboxConfig
+    evaluator: Evaluator | HostEvaluator
+    strategy: Strategy
+    budget: Budget
+    objectives: tuple[str, ...]
+    problem: Problem
+
+    @property
+    def signs(self) -> np.ndarray:
+        """1 for each objective of which more is better, else -1 [M]."""
+        return np.array([1 if self.evaluator.measures[name] else -1 for name in self.objectives], np.float32)
+
+    def columns(self, values: Mapping[str, Any]) -> list[Any]:
+        """The objectives by the measures, such that more is better."""
+        return [values[name] if self.evaluator.measures[name] else -values[name] for name in self.objectives]
+
+
+def build(config: BlackboxConfig) -> Job:
+    """Errors: `UserError` for names and settings that do not exist, and for what does not go together."""
+    budget = parse_budget(config.budget)
+    if budget.unit == UNITS[0] and config.past_budget != "dropped":
+        raise UserError("past_budget=interpolated acts with a budget in seconds only: give one, or leave it out.")
+    strategy: Strategy = find.resolve("searcher", config.searcher)
+    evaluator: Evaluator | HostEvaluator = find.resolve("evaluator", config.evaluator)
+    names = tuple(name.strip() for name in config.objective.split("+"))
+    for name in names:
+        if name not in evaluator.measures:
+            raise unknown(f"objective of the evaluator '{config.evaluator}':", name, evaluator.measures)
+        if names.count(name) > 1:
+            raise UserError(f"The objective '{config.objective}' names '{name}' twice: leave one out.")
+    if len(names) > 1 and not strategy.several:
+        raise UserError(
+            f"The searcher '{config.searcher}' needs one number to search for, and the objective '{config.objective}' "
+            f"is {len(names)}: choose one of them."
+        )
+    if len(names) > 1 and config.past_budget != "dropped":
+        raise UserError("past_budget=interpolated is for one objective: fronts cannot be interpolated, leave it out.")
+    if strategy.fidelities and len(evaluator.fidelities) == 1:
+        raise UserError(
+            f"The searcher '{config.searcher}' asks for cheaper evaluations too, and '{config.evaluator}' has whole "
+            "ones only: choose an evaluator with several fidelities, as table:epochs=200, or another searcher."
+        )
+    fidelities = evaluator.fidelities if strategy.fidelities else (1.0,)
+    evaluations = _most_evaluations(config, budget, evaluator, fidelities)
+    problem = Problem(decisions_of(evaluator.space), evaluations, len(names), fidelities)
+    return Job(config, evaluator, strategy, budget, names, problem)
+
+
+def _most_evaluations(
+    config: BlackboxConfig, budget: Budget, evaluator: Evaluator | HostEvaluator, fidelities: tuple[float, ...]
+) -> int:
+    """How many evaluations a run has at most, cheap ones as well. Errors: `UserError` for too many, and for none."""
+    if budget.unit == UNITS[0]:
+        evaluations = int(budget.amount / fidelities[0] + 1e-6)
+    elif isinstance(evaluator, HostEvaluator):
+        return MOST_EVALUATIONS  # nobody knows what they take before
+    else:
+        cheapest, dearest = evaluator.seconds
+        if not dearest:
+            raise UserError(
+                f"The evaluator '{config.evaluator}' does not know how long an evaluation takes: give the budget in "
+                "evaluations, as in 300evaluations."
+            )
+        if budget.amount < dearest:
+            raise UserError(
+                f"The budget '{config.budget}' is less than one evaluation by '{config.evaluator}', which takes up to "
+                f"{dearest:,.0f} s: give more."
+            )
+        evaluations = int(budget.amount * (1 + SLACK) / (cheapest * fidelities[0])) + 2
+    if evaluations > MOST_EVALUATIONS or evaluations * config.runs > MOST_ROWS:
+        raise UserError(
+            f"{config.runs:,} runs of up to {evaluations:,} evaluations each are too many, the most are "
+            f"{MOST_EVALUATIONS:,} in a run and {MOST_ROWS:,} together: give fewer runs, or a smaller budget."
+        )
+    return evaluations

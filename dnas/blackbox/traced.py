@@ -1,0 +1,69 @@
+"""Many runs of a traced searcher with a traced evaluator in one loop on the device, each until its budget is spent."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import keys
+from dnas.blackbox import trials
+from dnas.blackbox.config import UNITS
+from dnas.blackbox.jobs import SLACK, Job
+from dnas.blackbox.trials import Trials
+from dnas.evaluators.protocol import Evaluator
+
+
+def simulated(job: Job) -> Trials:
+    """All runs of a job, on the device, until the last of them has spent its budget."""
+    ours = jax.vmap(lambda run: key_of_run(job.config.seed, run))(jnp.arange(job.config.runs))
+    count, found = jax.jit(_loop(job))(ours)
+    architectures, scores, seconds = (np.asarray(leaf)[: int(count)].swapaxes(0, 1) for leaf in found)
+    return trials.counted(architectures, scores, seconds, job.budget, job.config.past_budget)
+
+
+def key_of_run(seed: int, run: Any) -> jax.Array:
+    """What all randomness of a run of a traced searcher follows from."""
+    return keys.stream(jax.random.key(seed), "blackbox", run)
+
+
+def _loop(job: Job) -> Callable:
+    """keys [R] -> T and architectures int16 [most, R, D], scores [most, R, M] and seconds [most, R], of which T rows
+    are filled."""
+    assert isinstance(job.evaluator, Evaluator) and job.strategy.build is not None
+    searcher, evaluate, evaluations = job.strategy.build(job.problem), job.evaluator.evaluate, job.problem.evaluations
+    depth, several = len(job.problem.decisions.options), job.strategy.several
+    limit = job.budget.amount * (1 + SLACK) if job.budget.unit != UNITS[0] else np.inf
+
+    def step(states: Any, now: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array, jax.Array]]:
+        states, architectures = jax.vmap(searcher.ask)(states, now)
+        measured = evaluate(architectures)
+        scores = jnp.stack(job.columns(measured.values), -1)
+        told = jax.vmap(searcher.tell)(states, architectures, scores if several else scores[:, 0])
+        return told, (architectures, scores, measured.seconds)
+
+    def going(carry: Any) -> jax.Array:
+        t, _, spent, _ = carry
+        return (t < evaluations) & (spent <= limit).any()
+
+    def loop(ours: jax.Array) -> Any:
+        def body(carry: Any) -> Any:
+            t, states, spent, rows = carry
+            now = jax.vmap(lambda key: keys.stream(key, "ask", t))(ours)
+            states, (architectures, scores, seconds) = step(states, now)
+            new = architectures.astype(jnp.int16), scores, seconds
+            rows = jax.tree.map(lambda all_, row: all_.at[t].set(row), rows, new)
+            return t + 1, states, spent + seconds, rows
+
+        states = jax.vmap(lambda key: searcher.init(keys.stream(key, "init")))(ours)
+        runs, seconds = len(ours), jnp.zeros((evaluations, len(ours)))
+        rows = (
+            jnp.zeros((evaluations, runs, depth), jnp.int16),
+            jnp.zeros((*seconds.shape, len(job.objectives))),
+            seconds,
+        )
+        t, _, _, rows = jax.lax.while_loop(going, body, (jnp.int32(0), states, jnp.zeros(runs), rows))
+        return t, rows
+
+    return loop

@@ -1,0 +1,89 @@
+"""Proxy: zero-cost scores of a network with new weights (`dnas.proxies`); nothing is trained. Seconds are measured.
+
+Of several proxies `votes` is one number: the share of random architectures that score lower, averaged over the proxies.
+"""
+
+import time
+from functools import cache
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import data as datasets
+from dnas import find, keys
+from dnas.architectures.encoding import decode
+from dnas.architectures.genotype import Genotype, as_mix, random
+from dnas.architectures.topology import NetworkSize
+from dnas.config import Config
+from dnas.data.augment import normalise
+from dnas.errors import UserError
+from dnas.evaluators import truths
+from dnas.evaluators.protocol import HostEvaluator
+from dnas.nets.count import count
+from dnas.proxies.protocol import of_new_weights, one_path
+from dnas.ranges import Depth, Range, Seed, Width
+from dnas.types import Batch
+
+VOTES = "votes"
+
+
+def evaluator(
+    *,
+    proxy: str = "nwot",
+    space: str = "nasbench201",
+    data: str = "",
+    images: Annotated[int, Range(2, 4096)] = 32,
+    cells: Depth = 1,
+    channels: Width = 16,
+    voters: Annotated[int, Range(1, 10_000)] = 20,
+    seed: Seed = 0,
+) -> HostEvaluator:
+    """`proxy`, or several, `nwot+synflow`; of the networks of a `space` of `cells` and `channels`; on so many training
+    `images` of `data`, empty: the default, not augmented, chosen by `seed`; `voters`: architectures that votes compare
+    with.
+
+    Errors: `UserError` for what proxies cannot score.
+    """
+    built, written = find.resolve("space", space), data or Config().data
+    names = [name.strip() for name in proxy.split("+")]
+    if len({*names}) < len(names):
+        raise UserError(f"The proxies '{proxy}' name one twice: leave one out.")
+    several, chosen = len(names) > 1, {name: find.resolve("proxy", name) for name in names}
+    splits = datasets.split(datasets.load(written), 0.0, 0)
+    _, side, _, depth = splits.train_x.shape
+    size = NetworkSize(cells, channels, len(splits.classes), depth)
+    rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:images]
+    moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+    batch = Batch(normalise(jnp.asarray(splits.train_x[rows]), *moments), jnp.asarray(splits.train_y[rows]))
+    program = jax.jit(of_new_weights(one_path(built, size, side), chosen))
+
+    def scored(genotype: Genotype, own: int) -> dict[str, float]:
+        mix = jax.tree.map(jnp.asarray, as_mix(genotype, built))
+        with jax.enable_x64(True):  # for matrices of images; the network stays in float32
+            found = program(jax.random.key(own), batch, mix)
+        return {name: float(value) for name, value in found.items()}
+
+    @cache
+    def compared() -> list[dict[str, float]]:
+        """Others' scores, if only that of one, which compiles the program."""
+        generator = keys.generator(seed, "voters")
+        return [scored(random(built, generator), seed) for _ in range(voters if several else 1)]
+
+    def evaluate(architecture: np.ndarray, fidelity: float, own: int) -> tuple[dict[str, float], float]:
+        others, began = compared(), time.perf_counter()
+        genotype = decode(architecture, built)
+        values = scored(genotype, own)
+        if not all(map(np.isfinite, values.values())):
+            raise UserError(f"A proxy of '{proxy}' gives no number for this architecture: nothing flows through it.")
+        known = count(genotype, built, size, side)
+        costs = {"parameters": float(known.parameters), "mflops": known.multiply_adds / 1e6}
+        votes = {VOTES: float(np.mean([[o[name] < values[name] for o in others] for name in values]))}
+        return (votes if several else {}) | values | costs, time.perf_counter() - began
+
+    measures = {name: True for name in ((VOTES, *names) if several else names)}
+    name, _ = find.parse_choice(written)
+    return HostEvaluator(
+        built, measures | {"parameters": False, "mflops": False}, evaluate, **truths.of_space(built, name)
+    )
