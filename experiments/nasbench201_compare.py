@@ -35,7 +35,7 @@ BASE = Config(
 SETTINGS = {  # name -> method
     "darts": "darts",
     "gdas": "gdas",
-    "drnas": "drnas",
+    "drnas": "drnas:partial=4+2,keep=3",  # 4 epochs with 1/4 of the channels, 4 with 1/2 and 3 operations per edge
     "pc_darts": "pc_darts",
     "gaea": "gaea",
     "beta_darts": "beta_darts",
