@@ -50,11 +50,11 @@ def test_ranks_and_crowding_are_those_of_loops(objectives):
 
 
 def searched(choice, objectives=2, seed=0):
-    """Scores [R, T, M] of runs on NAS-Bench-201: validation accuracy and millions of parameters, fewer are better."""
+    """Scores [R, T, M] of runs on NAS-Bench-201: accuracy and millions of parameters, fewer are better."""
     table = find.resolve("table", "nasbench201")
-    columns = [table.column("cifar10", "valid_200"), -table.column("cifar10", "parameters")]
+    columns = [table.column("cifar10", "single_200"), -table.column("cifar10", "parameters")]
     values = jnp.asarray(np.stack(columns[:objectives], 1), jnp.float32)
-    decisions = decisions_of(find.resolve("space", table.space))
+    decisions = decisions_of(table.space)
     strategy = find.resolve("searcher", choice)
     ours: Searcher = strategy.build(Problem(decisions, EVALUATIONS, objectives))
 
