@@ -295,8 +295,9 @@ def _experiment(path: Path, setting: str | None) -> Config:
     return from_dict(to_dict(made))  # Python does not check the types of fields; from_dict does
 
 
-def called(path: Path, name: str, setting: str | None) -> Any:
-    """What the function of this name in an experiment file returns; the file may import others of its folder."""
+def called(path: Path, name: str, setting: str | None, optional: bool = False) -> Any:
+    """What the function of this name in an experiment file returns; the file may import others of its folder.
+    optional: None where there is no such function."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -305,6 +306,8 @@ def called(path: Path, name: str, setting: str | None) -> Any:
         sys.path.insert(0, folder)
         content_of(path, LARGEST_BYTES)  # what is no regular file would not be read to an end
         spec.loader.exec_module(module)
+        if optional and not hasattr(module, name):
+            return None
         if not hasattr(module, name):
             commands = {"config": "dnas search", "configs": "dnas compare", "searches": "dnas blackbox"}
             commands["proxies"] = "scripts/proxies.py"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dnas import find
+from dnas import compare, find
 from dnas.blackbox import config as blackbox
 from dnas.blackbox.run import build
-from dnas.config import Config, called, from_dict, load, load_several, to_dict
+from dnas.config import Config, called, from_dict, load, to_dict
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
@@ -66,11 +66,13 @@ def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
 
 
 @pytest.mark.parametrize("path", filter(compares, EXPERIMENTS), ids=lambda path: path.stem)
-def test_a_comparison_names_its_settings_alike(path):
-    configs = load_several(path)
-    assert list(configs) == EXPERIMENTS[path].settings.split(",")
-    for name, config in configs.items():
+def test_a_comparison_names_its_settings_alike(path, tmp_path):
+    configs, protocol = compare.load(path)
+    gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
+    assert list(gradients) == EXPERIMENTS[path].settings.split(",")
+    for name, config in gradients.items():
         assert load(f"{path}:{name}").method == config.method
+    compare.check(configs, tmp_path, train=len(gradients) == len(configs), protocol=protocol)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -41,7 +41,7 @@ ROOMS = (
     "dnas.loading dnas.loading.*",
     "dnas.evaluators dnas.evaluators.*",
     "dnas.blackbox dnas.blackbox.*",
-    "dnas.compare",
+    "dnas.compare dnas.compare.*",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

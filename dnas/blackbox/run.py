@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import paths
-from dnas.architectures.encoding import decode
+from dnas.architectures.choices import decode
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.blackbox import host, pools, trials
 from dnas.blackbox.config import BlackboxConfig

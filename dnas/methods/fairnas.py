@@ -12,10 +12,33 @@ have as many operations and no edges to leave out; what becomes of these here: `
 from dataclasses import replace
 from typing import Annotated
 
+import jax
+import jax.numpy as jnp
+
 from dnas.methods import spos
 from dnas.ranges import Count, Range
 from dnas.search import relax
 from dnas.search.method import Method
+
+
+def summed(loss, weights, mix, clock):
+    """The sum of the gradients of the paths of a mix [K, E, O], one after the other, and the means of their losses and
+    measures. The running statistics absorb the moments of one after the other, those of an operation that a path left
+    out as they were before the step; a recurrent state goes on from the last path."""
+
+    def add(total, path):
+        seen, gradient = jax.value_and_grad(loss, has_aux=True)(weights, path)
+        return jax.tree.map(jnp.add, total, gradient), seen
+
+    gradient, (losses, seen) = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, weights), mix)
+    mean = lambda tree: jax.tree.map(lambda leaf: leaf.mean(0), tree)  # noqa: E731
+    one = seen._replace(
+        moments=jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -2), seen.moments),
+        sums=mean(seen.sums),
+        score=mean(seen.score),
+        carry=jax.tree.map(lambda leaf: leaf[-1], seen.carry),
+    )
+    return (losses.mean(), one), gradient
 
 
 def method(
@@ -28,7 +51,7 @@ def method(
     """Of the evolution at the end, as of `spos`."""
 
     def fair(method, space, config):
-        return replace(method, relax=relax.uniform_path(space), weight_mixes=relax.fair_paths(space))
+        return replace(method, relax=relax.uniform_path(space), weight_relax=relax.fair_paths(space))
 
     base = spos.method(population=population, generations=generations, parents=parents, mutation=mutation)
-    return replace(base, adapt=fair)
+    return replace(base, weight_gradient=summed, adapt=fair)

@@ -25,6 +25,9 @@ from dnas.kernels import native
 from dnas.nets.functional import Deferred
 from dnas.nets.network import DerivedCell
 
+# The three faces of a convolution (`kernels/conv.py`) cost the same; where each has what stands for its output.
+OUTPUTS = {"forward": ("outvars", 0), "to_x": ("invars", 0), "to_kernel": ("invars", 1)}
+
 
 class Counts(NamedTuple):
     """What a network costs. Papers' "FLOPs" are multiply-adds; their parameters are without the auxiliary head."""
@@ -177,16 +180,21 @@ def _rngs() -> nnx.Rngs:
 
 
 def multiply_adds(jaxpr: Any) -> int:
-    """Multiply-adds of the convolutions and matrix products of a jaxpr, those of its inner jaxprs included."""
+    """Multiply-adds of the convolutions, of their derivatives and of the matrix products of a jaxpr, those of its inner
+    jaxprs included: the dearest branch, and one round of a loop that does not say how many it takes."""
     total = 0
     for equation in jaxpr.eqns:
         name, settings = equation.primitive.name, equation.params
-        if name in ("dnas_conv_forward", "dnas_depthwise_forward"):
-            total += math.prod(equation.outvars[0].aval.shape[:-1]) * settings["settings"].multiply_adds
+        if (face := name.partition("_conv_")[2] or name.partition("_depthwise_")[2]) in OUTPUTS:
+            among, place = OUTPUTS[face]
+            output = getattr(equation, among)[place].aval
+            total += math.prod(output.shape[:-1]) * settings["settings"].multiply_adds
         elif name == "dot_general":
             (axes, _), _ = settings["dimension_numbers"]
             contracted = math.prod(equation.invars[0].aval.shape[axis] for axis in axes)
             total += equation.outvars[0].aval.size * contracted
+        elif name == "cond":
+            total += max(multiply_adds(branch.jaxpr) for branch in settings["branches"])
         else:
             inner = sum(multiply_adds(getattr(p, "jaxpr", p)) for p in settings.values() if _is_jaxpr(p))
             total += inner * (settings["length"] if name == "scan" else 1)

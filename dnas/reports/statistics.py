@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 99_999  # fewer combinations are all tried, so that the test is exact
+NUMBERS = 10_000_000  # of all resamples together: of many scores there are fewer
+BATCH = 1_000_000  # numbers at once
 
 
 class Difference(NamedTuple):
@@ -23,12 +25,14 @@ class Difference(NamedTuple):
 
 def differences(scores: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, Difference]:
     """Of every method from the reference, where both have two scores or more. More is better."""
-    enough = {name: values for name, values in scores.items() if len(values) > 1 and len(reference) > 1}
-    corrected = holm([permutation_p(values, reference) for values in enough.values()])
-    return {
-        name: Difference(p, superiority(values, reference))
-        for (name, values), p in zip(enough.items(), corrected, strict=True)
-    }
+    return differences_each({name: (values, reference) for name, values in scores.items()})
+
+
+def differences_each(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, Difference]:
+    """Of every method from a reference of its own, by (scores, reference), where both have two or more."""
+    enough = {name: pair for name, pair in pairs.items() if min(map(len, pair)) > 1}
+    corrected = holm([permutation_p(*pair) for pair in enough.values()])
+    return {name: Difference(p, superiority(*pair)) for (name, pair), p in zip(enough.items(), corrected, strict=True)}
 
 
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
@@ -38,8 +42,17 @@ def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     def distance(x, y, axis):
         return np.abs(np.mean(x, axis) - np.mean(y, axis))
 
-    settings = {"vectorized": True, "n_resamples": RESAMPLES, "alternative": "greater", "rng": np.random.default_rng(0)}
+    scores = len(a) + len(b)
+    settings = {"vectorized": True, "alternative": "greater", "rng": np.random.default_rng(0)}
+    settings |= {"n_resamples": min(RESAMPLES, NUMBERS // scores), "batch": max(BATCH // scores, 1)}
     return float(permutation_test((a, b), distance, **settings).pvalue)
+
+
+def wilcoxon_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p of the signed-rank test (Wilcoxon 1945) of pairs; those that are equal count half for either side."""
+    from scipy.stats import wilcoxon
+
+    return 1.0 if np.array_equal(a, b) else float(wilcoxon(a, b, zero_method="zsplit").pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dnas import keys
 from dnas.nets.layers import absorb
 from dnas.search.levels import Levels, Stepped, carry_of, with_carry
 from dnas.tasks.task import Sums
@@ -63,8 +62,6 @@ class Apart:
 
     def step_inner(self: Any, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
         """The inner level: a step of the weights."""
-        if self.method.weight_mixes is not None:
-            return self.step_of_several(state, train, key)
         own, before = self.method.weight_gradient, carry_of(state, "train")
         if own is None:
             gradients = jax.value_and_grad(self.objective(state, train, key, False, before), (0, 1), has_aux=True)
@@ -75,23 +72,3 @@ class Apart:
             (loss, seen), gradient = own(value, state.weights, mix, self.clock(state))
         state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient, train.pace)
         return with_carry(state, "train", seen.carry), self.sums(loss, seen)
-
-    def step_of_several(self: Any, state: SearchState, train: Batch, key: jax.Array) -> Stepped:
-        """The same along the sum of the gradients of several mixes, whose forward passes follow each other: so do the
-        running statistics; all begin with one recurrent state, and the last one's goes on."""
-        mixes = self.method.weight_mixes(state.alphas, keys.stream(key, "relax"), self.clock(state))
-
-        def add(carry, row):
-            (stats, total), (number, mix) = carry, row
-            own, before = keys.stream(key, "mix", number), carry_of(state, "train")
-            value = self.loss_of_mix(state._replace(stats=stats), train, own, before)
-            (loss, seen), gradient = jax.value_and_grad(value, has_aux=True)(state.weights, mix)
-            total = jax.tree.map(jnp.add, total, gradient)
-            return (absorb(stats, seen.moments), total), (self.sums(loss, seen), seen.carry)
-
-        rows = jnp.arange(len(jax.tree.leaves(mixes)[0])), mixes
-        nothing = jax.tree.map(jnp.zeros_like, state.weights)
-        (stats, gradient), (sums, carries) = jax.lax.scan(add, (state.stats, nothing), rows)
-        state = self.with_weights(state._replace(stats=stats), gradient, train.pace)
-        state = with_carry(state, "train", jax.tree.map(lambda leaf: leaf[-1], carries))
-        return state, jax.tree.map(lambda leaf: leaf.mean(0), sums)

@@ -106,8 +106,7 @@ def takes_turns(method: Method, config: SearchConfig, steps: int) -> bool:
     """
     if method.hypergrad is None or not method.hypergrad.turns:
         return False
-    own_mix = method.perturb or method.weight_relax or method.weight_mixes
-    if config.inner_steps > 1 or own_mix or method.weight_gradient:
+    if config.inner_steps > 1 or method.perturb or method.weight_relax or method.weight_gradient:
         return False
     short = config.epochs * steps <= SHORT or method.gradient_filter is not None
     return short or not method.hypergrad.is_outer_gradient

@@ -61,8 +61,7 @@ WHOLE = Span()
 def check(method: Method, config: SearchConfig) -> None:
     """Refuse what cannot be combined; method: `adapted`. Errors: `UserError`."""
     single, warmup, estimator = config.levels == "single", config.alphas.warmup_epochs, method.hypergrad
-    own_mix = method.perturb or method.weight_relax or method.weight_mixes
-    of_their_own = own_mix or method.weight_gradient
+    of_their_own = method.perturb or method.weight_relax or method.weight_gradient
     one_gradient = estimator is not None and estimator.is_outer_gradient and not of_their_own
     if single and (method.gradient_filter or not one_gradient):
         raise UserError("search.levels is 'single', but this method needs two levels: set search.levels to 'bilevel'.")
@@ -87,12 +86,6 @@ def check(method: Method, config: SearchConfig) -> None:
         )
     if method.members > 1 and method.masks:
         raise UserError("This method prunes the operations of one supernet: it cannot be combined with an ensemble.")
-    others = method.weight_relax or method.perturb or method.weight_gradient
-    if method.weight_mixes and (others or method.masks or method.members > 1):
-        raise UserError(
-            "This method's weights step along the gradients of several mixes: it cannot be combined with another mix "
-            "or gradient of that step, with a perturbation, with pruning or with an ensemble."
-        )
     if method.penalty and not (estimator and estimator.differentiates):
         raise UserError(
             "This method adds a penalty to the outer loss, of which its alphas take no derivative: use a hypergradient "

@@ -161,8 +161,6 @@ class Method:
     """Training sees one operation per edge, so evaluation does too."""
     weight_relax: Relaxation | None = None
     """The mix of the weights' step, where it is not that of the alphas'."""
-    weight_mixes: Relaxation | None = None
-    """Several mixes of the weights' step in its place, leaves [K, E, O]: it goes along the sum of their gradients."""
     perturb: Perturbation | None = None
     """What disturbs the mix of the weights' step."""
     weight_gradient: WeightGradient | None = None

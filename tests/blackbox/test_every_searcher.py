@@ -19,8 +19,9 @@ from dnas.errors import UserError
 from dnas.evaluators.protocol import Evaluator, Measured
 
 SPACE = find.resolve("space", "nasbench201:nodes=3")  # 3 edges, 5 operations
-DECISIONS = Decisions((5, 5, 5), (1, 2, 2))
+DECISIONS = Decisions((5, 5, 5), (1, 2, 2), tuple(SPACE.cells.values()))
 SEARCHERS = list(find.described("searcher"))
+FASTER = {"bananas": "bananas:epochs=3"}  # settings for what takes long and is tested elsewhere
 DRAWS = np.random.default_rng(0)
 EFFECTS = DRAWS.normal(size=(5, 1, 1)) + DRAWS.normal(size=(1, 5, 1)) + DRAWS.normal(size=(1, 1, 5))
 WEIGHTS = (EFFECTS + 0.5 * DRAWS.normal(size=(5, 5, 5))).astype(np.float32)
@@ -39,7 +40,8 @@ def of_numbers() -> Evaluator:
     def rank(architectures):
         return (WEIGHTS[None] > truth(architectures)["truth"][:, None, None, None]).sum((1, 2, 3)) + 1
 
-    return Evaluator(SPACE, {"score": True}, evaluate, (1.0, 5.0), truth, {"truth": "Truth"}, "truth", rank)
+    about = truth, {"truth": "Truth"}, "truth", rank
+    return Evaluator(SPACE, {"score": True}, evaluate, (1.0, 5.0), *about, cheaper={1 / 9: evaluate, 1 / 3: evaluate})
 
 
 @pytest.fixture
@@ -58,13 +60,19 @@ def trials(monkeypatch):
 
 @pytest.mark.parametrize("choice", SEARCHERS)
 def test_runs_are_independent_repeatable_and_legal(choice, trials):
+    choice = FASTER.get(choice, choice)
     three, two = trials(choice), trials(choice, runs=2)
-    for field in ("architectures", "scores", "spent"):
-        np.testing.assert_array_equal(getattr(three, field)[:2], getattr(two, field))
-    assert (three.architectures[0] != three.architectures[1]).any()
-    assert three.architectures.shape == (3, 100, 3)
+    for run, count in enumerate(two.counts):
+        for field in ("architectures", "scores", "spent"):
+            np.testing.assert_array_equal(getattr(three, field)[run, :count], getattr(two, field)[run, :count])
+    assert (three.architectures[0, :50] != three.architectures[1, :50]).any()
     assert (three.architectures >= 0).all() and (three.architectures < 5).all()
-    np.testing.assert_allclose(three.scores, WEIGHTS[tuple(np.moveaxis(three.architectures, -1, 0))])
+    for architectures, scores, portions, count in zip(
+        three.architectures, three.scores, three.fidelities, three.counts, strict=True
+    ):
+        np.testing.assert_allclose(scores[:count], WEIGHTS[tuple(architectures[:count].T)])
+        assert 99 < portions[:count].sum() < 100.001
+    assert (three.counts == 100).all() or find.resolve("searcher", choice).fidelities
     assert len(np.unique(three.architectures[0], axis=0)) > 20
 
 
@@ -109,8 +117,9 @@ def test_neighbours_differ_in_one_decision():
 
 def test_decisions_of_a_space_know_their_nodes():
     assert decisions_of(SPACE) == DECISIONS
-    with pytest.raises(UserError, match="A node of 'darts' keeps 2 of its edges"):
-        decisions_of(find.resolve("space", "darts"))
+    darts = decisions_of(find.resolve("space", "darts:nodes=3"))
+    assert darts.options == (7, 7, 3, 7, 7, 6, 7, 7) * 2  # two edges of 2, 3 and 4, and an operation for each
+    assert darts.groups == tuple(cell + node for cell in (0, 1000) for node in (2, 2, 3, 3, 3, 4, 4, 4))
 
 
 def searcher(choice, evaluations=100):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dnas import find
+from dnas.architectures.genotype import check
 from dnas.blackbox import adapter, host, journal, trials
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
@@ -230,8 +231,8 @@ def test_the_table_has_shorter_trainings_as_fidelities():
     assert find.resolve("evaluator", "table").fidelities == (1.0,)
     for fidelity, epochs in ((0.06, 12), (1.0, 200)):
         values, seconds = known.evaluate(np.array([0, 0, 0, 0, 0, 3]), fidelity, 0)
-        assert values["accuracy"] == pytest.approx(table.column("cifar100", f"valid_{epochs}")[3])
-        assert seconds == pytest.approx(table.column("cifar100", f"seconds_{epochs}")[3])
+        assert values["accuracy"] == pytest.approx(table.visible("cifar100", epochs)[3])
+        assert seconds == pytest.approx(table.seconds("cifar100", epochs)[3])
 
 
 def both(problem, generator):
@@ -288,6 +289,19 @@ def test_what_does_not_go_together_is_refused(known):
     known(strategy=Strategy(host=both, parallel=False))
     with pytest.raises(UserError, match="decides by each score what to try next, so several workers"):
         blackbox.run(CONFIG, workers="2")
+
+
+def test_a_space_whose_nodes_keep_some_of_their_edges(known):
+    space = find.resolve("space", "darts:nodes=3")
+
+    def evaluate(architecture, fidelity, seed):
+        return {"score": float(architecture[2])}, 1.0  # which two edges its second node keeps
+
+    known(HostEvaluator(space, {"score": True}, evaluate))
+    result = blackbox.run(dataclasses.replace(CONFIG, searcher="evolution:population=5", budget="40evaluations"))
+    for genotype in result.found:
+        check(genotype, space)
+        assert [edge.source for edge in genotype.cells[0][1].edges if edge.node == 3] == [1, 2]  # the last of the sets
 
 
 def test_a_searcher_that_stops_proposing_is_a_defect(known):

@@ -1,5 +1,6 @@
 """The command line as a user calls it."""
 
+import dataclasses
 import importlib
 import io
 import json
@@ -17,6 +18,7 @@ import pytest
 from dnas import cli, compare, find
 from dnas.architectures import zoo
 from dnas.architectures.genotype import to_json, to_text
+from dnas.blackbox.config import BlackboxConfig
 from dnas.cli import parsing, sources
 from dnas.config import Config, load
 from dnas.runs import records
@@ -547,6 +549,23 @@ def test_a_comparison_takes_names_and_seeds(dnas, tmp_path, monkeypatch):
     code, *_ = dnas("compare", file, "--only", "b", "--seed", 8, "--seeds", 3, "--out", tmp_path / "out")
     assert code == 0
     assert seen == {"b": Config(seed=8, seeds=3)}
+
+
+def test_a_comparison_takes_its_protocol_from_the_file_and_the_line(dnas, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(compare, "run", lambda configs, *_, protocol, **__: seen.append((configs, protocol)) or [])
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dnas.blackbox.config import BlackboxConfig\nfrom dnas.compare import Protocol\n"
+        "from dnas.config import Config\ndef configs():\n    return {'a': Config(), 'b': BlackboxConfig()}\n"
+        "def protocol():\n    return Protocol(train_seeds=2, supernet_cells=9, tuning={'a': 1, 'b': 2})\n"
+    )
+    options = ["--learning_rates", ".025", ".1", "--weight_decays", "1e-3", "--supernet_cells", 0]
+    assert [dnas("compare", file, "--only", "b", "--seeds", 3, *more)[0] for more in ([], options)] == [0, 0]
+    plain, typed = (protocol for _, protocol in seen)
+    assert seen[0][0] == {"b": BlackboxConfig(runs=3)}
+    assert plain == compare.Protocol(train_seeds=2, supernet_cells=9, tuning={"b": 2})
+    assert typed == dataclasses.replace(plain, learning_rates=(0.025, 0.1), weight_decays=(1e-3,), supernet_cells=0)
 
 
 def test_a_comparison_is_named_after_its_file_and_setting(dnas, tmp_path, monkeypatch):

@@ -68,7 +68,8 @@ def test_a_comparison_of_numbers_is_ranked_by_its_errors(tmp_path, capsys, monke
     assert cli.main() == 0
     said = capsys.readouterr().out.splitlines()
     assert "retrained rmse" in said[0]
-    errors = [float(line.split()[-5]) for line in said if line.startswith(("darts", compare.RANDOM.split()[0]))]
+    named = [line.removeprefix("darts").removeprefix(compare.RANDOM).split() for line in said[1:3]]
+    errors = [float(error) for _, error, *_ in named]
     assert len(errors) == 2 and 30 < errors[0] <= errors[1]
     rows = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [row["trained"] for row in rows] == [[pytest.approx(error, abs=0.01)] for error in errors]

@@ -11,13 +11,12 @@ import pytest
 
 from dnas import find
 from dnas.config import SearchConfig, WeightConfig
-from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.nets.layers import absorb
 from dnas.search import relax
 from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels
-from dnas.search.method import Method, adapted
+from dnas.search.method import adapted
 from dnas.tasks.classification import Classification, cross_entropy
 from dnas.types import Batch
 
@@ -84,16 +83,16 @@ def formula():
 
 
 def test_a_step_goes_along_the_sum_of_the_gradients_of_its_paths(float64):
-    """And the running statistics see the paths one after the other."""
+    """And the running statistics see the moments of the paths one after the other."""
     config = SearchConfig(epochs=2, weights=WeightConfig(optimiser="sgd:momentum=0", decay=0.0, clip=0.0))
     fair, seen = adapted(find.resolve("method", "fairnas"), SPACE, config), []
 
     def recorded(alphas, key, clock):
-        mixes = fair.weight_mixes(alphas, key, clock)
+        mixes = fair.weight_relax(alphas, key, clock)
         jax.debug.callback(seen.append, mixes["cell"])
         return mixes
 
-    network, method = formula(), replace(fair, weight_mixes=recorded)
+    network, method = formula(), replace(fair, weight_relax=recorded)
     search = make_search(network, SPACE, method, config, 2, task=Classification())
     start, train = search.init(jax.random.key(0)), batch(0)
     state, metrics = jax.jit(search.step)(start, Levels(train, batch(1)))
@@ -118,10 +117,3 @@ def test_a_step_goes_along_the_sum_of_the_gradients_of_its_paths(float64):
     np.testing.assert_allclose(metrics.train["loss"][0], np.mean(losses), rtol=1e-9)
     moved = np.abs(state.weights["kernels"] - start.weights["kernels"]).max((-1, -2))
     assert (moved > 0).all(), "an operation of an edge is not trained"
-
-
-@pytest.mark.parametrize("more", [{"weight_relax": relax.softmax}, {"masks": True}, {"members": 2}])
-def test_several_mixes_are_not_combined_with(more):
-    method = Method(hypergrad=None, weight_mixes=relax.fair_paths(SPACE), **more)
-    with pytest.raises(UserError, match="several mixes"):
-        make_search(None, SPACE, method, SearchConfig(), 2, task=Classification())

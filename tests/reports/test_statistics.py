@@ -1,6 +1,6 @@
 """Tests of significance against answers by hand and by enumeration; tables in the forms that people pass on."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -17,6 +17,31 @@ def test_the_permutation_test_is_that_of_all_permutations(a, b):
         mask = np.isin(np.arange(len(both)), chosen)
         distances.append(abs(both[mask].mean() - both[~mask].mean()))
     assert statistics.permutation_p(a, b) == pytest.approx(np.mean(np.array(distances) >= seen - 1e-12))
+
+
+def test_the_signed_rank_test_is_that_of_all_signs():
+    a, b = np.array([5.0, 3, 9, 8, 2, 7, 12]), np.array([1.0, 4, 3, 6, 5, 0, 4])
+    ranks = np.argsort(np.argsort(np.abs(a - b))) + 1
+    seen = ranks[a > b].sum()
+    sums = np.array([ranks[np.array(signs)].sum() for signs in product([False, True], repeat=len(a))])
+    one_sided = min((sums >= seen).mean(), (sums <= seen).mean())
+    assert statistics.wilcoxon_p(a, b) == pytest.approx(2 * one_sided)
+    assert statistics.wilcoxon_p(a, a) == 1
+
+
+def test_many_scores_take_no_more_numbers_than_few():
+    random = np.random.default_rng(0)
+    many, few = random.normal(size=2000), random.normal(1, size=3)
+    p = statistics.permutation_p(few, many)
+    share = np.mean([abs(random.choice(many, 3).mean() - many.mean()) >= few.mean() - many.mean() for _ in range(2000)])
+    assert p == pytest.approx(share, abs=0.03)
+
+
+def test_every_method_has_a_reference_of_its_own():
+    found = statistics.differences_each(
+        {"a": ([2.0, 3.0], [0.0, 1.0]), "b": ([2.0, 3.0], [4.0, 5.0]), "c": ([1.0], [])}
+    )
+    assert {name: one.superiority for name, one in found.items()} == {"a": 1.0, "b": 0.0}
 
 
 def test_holms_correction_is_that_of_the_paper():

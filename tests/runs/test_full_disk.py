@@ -14,7 +14,7 @@ from dnas import cli, compare
 from dnas.architectures import zoo
 from dnas.architectures.topology import Cell, Norm, Space, all_edges
 from dnas.config import Config
-from dnas.errors import StorageError
+from dnas.errors import StorageError, UserError
 from dnas.reports import diagram, plots
 from dnas.reports import page as report
 from dnas.runs import checkpoints, records
@@ -154,5 +154,5 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path, way):
 def test_a_comparison_in_a_folder_that_cannot_be_one(tmp_path):
     (tmp_path / "file").write_text("")
     for place in ("file", "file/below"):
-        with pytest.raises((StorageError, compare.UserError), match="file"):
+        with pytest.raises((StorageError, UserError), match="file"):
             compare.run({"one": Config()}, tmp_path / place)

@@ -1,0 +1,128 @@
+"""A whole comparison: searches, look-ups, trainings, tables, pictures."""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+from dnas import paths, ranges
+from dnas.architectures.genotype import random
+from dnas.compare import equal_cost, pairs, searches
+from dnas.compare.check import base_of, check, space_of
+from dnas.compare.columns import cells
+from dnas.compare.experiment import AnyConfig
+from dnas.compare.protocol import Protocol
+from dnas.compare.rows import RANDOM, Row, by_seed, looked_up
+from dnas.compare.trainings import trainings
+from dnas.compare.truths import draw_truths
+from dnas.config import Config
+from dnas.files import atomic_write, storage
+from dnas.ranges import Range
+from dnas.reports import tables
+from dnas.reports.plots import Measure
+from dnas.runs import loop
+
+RandomCells = Annotated[int, Range(0, 10_000)]
+
+
+def run(
+    configs: Mapping[str, AnyConfig],
+    out: str | Path,
+    *,
+    random_cells: int = 8,
+    train: bool = True,
+    protocol: Protocol | None = None,
+    quiet: bool = False,
+) -> list[Row]:
+    """Search with every config, look up and train what was found; best first.
+
+    configs: by name; all of one space and data set, searches with gradients or by searchers. random_cells: that many
+    cells, drawn at random, join in. train: train the networks of all cells by the configs' `retrain` (else only look
+    them up). protocol: how they are judged.
+    Errors: `UserError` for configs that cannot be compared, and for a folder that cannot be used or in which another
+    comparison runs; a method that refuses its config is a row that says so.
+    """
+    folder, protocol = Path(out), protocol or Protocol()
+    ranges.check(random_cells, RandomCells, "random_cells")
+    check(configs, folder, train, protocol)
+    with ExitStack() as lock:
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(paths.locked(folder, "a comparison"))
+            if not (folder / "comparison.json").exists():
+                atomic_write(folder / "comparison.json", "[]")
+        rows = _searched(configs, folder, protocol, quiet)
+        if random_cells:
+            rows.append(_random(configs, random_cells))
+        rows = [row._replace(tabulated=looked_up(row.genotypes)) for row in rows]
+        rows = _with_references(rows)
+        base = base_of(configs)
+        if train and base is not None:
+            score, measure = trainings(rows, base, protocol, folder, quiet)
+            rows = [_scored(row, [score(row, genotype) for genotype in row.genotypes], measure) for row in rows]
+        rows.sort(key=lambda row: -row.score)
+        _write(rows, folder)
+        return rows
+
+
+def _scored(row: Row, scores: list[float | None], measure: Measure) -> Row:
+    """With the scores of its cells, of those whose training did not fail."""
+    trained = [score for score in scores if score is not None]
+    failed = row.failed or ("none of its cells could be trained" if not trained else "")
+    return row._replace(trained=trained, measure=measure, failed=failed)
+
+
+def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol, quiet: bool) -> list[Row]:
+    rows = []
+    for number, (name, config) in enumerate(configs.items(), 1):
+        loop.say(f"Search {number} of {len(configs)}: {name}", quiet)
+        if isinstance(config, Config):
+            row = searches.searched(name, config, folder, protocol, quiet)
+        else:
+            row = searches.tried(name, config, folder, quiet)
+        rows.append(row._replace(tuning=protocol.tuning.get(name, 0)))
+        loop.forget_programs()
+    return rows
+
+
+def _random(configs: Mapping[str, AnyConfig], count: int) -> Row:
+    """Cells drawn at random, which cost no search."""
+    first, space = base_of(configs) or next(iter(configs.values())), space_of(configs)
+    return Row(RANDOM, first, [random(space, first.seed + i) for i in range(count)], 0.0, [], [])
+
+
+def _with_references(rows: list[Row]) -> list[Row]:
+    """With what random search finds at equal cost, where a table knows all cells."""
+    able = [row for row in rows if row.cost and len(row.tabulated) == len(row.genotypes) > 0]
+    found = equal_cost.references([row.cost for row in able])
+    by_name = {row.name: references for row, references in zip(able, found, strict=True)}
+    return [row._replace(equal=by_name.get(row.name, {})) for row in rows]
+
+
+def _write(rows: list[Row], folder: Path) -> None:
+    atomic_write(folder / "comparison.json", json.dumps([row.plain() for row in rows], indent=1))
+    header, lines = cells(rows)
+    for ending, written in {"csv": tables.as_csv, "md": tables.as_markdown, "tex": tables.as_latex}.items():
+        atomic_write(folder / f"comparison.{ending}", written(header, lines))
+    atomic_write(folder / "comparison.seeds.csv", tables.as_csv(*by_seed(rows)))
+    atomic_write(folder / "comparison.tests.csv", tables.as_csv(*pairs.tests(rows)))
+    _draw(rows, folder)
+
+
+def _draw(rows: list[Row], folder: Path) -> None:
+    from dnas.reports import plots
+
+    measure = rows[0].measure
+    configs = {row.name: row.config for row in rows}
+    base = base_of(configs)
+    title = f"{space_of(configs).name if base is None else f'{base.space}, {base.data}'}: every dot is a search"
+    better = "" if measure.more else ", less is better"
+    trained = [[measure.scale * score for score in row.trained] for row in rows]
+    panels = {f"test {measure.label}, retrained{better}": trained}
+    panels["NAS-Bench-201, CIFAR-10 test [%]"] = [row.tabulated for row in rows]
+    shown = {quantity: values for quantity, values in panels.items() if any(values)}
+    if shown:
+        plots.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
+    pairs.draw_ranks(rows, folder / "comparison.ranks.png")
+    draw_truths(rows, folder)

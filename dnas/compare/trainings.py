@@ -1,0 +1,133 @@
+"""Trainings of the found cells, each once, whoever found it; of several settings the validation score chooses."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dnas import retrain
+from dnas.architectures.genotype import Genotype, to_json
+from dnas.compare.protocol import Protocol
+from dnas.compare.rows import Row
+from dnas.config import Config, SearchConfig, to_dict
+from dnas.errors import StorageError, UserError
+from dnas.files import atomic_write, read_sealed, sealed, warn
+from dnas.reports.plots import ACCURACY, Measure
+from dnas.runs import loop, records
+
+AGAIN = "it is written anew"
+
+
+class Trained(NamedTuple):
+    """test, valid: means over the trainings of a cell under one setting; valid: None without a validation part."""
+
+    test: float
+    valid: float | None
+    measure: Measure
+
+
+Scores = Callable[[Row, Genotype], float | None]
+
+
+def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, quiet: bool) -> tuple[Scores, Measure]:
+    """Train every cell; gives (row, genotype) -> test score, None where its training failed, and what is measured.
+
+    base: how the cells of rows are trained that do not say it themselves.
+    """
+
+    def owner(row: Row) -> Config:
+        return row.config if isinstance(row.config, Config) else base
+
+    cells = {
+        _place(genotype, config): (genotype, config)
+        for row in rows
+        for config in (owner(row),)
+        for genotype in row.genotypes
+    }
+    scores: dict[str, float | None] = {}
+    measure = ACCURACY
+    for number, (cell, (genotype, config)) in enumerate(cells.items(), 1):
+        found = list[Trained]()
+        for setting in protocol.settings(config.retrain):
+            # whoever found it
+            plain = replace(config, method="darts", seeds=protocol.train_seeds, checkpoint_epochs=1)
+            plain = replace(plain, search=SearchConfig(), retrain=setting)
+            say = f"Training cell {number} of {len(cells)}"
+            one = _trained(plain, genotype, folder / "cells", say, quiet)
+            found += [one] if one is not None else []
+        best = _chosen(found)
+        scores[cell], measure = (None, measure) if best is None else (best.test, best.measure)
+    return lambda row, genotype: scores[_place(genotype, owner(row))], measure
+
+
+def _chosen(found: list[Trained]) -> Trained | None:
+    """The best by validation where there are several; the first of equals."""
+    if len(found) < 2:
+        return found[0] if found else None
+
+    def valid(one: Trained) -> float:
+        return -np.inf if one.valid is None else one.measure.sign * one.valid
+
+    return max(found, key=valid)
+
+
+def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: bool) -> Trained | None:
+    """Read where it is finished, else trained or gone on with; None where the training fails."""
+    place = _place(genotype, config, config.seeds)
+    out = folder / place
+    known = _known(out / "score.json", place)
+    if known is not None:
+        return known
+    loop.say(say, quiet)
+    try:
+        # a cell through which nothing flows counts as what it is worth, else who finds it would gain by it
+        result = retrain.run(config, genotype, out, resume=records.holds_run(out), quiet=True, allow_constant=True)
+    except StorageError:  # says nothing about the cell
+        raise
+    except UserError as error:
+        loop.say(f"{say}: {error}", quiet)
+        return None
+    finally:
+        loop.forget_programs()
+    valid = _validated(out, result.measure.name)
+    known = Trained(result.score, valid, Measure(*result.measure))
+    said = {"cell": place, "test_score": known.test, "valid_score": valid, "measure": known.measure._asdict()}
+    atomic_write(out / "score.json", sealed(said))
+    return known
+
+
+def _validated(folder: Path, name: str) -> float | None:
+    """The mean validation score, over seeds, of the weights that a training ended with; None without validation."""
+    last: dict[int, float] = {}
+    rows = [row for row in records.read_metrics(folder) if row.get(f"valid_{name}") is not None]
+    by_epoch = {(row["seed"], row["epoch"]): row[f"valid_{name}"] for row in rows}
+    for row in rows:
+        last[row["seed"]] = by_epoch[row["seed"], row.get("best_epoch") or row["epoch"]]
+    return float(np.mean([*last.values()])) if last else None
+
+
+def _known(file: Path, cell: str) -> Trained | None:
+    """Of a cell, by its place, whose training is finished; else None. If the file is damaged or that of another cell
+    too: the training then says it again."""
+    try:
+        if (known := read_sealed(file, AGAIN)) is None:
+            return None
+        if known["cell"] != cell:
+            warn(f"{file} is of another cell, {known['cell']}: {AGAIN}.")
+            return None
+        valid = None if known["valid_score"] is None else float(known["valid_score"])
+        measure = Measure(str(known["measure"]["name"]), bool(known["measure"]["more"]))
+        return Trained(float(known["test_score"]), valid, measure)
+    except (UserError, KeyError, TypeError, ValueError):
+        warn(f"{file} is damaged, or of an earlier version: {AGAIN}.")
+        return None
+
+
+def _place(genotype: Genotype, config: Config, trainings: int = 1) -> str:
+    what = [to_json(genotype), to_dict(config)["retrain"], config.data, config.task, config.seed, config.dtype]
+    what += [trainings] * (trainings > 1)
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
