@@ -35,6 +35,7 @@ def file(tmp_path):
     return tmp_path / "mine.py"
 
 
+@pytest.mark.slow
 def test_a_training_is_measured_as_retraining_measures_it(file, tmp_path):
     known = find.resolve("evaluator", f"train:config={file}")
     assert known.fidelities == (1 / 3, 1.0) and known.measures == {"accuracy": True, "loss": False, "parameters": False}
