@@ -37,7 +37,7 @@ from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201")
 TABLE = nasbench201.table()
-TRUTHS = {"test": TABLE.column("cifar10", "test_200"), "valid": TABLE.column("cifar10", "valid_200")}
+TRUTHS = {"test": TABLE.column("cifar10", "test_200"), "single": TABLE.column("cifar10", "single_200")}
 CHUNK = 4  # cells of one call of the program
 VOTE = ("synflow", "jacob_cov", "snip")
 LOWEST = -1e30  # the score of what has none, as in NASLib
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the results go, .json and .png")
     parser.add_argument("--scores", type=Path, default=Path("proxies.csv"), help="the scores of every cell")
     parser.add_argument("--others", type=Path, help="scores by NASLib (.csv.gz); its cells come first")
+    parser.add_argument("--only", nargs="*", help="only these proxies")
     parser.add_argument("--count", type=int, default=724, help="cells that the dear proxies score")
     parser.add_argument("--cells", type=int, default=1, help="cells of a stage; NAS-Bench-201 has 5")
     parser.add_argument("--channels", type=int, default=16)
@@ -59,13 +60,15 @@ def main() -> None:
     loop.prepare_process()
     jax.config.update("jax_enable_x64", True)  # for matrices of images; networks stay in float32
     known = configs.called(options.experiment, "proxies", None)
+    known = {name: found for name, found in known.items() if not options.only or name in options.only}
     others = read_others(options.others) if options.others else {}
     chosen = places(options.count, options.seed, others)
     dear = {name: choice for name, (choice, everywhere, *_) in known.items() if not everywhere}
     seconds = score(options, dear, chosen)
     scores = kept(options.scores) | {name: everywhere(choice) for name, (choice, yes, *_) in known.items() if yes}
     rows = {name: row(scores[name], chosen, others.get(name, {})) for name in known}
-    rows[f"ranks of {'+'.join(VOTE)}"] = row(averaged([scores[name] for name in VOTE], chosen), chosen, {})
+    if {*VOTE} <= {*known}:
+        rows[f"ranks of {'+'.join(VOTE)}"] = row(averaged([scores[name] for name in VOTE], chosen), chosen, {})
     published = {name: {"NAS-Bench-Suite-Zero": a, "zero-cost-nas": b} for name, (_, _, a, b) in known.items()}
     show(rows, published)
     if options.out:
@@ -98,7 +101,8 @@ def places(count: int, seed: int, others: dict[str, dict[int, float]]) -> list[i
 
 def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int]) -> float:
     """Score what is not yet in the file, and append it; seconds per cell."""
-    subject = one_path(SPACE, NetworkSize(options.cells, options.channels, 10), 32)
+    size = NetworkSize(options.cells, options.channels, 10, remat=options.cells > 1)  # compiles a stage, not each cell
+    subject = one_path(SPACE, size, 32)
     measure = of_new_weights(subject, {name: find.resolve("proxy", choice) for name, choice in proxies.items()})
     batch, key = first_images(options), jax.random.key(options.seed)
 
@@ -185,7 +189,7 @@ def finite(values: list[float]) -> np.ndarray:
 
 def show(rows: dict[str, Any], published: dict[str, dict[str, float | None]]) -> None:
     table = Table("proxy", box=None, pad_edge=False, header_style="bold")
-    names = ("spearman_test", "kendall_test", "spearman_valid", "all_spearman_test", "spearman_naslib")
+    names = ("spearman_test", "kendall_test", "spearman_single", "all_spearman_test", "spearman_naslib")
     for name in (*names, *next(iter(published.values()))):
         table.add_column(name.replace("_", " "), justify="right")
     for name, found in rows.items():
@@ -196,10 +200,10 @@ def show(rows: dict[str, Any], published: dict[str, dict[str, float | None]]) ->
 
 def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], path: Path) -> None:
     """Bars: our correlation with validation accuracy, beside the published one of as many cells."""
-    order = sorted(rows, key=lambda name: rows[name]["spearman_valid"])
+    order = sorted(rows, key=lambda name: rows[name]["spearman_single"])
     figure = new_figure(7.2, 0.36 * len(order) + 1)
     axis = figure.subplots()
-    axis.barh(order, [rows[name]["spearman_valid"] for name in order], color="#1f77b4", height=0.6, label="dnas")
+    axis.barh(order, [rows[name]["spearman_single"] for name in order], color="#1f77b4", height=0.6, label="dnas")
     for title, mark in (("NAS-Bench-Suite-Zero", "D"), ("zero-cost-nas", "o")):
         marks = [(published[n][title], n) for n in order if n in published and published[n][title] is not None]
         axis.plot(*zip(*marks, strict=True), mark, color="#d95f02" if mark == "D" else "#222222", label=title)

@@ -21,12 +21,12 @@ def encode(genotype: Genotype, space: Space) -> np.ndarray:
     found: list[int] = []
     for kind, cell in space.cells.items():
         edges = genotype.cell(kind).edges
-        for places, kept in _decisions(cell):
+        for places, kept in decisions_of(cell):
             options = sorted(
                 place * cell.mix_shape[1] + cell.operations[e].index(edge.operation)
                 for place, e in enumerate(places)
                 for edge in edges
-                if (edge.node, edge.source) == cell.edges[e] and edge.operation in _options(cell, e)
+                if (edge.node, edge.source) == cell.edges[e] and edge.operation in options_of(cell, e)
             )
             if len(options) != kept:
                 raise UserError(
@@ -40,12 +40,12 @@ def encode(genotype: Genotype, space: Space) -> np.ndarray:
 def decode(numbers: np.ndarray, space: Space) -> Genotype:
     """The genotype of int32 [D]. Errors: `UserError` for numbers that encode none."""
     left, cells = [int(number) for number in numbers], []
-    expected = sum(kept for cell in space.cells.values() for _, kept in _decisions(cell))
+    expected = sum(kept for cell in space.cells.values() for _, kept in decisions_of(cell))
     if len(left) != expected:
         raise UserError(f"An architecture of '{space.name}' has {expected} decisions, not {len(left)}.")
     for kind, cell in space.cells.items():
         edges: list[Edge] = []
-        for places, kept in _decisions(cell):
+        for places, kept in decisions_of(cell):
             chosen, left = left[:kept], left[kept:]
             pairs = [divmod(number, cell.mix_shape[1]) for number in chosen]
             known = all(0 <= place < len(places) and _is_option(cell, places[place], o) for place, o in pairs)
@@ -61,8 +61,8 @@ def count(space: Space) -> int:
     """How many architectures there are."""
     total = 1
     for cell in space.cells.values():
-        for places, kept in _decisions(cell):
-            sizes = [len(_options(cell, e)) for e in places]
+        for places, kept in decisions_of(cell):
+            sizes = [len(options_of(cell, e)) for e in places]
             alike = len(set(sizes)) == 1
             ways = comb(len(places), kept) * sizes[0] ** kept if alike else sum(map(prod, combinations(sizes, kept)))
             total *= ways
@@ -80,7 +80,7 @@ def neighbours(genotype: Genotype, space: Space) -> Iterator[Genotype]:
                 source = cell.edges[e][1]
                 if source in taken or (cell.kept is None and source != edge.source):
                     continue
-                for name in _options(cell, e):
+                for name in options_of(cell, e):
                     new = Edge(edge.node, source, name)
                     if new != edge:
                         edges = sorted([*others[:i], new, *others[i + 1 :]], key=lambda edge: edge[:2])
@@ -91,9 +91,9 @@ def every(space: Space) -> Iterator[Genotype]:
     """All architectures of a small space, in the order of their numbers."""
     choices: list[list[tuple[int, ...]]] = []
     for cell in space.cells.values():
-        for places, kept in _decisions(cell):
+        for places, kept in decisions_of(cell):
             numbers = [
-                [place * cell.mix_shape[1] + cell.operations[e].index(name) for name in _options(cell, e)]
+                [place * cell.mix_shape[1] + cell.operations[e].index(name) for name in options_of(cell, e)]
                 for place, e in enumerate(places)
             ]
             choices.append([row for edges in combinations(numbers, kept) for row in product(*edges)])
@@ -101,7 +101,7 @@ def every(space: Space) -> Iterator[Genotype]:
         yield decode(np.array([number for row in rows for number in row], np.int32), space)
 
 
-def _decisions(cell: Cell) -> list[tuple[list[int], int]]:
+def decisions_of(cell: Cell) -> list[tuple[list[int], int]]:
     """Groups of edges, and how many are chosen of each."""
     if cell.kept is None:
         return [([e], 1) for e in range(len(cell.edges))]
@@ -109,13 +109,13 @@ def _decisions(cell: Cell) -> list[tuple[list[int], int]]:
     return [(group, min(cell.kept, len(group))) for group in groups]
 
 
-def _options(cell: Cell, e: int) -> list[str]:
+def options_of(cell: Cell, e: int) -> list[str]:
     return [name for name in cell.operations[e] if cell.kept is None or name != "none"]
 
 
 def _is_option(cell: Cell, e: int, o: int) -> bool:
     names = cell.operations[e]
-    return o < len(names) and names[o] in _options(cell, e)
+    return o < len(names) and names[o] in options_of(cell, e)
 
 
 def _replaced(genotype: Genotype, kind: str, edges: tuple[Edge, ...]) -> Genotype:

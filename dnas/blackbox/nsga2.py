@@ -1,4 +1,4 @@
-"""NSGA-II: for several objectives: the best fronts survive, and of the last what is least crowded. Deb et al. 2002.
+"""NSGA-II, for several objectives: the best fronts survive, and of the last what is least crowded. Deb et al. 2002.
 
 "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE Transactions on Evolutionary Computation 6 (2).
 Parents and as many children are sorted into fronts, the next parents are the best of both; parents of a child are won

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnas.architectures.choices import choices
 from dnas.architectures.topology import Cell, Space
-from dnas.errors import UserError
 
 State = Any  # a pytree
 
@@ -86,20 +86,9 @@ class Strategy(NamedTuple):
 
 
 def decisions_of(space: Space) -> Decisions:
-    """Those of a space in the order of `dnas.architectures.encoding`.
-
-    Errors: `UserError` for a space whose nodes keep some of their edges, where not all combinations of options exist.
-    """
-    options, groups = list[int](), list[int]()
-    for number, cell in enumerate(space.cells.values()):
-        if cell.kept is not None:
-            raise UserError(
-                f"A node of '{space.name}' keeps {cell.kept} of its edges, and a searcher decides on all: choose "
-                "a space that keeps all edges, as nasbench201."
-            )
-        options += map(len, cell.operations)
-        groups += [1000 * number + node for node, _ in cell.edges]
-    return Decisions(tuple(options), tuple(groups), tuple(space.cells.values()))
+    """Those of a space in the order of `dnas.architectures.choices`. Errors: as there."""
+    options, groups = choices(space)
+    return Decisions(options, groups, tuple(space.cells.values()))
 
 
 def random_architecture(key: jax.Array, decisions: Decisions) -> jax.Array:

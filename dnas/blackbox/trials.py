@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dnas.architectures.encoding import decode
+from dnas.architectures.choices import decode
 from dnas.architectures.genotype import to_text
 from dnas.blackbox import front
 from dnas.blackbox.config import UNITS, Budget
@@ -192,7 +192,7 @@ def curve(trials: Trials, job: Job) -> np.ndarray:
 
 
 def table(trials: Trials, job: Job) -> str:
-    """CSV: run, evaluation (from 1), seconds spent, architecture (`dnas.architectures.encoding`, as 3-0-1), score, or
+    """CSV: run, evaluation (from 1), seconds spent, architecture (`dnas.architectures.choices`, as 3-0-1), score, or
     each of several objectives, and the truths about it, which no searcher has seen. Where there were cheaper
     evaluations, a column `fidelity`; where some failed, `failed`, the reason."""
     truths = job.evaluator.truth(trials.architectures)

@@ -16,14 +16,15 @@ from dnas.errors import UserError
 
 @dataclass(frozen=True)
 class Blackbox:
-    """Search with what sees architectures and their scores only: random, local search, evolution, REINFORCE.
+    """Search with what sees architectures and their scores only: evolution, BANANAS, Hyperband, ...; see `dnas list`.
 
     On a table a run takes milliseconds, so there are hundreds of them, and what they find is a mean with its deviation.
     The score is a validation accuracy; the test accuracies that are shown never reach the searcher. A budget in seconds
-    is what training the architectures took those who made the table. Other evaluators do one architecture after the
-    other, in one run unless --runs says more: train trains it (its config is that of an experiment file or JSON file),
-    supernet takes the shared weights of a search. An evaluation at a ninth of the fidelity counts as a ninth.
-    EXPERIMENT is a Python file with `searches()`, a config by name; FILE.py:NAME is one of them.
+    is what training the architectures took those who made the table. Other evaluators, and searchers that are no
+    program (bananas, tpe, cmaes, hyperband, asha, dehb), do one architecture after the other, in one run unless --runs
+    says more: train trains it (its config is that of an experiment file or JSON file), supernet takes the shared
+    weights of a search. An evaluation at a ninth of the fidelity counts as a ninth. EXPERIMENT is a Python file with
+    `searches()`, a config by name; FILE.py:NAME is one of them.
 
     DIR holds trials.csv, a row for every evaluation: pandas.read_csv("DIR/trials.csv"). Repeated, the command reads
     what is there; a search that was interrupted goes on, and evaluates nothing twice.
@@ -82,10 +83,11 @@ def run(options: Blackbox) -> None:
 
 def defaults(options: Blackbox) -> Blackbox | None:
     """The options that EXPERIMENT stands for; what was typed overrides them. Without one, a single run is the default
-    of an evaluator that takes its time."""
+    of an evaluator that takes its time, and of a searcher that runs trial by trial."""
     if options.experiment is None:
         name, _ = find.parse_choice(options.config.evaluator)
         slow = find.returned("evaluator", name) == "HostEvaluator"
+        slow = slow or find.resolve("searcher", options.config.searcher).host is not None
         return Blackbox(config=BlackboxConfig(runs=1)) if slow else None
     known = load_several(options.experiment)
     if not known:

@@ -15,7 +15,7 @@ def run(_: List) -> None:
     """`dnas list`."""
     _section("Operations", find.functions("dnas.nets.ops"))
     for what in find.PACKAGES:
-        title = f"{what.capitalize()}s"
+        title = f"{what.capitalize()}s".replace("ys", "ies")
         found = find.described(what).items()
         lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
         _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})

@@ -7,7 +7,8 @@ from pathlib import Path
 from dnas import find
 from dnas.architectures.genotype_data import shown
 from dnas.architectures.topology import Space
-from dnas.blackbox import run as blackbox
+from dnas.blackbox.config import BlackboxConfig
+from dnas.blackbox.jobs import build
 from dnas.compare import correlation
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
@@ -30,9 +31,14 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
             )
-    _check_gradients({name: config for name, config in configs.items() if isinstance(config, Config)}, train)
-    _check_searchers(configs, train)
-    _check_protocol(protocol or Protocol(), configs, train)
+    gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
+    for name, config in gradients.items():
+        _check_alike(name, config, *next(iter(gradients.items())))
+    space = space_of(configs)
+    if train:
+        _check_cells(gradients, space)
+    _check_searchers(configs, space, train)
+    _check_protocol(protocol or Protocol(), configs, space, train)
     with storage(folder):
         free = not folder.exists() or (folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir()))
     if not free and not (folder / "comparison.json").is_file():
@@ -47,30 +53,33 @@ def base_of(configs: Mapping[str, AnyConfig]) -> Config | None:
 
 def space_of(configs: Mapping[str, AnyConfig]) -> Space:
     """The space that all of them search."""
-    first = next(iter(configs.values()))
-    return find.resolve("space", first.space) if isinstance(first, Config) else blackbox.build(first).evaluator.space
+    if (base := base_of(configs)) is not None:
+        return find.resolve("space", base.space)
+    first = next(config for config in configs.values() if isinstance(config, BlackboxConfig))
+    return build(first).evaluator.space
 
 
-def _check_gradients(configs: Mapping[str, Config], train: bool) -> None:
+def _check_alike(name: str, config: Config, first_name: str, first: Config) -> None:
+    for field in ("space", "data", "task", "dtype", "retrain"):
+        if getattr(config, field) != getattr(first, field):
+            raise UserError(
+                f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that of "
+                f"'{first_name}'."
+            )
+
+
+def _check_cells(configs: Mapping[str, Config], space: Space) -> None:
     for name, config in configs.items():
-        first = next(iter(configs.values()))
-        for field in ("space", "data", "task", "dtype", "retrain"):
-            if getattr(config, field) != getattr(first, field):
-                raise UserError(
-                    f"Compared are methods, so all configs share their {field}, but that of '{name}' differs from that "
-                    f"of '{next(iter(configs))}'."
-                )
-        space = find.resolve("space", config.space)
         lacking = {*space.contained(config.retrain.cells)} - {*space.contained(config.search.cells)}
-        if train and lacking:
+        if lacking:
             raise UserError(
                 f"The networks that are trained contain {min(lacking)} cells, and the supernet of '{name}' does not: "
                 "choose more search.cells, or fewer retrain.cells."
             )
 
 
-def _check_searchers(configs: Mapping[str, AnyConfig], train: bool) -> None:
-    space, first = space_of(configs), next(iter(configs))
+def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:
+    first = next(iter(configs))
     if train and base_of(configs) is None:
         raise UserError(
             "All rows are of searchers, and none says how found cells are trained: add --lookup, or a Config with its "
@@ -79,7 +88,7 @@ def _check_searchers(configs: Mapping[str, AnyConfig], train: bool) -> None:
     for name, config in configs.items():
         if isinstance(config, Config):
             continue
-        evaluator = blackbox.build(config).evaluator
+        evaluator = build(config).evaluator
         if (evaluator.space.name, evaluator.space.cells) != (space.name, space.cells):
             raise UserError(
                 f"Compared are methods on one space, but '{name}' searches '{evaluator.space.name}' as its evaluator "
@@ -92,7 +101,7 @@ def _check_searchers(configs: Mapping[str, AnyConfig], train: bool) -> None:
             )
 
 
-def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], train: bool) -> None:
+def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:
     for name in protocol.tuning:
         if name not in configs:
             raise unknown("method in the tuning of this comparison:", name, configs)
@@ -102,14 +111,13 @@ def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], train:
     if not train and any(asked.values()):
         name = next(name for name, value in asked.items() if value)
         raise UserError(f"{name} says how found cells are trained, and with --lookup none is: leave one of them out.")
-    if train and base is not None and len(protocol.settings(base.retrain)) > 1:
-        takes = find.resolve("space", base.space).takes
-        if not base.retrain.valid_portion and takes != "tokens":
-            raise UserError(
-                f"{len(protocol.settings(base.retrain))} settings of training are tried, of which the validation score "
-                "chooses, and there is no validation part: set retrain.valid_portion to 0.1, say."
-            )
-    space = space_of(configs)
+    tried = len(protocol.settings(base.retrain)) if train and base is not None else 1
+    validates = base is not None and (base.retrain.valid_portion > 0 or space.takes == "tokens")
+    if tried > 1 and not validates:
+        raise UserError(
+            f"{tried} settings of training are tried, of which the validation score chooses, and there is no "
+            "validation part: set retrain.valid_portion to 0.1, say."
+        )
     if protocol.supernet_cells and not correlation.known(space):
         raise UserError(
             f"supernet_cells holds supernets against NAS-Bench-201, which does not know all cells of the '{space.name}'"

@@ -57,10 +57,9 @@ def cells(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     and where random cells joined in, how far the method differs from them, see `statistics.Difference`.
     """
     measure = rows[0].measure if rows else ACCURACY
-    trained = any(row.trained for row in rows)
-    scored = f"retrained {'%' if measure == ACCURACY else measure.name}" if trained or not rows else TABULATED
-    if not trained and not any(row.tabulated for row in rows):
-        scored = f"retrained {'%' if measure == ACCURACY else measure.name}"
+    scored = f"retrained {'%' if measure == ACCURACY else measure.name}"
+    if not any(row.trained for row in rows) and any(row.tabulated for row in rows):
+        scored = TABULATED
     tests = _tests(rows)
     lines = [_line(row, scored, tests) for row in rows]
     header = list(dict.fromkeys(name for line in lines for name in line))

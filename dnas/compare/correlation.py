@@ -26,12 +26,11 @@ DIGITS = 6  # of a score: mixes are in float32, and cells of the same operations
 def of_mixes(folder: Path, config: Config) -> tuple[Rank, ...]:
     """Of the last mix of every seed, over all cells of the space; empty where the table does not know the space, or a
     mix prefers nothing."""
-    space = find.resolve("space", config.space)
-    if not known(space):
-        return ()
     try:
         last = {row["seed"]: row["mix"] for row in records.read_mix(folder)}
     except UserError:  # a search that says what it found, but whose mixes are damaged
+        return ()
+    if not last or not known(space := find.resolve("space", config.space)):
         return ()
     cells = every(space)
     truth = tabular.table().column(*TRUTH)[places(space, cells)]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dnas import find
-from dnas.architectures.encoding import decode
+from dnas.architectures.choices import decode
 from dnas.architectures.genotype import as_mix
 from dnas.errors import UserError, unknown
 from dnas.evaluators import truths

@@ -14,7 +14,7 @@ import numpy as np
 
 from dnas import data as datasets
 from dnas import find, retrain
-from dnas.architectures.encoding import decode
+from dnas.architectures.choices import decode
 from dnas.architectures.topology import Space
 from dnas.config import Config, RetrainConfig, load
 from dnas.errors import UserError

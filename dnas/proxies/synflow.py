@@ -1,7 +1,8 @@
 """SynFlow: how much flows through each weight, whatever the data: |w dR/dw| summed.
 
 R is the sum of the outputs for an image of ones, of the network without norms and with the absolute values of its
-weights. Tanaka et al., NeurIPS 2020, arXiv:2006.05467; a score of networks in Abdelfattah et al. 2021, arXiv:2101.08134.
+weights. Tanaka et al., NeurIPS 2020, arXiv:2006.05467; a score of networks in Abdelfattah et al. 2021,
+arXiv:2101.08134.
 """
 
 import jax

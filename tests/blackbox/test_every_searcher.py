@@ -117,8 +117,9 @@ def test_neighbours_differ_in_one_decision():
 
 def test_decisions_of_a_space_know_their_nodes():
     assert decisions_of(SPACE) == DECISIONS
-    with pytest.raises(UserError, match="A node of 'darts' keeps 2 of its edges"):
-        decisions_of(find.resolve("space", "darts"))
+    darts = decisions_of(find.resolve("space", "darts:nodes=3"))
+    assert darts.options == (7, 7, 3, 7, 7, 6, 7, 7) * 2  # two edges of 2, 3 and 4, and an operation for each
+    assert darts.groups == tuple(cell + node for cell in (0, 1000) for node in (2, 2, 3, 3, 3, 4, 4, 4))
 
 
 def searcher(choice, evaluations=100):

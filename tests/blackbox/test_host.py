@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dnas import find
-from dnas.blackbox import adapter, host, journal, trials
+from dnas.architectures.genotype import check
+from dnas.blackbox import adapter, host, journal, several, trials
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import build
@@ -17,6 +18,7 @@ from dnas.blackbox.searcher import Proposal, Strategy
 from dnas.blackbox.workers import Here, on_host
 from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator, HostEvaluator, Measured
+from dnas.runs.loop import Interrupted
 
 SPACE = find.resolve("space", "nasbench201:nodes=3")  # 3 edges, 5 operations
 DRAWS = np.random.default_rng(0)
@@ -89,7 +91,7 @@ def on_the_host(config, folder=None):
         {},
         {"budget": "40s"},
         {"budget": "40s", "past_budget": "interpolated", "searcher": "reinforce:learning_rate=0.1"},
-        {"searcher": "local_search:starts=2", "objective": "size"},
+        pytest.param({"searcher": "local_search:starts=2", "objective": "size"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_traced_searcher_tries_the_same_on_the_host(changes, known):
@@ -108,8 +110,7 @@ class Killed(BaseException):
     """As a signal ends a process."""
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"run": 0, "tri'])
-def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_path):
+def test_a_killed_search_goes_on_and_evaluates_nothing_twice(known, tmp_path):
     calls = []
 
     def counting(stop_at):
@@ -127,7 +128,7 @@ def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_pa
     whole = blackbox.run(CONFIG, tmp_path / "whole")
     rows, all_calls = (tmp_path / "whole" / "trials.csv").read_text(), [*calls]
     calls.clear()
-    for stop in (0, 3, 27):
+    for stop, torn in ((0, b""), (3, b'{"run": 0, "tri'), (27, b"")):
         known(counting(stop))
         with pytest.raises(Killed):
             blackbox.run(CONFIG, tmp_path / "killed")
@@ -141,6 +142,17 @@ def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_pa
     assert len(result.found) == 2
     known(counting(len(calls)))  # what is finished is read
     assert blackbox.run(CONFIG, tmp_path / "killed").found == whole.found
+
+
+def test_who_interrupts_a_search_learns_how_to_go_on(known, tmp_path):
+    def evaluate(architecture, fidelity, seed):
+        raise KeyboardInterrupt
+
+    known(dataclasses.replace(slowly(), evaluate=evaluate))
+    with pytest.raises(Interrupted, match="Stopped. What has ended is in .*: the same command goes on."):
+        blackbox.run(CONFIG, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        blackbox.run(CONFIG)
 
 
 def test_a_journal_that_is_not_of_this_search_is_refused(known, tmp_path):
@@ -230,8 +242,8 @@ def test_the_table_has_shorter_trainings_as_fidelities():
     assert find.resolve("evaluator", "table").fidelities == (1.0,)
     for fidelity, epochs in ((0.06, 12), (1.0, 200)):
         values, seconds = known.evaluate(np.array([0, 0, 0, 0, 0, 3]), fidelity, 0)
-        assert values["accuracy"] == pytest.approx(table.column("cifar100", f"valid_{epochs}")[3])
-        assert seconds == pytest.approx(table.column("cifar100", f"seconds_{epochs}")[3])
+        assert values["accuracy"] == pytest.approx(table.visible("cifar100", epochs)[3])
+        assert seconds == pytest.approx(table.seconds("cifar100", epochs)[3])
 
 
 def both(problem, generator):
@@ -264,6 +276,15 @@ def test_several_objectives_find_a_front(known, tmp_path):
     assert (tmp_path / "front.png").read_bytes()[:4] == b"\x89PNG"
     assert 0 < result.summary["hypervolume"]["least"] <= result.summary["hypervolume"]["most"] <= 1
     assert blackbox.run(config, tmp_path).summary == result.summary
+    shown = several.table({"a": result, "b": blackbox.run(dataclasses.replace(config, objective="size"))})
+    assert [str(column.header) for column in shown.columns] == [
+        "search",
+        "volume",
+        "front",
+        "size",
+        "rank",
+        "evaluations",
+    ]
 
 
 def test_what_does_not_go_together_is_refused(known):
@@ -288,6 +309,19 @@ def test_what_does_not_go_together_is_refused(known):
     known(strategy=Strategy(host=both, parallel=False))
     with pytest.raises(UserError, match="decides by each score what to try next, so several workers"):
         blackbox.run(CONFIG, workers="2")
+
+
+def test_a_space_whose_nodes_keep_some_of_their_edges(known):
+    space = find.resolve("space", "darts:nodes=3")
+
+    def evaluate(architecture, fidelity, seed):
+        return {"score": float(architecture[2])}, 1.0  # which two edges its second node keeps
+
+    known(HostEvaluator(space, {"score": True}, evaluate))
+    result = blackbox.run(dataclasses.replace(CONFIG, searcher="evolution:population=5", budget="40evaluations"))
+    for genotype in result.found:
+        check(genotype, space)
+        assert [edge.source for edge in genotype.cells[0][1].edges if edge.node == 3] == [1, 2]  # the last of the sets
 
 
 def test_a_searcher_that_stops_proposing_is_a_defect(known):

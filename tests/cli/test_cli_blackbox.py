@@ -31,6 +31,15 @@ def test_a_search_ends_with_a_table_and_a_folder(dnas, tmp_path):
     assert code == 2 and "seed: 0 -> 1" in err
 
 
+def test_a_searcher_that_is_no_program_runs_once(dnas, tmp_path):
+    code, out, _ = dnas("--searcher", "hyperband", "--evaluator", "table:epochs=200", "--budget", "4evaluations")
+    rows = (tmp_path / "runs" / "blackbox_hyperband" / "trials.csv").read_text().splitlines()
+    assert code == 0 and {row.split(",")[0] for row in rows[1:]} == {"0"}
+    assert {float(row.split(",")[4]) for row in rows[1:]} == {0.06, 1.0}  # of a whole evaluation
+    code, _, err = dnas("--searcher", "hyperband")
+    assert code == 2 and "has whole ones only: choose an evaluator with several fidelities" in err
+
+
 def test_a_file_of_searches(dnas, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from dnas.blackbox.config import BlackboxConfig\n"
@@ -55,7 +64,7 @@ def test_a_file_of_searches(dnas, tmp_path):
 def test_help_teaches(dnas):
     code, out, _ = dnas("--help")
     assert code == 0
-    for words in ("pandas.read_csv", "--past_budget", "300evaluations", "validation accuracy"):
+    for words in ("pandas.read_csv", "--past_budget", "300evaluations", "validation accuracy", "--workers", "goes on"):
         assert words in out
 
 
@@ -77,7 +86,6 @@ def test_help_teaches(dnas):
         (["--objective", "accuracy+accuracy"], "names 'accuracy' twice"),
         (["--evaluator", "supernet"], "name its folder, as in --evaluator supernet:run="),
         (["--evaluator", "supernet:run=nothing"], "nothing holds no run"),
-        (["--evaluator", "train:space=darts,data=digits"], "A node of 'darts' keeps 2 of its edges"),
         (["--evaluator", "train:config=none.py"], "No such config: 'none.py'"),
     ],
 )

@@ -62,6 +62,20 @@ def test_epochs_of_fidelities():
     assert fidelities(81) == (1 / 81, 1 / 27, 1 / 9, 1 / 3, 1.0)
 
 
+def test_a_cheaper_evaluation_has_fewer_epochs(file, monkeypatch):
+    known, given = find.resolve("evaluator", f"train:config={file},epochs=9"), []
+
+    def validated(config, space, genotype, task):
+        given.append((config.retrain.epochs, config.seed, config.retrain.valid_portion))
+        return {"accuracy": 0.5, "loss": 1.0, "parameters": 7, "top5": 1.0}
+
+    monkeypatch.setattr(dnas.retrain, "validated", validated)
+    for seed, fidelity in enumerate(known.fidelities):
+        values, _ = known.evaluate(np.zeros(5, np.int32), fidelity, seed)
+        assert values == {"accuracy": 0.5, "loss": 1.0, "parameters": 7}
+    assert given == [(1, 0, 0.3), (3, 1, 0.3), (9, 2, 0.3)]
+
+
 def test_a_loss_of_nan_fails_the_trial_and_not_the_search(file, tmp_path):
     wild = CONFIG.retrain.weights
     wild = dataclasses.replace(CONFIG.retrain, weights=dataclasses.replace(wild, learning_rate=1e9, clip=0.0))
