@@ -207,6 +207,7 @@ def test_a_derived_cell_is_the_entangled_one_with_a_one_hot_mix(space, kind, gen
         assert np.ptp(expected) > 0.1
 
 
+@pytest.mark.slow
 def test_vmapped_edges_are_a_loop_and_none_is_left_out_of_the_gradient():
     cell, inputs = NB201.cells["cell"], [drawn(2, 5, 5, C)]
 
