@@ -40,6 +40,7 @@ TABLE = nasbench201.table()
 TRUTHS = {"test": TABLE.column("cifar10", "test_200"), "single": TABLE.column("cifar10", "single_200")}
 CHUNK = 4  # cells of one call of the program
 VOTE = ("synflow", "jacob_cov", "snip")
+ABOUT = ("command", "commit", "versions")
 LOWEST = -1e30  # the score of what has none, as in NASLib
 
 
@@ -48,7 +49,13 @@ def main() -> None:
     parser.add_argument("experiment", type=Path, help="a file with proxies()")
     parser.add_argument("--out", type=Path, help="where the results go, .json and .png")
     parser.add_argument("--scores", type=Path, default=Path("proxies.csv"), help="the scores of every cell")
-    parser.add_argument("--others", type=Path, help="scores by NASLib (.csv.gz); its cells come first")
+    parser.add_argument(
+        "--others",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="NASLib's scores (.csv.gz); first the first one's cells",
+    )
     parser.add_argument("--only", nargs="*", help="only these proxies")
     parser.add_argument("--count", type=int, default=724, help="cells that the dear proxies score")
     parser.add_argument("--cells", type=int, default=1, help="cells of a stage; NAS-Bench-201 has 5")
@@ -61,7 +68,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)  # for matrices of images; networks stay in float32
     known = configs.called(options.experiment, "proxies", None)
     known = {name: found for name, found in known.items() if not options.only or name in options.only}
-    others = read_others(options.others) if options.others else {}
+    others = {name: scores for path in options.others for name, scores in read_others(path).items()}
     chosen = places(options.count, options.seed, others)
     dear = {name: choice for name, (choice, everywhere, *_) in known.items() if not everywhere}
     seconds = score(options, dear, chosen)
@@ -72,9 +79,10 @@ def main() -> None:
     published = {name: {"NAS-Bench-Suite-Zero": a, "zero-cost-nas": b} for name, (_, _, a, b) in known.items()}
     show(rows, published)
     if options.out:
-        settings = {name: value if isinstance(value, int) else str(value) for name, value in vars(options).items()}
-        about = {"settings": settings, "seconds_per_cell": seconds, "published": published, "rows": rows}
-        text = json.dumps(environment.described(loop.typed_command()) | about, indent=1)
+        names = ("count", "cells", "channels", "images", "data", "seed")
+        about = {name: value for name, value in environment.described(loop.typed_command()).items() if name in ABOUT}
+        about |= {"settings": {name: getattr(options, name) for name in names}, "seconds_per_cell": seconds}
+        text = json.dumps(about | {"published": published, "rows": rows}, indent=1)
         options.out.with_suffix(".json").write_text(text + "\n")
         plot(rows, published, options.out.with_suffix(".png"))
 
@@ -82,13 +90,11 @@ def main() -> None:
 def read_others(path: Path) -> dict[str, dict[int, float]]:
     """NASLib's scores on CIFAR-10, by proxy and place of the cell."""
     with gzip.open(path, "rt", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["dataset"] == "cifar10"]
-    ours = {"jacov": "jacob_cov"}
+        rows = [row for row in csv.DictReader(file) if row.get("dataset", "cifar10") == "cifar10"]
+    names = {"jacov": "jacob_cov", "c10_zen": "zen"} | {name: name for name in find.described("proxy")}
     cells = [int(place(encode(parse(row["arch"]), SPACE), TABLE.options)) for row in rows]
-    names = [name for name in rows[0] if name not in ("dataset", "arch", "val_200")]
-    return {
-        ours.get(name, name): {cell: float(row[name]) for cell, row in zip(cells, rows, strict=True)} for name in names
-    }
+    columns = {names[column]: [float(row[column]) for row in rows] for column in rows[0] if column in names}
+    return {name: dict(zip(cells, column, strict=True)) for name, column in columns.items()}
 
 
 def places(count: int, seed: int, others: dict[str, dict[int, float]]) -> list[int]:
@@ -99,8 +105,8 @@ def places(count: int, seed: int, others: dict[str, dict[int, float]]) -> list[i
     return [*first, *rest][:count]
 
 
-def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int]) -> float:
-    """Score what is not yet in the file, and append it; seconds per cell."""
+def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int]) -> float | None:
+    """Score what is not yet in the file, and append it; seconds per cell, None where all was there."""
     size = NetworkSize(options.cells, options.channels, 10, remat=options.cells > 1)  # compiles a stage, not each cell
     subject = one_path(SPACE, size, 32)
     measure = of_new_weights(subject, {name: find.resolve("proxy", choice) for name, choice in proxies.items()})
@@ -125,7 +131,7 @@ def score(options: argparse.Namespace, proxies: dict[str, str], chosen: list[int
             file.writelines(",".join(map(repr, line)) + "\n" for line in lines)
         began = began or time.perf_counter()  # after the first call, which compiles
         seconds = (time.perf_counter() - began) / max(start, 1)
-    return round(seconds, 3)
+    return round(seconds, 3) or None
 
 
 def first_images(options: argparse.Namespace) -> Batch:
@@ -199,7 +205,7 @@ def show(rows: dict[str, Any], published: dict[str, dict[str, float | None]]) ->
 
 
 def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], path: Path) -> None:
-    """Bars: our correlation with validation accuracy, beside the published one of as many cells."""
+    """Bars: our correlation with the accuracy of one training, as NASLib's; marks: the published ones."""
     order = sorted(rows, key=lambda name: rows[name]["spearman_single"])
     figure = new_figure(7.2, 0.36 * len(order) + 1)
     axis = figure.subplots()

@@ -39,8 +39,9 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     yield from _scores(oracle, subject, chosen, "scalar", CHOICES | ALSO, batch)
     running = replace(subject, train=False)
     yield from _scores(oracle, running, chosen, "scalar_eval_mode", CHOICES, batch)
-    few = oracle.meta["split2_arch_order"]
-    yield from _scores(oracle, replace(subject, parts=2), few, "scalar_split2", CHOICES, batch)
+    if oracle.every == 1:  # one more program to compile
+        few = oracle.meta["split2_arch_order"]
+        yield from _scores(oracle, replace(subject, parts=2), few, "scalar_split2", CHOICES, batch)
     yield from _epe(oracle)
     yield from _zen(oracle, subject, chosen)
 
