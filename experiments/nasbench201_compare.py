@@ -35,7 +35,7 @@ BASE = Config(
 SETTINGS = {  # name -> method
     "darts": "darts",
     "gdas": "gdas",
-    "drnas": "drnas",
+    "drnas": "drnas:partial=4+2,keep=3",  # 4 epochs with 1/4 of the channels, 4 with 1/2 and 3 operations per edge
     "pc_darts": "pc_darts",
     "gaea": "gaea",
     "beta_darts": "beta_darts",
@@ -43,7 +43,13 @@ SETTINGS = {  # name -> method
 CHANGES: dict[str, dict[str, Any]] = {  # name -> fields of its SearchConfig
     "gaea": {"alphas": AlphaConfig(learning_rate=0.1, decay=0.0)},  # its alphas are distributions
 }
-SEARCHERS = {"random search": "random_search"} | {name: name for name in ("evolution", "reinforce", "local_search")}
+SEARCHERS = {
+    "random search": "random_search",
+    "evolution": "evolution",
+    "reinforce": "reinforce",
+    "local_search": "local_search",
+    "nsga2": "nsga2",  # of one objective: a genetic algorithm with crossover
+}
 
 
 def configs() -> dict[str, Config | BlackboxConfig]:

@@ -311,21 +311,21 @@ def test_of_several_settings_the_validation_score_chooses(trained, tmp_path):
     protocol = Protocol(learning_rates=(0.025, 0.1, 0.01), train_seeds=3)
     row = Row("one", BASE, CELLS[:1], 0.0, [], [])
     for _ in range(2):  # the second time all is read
-        score, _ = trainings.trainings([row], BASE, protocol, tmp_path, True)
-        assert score(row, CELLS[0]) == pytest.approx(0.4)
+        score = trainings.trainings([row], BASE, protocol, tmp_path, True)
+        assert score(row, CELLS[0]).test == pytest.approx(0.4) and score(row, CELLS[0]).setting == (0.1, 3e-4)
     assert [(config.seeds, config.retrain.weights.learning_rate) for config in trained] == [
         (3, 0.025),
         (3, 0.1),
         (3, 0.01),
     ]
-    score, _ = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
-    assert score(row, CELLS[0]) == 0.9 and len(trained) == 4, "one seed is another training"
+    score = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
+    assert score(row, CELLS[0]).test == 0.9 and len(trained) == 4, "one seed is another training"
 
 
 def test_cells_of_searchers_are_trained_as_all_others(trained, tmp_path):
     both = [Row("a", BASE, CELLS[:1], 0.0, [], []), Row("b", SEARCHER, CELLS[:2], 0.0, [], [])]
-    score, _ = trainings.trainings(both, BASE, Protocol(), tmp_path, True)
-    assert len(trained) == 2 and score(both[1], CELLS[1]) == score(both[0], CELLS[0]) == 0.9
+    score = trainings.trainings(both, BASE, Protocol(), tmp_path, True)
+    assert len(trained) == 2 and score(both[1], CELLS[1]).test == score(both[0], CELLS[0]).test == 0.9
 
 
 def test_a_score_of_an_earlier_version_is_said_again(trained, tmp_path, capsys):
@@ -334,9 +334,9 @@ def test_a_score_of_an_earlier_version_is_said_again(trained, tmp_path, capsys):
     (file,) = tmp_path.glob("cells/*/score.json")
     known = json.loads(file.read_text())
     file.write_text(json.dumps({name: known[name] for name in ("cell", "test_score", "measure")}))
-    score, _ = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
+    score = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
     assert "earlier version: it is written anew" in capsys.readouterr().err
-    assert score(row, CELLS[0]) == 0.9 and json.loads(file.read_text()) == known
+    assert score(row, CELLS[0]).test == 0.9 and json.loads(file.read_text()) == known
 
 
 def test_a_search_of_an_earlier_version_is_read(tmp_path, monkeypatch):

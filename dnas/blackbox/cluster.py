@@ -43,7 +43,9 @@ class Cluster:
         trial = self.running.pop(ready)
         try:
             kind, answer = self.ray.get(ready)
-        except (self.ray.exceptions.WorkerCrashedError, self.ray.exceptions.NodeDiedError) as error:
+        except self.ray.exceptions.RayTaskError:  # what the evaluation itself raised
+            raise
+        except self.ray.exceptions.RayError as error:
             return trial, Outcome({}, 0.0, f"Its worker died {ATTEMPTS} times: {type(error).__name__}.")
         if kind == "storage":
             raise StorageError(answer)
@@ -107,5 +109,7 @@ def _evaluated(choice: str, work: tuple[Any, ...], folder: str) -> tuple[str, An
 def _evaluator(choice: str) -> HostEvaluator:
     from dnas.runs import loop
 
+    if not os.environ.get("CUDA_VISIBLE_DEVICES"):  # Ray has given it a core; JAX would take all of the machine
+        os.environ.setdefault("PJRT_NPROC", "1")
     loop.prepare_process()
     return on_host(find.resolve("evaluator", choice))

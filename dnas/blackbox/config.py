@@ -23,16 +23,18 @@ class BlackboxConfig:
     searcher: str = "evolution"
     """What proposes architectures."""
     evaluator: str = "table"
-    """What says how good they are, and what that costs."""
+    """What says how good they are, and what that costs: table, train, supernet, or another of dnas list."""
     objective: str = "accuracy"
     """The measure of the evaluator to search for, a+b for several at once."""
     budget: str = "12000s"
-    """When a run ends: after so many evaluations, as in 300evaluations, or seconds of the evaluator's account."""
+    """When a run ends: after so many evaluations, as in 300evaluations, of which one at a ninth of the fidelity counts
+    as a ninth, or seconds of the evaluator's account."""
     past_budget: Literal["dropped", "interpolated"] = "dropped"
     """Of a budget in seconds: the evaluation that goes beyond it does not count (NAS-Bench-201), or in part: what is
     found is interpolated between the last two (NATS-Bench)."""
     runs: Annotated[int, Range(1, 10_000)] = 500
-    """Independent runs, in one program."""
+    """Independent runs, in one program where searcher and evaluator are traced, else one after the other; the command
+    has 1 as default for an evaluator that takes its time."""
     seed: Seed = 0
     """All randomness follows from it; run i does not depend on how many there are."""
 

@@ -25,6 +25,8 @@ def hypervolume(points: np.ndarray) -> float:
         return float(points.max())
     points = points[np.argsort(-points[:, -1])]
     heights = points[:, -1] - np.append(points[1:, -1], 0)
+    if points.shape[1] == 2:
+        return float(heights @ np.maximum.accumulate(points[:, 0]))
     return float(sum(h * hypervolume(points[: i + 1, :-1]) for i, h in enumerate(heights) if h > 0))
 
 

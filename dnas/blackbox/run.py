@@ -52,7 +52,8 @@ def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str =
     """Search, and leave a folder if `out` names one; one that holds this search already is read, or gone on with.
 
     workers: who evaluates, see `pools.parse`; empty: this process. quiet: no progress bar.
-    Errors: `UserError` for a config that cannot be run and for a folder that holds something else.
+    Errors: `UserError` for a config that cannot be run and for a folder that holds something else;
+    `loop.Interrupted` by Ctrl-C, where another call goes on.
     """
     crew = pools.parse(workers)
     crew.prepare()
@@ -75,12 +76,19 @@ def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str =
 
 
 def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = None, quiet: bool = True) -> Trials:
-    """All runs of a job: in one program where its searcher and its evaluator are traced, else one trial at a time."""
+    """All runs of a job: in one program where its searcher and its evaluator are traced, else one trial at a time.
+
+    Errors: `loop.Interrupted` by Ctrl-C, where a folder keeps what was done.
+    """
     if isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and crew == pools.NOBODY:
         return simulated(job)
     pool = pools.made(crew, job)
     try:
         return host.tried(job, pool, folder, quiet)
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        raise loop.Interrupted(f"Stopped. What has ended is in {folder}: the same command goes on.") from None
     finally:
         pool.close()
 

@@ -57,7 +57,8 @@ def run(
 def table(results: Mapping[str, Result]) -> Table:
     """A line for each search: mean and deviation of every truth over the runs, median of the rank, mean evaluations."""
     quantity = next((result.summary["quantity"] for result in results.values() if result.summary["quantity"]), "")
-    caption = f"{quantity} of what the runs found, mean ± deviation; median of its rank" if quantity else None
+    ranked = "; median of its rank" * any("rank" in _columns(result.summary) for result in results.values())
+    caption = f"{quantity} of what the runs found, mean ± deviation{ranked}" if quantity else None
     shown = Table(box=None, pad_edge=False, header_style="bold", caption=caption, caption_justify="left")
     shown.add_column("search", overflow="fold")
     columns: dict[str, Callable[[dict[str, Any]], str]] = {}
@@ -72,19 +73,26 @@ def table(results: Mapping[str, Result]) -> Table:
 
 
 def _columns(found: dict[str, Any]) -> dict[str, Callable[[dict[str, Any]], str]]:
-    """What can be said of a search: its truths or, where there are none, its objectives."""
+    """What can be said of a search: its truths or, where there are none, its objective; of several objectives how much
+    lies below the front (`trials.volumes`), how many are on it, and the first truth about the best by the first."""
 
     def of(kind: str, name: str) -> Callable[[dict[str, Any]], str]:
         return lambda found: spread(found[kind].get(name))
 
     columns = {title: of("truths", truth) for truth, title in found["titles"].items()}
-    if not columns or "hypervolume" in found:
-        columns |= {name: of("objectives", name) for name in found["objectives"]}
     if "hypervolume" in found:
-        columns["volume below the front"] = lambda found: spread(found.get("hypervolume"))
+        front = {"volume": lambda found: spread(found.get("hypervolume")), "front": _front}
+        return front | dict(list(columns.items())[:1])
+    if not columns:
+        columns |= {name: of("objectives", name) for name in found["objectives"]}
     if found["rank"] is not None:
         columns["rank"] = lambda found: "-" if found["rank"] is None else f"{found['rank']['median']:,.0f}"
     return columns
+
+
+def _front(found: dict[str, Any]) -> str:
+    """How many architectures the fronts have."""
+    return f"{found['front']['mean']:.1f}" if "front" in found else "-"
 
 
 def spread(values: Mapping[str, float] | None) -> str:

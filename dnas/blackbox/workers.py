@@ -80,6 +80,10 @@ def attempt(evaluator: HostEvaluator, work: Work) -> Outcome:
         raise
     except UserError as error:
         return Outcome({}, time.perf_counter() - began, str(error))
+    except jax.errors.JaxRuntimeError as error:
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+            raise
+        return Outcome({}, time.perf_counter() - began, "It needs more memory than the device has.")
 
 
 class Here:

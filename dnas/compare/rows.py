@@ -30,6 +30,7 @@ class Row(NamedTuple):
     flop: floating-point operations of all its searches, None where they are not known. tuning: searches spent before.
     mix_ranks, supernet_ranks: how a search's last mix and its supernet order cells, one per seed, where asked for and
     known. equal: by unit of cost, what random search on NAS-Bench-201's table finds for as much as one search cost.
+    settings: of each of `trained`, the learning rate and the weight decay that the validation score chose.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     mix_ranks: tuple[Rank, ...] = ()
     supernet_ranks: tuple[Rank, ...] = ()
     equal: dict[str, Reference] = {}
+    settings: tuple[tuple[float, float], ...] = ()
 
     @property
     def judged(self) -> list[float]:
@@ -91,11 +93,13 @@ def by_seed(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
     """A line for each search of each row: what it found, and what that is worth. Names of columns, and the lines."""
     lines = []
     for row in rows:
+        whole = len(row.trained) == len(row.genotypes)  # else nobody knows which training failed
         for i, genotype in enumerate(row.genotypes):
-            trained = str(row.trained[i]) if len(row.trained) == len(row.genotypes) else ""
+            trained = map(str, (row.trained[i], *row.settings[i])) if whole and row.settings else ("", "", "")
             tabulated = str(row.tabulated[i]) if row.tabulated else ""
-            lines.append([row.name, str(row.first_seed + i), to_text(genotype), trained, tabulated])
-    return ["method", "seed", "cell", f"test_{rows[0].measure.name}" if rows else "test", "nasbench201_cifar10"], lines
+            lines.append([row.name, str(row.first_seed + i), to_text(genotype), *trained, tabulated])
+    score = f"test_{rows[0].measure.name}" if rows else "test"
+    return ["method", "seed", "cell", score, "learning_rate", "weight_decay", "nasbench201_cifar10"], lines
 
 
 def is_gradient(row: Row) -> bool:

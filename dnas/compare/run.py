@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,14 @@ from dnas.compare.columns import cells
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import RANDOM, Row, by_seed, looked_up
-from dnas.compare.trainings import trainings
+from dnas.compare.trainings import Trained, trainings
 from dnas.compare.truths import draw_truths
 from dnas.config import Config
 from dnas.files import atomic_write, storage
 from dnas.ranges import Range
 from dnas.reports import tables
-from dnas.reports.plots import Measure
-from dnas.runs import loop
+from dnas.reports.plots import ACCURACY
+from dnas.runs import environment, loop
 
 RandomCells = Annotated[int, Range(0, 10_000)]
 
@@ -59,18 +60,29 @@ def run(
         rows = _with_references(rows)
         base = base_of(configs)
         if train and base is not None:
-            score, measure = trainings(rows, base, protocol, folder, quiet)
-            rows = [_scored(row, [score(row, genotype) for genotype in row.genotypes], measure) for row in rows]
+            score = trainings(rows, base, protocol, folder, quiet)
+            rows = _scored(rows, [[score(row, genotype) for genotype in row.genotypes] for row in rows])
         rows.sort(key=lambda row: -row.score)
+        about = {"protocol": asdict(protocol), "random_cells": random_cells, "train": train}
+        about |= environment.described(loop.typed_command())
+        atomic_write(folder / "comparison.environment.json", json.dumps(about, indent=1))
         _write(rows, folder)
         return rows
 
 
-def _scored(row: Row, scores: list[float | None], measure: Measure) -> Row:
-    """With the scores of its cells, of those whose training did not fail."""
-    trained = [score for score in scores if score is not None]
-    failed = row.failed or ("none of its cells could be trained" if not trained else "")
-    return row._replace(trained=trained, measure=measure, failed=failed)
+def _scored(rows: list[Row], scores: list[list[Trained | None]]) -> list[Row]:
+    """With the scores of their cells, of those whose training did not fail."""
+    trained = [[score for score in each if score is not None] for each in scores]
+    measure = next((score.measure for each in trained for score in each), ACCURACY)
+    return [
+        row._replace(
+            trained=[score.test for score in each],
+            settings=tuple(score.setting for score in each),
+            measure=measure,
+            failed=row.failed or ("" if each else "none of its cells could be trained"),
+        )
+        for row, each in zip(rows, trained, strict=True)
+    ]
 
 
 def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol, quiet: bool) -> list[Row]:

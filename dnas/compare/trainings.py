@@ -16,25 +16,27 @@ from dnas.compare.rows import Row
 from dnas.config import Config, SearchConfig, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, warn
-from dnas.reports.plots import ACCURACY, Measure
+from dnas.reports.plots import Measure
 from dnas.runs import loop, records
 
 AGAIN = "it is written anew"
 
 
 class Trained(NamedTuple):
-    """test, valid: means over the trainings of a cell under one setting; valid: None without a validation part."""
+    """test, valid: means over the trainings of a cell under one setting; valid: None without a validation part.
+    setting: learning rate and weight decay."""
 
     test: float
     valid: float | None
     measure: Measure
+    setting: tuple[float, float]
 
 
-Scores = Callable[[Row, Genotype], float | None]
+Scores = Callable[[Row, Genotype], Trained | None]
 
 
-def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, quiet: bool) -> tuple[Scores, Measure]:
-    """Train every cell; gives (row, genotype) -> test score, None where its training failed, and what is measured.
+def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, quiet: bool) -> Scores:
+    """Train every cell; gives (row, genotype) -> what came out under the setting that counts, None where all failed.
 
     base: how the cells of rows are trained that do not say it themselves.
     """
@@ -48,8 +50,7 @@ def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, q
         for config in (owner(row),)
         for genotype in row.genotypes
     }
-    scores: dict[str, float | None] = {}
-    measure = ACCURACY
+    scores: dict[str, Trained | None] = {}
     for number, (cell, (genotype, config)) in enumerate(cells.items(), 1):
         found = list[Trained]()
         for setting in protocol.settings(config.retrain):
@@ -59,9 +60,8 @@ def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, q
             say = f"Training cell {number} of {len(cells)}"
             one = _trained(plain, genotype, folder / "cells", say, quiet)
             found += [one] if one is not None else []
-        best = _chosen(found)
-        scores[cell], measure = (None, measure) if best is None else (best.test, best.measure)
-    return lambda row, genotype: scores[_place(genotype, owner(row))], measure
+        scores[cell] = _chosen(found)
+    return lambda row, genotype: scores[_place(genotype, owner(row))]
 
 
 def _chosen(found: list[Trained]) -> Trained | None:
@@ -79,7 +79,9 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
     """Read where it is finished, else trained or gone on with; None where the training fails."""
     place = _place(genotype, config, config.seeds)
     out = folder / place
-    known = _known(out / "score.json", place)
+    weights = config.retrain.weights
+    setting = weights.learning_rate, weights.decay
+    known = _known(out / "score.json", place, setting)
     if known is not None:
         return known
     loop.say(say, quiet)
@@ -94,7 +96,7 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
     finally:
         loop.forget_programs()
     valid = _validated(out, result.measure.name)
-    known = Trained(result.score, valid, Measure(*result.measure))
+    known = Trained(result.score, valid, Measure(*result.measure), setting)
     said = {"cell": place, "test_score": known.test, "valid_score": valid, "measure": known.measure._asdict()}
     atomic_write(out / "score.json", sealed(said))
     return known
@@ -110,7 +112,7 @@ def _validated(folder: Path, name: str) -> float | None:
     return float(np.mean([*last.values()])) if last else None
 
 
-def _known(file: Path, cell: str) -> Trained | None:
+def _known(file: Path, cell: str, setting: tuple[float, float]) -> Trained | None:
     """Of a cell, by its place, whose training is finished; else None. If the file is damaged or that of another cell
     too: the training then says it again."""
     try:
@@ -121,7 +123,7 @@ def _known(file: Path, cell: str) -> Trained | None:
             return None
         valid = None if known["valid_score"] is None else float(known["valid_score"])
         measure = Measure(str(known["measure"]["name"]), bool(known["measure"]["more"]))
-        return Trained(float(known["test_score"]), valid, measure)
+        return Trained(float(known["test_score"]), valid, measure, setting)
     except (UserError, KeyError, TypeError, ValueError):
         warn(f"{file} is damaged, or of an earlier version: {AGAIN}.")
         return None

@@ -13,7 +13,7 @@ import numpy as np
 
 from dnas import data as datasets
 from dnas import find, keys
-from dnas.architectures.encoding import decode
+from dnas.architectures.choices import decode
 from dnas.architectures.genotype import Genotype, as_mix, random
 from dnas.architectures.topology import NetworkSize
 from dnas.config import Config

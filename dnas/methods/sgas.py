@@ -54,9 +54,8 @@ def method(
         most = max(map(decisions, space.cells.values()))
         if begin + (most - 1) * every >= config.epochs:
             raise UserError(
-                f"Method 'sgas' decides {most} edges of '{space.name}' one after the other, the last after epoch "
-                f"{begin + (most - 1) * every + 1}, and search.epochs is {config.epochs}: choose more epochs or a "
-                "smaller begin or every."
+                f"Method 'sgas' decides the last edge of '{space.name}' after epoch {begin + (most - 1) * every + 1}, "
+                f"and search.epochs is {config.epochs}: choose more epochs, or a smaller begin or every."
             )
         return method
 

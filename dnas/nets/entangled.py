@@ -18,7 +18,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dnas.architectures.topology import Cell
-from dnas.nets.functional import Deferred, over_copies, plain, stack
+from dnas.nets.functional import Deferred, over_copies, plain, stack, takes_noise
 from dnas.types import Noise
 
 Build = Callable[[nnx.Rngs], Any]
@@ -31,17 +31,22 @@ def together(cell: Cell, source: int, build: Callable[[str, nnx.Rngs], Any] | No
     build: (name, rngs) -> operation, where weights are shared; None: every operation is by itself.
     """
     found: dict[tuple[str, ...], list[int]] = {}
+    parts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for names in (cell.operations[e] for e in cell.outgoing(source)):
+        if names not in parts:
+            parts[names] = [(name,) for name in names] if build is None else _shared(names, build)
     for e in cell.outgoing(source):
-        for names in _shared(cell.operations[e], build) if build else [(name,) for name in cell.operations[e]]:
+        for names in parts[cell.operations[e]]:
             found.setdefault(names, []).append(e)
     return found
 
 
 def _shared(names: Sequence[str], build: Callable[[str, nnx.Rngs], Any]) -> list[tuple[str, ...]]:
+    """The operations of an edge, those that share weights together. None that draws noise does."""
     groups: list[list[tuple[str, Any, list[int]]]] = []
     for name in names:
         operation = build(name, Deferred(params=jax.random.key(0)))
-        look = None if operation is None else _look(operation)
+        look = None if operation is None or takes_noise(operation) else _look(operation)
         sizes = [] if operation is None else [*chain(*_kernel_sizes(operation).values())]
         for group in groups:
             if look is not None and all(look == other and _nested(sizes, within) for _, other, within in group):

@@ -10,7 +10,7 @@ import pytest
 
 from dnas import find
 from dnas.architectures.genotype import check
-from dnas.blackbox import adapter, host, journal, trials
+from dnas.blackbox import adapter, host, journal, several, trials
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import build
@@ -18,6 +18,7 @@ from dnas.blackbox.searcher import Proposal, Strategy
 from dnas.blackbox.workers import Here, on_host
 from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator, HostEvaluator, Measured
+from dnas.runs.loop import Interrupted
 
 SPACE = find.resolve("space", "nasbench201:nodes=3")  # 3 edges, 5 operations
 DRAWS = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def on_the_host(config, folder=None):
         {},
         {"budget": "40s"},
         {"budget": "40s", "past_budget": "interpolated", "searcher": "reinforce:learning_rate=0.1"},
-        {"searcher": "local_search:starts=2", "objective": "size"},
+        pytest.param({"searcher": "local_search:starts=2", "objective": "size"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_traced_searcher_tries_the_same_on_the_host(changes, known):
@@ -109,8 +110,7 @@ class Killed(BaseException):
     """As a signal ends a process."""
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"run": 0, "tri'])
-def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_path):
+def test_a_killed_search_goes_on_and_evaluates_nothing_twice(known, tmp_path):
     calls = []
 
     def counting(stop_at):
@@ -128,7 +128,7 @@ def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_pa
     whole = blackbox.run(CONFIG, tmp_path / "whole")
     rows, all_calls = (tmp_path / "whole" / "trials.csv").read_text(), [*calls]
     calls.clear()
-    for stop in (0, 3, 27):
+    for stop, torn in ((0, b""), (3, b'{"run": 0, "tri'), (27, b"")):
         known(counting(stop))
         with pytest.raises(Killed):
             blackbox.run(CONFIG, tmp_path / "killed")
@@ -142,6 +142,17 @@ def test_a_killed_search_goes_on_and_evaluates_nothing_twice(torn, known, tmp_pa
     assert len(result.found) == 2
     known(counting(len(calls)))  # what is finished is read
     assert blackbox.run(CONFIG, tmp_path / "killed").found == whole.found
+
+
+def test_who_interrupts_a_search_learns_how_to_go_on(known, tmp_path):
+    def evaluate(architecture, fidelity, seed):
+        raise KeyboardInterrupt
+
+    known(dataclasses.replace(slowly(), evaluate=evaluate))
+    with pytest.raises(Interrupted, match="Stopped. What has ended is in .*: the same command goes on."):
+        blackbox.run(CONFIG, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        blackbox.run(CONFIG)
 
 
 def test_a_journal_that_is_not_of_this_search_is_refused(known, tmp_path):
@@ -265,6 +276,15 @@ def test_several_objectives_find_a_front(known, tmp_path):
     assert (tmp_path / "front.png").read_bytes()[:4] == b"\x89PNG"
     assert 0 < result.summary["hypervolume"]["least"] <= result.summary["hypervolume"]["most"] <= 1
     assert blackbox.run(config, tmp_path).summary == result.summary
+    shown = several.table({"a": result, "b": blackbox.run(dataclasses.replace(config, objective="size"))})
+    assert [str(column.header) for column in shown.columns] == [
+        "search",
+        "volume",
+        "front",
+        "size",
+        "rank",
+        "evaluations",
+    ]
 
 
 def test_what_does_not_go_together_is_refused(known):

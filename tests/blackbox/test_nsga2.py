@@ -112,4 +112,16 @@ def test_children_have_their_parents_decisions_but_for_mutations():
     children = np.asarray(jax.vmap(lambda key: ours.ask(state, key)[1])(keys))
     shares = [(children == option).mean() for option in range(5)]
     # a parent is the better one in three of four tournaments; one decision of six mutates
+    mixed = ((children == 0).sum(1) > 1) & ((children == 2).sum(1) > 1)
+    assert 0.2 < mixed.mean() < 0.4  # winners differ in three of eight pairs
     np.testing.assert_allclose(shares, [5 / 24 + 1 / 32, 1 / 24, 5 / 8 + 1 / 96, 1 / 24, 1 / 24], atol=0.02)
+
+
+def test_of_the_last_front_survives_what_stands_alone():
+    decisions = decisions_of(find.resolve("space", "nasbench201"))
+    ours = find.resolve("searcher", "nsga2:population=3").build(Problem(decisions, 10, 2))
+    state = ours.init(jax.random.key(0))
+    rows = [(0, 10), (1, 9), (10, 0), (5, 5), (1.2, 8.8), (4, 4)]  # all of one front but the last
+    for number, score in enumerate(rows):
+        state = ours.tell(state, jnp.full(6, number), jnp.array(score, jnp.float32))
+    assert sorted(np.asarray(state.parents)[:, 0].tolist()) == [0, 2, 3]

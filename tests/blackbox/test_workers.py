@@ -1,5 +1,6 @@
 """Workers die, machines die, the program that started them dies: no trial is lost, and none that ended runs again."""
 
+import dataclasses
 import json
 import multiprocessing as mp
 import socket
@@ -7,6 +8,7 @@ import threading
 import time
 from collections import Counter
 
+import jax
 import numpy as np
 import pytest
 
@@ -61,6 +63,20 @@ def test_a_search_with_several_workers_goes_on(tmp_path):
     np.testing.assert_array_equal(again.scores, found.scores)
 
 
+def test_a_network_too_large_for_the_device_is_a_failure():
+    def raising(text):
+        def evaluate(architecture, fidelity, seed):
+            raise jax.errors.JaxRuntimeError(text)
+
+        return dataclasses.replace(on_host(build(CONFIG).evaluator), evaluate=evaluate)
+
+    work = Work(0, np.zeros(6, np.int32), 1.0, 0)
+    failed = attempt(raising("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes."), work).failed
+    assert failed == "It needs more memory than the device has."
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        attempt(raising("INTERNAL: a defect"), work)
+
+
 class Dying:
     """A process that dies of its trial so often, and answers then."""
 
@@ -90,7 +106,8 @@ def test_a_trial_whose_worker_dies_runs_again(deaths, failed, monkeypatch):
 
 @pytest.mark.slow
 def test_processes_of_this_machine_one_killed(tmp_path):
-    pool = Processes(CONFIG.evaluator, 2)
+    pool = pools.made(pools.parse("2"), build(CONFIG))
+    assert isinstance(pool, Processes) and pool.size == 2
     victim = pool.workers[0].process
     threading.Timer(1.0, victim.kill).start()
     try:

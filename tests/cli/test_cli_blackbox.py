@@ -64,7 +64,7 @@ def test_a_file_of_searches(dnas, tmp_path):
 def test_help_teaches(dnas):
     code, out, _ = dnas("--help")
     assert code == 0
-    for words in ("pandas.read_csv", "--past_budget", "300evaluations", "validation accuracy"):
+    for words in ("pandas.read_csv", "--past_budget", "300evaluations", "validation accuracy", "--workers", "goes on"):
         assert words in out
 
 

@@ -35,6 +35,7 @@ def file(tmp_path):
     return tmp_path / "mine.py"
 
 
+@pytest.mark.slow
 def test_a_training_is_measured_as_retraining_measures_it(file, tmp_path):
     known = find.resolve("evaluator", f"train:config={file}")
     assert known.fidelities == (1 / 3, 1.0) and known.measures == {"accuracy": True, "loss": False, "parameters": False}
@@ -60,6 +61,20 @@ def test_settings_stand_above_the_config_and_something_validates(file):
 def test_epochs_of_fidelities():
     assert fidelities(1) == (1.0,) and fidelities(2) == (1.0,)
     assert fidelities(81) == (1 / 81, 1 / 27, 1 / 9, 1 / 3, 1.0)
+
+
+def test_a_cheaper_evaluation_has_fewer_epochs(file, monkeypatch):
+    known, given = find.resolve("evaluator", f"train:config={file},epochs=9"), []
+
+    def validated(config, space, genotype, task):
+        given.append((config.retrain.epochs, config.seed, config.retrain.valid_portion))
+        return {"accuracy": 0.5, "loss": 1.0, "parameters": 7, "top5": 1.0}
+
+    monkeypatch.setattr(dnas.retrain, "validated", validated)
+    for seed, fidelity in enumerate(known.fidelities):
+        values, _ = known.evaluate(np.zeros(5, np.int32), fidelity, seed)
+        assert values == {"accuracy": 0.5, "loss": 1.0, "parameters": 7}
+    assert given == [(1, 0, 0.3), (3, 1, 0.3), (9, 2, 0.3)]
 
 
 def test_a_loss_of_nan_fails_the_trial_and_not_the_search(file, tmp_path):

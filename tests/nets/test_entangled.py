@@ -20,6 +20,7 @@ from dnas.nets.layers import Conv, SeparableConv
 from dnas.nets.network import DerivedCell
 from dnas.nets.ops import OPERATIONS
 from dnas.nets.supernet import MixedCell, Supernet
+from dnas.search.supernets import DroppedSkip
 from dnas.spaces import darts, nasbench201
 
 NB201 = replace(nasbench201.space(), entangled=True)
@@ -116,7 +117,7 @@ def test_what_differs_in_kernel_size_only_is_together():
 
 
 def test_what_differs_otherwise_is_apart():
-    """Kernels of which none is the middle of the other, of one size, or with another stride or number of channels."""
+    """Kernels of which none is the middle of the other, of one size, of another stride, bias or dilation, noisy."""
     norm = NB201.search_norm
     operations = {
         "wide": lambda c, s, n, *, rngs: Conv(c, c, (1, 3), rngs=rngs),
@@ -127,6 +128,8 @@ def test_what_differs_otherwise_is_apart():
         "dilated": lambda c, s, n, *, rngs: SeparableConv(c, c, 3, dilation=2, rngs=rngs),
         "separable": lambda c, s, n, *, rngs: SeparableConv(c, c, 5, rngs=rngs),
         "again": lambda c, s, n, *, rngs: SeparableConv(c, c, 5, rngs=rngs),
+        "noisy": lambda c, s, n, *, rngs: DroppedSkip(Conv(c, c, 1, rngs=rngs), True),
+        "noisier": lambda c, s, n, *, rngs: DroppedSkip(Conv(c, c, 3, rngs=rngs), True),
         "none": OPERATIONS["none"],
     }
     cell = Cell(inputs=1, nodes=1, edges=((1, 0),), operations=(tuple(operations),))
@@ -204,6 +207,7 @@ def test_a_derived_cell_is_the_entangled_one_with_a_one_hot_mix(space, kind, gen
         assert np.ptp(expected) > 0.1
 
 
+@pytest.mark.slow
 def test_vmapped_edges_are_a_loop_and_none_is_left_out_of_the_gradient():
     cell, inputs = NB201.cells["cell"], [drawn(2, 5, 5, C)]
 

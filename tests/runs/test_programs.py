@@ -362,7 +362,7 @@ CONFIG = Config(space="nasbench201:nodes=2", data="digits:limit=60", search=SMAL
 @pytest.mark.parametrize("method", sorted(dnas.find.described("method")))
 def test_programs_of_every_method_have_names_that_seeds_share(method, names):
     """`names` raises `Unknown` if something in them cannot be followed: such a method would trace at every start."""
-    config = replace(CONFIG, method=method)
+    config = replace(CONFIG, method="sgas:begin=0" if method == "sgas" else method)
     assert names(config) == names(replace(config, seed=5, data="digits:limit=60,size=0"))
 
 

@@ -80,7 +80,7 @@ REFUSED = [
         "weights.warmup_epochs is 3.* 3 epochs",
     ),
     ("snas:resource=seconds", {}, "Unknown resource 'seconds'"),
-    ("sgas", {}, "decides 4 edges .* after epoch 25, and search.epochs is 4"),
+    ("sgas", {}, "last edge .* after epoch 25, and search.epochs is 4"),
     ("asap", {"epochs": 1}, "end before it is that cold"),
     ("shapley_nas", {"alphas": AlphaConfig(warmup_epochs=4)}, "from epoch 4 on, and search.epochs is 4"),
     ("lambda_darts", {}, "no two of them with search.cells 3"),
