@@ -56,6 +56,7 @@ def main() -> None:
         default=[],
         help="NASLib's scores (.csv.gz); first the first one's cells",
     )
+    parser.add_argument("--beside", type=Path, help="other results (.json), which the figure shows as well")
     parser.add_argument("--only", nargs="*", help="only these proxies")
     parser.add_argument("--count", type=int, default=724, help="cells that the dear proxies score")
     parser.add_argument("--cells", type=int, default=1, help="cells of a stage; NAS-Bench-201 has 5")
@@ -84,7 +85,8 @@ def main() -> None:
         about |= {"settings": {name: getattr(options, name) for name in names}, "seconds_per_cell": seconds}
         text = json.dumps(about | {"published": published, "rows": rows}, indent=1)
         options.out.with_suffix(".json").write_text(text + "\n")
-        plot(rows, published, options.out.with_suffix(".png"))
+        more = json.loads(options.beside.read_text()) if options.beside else None
+        plot(rows, published, options.out.with_suffix(".png"), more)
 
 
 def read_others(path: Path) -> dict[str, dict[int, float]]:
@@ -173,10 +175,10 @@ def row(scores: dict[int, float], chosen: list[int], theirs: dict[int, float]) -
             found[f"{title}spearman_{truth}"], found[f"{title}kendall_{truth}"] = correlations(scores, column, cells)
     found["not_finite"] = int(sum(not np.isfinite(scores[cell]) for cell in chosen))
     both = [cell for cell in chosen if cell in theirs]
-    if both:
-        found["spearman_naslib"] = round(
-            float(stats.spearmanr(finite([scores[c] for c in both]), finite([theirs[c] for c in both])).statistic), 4
-        )
+    if both:  # how alike the two codes' scores are, and how well theirs rank the same cells
+        column = np.array([theirs.get(cell, 0.0) for cell in range(TABLE.size)])
+        found["spearman_naslib"], _ = correlations(scores, column, both)
+        found["naslib_spearman_single"], _ = correlations(theirs, TRUTHS["single"], both)
     return found
 
 
@@ -195,7 +197,7 @@ def finite(values: list[float]) -> np.ndarray:
 
 def show(rows: dict[str, Any], published: dict[str, dict[str, float | None]]) -> None:
     table = Table("proxy", box=None, pad_edge=False, header_style="bold")
-    names = ("spearman_test", "kendall_test", "spearman_single", "all_spearman_test", "spearman_naslib")
+    names = ("spearman_test", "kendall_test", "spearman_single", "naslib_spearman_single", "spearman_naslib")
     for name in (*names, *next(iter(published.values()))):
         table.add_column(name.replace("_", " "), justify="right")
     for name, found in rows.items():
@@ -204,8 +206,9 @@ def show(rows: dict[str, Any], published: dict[str, dict[str, float | None]]) ->
     Console(width=160).print(table)
 
 
-def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], path: Path) -> None:
-    """Bars: our correlation with the accuracy of one training, as NASLib's; marks: the published ones."""
+def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], path: Path, more: Any) -> None:
+    """Bars: our correlation with the accuracy of one training, as NASLib's; marks: the published ones, and `more` of
+    ours, other results."""
     order = sorted(rows, key=lambda name: rows[name]["spearman_single"])
     figure = new_figure(7.2, 0.36 * len(order) + 1)
     axis = figure.subplots()
@@ -213,11 +216,15 @@ def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], pa
     for title, mark in (("NAS-Bench-Suite-Zero", "D"), ("zero-cost-nas", "o")):
         marks = [(published[n][title], n) for n in order if n in published and published[n][title] is not None]
         axis.plot(*zip(*marks, strict=True), mark, color="#d95f02" if mark == "D" else "#222222", label=title)
+    if more:
+        found = {name: one["spearman_single"] for name, one in more["rows"].items()}
+        label = f"dnas, {more['settings']['cells']} cells a stage, {more['settings']['count']} cells"
+        axis.plot(list(found.values()), list(found), "s", color="#238b45", label=label)
     axis.set_xlabel("Spearman's correlation with accuracy after 200 epochs, CIFAR-10")
     axis.grid(True, axis="x", **GRID)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
     save(figure, path)
 
 

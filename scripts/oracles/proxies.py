@@ -38,7 +38,8 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
     chosen, batch = archs[:: oracle.every], oracle.batch()
     yield from _scores(oracle, subject, chosen, "scalar", CHOICES | ALSO, batch)
     running = replace(subject, train=False)
-    yield from _scores(oracle, running, chosen, "scalar_eval_mode", CHOICES, batch)
+    choices = {name: CHOICES[name] for name in (CHOICES if oracle.every == 1 else ("fisher", "synflow_bn"))}
+    yield from _scores(oracle, running, chosen, "scalar_eval_mode", choices, batch)
     if oracle.every == 1:  # one more program to compile
         few = oracle.meta["split2_arch_order"]
         yield from _scores(oracle, replace(subject, parts=2), few, "scalar_split2", CHOICES, batch)
