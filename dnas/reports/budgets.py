@@ -22,7 +22,7 @@ def plot_budgets(panels: Mapping[str, Panel], path: str | Path, title: str = "")
     """
     columns = min(len(panels), COLUMNS)
     rows = -(-len(panels) // columns)
-    figure = new_figure(0.6 + (6.4 if columns == 1 else 4.4) * columns, 3.8 * rows)
+    figure = new_figure(2.4 + (5.2 if columns == 1 else 4.4) * columns, 3.8 * rows)
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(rows, columns, squeeze=False).flat
     colours: dict[str, str] = {}
@@ -36,8 +36,9 @@ def plot_budgets(panels: Mapping[str, Panel], path: str | Path, title: str = "")
         _zoom(axis, curves)
         axis.set_title(quantity, fontsize=10, loc="left")
         axis.set_xlabel({"s": "simulated seconds"}.get(unit, unit), fontsize=9)
-        axis.legend(frameon=False, fontsize=9, loc="lower right")
         dress(axis)
+    handles = {text: line for axis in figure.axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, frameon=False, fontsize=9, loc="outside right upper")
     save(figure, path)
 
 
