@@ -1,15 +1,21 @@
 """BANANAS: its networks, its features, its candidates, and what it finds."""
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dnas import find
 from dnas.blackbox.bananas import Bananas, encoder
+from dnas.blackbox.config import load_several
 from dnas.blackbox.ensemble import Sizes, initial, predictor
 from dnas.blackbox.searcher import Decisions, Problem, decisions_of
 from dnas.tables.protocol import place
 
 DECISIONS = decisions_of(find.resolve("space", "nasbench201"))
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +133,14 @@ def test_it_finds_better_cells_than_random_search(predict):
         found.append(driven(searcher, 60, lambda a: values[place(a.astype(int), DECISIONS.options)])[1].max())
     drawn = np.random.default_rng(0).choice(values, (1000, 60)).max(1)
     assert np.mean(found) > drawn.mean() + 0.5
+
+
+def test_the_numbers_of_record_are_of_the_experiment_and_as_published():
+    """Published is an order: BANANAS above evolution, and that above random search."""
+    numbers = json.loads((REPOSITORY / "benchmarks" / "results" / "nasbench201_searchers.json").read_text())["searches"]
+    configs = load_several(REPOSITORY / "experiments" / "nasbench201_searchers.py")
+    assert {name: found["config"] for name, found in numbers.items()} == {
+        name: dataclasses.asdict(config) for name, config in configs.items()
+    }
+    means = {name: found["truths"]["cifar100_test_200"]["mean"] for name, found in numbers.items()}
+    assert means["bananas"] > means["evolution"] > means["random"] + 1
