@@ -224,7 +224,7 @@ def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], pa
     axis.grid(True, axis="x", **GRID)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     save(figure, path)
 
 
