@@ -27,6 +27,8 @@ Gradients and zen say something else with one cell a stage: grad_norm .26, snip 
 It is the depth: with --cells 5 and 240 of the same cells, and in brackets NASLib's scores of these 240: grad_norm .560
 (.552), snip .565 (.567), fisher .440 (.439), grasp .469 (.512), zen .270 (.273); ranks agree to .986, .988, .979, .714
 and .999. plain, a sum with signs, is mostly noise: -.17 (-.21), ranks agree to .05.
+
+ntk came later and is not in these files.
 """
 
 SETTINGS = {  # name -> proxy, whether of all cells, and two published Spearman correlations on CIFAR-10
@@ -43,6 +45,7 @@ SETTINGS = {  # name -> proxy, whether of all cells, and two published Spearman 
     "epe_nas": ("epe_nas", False, 0.666, None),
     "nwot": ("nwot", False, 0.786, None),
     "zen": ("zen", False, 0.355, 0.386),
+    "ntk": ("ntk", False, None, None),
 }
 
 

@@ -3,7 +3,7 @@
 Those of a search with gradients are read off the program of its step (`dnas.nets.count`), forward and backward passes
 with all that a method adds, and off that of the validation after every epoch; XLA's own analysis sees nothing of the
 kernels, and only one round of a loop. Of branches the dearest counts, and a step of the warm-up as any other. Norms,
-pools, additions, and what some methods evaluate at the end to choose by are not counted.
+pools, additions, and what some methods evaluate between epochs or at the end to choose by are not counted.
 
 Those of a searcher on a table are those of the trainings that the table accounts for: epochs x images x 3 passes, and
 one validation.

@@ -128,6 +128,7 @@ def jacobian_score(stage, state, arrays):
 @pytest.mark.slow
 def test_a_search_finds_what_a_second_computation_does_and_trains_nothing(tmp_path):
     whole = dnas.search.run(CONFIG, tmp_path / "whole", quiet=True)
+    shorter = replace(CONFIG, search=replace(CONFIG.search, epochs=2))
     with pytest.MonkeyPatch.context() as patch:
         original, count = projection.project, iter(range(100))
 
@@ -138,7 +139,7 @@ def test_a_search_finds_what_a_second_computation_does_and_trains_nothing(tmp_pa
 
         patch.setattr(projection, "project", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            dnas.search.run(CONFIG, tmp_path / "part", quiet=True)
+            dnas.search.run(shorter, tmp_path / "part", quiet=True)
     resumed = dnas.search.run(CONFIG, tmp_path / "part", resume=True, quiet=True)
     assert resumed.genotypes == whole.genotypes and resumed.scores == whole.scores
     rows = [row for row in records.read_metrics(whole.folder) if "proposal_score" in row]
