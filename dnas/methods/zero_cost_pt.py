@@ -8,7 +8,7 @@ order, a new training batch for every decision, then two inputs of every node; e
 proposals that with the best sum over `validations` batches, the same for all, is found. So `search.epochs` are the
 proposals, 10 in the paper, and the genotype of an epoch is the best so far. Unlike there, all weigh the same before
 anything is decided, and a proposal is scored with the supernet's weights, not with new ones. What the code calls
-"jacob" is `nwot` in evaluation mode, where operations that were removed see zeros; here they see what the others see.
+"jacob" is `nwot`, there in evaluation mode, here normalised by the batch, as all proxies.
 """
 
 import numpy as np

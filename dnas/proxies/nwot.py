@@ -4,22 +4,24 @@
 
 Mellor et al., "Neural Architecture Search without Training", ICML 2021, arXiv:2006.04647. Their code counts the ReLU of
 every ReLU-convolution-norm block twice, since the block's name has ReLU in it; NASLib's counts each once.
+In a whole supernet, operations without weight see zeros, as in zerocostptnas/zerocost_operation_score (`zero_cost_pt`).
 """
 
 import jax
 import jax.numpy as jnp
 
 from dnas.nets.layers import ReluConvNorm
+from dnas.nets.supernet import Candidate
 from dnas.proxies.protocol import Proxy, Score
 from dnas.proxies.relus import summed
-from dnas.proxies.watched import ActivatedTwice
+from dnas.proxies.watched import ActivatedTwice, Blocked
 
 
 def proxy(*, twice: bool = False) -> Proxy:
     """`twice`: as in the authors' code. Parts: K [B, B]."""
 
     def build(subject):
-        network = subject.changed({ReluConvNorm: ActivatedTwice}) if twice else subject.network
+        network = subject.changed({Candidate: Blocked} | ({ReluConvNorm: ActivatedTwice} if twice else {}))
 
         def measure(evidence) -> Score:
             images = evidence.batch.inputs

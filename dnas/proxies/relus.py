@@ -1,7 +1,7 @@
 """What the ReLUs of a network see, wherever they are: the traced network is walked through, equation by equation.
 
 A ReLU is a maximum of something and 0. Scans, branches and calls that hold one are rebuilt around it; everything else
-is left as it was traced.
+is left as it was traced. Images are the first axis of what a ReLU gets, in a whole supernet with `watched.Blocked`.
 """
 
 from collections.abc import Callable, Sequence

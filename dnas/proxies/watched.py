@@ -15,7 +15,9 @@ from flax import nnx
 
 from dnas.errors import UserError
 from dnas.kernels.conv import depthwise_conv
+from dnas.nets.functional import looped_map
 from dnas.nets.layers import BatchNorm, Conv, GlobalPool, Linear, ReluConvNorm, SeparableConv, pointwise_conv
+from dnas.nets.supernet import Candidate
 
 Path = tuple[Any, ...]
 RANKS: dict[type, dict[str, int]] = {  # the kernels of a layer, and how many axes one of them has
@@ -83,6 +85,25 @@ class ActivatedTwice(ReluConvNorm):
 
     def __call__(self, x):
         return super().__call__(jax.nn.relu(x))
+
+
+class Blocked(Candidate):
+    """In a supernet that computes all operations: those without weight see zeros, and copies run one after the other:
+    images are the first axis of whatever is inside."""
+
+    def weighed(self, x, mix, noise):
+        weights = self.weights(mix)
+        if self.shared:
+            return weights, self(x, noise)
+        graphdef, state = nnx.split(self.operation)
+
+        def one(state, weight):
+            copy = nnx.merge(graphdef, state)
+            return copy(x * (weight != 0).astype(x.dtype)), nnx.as_pure(nnx.state(copy, nnx.BatchStat))
+
+        y, stats = looped_map(one, axis_size=len(self.edges))(nnx.as_pure(state), weights)
+        nnx.update(self.operation, stats)
+        return weights, y
 
 
 WATCHED: dict[type, type] = {Conv: WatchedConv, Linear: WatchedLinear, SeparableConv: WatchedSeparableConv}
