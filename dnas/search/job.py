@@ -68,7 +68,7 @@ class Job:
         self.truth = ground_truth.of_space(self.unlimited)
         self.index, self.spans = 0, spans(self.phases, task)
         for phase, span in zip(self.phases, self.spans, strict=True):
-            phase_rate(phase.config, steps_per_epoch(phase.config, task), span)  # no later than now
+            phase_rate(phase.config, steps_per_epoch(phase, task), span)  # no later than now
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
         self.scores: list[float] = []  # of the task's measure that counts
@@ -180,7 +180,7 @@ class Job:
         step = span.start + in_phase * stage.steps
         outcomes = [self._look(i, epoch, in_phase, state, mixes) for i in range(self.config.seeds)]
         own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
-        rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1))
+        rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1)) if self.phases[self.index].trains else 0.0
         for i, (seen, outcome) in enumerate(zip(self._seen(progress, in_phase), outcomes, strict=True)):
             self.record.log(
                 {"step": step, "epoch": epoch, "seed": self.config.seed + i}
@@ -230,6 +230,7 @@ class Job:
                 notes=self.notes[i],
                 evaluate=stage.evaluator(state, i),
                 hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
+                score=stage.scores(one),
             )
             outcome = stage.method.between_epochs(view)
         self.notes[i].append(dict(outcome.notes))

@@ -10,6 +10,7 @@ import optax
 
 from dnas.architectures.topology import Space
 from dnas.config import AlphaConfig, SearchConfig
+from dnas.proxies.protocol import Proxy
 from dnas.search import discretise, relax
 from dnas.search.hypergrad import Estimator, first_order
 from dnas.training.weights import clip
@@ -62,6 +63,9 @@ class Phase:
     """As of the method, in its place."""
     freeze_schedules: bool = False
     """The method's own schedules stand where they were at the end of the phase before."""
+    trains: bool = True
+    """Otherwise weights and alphas stay as they are, and an epoch is one step that does nothing: what happens, happens
+    between epochs."""
 
 
 def one_phase(space: Space, config: SearchConfig) -> tuple[Phase, ...]:
@@ -98,6 +102,9 @@ class View(NamedTuple):
     in a row, from number `first` on, of which the remainder counts; train: normalised by the batch."""
     hessian: Callable[[], np.ndarray]
     """() -> that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas."""
+    score: Callable[[Mix, int], dict[str, float]]
+    """(mix, number) -> the values of `Method.proxies` on a batch of the training part, random for every number; -inf
+    for what is no number."""
 
 
 class Outcome(NamedTuple):
@@ -178,6 +185,8 @@ class Method:
     """The between-epoch hook: looks at every seed, prunes, turns knobs, stops and goes back."""
     masks: bool = False
     """Whether it prunes."""
+    proxies: Mapping[str, Proxy] = field(default_factory=dict)
+    """What it asks of the supernet by `View.score`."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay."""
     maximum_rollback: int = 0

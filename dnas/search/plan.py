@@ -77,6 +77,6 @@ def spans(phases: tuple[Phase, ...], task: Task) -> list[Span]:
                     break
                 together.append(later)
             found.append(Span(step, epoch, step, sum(p.config.epochs for p in together), frozen_at))
-        step += phase.config.epochs * steps_per_epoch(phase.config, task)
+        step += phase.config.epochs * steps_per_epoch(phase, task)
         epoch += phase.config.epochs
     return found

@@ -41,10 +41,10 @@ def best_edges(mix: Mix, kind: str, edges: Sequence[int], keep: int, damage: Dam
     return sorted(edges[i] for i in worst)
 
 
-def projections(space: Space, seed: int) -> dict[str, list[Decision]]:
+def projections(space: Space, seed: int, name: str = "projection") -> dict[str, list[Decision]]:
     """What is decided of every kind of cell, each in random order: all edges, then the nodes that more edges enter than
-    they keep."""
-    generator = keys.generator(seed, "projection")
+    they keep. name: for another order."""
+    generator = keys.generator(seed, name)
 
     def of(cell: Cell) -> list[Decision]:
         nodes = [n for n in cell.computed if cell.kept is not None and len(cell.incoming(n)) > cell.kept]

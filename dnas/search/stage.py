@@ -18,6 +18,7 @@ from dnas.runs import devices, loop, programs
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
+from dnas.search.scoring import Scoring
 from dnas.search.stops import hessian
 from dnas.tasks.task import Sums, Task
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
@@ -31,7 +32,7 @@ class Stage:
         self.config, self.plan, self.space, self.span = config, phase.config, space, span
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = phase.config
-        self.steps = steps_per_epoch(plan, task)
+        self.steps = steps_per_epoch(phase, task)
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.method = method
@@ -53,7 +54,8 @@ class Stage:
 
         kept = programs.Programs(layout, self._description(index))
         self.init = kept.jit("init", self._init)
-        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
+        advance = self._advance if phase.trains else _counted
+        self.advance = kept.jit("advance", layout.over_seeds(advance), donate_argnums=0)
         self.evaluate = kept.jit("evaluate", evaluate)
         self.mixes = kept.jit("mixes", layout.over_seeds(self.search.mix))
         self.evaluate_one = jax.jit(self._evaluate, static_argnames="train")
@@ -61,6 +63,13 @@ class Stage:
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
+        self.scores: Callable[[SearchState], Callable[[Mix, int], dict[str, float]]]
+        self.scores = self._scoring() if method.proxies else _unscored
+
+    def _scoring(self) -> Scoring:
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.shapes.state)
+        train, _ = self.arrays
+        return Scoring(self.build, self.space, self.task, self.method.proxies, one, train, self.plan.batch_size)
 
     def _description(self, index: int) -> dict[str, Any]:
         """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data
@@ -186,9 +195,19 @@ def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Calla
     return lambda rngs: build(supernet, size, rngs=rngs)
 
 
-def steps_per_epoch(plan: Any, task: Task) -> int:
-    """Steps of one pass over the training part."""
-    return task.steps("train", plan.batch_size * plan.inner_steps)
+def _counted(progress: loop.Progress, count: jax.Array, arrays: Any) -> loop.Progress:
+    """`count` steps of one seed that do nothing."""
+    return progress._replace(state=progress.state._replace(step=progress.state.step + count))
+
+
+def _unscored(state: SearchState) -> Callable[[Mix, int], dict[str, float]]:
+    """The values of no proxies."""
+    return lambda mix, number: {}
+
+
+def steps_per_epoch(phase: Phase, task: Task) -> int:
+    """Steps of one pass over the training part; one where nothing is trained."""
+    return task.steps("train", phase.config.batch_size * phase.config.inner_steps) if phase.trains else 1
 
 
 def hard(mix: jax.Array) -> jax.Array:

@@ -8,7 +8,20 @@ from dnas.search.method import View
 
 @pytest.fixture
 def view():
-    def make(space, mix, *, phase=0, epoch=1, epochs=50, notes=(), mask=(), evaluate=None, hessian=None, knobs=None):
+    def make(
+        space,
+        mix,
+        *,
+        phase=0,
+        epoch=1,
+        epochs=50,
+        notes=(),
+        mask=(),
+        evaluate=None,
+        hessian=None,
+        knobs=None,
+        score=None,
+    ):
         return View(
             space=space,
             phase=phase,
@@ -23,6 +36,7 @@ def view():
             notes=list(notes),
             evaluate=evaluate,
             hessian=hessian,
+            score=score,
         )
 
     return make

@@ -30,6 +30,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
     "tanglenas": "Entangled weights are those of convolutions",
+    "zero_cost_pt": "Proxies score networks of images",
     "snas": "The cost of single operations is counted in image spaces only",
 }
 
