@@ -166,7 +166,7 @@ def formula_searched(step, state, begin=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choice", FITTING)
+@pytest.mark.parametrize("choice", QUICK)
 def test_seeds_in_one_program_are_single_searches(choice):
     search, _, single, _ = searched(choice)
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
@@ -177,6 +177,20 @@ def test_seeds_in_one_program_are_single_searches(choice):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-4)
     for one, several in zip(jax.tree.leaves(single.weights), jax.tree.leaves(both.weights), strict=True):
         np.testing.assert_allclose(several[0], one, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", FITTING)
+def test_seeds_in_one_program_are_single_searches_of_every_method(choice):
+    """In the parts of a method; above with its network."""
+    with jax.enable_x64(True):
+        search, init, step = formula(choice)
+        keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+        both, _ = formula_searched(jax.jit(jax.vmap(search.step, (0, None))), jax.jit(jax.vmap(search.init))(keys))
+        for i, key in enumerate(keys):
+            single, _ = formula_searched(step, init(key))
+            for a, b in zip(jax.tree.leaves(single), jax.tree.leaves(both), strict=True):
+                np.testing.assert_allclose(b[i], a, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.slow
