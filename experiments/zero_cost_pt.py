@@ -1,13 +1,13 @@
 """Zero-Cost-PT: cells by what a supernet at initialisation loses without an operation (arXiv:2106.06799).
 
     dnas search experiments/zero_cost_pt.py --out runs/zero_cost_pt
-    dnas search experiments/zero_cost_pt.py --method zero_cost_pt:proxy=nwot --out runs/zero_cost_pt_nwot
+    dnas search experiments/zero_cost_pt.py --method zero_cost_pt --out runs/zero_cost_pt_jacob_cov
     dnas search experiments/zero_cost_pt.py:nasbench201 --out runs/zero_cost_pt_nasbench201
     dnas retrain runs/zero_cost_pt
 
 Hardware: one GPU, or patience. Not yet run by this project.
-Nothing is trained: an epoch is one proposal, of 10 as in zerocostptnas/zerocost_operation_score, which scores them on
-100 batches. It says "jacob" to what is `nwot` here, see `dnas/methods/zero_cost_pt.py`.
+Nothing is trained: an epoch is one proposal, of 10, as in zerocostptnas/zerocost_operation_score, which scores them on
+100 batches. What it calls "jacob" is `nwot`, see `dnas/methods/zero_cost_pt.py`.
 
 cifar10: on CIFAR-10, seven operations without `none`: a proposal takes 220 scores of the supernet and 100 of the
     cells, each on 64 images. Expected test error: 2.64 % (as quoted by others; not checked against the paper).
@@ -23,19 +23,19 @@ OPERATIONS = "max_pool_3x3+avg_pool_3x3+skip_connect+sep_conv_3x3+sep_conv_5x5+d
 TEN = SearchConfig(epochs=10)
 SETTINGS = {
     "cifar10": Config(
-        space=f"darts:operations={OPERATIONS}", method="zero_cost_pt", data="cifar10", seed=2, search=TEN
+        space=f"darts:operations={OPERATIONS}", method="zero_cost_pt:proxy=nwot", data="cifar10", seed=2, search=TEN
     ),
     "nasbench201": Config(
         space="nasbench201",
-        method="zero_cost_pt",
+        method="zero_cost_pt:proxy=nwot",
         data="cifar10",
         search=SearchConfig(epochs=10, batch_size=256, cells=5, channels=16),
         retrain=NASBENCH201_TRAINING,
     ),
-    "s1": Config(space="robust:name=s1", method="zero_cost_pt", data="cifar10", seed=2, search=TEN),
-    "s2": Config(space="robust:name=s2", method="zero_cost_pt", data="cifar10", seed=2, search=TEN),
-    "s3": Config(space="robust:name=s3", method="zero_cost_pt", data="cifar10", seed=2, search=TEN),
-    "s4": Config(space="robust:name=s4", method="zero_cost_pt", data="cifar10", seed=2, search=TEN),
+    "s1": Config(space="robust:name=s1", method="zero_cost_pt:proxy=nwot", data="cifar10", seed=2, search=TEN),
+    "s2": Config(space="robust:name=s2", method="zero_cost_pt:proxy=nwot", data="cifar10", seed=2, search=TEN),
+    "s3": Config(space="robust:name=s3", method="zero_cost_pt:proxy=nwot", data="cifar10", seed=2, search=TEN),
+    "s4": Config(space="robust:name=s4", method="zero_cost_pt:proxy=nwot", data="cifar10", seed=2, search=TEN),
 }
 
 

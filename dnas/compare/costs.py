@@ -2,8 +2,9 @@
 
 Those of a search with gradients are read off the program of its step (`dnas.nets.count`), forward and backward passes
 with all that a method adds, and off that of the validation after every epoch; XLA's own analysis sees nothing of the
-kernels, and only one round of a loop. Of branches the dearest counts, and a step of the warm-up as any other. Norms,
-pools, additions, and what some methods evaluate between epochs or at the end to choose by are not counted.
+kernels, and only one round of a loop. Scores by proxies count as often as the search has logged. Of branches the
+dearest counts, and a step of the warm-up as any other. Norms, pools, additions, and the accuracies by which some
+methods choose between epochs or at the end are not counted.
 
 Those of a searcher on a table are those of the trainings that the table accounts for: epochs x images x 3 passes, and
 one validation.
@@ -40,7 +41,8 @@ def of_search(folder: Path, config: Config) -> float:
     task, plan = binding.bind(datasets.load(config.data), config, "search", space)
     fit, space, method = replace(config, search=plan), space.within(plan.cells), find.resolve("method", config.method)
     phases = adapted(method, space, plan).phases(space, plan)
-    epochs = {row["epoch"] for row in records.read_metrics(folder)}
+    rows = records.read_metrics(folder)
+    epochs = {row["epoch"] for row in rows}
     total = 0.0
     with jax.enable_x64(config.dtype == "float64"):
         for index, (phase, span) in enumerate(zip(phases, spans(phases, task), strict=True)):
@@ -49,6 +51,7 @@ def of_search(folder: Path, config: Config) -> float:
                 left = with_operations(space, _left(folder, done[0])) if index else space
                 stage = Stage(fit, adapted(method, left, phase.config), phase, left, task, span, index)
                 total += len(done) * of_epoch(stage)
+                total += of_scores(stage, sum(row.get("scored", 0) for row in rows if row["epoch"] in done))
     return total
 
 
@@ -60,6 +63,11 @@ def of_epoch(stage: Stage) -> float:
     mixes = jax.eval_shape(stage.mixes.function, state)
     validation = jax.make_jaxpr(stage.evaluate.function)(state, mixes, stage.valid_batches)
     return float(FLOP * (stage.steps * multiply_adds(step.jaxpr) + multiply_adds(validation.jaxpr)))
+
+
+def of_scores(stage: Stage, count: int) -> float:
+    """Of so many questions to proxies between epochs."""
+    return float(FLOP * count * multiply_adds(stage.scoring.traced)) if stage.scoring is not None else 0.0
 
 
 def of_training(epochs: int) -> np.ndarray:

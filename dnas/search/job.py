@@ -216,6 +216,12 @@ class Job:
         stage, outcome = self.stage, Outcome()
         if stage.method.between_epochs is not None:
             one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
+            scores, asked = stage.scores(one), list[int]()
+
+            def score(mix: Mix, number: int) -> dict[str, float]:
+                asked.append(number)
+                return scores(mix, number)
+
             view = View(
                 space=stage.space,
                 phase=self.index,
@@ -230,9 +236,11 @@ class Job:
                 notes=self.notes[i],
                 evaluate=stage.evaluator(state, i),
                 hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
-                score=stage.scores(one),
+                score=score,
             )
             outcome = stage.method.between_epochs(view)
+            if asked:
+                outcome = outcome._replace(notes={**outcome.notes, "scored": len(asked)})
         self.notes[i].append(dict(outcome.notes))
         if outcome.stop is not None and i not in self.stopped:
             self.stopped[i] = outcome.stop

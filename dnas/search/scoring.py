@@ -22,7 +22,10 @@ from dnas.types import Batch, Mix, SearchState, Tree
 
 class Scoring:
     """build: of the supernet, as `nets.functional.functionalize` takes it. state: of one seed, shapes suffice. size: of
-    a batch. Errors: `UserError` for supernets that proxies cannot score, and for proxies that cannot score a mix."""
+    a batch. `traced`: the program of a call.
+
+    Errors: `UserError` for supernets that proxies cannot score, and for proxies that cannot score a mix.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Scoring:
         with jax.enable_x64(True):
             args = state.weights, state.stats, batch, state.key, mix
             traced, like = jax.make_jaxpr(self.score, return_shape=True)(*args)
-        of_mix = len(jax.tree.leaves(args)) - len(mix)
+        self.traced, of_mix = traced.jaxpr, len(jax.tree.leaves(args)) - len(mix)
 
         def sees(name: str) -> bool:
             _, used = dce_jaxpr(traced.jaxpr, [other == name for other in sorted(like)])  # leaves are sorted

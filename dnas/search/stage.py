@@ -63,8 +63,7 @@ class Stage:
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
-        self.scores: Callable[[SearchState], Callable[[Mix, int], dict[str, float]]]
-        self.scores = self._scoring() if method.proxies else _unscored
+        self.scoring = self._scoring() if method.proxies else None
 
     def _scoring(self) -> Scoring:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.shapes.state)
@@ -162,6 +161,10 @@ class Stage:
         evaluate = self.evaluator(state, i)
         return lambda *args, **options: evaluate(*args, **options)[0]
 
+    def scores(self, state: SearchState) -> Callable[[Mix, int], dict[str, float]]:
+        """(mix, number) -> the values of the method's proxies, see `method.View`; state: of one seed."""
+        return self.scoring(state) if self.scoring is not None else lambda mix, number: {}
+
     def _hessian(self, state, data):
         """Of the loss on one batch, normalised by the batch, with respect to the alphas: [N, N]; one seed."""
         batches, constants = data
@@ -198,11 +201,6 @@ def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Calla
 def _counted(progress: loop.Progress, count: jax.Array, arrays: Any) -> loop.Progress:
     """`count` steps of one seed that do nothing."""
     return progress._replace(state=progress.state._replace(step=progress.state.step + count))
-
-
-def _unscored(state: SearchState) -> Callable[[Mix, int], dict[str, float]]:
-    """The values of no proxies."""
-    return lambda mix, number: {}
 
 
 def steps_per_epoch(phase: Phase, task: Task) -> int:

@@ -11,6 +11,7 @@ import dnas.search
 from dnas import data as datasets
 from dnas import find
 from dnas.architectures.genotype import as_mix, from_json
+from dnas.compare import costs
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.errors import UserError
 from dnas.loading import load
@@ -116,7 +117,7 @@ def jacobian_score(stage, state, arrays):
         return jax.grad(total)(images)
 
     def score(mix, number):
-        images = stage.scores.draw(state.key, arrays, np.int32(number)).inputs
+        images = stage.scoring.draw(state.key, arrays, np.int32(number)).inputs
         assert images.shape == (6, 8, 8, 1)
         found = jacobian(images, {kind: jnp.asarray(m, jnp.float32) for kind, m in mix.items()})
         values = np.linalg.eigvalsh(np.corrcoef(np.asarray(found, np.float64).reshape(6, -1))) + 1e-5
@@ -148,7 +149,17 @@ def test_a_search_finds_what_a_second_computation_does_and_trains_nothing(tmp_pa
     ]
     assert len(rows) == 6 and not any("train_loss" in row or row["learning_rate"] for row in rows)
 
+    new = {row["seed"]: set() for row in rows}
+    for row in rows:  # 3 edges of 3 operations, and 2 batches for a cell that is new
+        is_new = row["proposal_score"] not in new[row["seed"]]
+        assert row["scored"] == 9 + 2 * is_new
+        new[row["seed"]].add(row["proposal_score"])
     found = load(whole.folder)
+    scored = sum(row["scored"] for row in rows)
+    expected = 3 * costs.of_epoch(found.stage) + scored * costs.of_scores(found.stage, 1)
+    assert costs.of_search(whole.folder, CONFIG) == expected
+    of_image = costs.of_epoch(found.stage) / 2 / 30  # a validation: 30 images for each of 2 seeds, forward
+    assert costs.of_scores(found.stage, 1) / 6 == pytest.approx(2 * of_image, rel=0.1)  # forward, and back to the image
     first = found.stage.init(found.stage.seeds).state
     for new, old in ((first.weights, found.state.weights), (first.stats, found.state.stats)):
         jax.tree.map(np.testing.assert_array_equal, new, old)
