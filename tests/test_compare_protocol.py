@@ -378,6 +378,7 @@ def test_an_experiment_gives_both_kinds_and_a_protocol(tmp_path):
     assert compare.load(file)[1] == Protocol()
 
 
+@pytest.mark.slow
 def test_searchers_alone_can_be_compared(tmp_path):
     configs = {name: replace(SEARCHER, searcher=name) for name in ("random_search", "evolution")}
     rows = compare.run(configs, tmp_path / "x", random_cells=2, train=False, quiet=True)

@@ -57,6 +57,7 @@ def test_every_field_of_a_config_has_a_range(path):
                 from_dict(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what, name, parameter", SETTINGS, ids=lambda p: getattr(p, "name", p))
 def test_every_setting_has_a_range(what, name, parameter, monkeypatch):
     allowed = range_of(parameter.annotation)
@@ -125,6 +126,8 @@ IDLE = {  # settings that do nothing beside the others -> what makes them act
     "snas:penalty=0,rule=linear": "snas:penalty=1,rule=linear",
     "robust_darts:multiplier=2": "robust_darts:multiplier=2,adaptive=true",
     "robust_darts:largest=20": "robust_darts:largest=20,adaptive=true",
+    "fairnas:generations=1,parents=3": "fairnas:generations=2,parents=3",
+    "fairnas:population=1,mutation=0.5": "fairnas:population=2,mutation=0.5",
     "spos:generations=1,parents=3": "spos:generations=2,parents=3",
     "spos:population=1,mutation=0.5": "spos:population=2,mutation=0.5",
 }

@@ -53,6 +53,7 @@ def test_top5_accuracy_is_reported_where_it_says_something(tmp_path, classes, re
     assert result.score == pytest.approx(row["test_accuracy"])
 
 
+@pytest.mark.slow
 def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
     """Every step of Lion is as long as the learning rate, or none."""
     weights = WeightConfig(learning_rate=0.01, optimiser="lion", schedule="linear", warmup_epochs=1, decay=0.0)

@@ -59,6 +59,7 @@ def check_loaded(result, seed=0, index=0):
     return found
 
 
+@pytest.mark.slow
 def test_the_average_is_evaluated_and_loaded(tmp_path):
     result = trained(tmp_path / "run", seeds=2, average="ema:decay=0.8", epochs=2)
     for index in range(2):

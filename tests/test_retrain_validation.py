@@ -28,6 +28,7 @@ def trained(config, folder, **changes):
     return retrain.run(config, genotype, folder, quiet=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config, size", [(IMAGES, 100), (TABLE, 142)])
 def test_a_portion_validates_and_is_not_trained_on(config, size, tmp_path):
     result = trained(config, tmp_path / "run", valid_portion=0.2)

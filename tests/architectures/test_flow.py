@@ -67,7 +67,7 @@ def test_the_graph_tells_whether_the_image_has_a_gradient(genotype, cells, const
     def answers(image):
         return network(image[None]).logits[0].sum()
 
-    gradients = jax.vmap(jax.grad(answers))(images)
+    gradients = jax.jit(jax.vmap(jax.grad(answers)))(images)
     assert (np.abs(gradients).max() == 0) == constant
 
 

@@ -79,6 +79,7 @@ def volume(scores, worst, best):
     return found
 
 
+@pytest.mark.slow
 def test_it_finds_more_of_the_front_than_random_search():
     state, architectures, scores, values = searched("nsga2")
     *_, drawn, _ = searched("random_search")
@@ -101,6 +102,7 @@ def test_one_objective_is_a_front_too():
     assert scores[:, -40:].mean() > scores[:, :20].mean() + 3
 
 
+@pytest.mark.slow
 def test_children_have_their_parents_decisions_but_for_mutations():
     decisions = decisions_of(find.resolve("space", "nasbench201"))
     ours = find.resolve("searcher", "nsga2:population=2,crossover=1").build(Problem(decisions, 10, 1))

@@ -587,6 +587,7 @@ def test_a_run_folder_is_never_overwritten(refused, searched):
     assert before == after
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_step(refused, tmp_path):
     refused(
         [

@@ -19,6 +19,7 @@ SMALL = [
 TRAINED = ["--retrain.epochs=1", "--retrain.batch_size=64", "--retrain.cells=1", "--quiet"]
 
 
+@pytest.mark.slow
 def test_errors_of_numbers_are_no_percents(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "run"
     monkeypatch.setattr(

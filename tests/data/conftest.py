@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dnas.data._files import NotHere
 from dnas.errors import UserError
 
 
@@ -31,7 +32,7 @@ def refused():
 
         def __exit__(self, kind, error, _traceback):
             assert kind is not None, "nothing was refused"
-            if kind is not UserError:
+            if kind not in (UserError, NotHere):
                 return False
             sentence = str(error)
             assert "\n" not in sentence

@@ -193,6 +193,7 @@ DERIVED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space, kind, genotype", DERIVED, ids=["nasbench201", "nones", "normal", "reduce"])
 def test_a_derived_cell_is_the_entangled_one_with_a_one_hot_mix(space, kind, genotype):
     mixed, derived = cells(space, kind, genotype)

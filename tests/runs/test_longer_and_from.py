@@ -88,6 +88,7 @@ def test_weights_of_another_network_are_refused(done, tmp_path):
             run(what, dataclasses.replace(wider, weights_from=str(source)), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_weights_of_another_genotype_are_refused_where_all_shapes_are_the_same(tmp_path):
     config = dataclasses.replace(CONFIG, space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
     one, other = (parse(f"|nor_conv_1x1~0|+|{name}~0|skip_connect~1|") for name in ("none", "skip_connect"))

@@ -359,6 +359,7 @@ SMALL = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=Augme
 CONFIG = Config(space="nasbench201:nodes=2", data="digits:limit=60", search=SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(dnas.find.described("method")))
 def test_programs_of_every_method_have_names_that_seeds_share(method, names):
     """`names` raises `Unknown` if something in them cannot be followed: such a method would trace at every start."""
@@ -384,6 +385,7 @@ WEIGHTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda fields: next(iter(fields.values())))
 def test_programs_of_every_optimiser_and_schedule_have_names(weights, names):
     config = replace(CONFIG, search=replace(SMALL, weights=WeightConfig(**weights)))

@@ -155,6 +155,7 @@ def test_alphas_stand_still_in_the_warm_up():
     assert np.abs(flat(after_two.weights) - flat(start.weights)).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["alphas_first", "weights_first"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "apart"])
 @pytest.mark.parametrize(

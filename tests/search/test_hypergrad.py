@@ -288,6 +288,7 @@ def test_unrolled_on_a_supernet_is_the_central_difference(tiny):
     assert min(abs(d - slope) for d in differences) < 1e-6 * abs(slope)
 
 
+@pytest.mark.slow
 def test_finite_difference_tends_to_the_exact_second_order(tiny):
     inner, outer, weights, alphas = tiny
     tx = optimisers()["sgd"]

@@ -25,6 +25,8 @@ from dnas.search.discretise import strongest
 from dnas.types import Noise
 
 SPACES = find.available("space")
+LARGE = {"darts", "robust"}  # which compile for long
+MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SPACES]
 IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
 CLASSES, CELLS, CHANNELS, ROWS, WORDS = 3, 3, 4, 5, 6
 
@@ -106,7 +108,7 @@ def test_a_genotype_is_the_strongest_of_its_own_mix(name):
         ]
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", MARKED)
 def test_supernet_and_derived_network_run(name):
     space = tiny(name)
     size, x, shape = small(space)

@@ -59,6 +59,7 @@ def by_pillow(name, image, magnitude, sign):
     return np.asarray(PILLOW[name](own, magnitude / LARGEST, sign)).reshape(image.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PILLOW)
 def test_the_pixels_are_those_of_pillow(name):
     for image in images():

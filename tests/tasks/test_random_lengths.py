@@ -102,6 +102,7 @@ def test_a_step_is_that_of_the_words_alone_with_a_rate_in_proportion():
         np.testing.assert_allclose(sums["nll"], of_words["nll"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["in turns", "apart"])
 def test_a_step_of_a_search_has_a_rate_in_proportion(turns):
     """The states are not normalised here, as moments are also those of words that do not count."""
