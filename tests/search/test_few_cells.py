@@ -33,6 +33,7 @@ def found(tmp_path_factory):
     return result, said
 
 
+@pytest.mark.slow
 def test_it_is_neither_searched_nor_reported_and_the_user_is_told(found):
     result, said = found
     assert [kind for kind, _ in result.genotype.cells] == ["reduce"]
