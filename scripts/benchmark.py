@@ -9,7 +9,7 @@
     python scripts/benchmark.py --side ours --work darts-first --cells 8 --channels 16 --batch 16 --steps 5 --json
 
 Every side is a process of its own, all on the same cores; once all are compiled they take turns, see benchmarks/.
-Needs torch: pip install "dnas[bench]", or name another environment that has it by `--torch-python`.
+Needs torch: pip install "dnas[bench]", or name another environment with torch and rich by `--torch-python`.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> int:
         sides.run(options)
         return 0
     if not has_torch(options) and not (options.own or options.scaling):
-        print(f"No PyTorch in {options.torch_python}: only our side is timed; name another by --torch-python.")
+        print(f"No torch and rich in {options.torch_python}: only our side is timed; name another by --torch-python.")
         options.variants = []
     document = {"command": typed_command(), **turns.machine(options)}
     try:
@@ -73,7 +73,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variants", nargs="*", choices=sides.VARIANTS, help="of PyTorch; default: all, quick: eager")
     parser.add_argument("--rounds", type=sides.positive, default=5, help="turns of every side")
     parser.add_argument("--out", type=Path, help="write the results as JSON here; --scaling: and a .png beside it")
-    parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", help="the Python that has torch")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, metavar="PATH", help="the Python that has torch and rich"
+    )
     sides.add_options(parser)
     options = parser.parse_args()
     if options.variants is None:
@@ -142,7 +144,7 @@ def save(document: dict, options: argparse.Namespace) -> None:
 
 def has_torch(options: argparse.Namespace) -> bool:
     """Whether the other Python can time PyTorch."""
-    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
+    look = "from importlib.util import find_spec as f; import sys; sys.exit(None in (f('torch'), f('rich')))"
     try:
         return subprocess.run([options.torch_python, "-c", look]).returncode == 0
     except OSError:
