@@ -266,15 +266,13 @@ def load(source: str | Path) -> Config:
     return from_dict(values)
 
 
-def load_several(source: str | Path) -> dict[str, Config]:
-    """The configs of an experiment file (.py) with `configs() -> {name: Config}`. Errors: as `load`."""
+def made_by(source: str | Path, name: str, kind: str, passed: bool = True) -> tuple[Any, Path, str | None]:
+    """What a function of an experiment file (.py) returns, the file, and the setting that is named behind it, which
+    `passed` hands to the function; kind: what is looked for, for messages. Errors: as `load`."""
     path, setting = parse_source(source)
     if path.suffix != ".py" or not path.exists():
-        raise UserError(f"No such comparison: '{source}'. Expected an experiment file (.py) with configs().")
-    made = called(path, "configs", setting)
-    if not isinstance(made, dict) or not all(isinstance(value, Config) for value in made.values()):
-        raise UserError(f"configs() in {path} must return a dictionary of dnas.config.Config by name.")
-    return {str(name): from_dict(to_dict(value)) for name, value in made.items()}
+        raise UserError(f"No such {kind}: '{source}'. Expected an experiment file (.py) with {name}().")
+    return called(path, name, setting if passed else None), path, setting
 
 
 def parse_source(source: str | Path) -> tuple[Path, str | None]:

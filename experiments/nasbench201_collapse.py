@@ -6,7 +6,8 @@
 Hardware: 2 CPU cores. Departures from the published searches (arXiv:2001.00326): one cell a stage instead of five, 8
 channels, 2,000 images of JPEG CIFAR-10 of 16x16 pixels, so 15 steps an epoch instead of 390, and therefore alphas that
 learn at 0.01 instead of 0.0003; 50 epochs as there. DARTS is published to end with skip connections on all edges,
-54.30 %, in both orders. Expected: see benchmarks/results/nasbench201_collapse.json.
+54.30 %, in both orders. Expected: not run whole yet. DARTS, first order, was seen up to epoch 45 (commit cf77515): its
+cells had 84 to 90 % from epoch 20 on, no collapse, over 3 seeds.
 """
 
 from dataclasses import replace

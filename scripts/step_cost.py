@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dnas import config as configs
-from dnas import find
+from dnas import compare, find
 from dnas.architectures.topology import NetworkSize
+from dnas.config import Config
 from dnas.nets.functional import functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs import loop
@@ -43,8 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     loop.prepare_process()
     jax.config.update("jax_enable_compilation_cache", False)  # compilation is measured, too
-    known = configs.load_several(options.experiment)
-    chosen = {name: c for name, c in known.items() if not options.only or name in {"darts", *options.only}}
+    searches = {name: c for name, c in compare.load(options.experiment)[0].items() if isinstance(c, Config)}
+    chosen = {name: c for name, c in searches.items() if not options.only or name in {"darts", *options.only}}
     console = Console(stderr=True)
     steps, compiled = {}, {}
     for name, config in track(chosen.items(), "compiling", console=console, total=len(chosen)):
@@ -72,7 +72,7 @@ def main() -> None:
         options.out.write_text(json.dumps(about | {"jax": jax.__version__, "rows": rows}, indent=1) + "\n")
 
 
-def prepared(config: configs.Config, size: int):
+def prepared(config: Config, size: int):
     """A function that makes one step of the first phase and waits for it, and the seconds of tracing and compiling."""
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     phase = method.phases(space, config.search)[0]

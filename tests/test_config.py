@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from dnas import compare
 from dnas.config import (
     AlphaConfig,
     AugmentConfig,
@@ -15,7 +16,6 @@ from dnas.config import (
     differences,
     from_dict,
     load,
-    load_several,
     to_dict,
 )
 from dnas.errors import UserError
@@ -167,10 +167,10 @@ def test_a_setting_is_named_behind_a_colon(tmp_path):
     path = experiment(tmp_path, SETTINGS)
     for written, seed in (("", 1), (":cifar10", 1), (":s1", 2), (":s2", 3)):
         assert load(f"{path}{written}").seed == seed
-        assert [config.seed for config in load_several(f"{path}{written}").values()] == [seed]
+        assert [config.seed for config in compare.load(f"{path}{written}")[0].values()] == [seed]
 
 
-@pytest.mark.parametrize("read", [load, load_several])
+@pytest.mark.parametrize("read", [load, compare.load])
 def test_a_setting_that_is_not_there_is_refused_with_those_that_are(tmp_path, read):
     path = experiment(tmp_path, SETTINGS)
     with pytest.raises(UserError, match=r"Unknown setting of .*table1.py: 's3'. Did you mean s2 or s1\?$"):

@@ -67,10 +67,7 @@ def load_several(source: str | Path) -> dict[str, BlackboxConfig]:
 
     Errors: `UserError` if the file is missing, fails, or knows no such name.
     """
-    path, setting = configs.parse_source(source)
-    if path.suffix != ".py" or not path.exists():
-        raise UserError(f"No such experiment: '{source}'. Expected a file (.py) with searches().")
-    made = configs.called(path, "searches", None)
+    made, path, setting = configs.made_by(source, "searches", "experiment", passed=False)
     if not isinstance(made, Mapping) or not all(isinstance(value, BlackboxConfig) for value in made.values()):
         raise UserError(f"searches() in {path} must return a dictionary of BlackboxConfig by name.")
     found = {str(name): from_dict(to_dict(value), BlackboxConfig) for name, value in made.items()}

@@ -28,6 +28,7 @@ from dnas.config import differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator
 from dnas.files import atomic_write, read_sealed, sealed, storage
+from dnas.reports import tables
 from dnas.runs import environment, loop
 
 REMOVE = "remove it, and the search is done again"
@@ -142,10 +143,8 @@ def _write_front(job: Job, done: Trials, folder: Path) -> None:
         {"architecture": "-".join(map(str, cell)), **dict(zip(job.objectives, values, strict=True))}
         for cell, values in members
     ]
-    lines = [",".join(rows[0])] + [
-        ",".join(f"{v:.7g}" if isinstance(v, float) else v for v in r.values()) for r in rows
-    ]
-    atomic_write(folder / "front.csv", "\n".join(lines) + "\n")
+    lines = [[f"{v:.7g}" if isinstance(v, float) else v for v in row.values()] for row in rows]
+    atomic_write(folder / "front.csv", tables.as_csv([*rows[0]], lines))
     cells = [to_json(decode(np.array(cell, np.int32), job.evaluator.space)) for cell, _ in members]
     known = [row | {"genotype": cell} for row, cell in zip(rows, cells, strict=True)]
     atomic_write(folder / "front.json", json.dumps(known, indent=1))

@@ -5,8 +5,6 @@ the first counts; what was evaluated with a larger fidelity stands above the res
 D decisions, M objectives, G points of a budget.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ from dnas.architectures.genotype import to_text
 from dnas.blackbox import front
 from dnas.blackbox.config import UNITS, Budget
 from dnas.blackbox.jobs import Job
+from dnas.reports import tables
 
 POINTS = 200  # of a curve
 QUARTILES = (25, 75)
@@ -199,10 +198,8 @@ def table(trials: Trials, job: Job) -> str:
     names = job.objectives if len(job.objectives) > 1 else ["score"]
     signs = job.signs if len(job.objectives) > 1 else np.ones(1)
     levels = {"fidelity": trials.fidelities} if (trials.fidelities != 1).any() else {}
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    failed = ["failed"] * bool(trials.failed)
-    rows.writerow(["run", "evaluation", "seconds", "architecture", *levels, *names, *truths, *failed])
+    failed, rows = ["failed"] * bool(trials.failed), list[list[str]]()
+    header = ["run", "evaluation", "seconds", "architecture", *levels, *names, *truths, *failed]
     for run, count in enumerate(trials.counts.tolist()):
         scores = (trials.scores[run] * signs).T
         columns = [trials.spent[run], *(v[run] for v in levels.values()), *scores, *(v[run] for v in truths.values())]
@@ -211,8 +208,8 @@ def table(trials: Trials, job: Job) -> str:
         for t, row in enumerate(zip(spent, written, *numbers, strict=True)):
             reason = [trials.failed.get((run, t), "")] * bool(failed)
             shown = [f"{number:.7g}" if np.isfinite(number) else "" for number in row[2:]]
-            rows.writerow([run, t + 1, f"{row[0]:.2f}", row[1], *shown, *reason])
-    return text.getvalue()
+            rows.append([str(run), str(t + 1), f"{row[0]:.2f}", row[1], *shown, *reason])
+    return tables.as_csv(header, rows)
 
 
 def _of_fronts(trials: Trials, job: Job) -> dict[str, Any]:

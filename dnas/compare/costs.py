@@ -83,7 +83,7 @@ def of_trials(folder: Path, config: BlackboxConfig) -> float | None:
     name, settings = find.parse_choice(config.evaluator)
     if name != "table" or settings.get("table", "nasbench201") != "nasbench201":
         return None
-    epochs = int(settings.get("epochs", 12))
+    epochs = int(settings.get("epochs", 0)) or tabular.EPOCHS[0]
     with open(folder / "trials.csv", newline="") as file:
         rows = [(row["architecture"].split("-"), float(row.get("fidelity", 1))) for row in csv.DictReader(file)]
     cells, portions = np.array([cell for cell, _ in rows], np.int64), np.array([portion for _, portion in rows])

@@ -19,7 +19,7 @@ from dnas.tables import nasbench201 as tabular
 
 RUNS = 500
 MOST = 2000  # trainings of a run: after so many it has found what the table has to offer
-EPOCHS = 12
+EPOCHS = tabular.EPOCHS[0]
 
 
 class Reference(NamedTuple):

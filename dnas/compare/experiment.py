@@ -17,10 +17,7 @@ def load(source: str | Path) -> tuple[dict[str, AnyConfig], Protocol]:
 
     Errors: `UserError` if the file is missing, fails, or gives something else.
     """
-    path, setting = configs.parse_source(source)
-    if path.suffix != ".py" or not path.exists():
-        raise UserError(f"No such comparison: '{source}'. Expected an experiment file (.py) with configs().")
-    made = configs.called(path, "configs", setting)
+    made, path, _ = configs.made_by(source, "configs", "comparison")
     if not isinstance(made, dict) or not all(isinstance(value, AnyConfig) for value in made.values()):
         raise UserError(f"configs() in {path} must return a dictionary of Config and BlackboxConfig by name.")
     protocol = configs.called(path, "protocol", None, optional=True)

@@ -1,11 +1,13 @@
 """What NAS-Bench-201 knows of the cells that searches passed through: a picture in which collapse is seen."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dnas.compare.rows import Row, is_gradient
+from dnas.errors import UserError
 from dnas.runs import records
 from dnas.tables import nasbench201
 from dnas.tables.protocol import place
@@ -17,11 +19,10 @@ def draw_truths(rows: list[Row], folder: Path) -> None:
     """comparison.truth.png, where there is a search in the space of the table."""
     from dnas.reports.truth import plot_truths
 
-    found = {
-        row.name: accuracies(records.read_metrics(folder / row.name))
-        for row in rows
-        if is_gradient(row) and row.genotypes
-    }
+    found = dict[str, np.ndarray]()
+    for row in filter(is_gradient, rows):
+        with suppress(UserError):  # a search that says what it found, but whose rows are damaged or gone
+            found[row.name] = accuracies(records.read_metrics(folder / row.name))
     known = {name: values for name, values in found.items() if values.size}
     if known:
         plot_truths(known, folder / "comparison.truth.png", "NAS-Bench-201, CIFAR-10: the cell of every epoch", marks())
