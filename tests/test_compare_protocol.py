@@ -138,7 +138,9 @@ def test_operations_of_a_searcher_are_those_of_its_trials(tmp_path):
     )
     flop = costs.of_training(12)
     places = [tabular.index(np.full(6, number)) for number in (3, 1)]
-    assert costs.of_trials(tmp_path, SEARCHER) == pytest.approx(flop[places[0]] + flop[places[1]] / 2)
+    for evaluator in ("table", "table:epochs=0", "table:epochs=12"):  # all of them mean the fewest of the table
+        found = costs.of_trials(tmp_path, replace(SEARCHER, evaluator=evaluator))
+        assert found == pytest.approx(flop[places[0]] + flop[places[1]] / 2)
     assert costs.of_trials(tmp_path, replace(SEARCHER, evaluator="table:table=other")) is None
 
 
