@@ -36,6 +36,7 @@ PACKAGES = {
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",
     "proxy": "dnas.proxies",
+    "cost": "dnas.costs",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
