@@ -44,12 +44,12 @@ def accuracy(predicted: np.ndarray, true: np.ndarray) -> Accuracy:
 class Sizes(NamedTuple):
     """Of a perceptron: hidden layers and their width; and how it is trained."""
 
-    layers: int = 3
-    width: int = 100
+    layers: int = 2
+    width: int = 64
     epochs: int = 200
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     batch: int = 50
-    decay: float = 1e-3
+    decay: float = 1e-2
     seed: int = 0
 
 
