@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from dnas import find
+from dnas.architectures.choices import decode
+from dnas.architectures.topology import NetworkSize
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
 from dnas.errors import UserError
+from dnas.nets.count import count
 
 SMALL = "space=nasbench201:nodes=2,data=digits,images=4,cells=1,channels=2"
 
@@ -25,7 +28,9 @@ def test_votes_are_shares_of_random_architectures_and_scores_repeat():
     values = [evaluator.evaluate(np.array([operation]), 1.0, 3)[0] for operation in (0, 3, 3)]
     assert values[1] == values[2]
     assert values[0]["votes"] < values[1]["votes"] <= 1
-    assert values[1]["parameters"] == values[1]["params"]
+    known = count(decode(np.array([3]), evaluator.space), evaluator.space, NetworkSize(1, 2, 10, 1), 8)
+    assert values[1]["parameters"] == values[1]["params"] == known.parameters
+    assert values[1]["mflops"] == pytest.approx(known.multiply_adds / 1e6)
 
 
 @pytest.mark.parametrize(
