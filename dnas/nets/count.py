@@ -3,15 +3,15 @@ without running it.
 
 Multiply-adds are those of all convolutions and linear layers for one image in evaluation, a separable convolution
 counted as its two parts; no norms, pools, additions or auxiliary head. Activations are the numbers that these layers
-put out (Radosavovic et al. 2020, arXiv:2003.13678). Both are read off the traced network. A cell
-traces slowly and its cost depends on its kind, channels and inputs only, so the network is traced with `_Meter`s in
-the place of its cells, and every different cell once. A network of tokens is traced as it is.
+put out (Radosavovic et al. 2020, arXiv:2003.13678). Both are read off the traced network. A cell traces slowly and
+costs what its operations cost, so the network is traced with `_Meter`s in the place of its cells, and every different
+operation once in a process. A network of tokens is traced as it is.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn
 
 import jax
@@ -21,11 +21,11 @@ from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from dnas.architectures.genotype import Genotype, check
-from dnas.architectures.topology import NetworkSize, Space
+from dnas.architectures.topology import Cell, NetworkSize, Norm, Space
 from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.nets.functional import Deferred
-from dnas.nets.network import DerivedCell, Network
+from dnas.nets.network import Network
 
 # The three faces of a convolution (`kernels/conv.py`) cost the same; where each has what stands for its output.
 OUTPUTS = {"forward": ("outvars", 0), "to_x": ("invars", 0), "to_kernel": ("invars", 1)}
@@ -100,21 +100,17 @@ def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
 
 
 def _of_cells(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
-    """Of a network of cells, each different one traced once."""
+    """Of a network of cells, each different operation traced once."""
     check(genotype, space, size.cells)
-    known: dict[tuple, Cost] = {}
     seen: list[Cost] = []
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
-        key = kind, channels, shapes
-        if key not in known:
-            known[key] = _cost(
-                lambda rngs: DerivedCell(genotype, space, kind, channels, space.network_norm, rngs=rngs),
-                lambda cell, inputs: cell(inputs, (None, None)),
-                [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
-            )
-        seen.append(known[key])
-        return known[key]
+        cell, chosen = space.cells[kind], genotype.cell(kind)
+        outer, inner = _image_sizes(cell, shapes[-1])
+        for edge in chosen.edges:
+            at = outer if edge.source < cell.inputs else inner
+            seen.append(_operation_cost(space, edge.operation, channels, cell.stride(edge.source), at))
+        return Cost(0, 0, 0, (1, *inner, channels * (len(chosen.concat) if chosen.concat is not None else 1)))
 
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
         return _Meter(genotype.cell(kind).concat, kind, channels, cost_of)
@@ -149,23 +145,20 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
     if space.takes != "images":
         raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
     found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
-    known: dict[tuple, Cost] = {}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
-        cell, (batch, height, width, _) = space.cells[kind], shapes[-1]
-        inner = -(-height // cell.stride(0)), -(-width // cell.stride(0))
+        cell = space.cells[kind]
+        outer, inner = _image_sizes(cell, shapes[-1])
         table = Table(*(np.zeros(cell.mix_shape) for _ in Table._fields))
         for e, (_, source) in enumerate(cell.edges):
-            at = (height, width) if source < cell.inputs else inner
+            at = outer if source < cell.inputs else inner
             for o, name in enumerate(cell.operations[e]):
-                key = name, channels, cell.stride(source), at
-                if key not in known:
-                    known[key] = _operation_cost(space, name, channels, cell.stride(source), at)
-                for array, number in zip(table, known[key], strict=False):  # an output comes last
+                cost = _operation_cost(space, name, channels, cell.stride(source), at)
+                for array, number in zip(table, cost, strict=False):  # an output comes last
                     array[e, o] = number
         found[kind].append(table)
         width_out = channels * (len(cell.concat) if cell.concat is not None else 1)
-        return Cost(0, 0, 0, (batch, *inner, width_out))
+        return Cost(0, 0, 0, (1, *inner, width_out))
 
     def build(rngs: nnx.Rngs) -> nnx.Module:
         def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
@@ -179,13 +172,24 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
     return {kind: Table(*map(np.stack, all_of)) for kind, all_of in rows.items()}
 
 
+def _image_sizes(cell: Cell, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width of the inputs [B, H, W, C] of a cell, and of its other nodes."""
+    _, height, width, _ = shape
+    return (height, width), (-(-height // cell.stride(0)), -(-width // cell.stride(0)))
+
+
 def _operation_cost(space: Space, name: str, channels: int, stride: int, size: tuple[int, int]) -> Cost:
     """Of one operation for inputs of this size; nothing where nothing flows."""
-    build = partial(space.operations[name], channels, stride, space.network_norm)
+    return _traced_cost(space.operations[name], channels, stride, space.network_norm, size)
+
+
+@lru_cache(maxsize=10_000)
+def _traced_cost(operation: Callable[..., Any], channels: int, stride: int, norm: Norm, size: tuple[int, int]) -> Cost:
+    build = partial(operation, channels, stride, norm)
     if build(rngs=_rngs()) is None:
         return Cost(0, 0, 0, ())
     image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
-    return _cost(lambda rngs: build(rngs=rngs), lambda operation, x: operation(x), image)
+    return _cost(lambda rngs: build(rngs=rngs), lambda module, x: module(x), image)
 
 
 class _Meter(nnx.Module):

@@ -36,7 +36,7 @@ search.run(config, sys.argv[1], resume=len(sys.argv) > 4, quiet=True)
 
 
 def start(arguments, local_devices, **environment):
-    flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={local_devices}"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={local_devices}"
     return subprocess.Popen(
         [sys.executable, "-c", SEARCH, *map(str, arguments)],
         env={**os.environ, "XLA_FLAGS": flags, **environment},
