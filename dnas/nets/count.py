@@ -52,6 +52,8 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
     Errors: `UserError` if the genotype is not one of this space.
     """
     check(genotype, space, size.cells)
+    if space.chain:
+        return _of_chain(genotype, space, size, image_size)
     known: dict[tuple, Cost] = {}
     seen: list[Cost] = []
 
@@ -82,6 +84,26 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
     return Counts(parameters, parameters + head, rest.multiply_adds + sum(cell.multiply_adds for cell in seen))
 
 
+def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Counts:
+    """Block by block, each different one once."""
+    assert space.network is not None
+    network = space.network(genotype, space, replace(size, auxiliary=False), rngs=_rngs())
+    known, costs = dict[tuple, Cost](), list[Cost]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    for block, place in zip(network.blocks, network.chain, strict=True):
+        key = place.block, shape
+        if key not in known:
+            known[key] = _of_block(block, shape)
+        costs.append(known[key])
+        shape = known[key].output
+    parameters = sum(cost.parameters for cost in costs)
+    return Counts(parameters, parameters, sum(cost.multiply_adds for cost in costs))
+
+
+def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
+    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
 def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
     """Count the derived network of `size`, of a space that reads tokens, for one token.
 
@@ -108,6 +130,8 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
     """
     if space.takes != "images":
         raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
+    if space.chain:
+        return _candidates_of_chain(space, size, image_size)
     found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
     known: dict[tuple, Cost] = {}
 
@@ -145,6 +169,29 @@ def _operation_cost(space: Space, name: str, channels: int, stride: int, size: t
         return Cost(0, 0, ())
     image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
     return _cost(lambda rngs: build(rngs=rngs), lambda operation, x: operation(x), image)
+
+
+def _candidates_of_chain(space: Space, size: NetworkSize, image_size: int) -> dict[str, Table]:
+    """Those of every layer, for the images that reach it."""
+    (kind,) = space.cells
+    assert space.supernet is not None
+    supernet = space.supernet(replace(space, search_norm=space.network_norm), size, rngs=_rngs())
+    table, known = Table(*(np.zeros(space.mix_shapes[kind]) for _ in Table._fields)), dict[tuple, Cost]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    layers = iter(range(len(space.cells[kind].edges)))
+    for part in supernet.parts:
+        candidates = getattr(part, "candidates", None)
+        if candidates is None:
+            shape = _of_block(part, shape).output
+            continue
+        e = next(layers)
+        for o, (word, block) in enumerate(zip(space.cells[kind].operations[e], candidates, strict=True)):
+            key = word, shape
+            if key not in known:
+                known[key] = _of_block(block, shape)
+            table.parameters[e, o], table.multiply_adds[e, o], _ = known[key]
+        shape = known[key].output
+    return {kind: Table(*(array[None] for array in table))}
 
 
 class _Meter(nnx.Module):
