@@ -3,10 +3,11 @@
     dnas compare experiments/small_warm_start.py --lookup --out runs/small_warm_start
     dnas search experiments/small_warm_start.py:warm --out runs/warm
 
-Hardware: 2 CPU cores, 35 minutes beside other work. Of 50 random cells two proxies give every operation a prior (`warm_start`), and DARTS goes
-on from there, for 8 epochs; `-single`: at a single level, on the images of the weights alone. `best of 50` takes the
-best of 50 random cells by the same two proxies, and trains nothing. The found cells are looked up. Expected: no
-published numbers. What came out (commit 78bf7d7, benchmarks/results/small_warm_start.json), test accuracy:
+Hardware: 2 CPU cores, 35 minutes beside other work. Of 50 random cells two proxies give every operation a prior
+(`warm_start`), and DARTS goes on from there, for 8 epochs; `-single`: at a single level, on the images of the weights
+alone. `best of 50` takes the best of 50 random cells by the same two proxies, and trains nothing. The found cells are
+looked up. Expected: no published numbers. What came out (commit 78bf7d7, benchmarks/results/small_warm_start.json),
+test accuracy:
 
     warm-single   93.55 +- 0.22 %   3.0e11 operations a search
     warm          93.16 +- 0.37 %   4.7e11
@@ -15,10 +16,10 @@ published numbers. What came out (commit 78bf7d7, benchmarks/results/small_warm_
     darts         89.62 +- 3.32 %   4.0e11
     random search at equal cost: one random cell, 86.45 +- 14.02 %
 
-warm-single beats darts (signed-rank test over 16 seeds, p = 3e-5, 4e-4 after Holm's correction for all pairs) and random
-search at equal cost (permutation test, p = 1e-4), and is cheaper than darts. It is the prior that does it: after one
-epoch the cells have 93.56 %, and seven more change cells but not their mean; at two levels they lose 0.4. Against the
-best of 50 by the same proxies p = 0.07 (0.33 after Holm). The best cell of the space has 94.37 %, that of 3x3
+warm-single beats darts (signed-rank test over 16 seeds, p = 3e-5, 4e-4 after Holm's correction for all pairs) and
+random search at equal cost (permutation test, p = 1e-4), and is cheaper than darts. It is the prior that does it: after
+one epoch the cells have 93.56 %, and seven more change cells but not their mean; at two levels they lose 0.4. Against
+the best of 50 by the same proxies p = 0.07 (0.33 after Holm). The best cell of the space has 94.37 %, that of 3x3
 convolutions alone, which these proxies like best, 93.76 %.
 """
 

@@ -77,6 +77,8 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         return _of_cells(genotype, space, size, image_size)
     assert space.network is not None
     check(genotype, space, size.cells)
+    if space.chain:
+        return _of_chain(genotype, space, size, image_size)
     shape, kind = {
         "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
         "tokens": ((1, 1), jnp.int32),
@@ -88,6 +90,26 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         lambda network, x: (network(x)[0] if space.recurrent else network(x)).logits,
         jax.ShapeDtypeStruct(shape, kind),
     )
+
+
+def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
+    """Block by block, each different one once."""
+    assert space.network is not None
+    network = space.network(genotype, space, size, rngs=_rngs())
+    known, costs = dict[tuple, Cost](), list[Cost]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    for block, place in zip(network.blocks, network.chain, strict=True):
+        key = place.block, shape
+        if key not in known:
+            known[key] = _of_block(block, shape)
+        costs.append(known[key])
+        shape = known[key].output
+    parameters, multiply_adds, activations = (sum(numbers) for numbers in zip(*(c[:3] for c in costs), strict=True))
+    return Cost(parameters, multiply_adds, activations, shape)
+
+
+def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
+    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
 
 
 def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
@@ -144,6 +166,8 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
     """
     if space.takes != "images":
         raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
+    if space.chain:
+        return _candidates_of_chain(space, size, image_size)
     found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
@@ -190,6 +214,30 @@ def _traced_cost(operation: Callable[..., Any], channels: int, stride: int, norm
         return Cost(0, 0, 0, ())
     image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
     return _cost(lambda rngs: build(rngs=rngs), lambda module, x: module(x), image)
+
+
+def _candidates_of_chain(space: Space, size: NetworkSize, image_size: int) -> dict[str, Table]:
+    """Those of every layer, for the images that reach it."""
+    (kind,) = space.cells
+    assert space.supernet is not None
+    supernet = space.supernet(replace(space, search_norm=space.network_norm), size, rngs=_rngs())
+    table, known = Table(*(np.zeros(space.mix_shapes[kind]) for _ in Table._fields)), dict[tuple, Cost]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    layers = iter(range(len(space.cells[kind].edges)))
+    for part in supernet.parts:
+        candidates = getattr(part, "candidates", None)
+        if candidates is None:
+            shape = _of_block(part, shape).output
+            continue
+        e = next(layers)
+        for o, (word, block) in enumerate(zip(space.cells[kind].operations[e], candidates, strict=True)):
+            key = word, shape
+            if key not in known:
+                known[key] = _of_block(block, shape)
+            for array, number in zip(table, known[key], strict=False):  # an output comes last
+                array[e, o] = number
+        shape = known[key].output
+    return {kind: Table(*(array[None] for array in table))}
 
 
 class _Meter(nnx.Module):

@@ -21,7 +21,7 @@ def test_the_permutation_test_is_that_of_all_permutations(a, b):
 
 
 def test_the_side_that_a_skewed_reference_does_not_reach_is_not_asked():
-    """One score in ten is a failure: means as far below as that of 8 good ones is above are common, above they are not."""
+    """One score in ten is a failure: means as far below as that of 8 good ones is above are common."""
     reference = [10.0] * 20 + [90.0 + 0.01 * i for i in range(180)]
     assert statistics.permutation_p([94.0] * 8, reference) < 1e-3
 
