@@ -17,6 +17,7 @@ from dnas.architectures.choices import decode
 from dnas.architectures.genotype import Genotype, as_mix, random
 from dnas.architectures.topology import NetworkSize
 from dnas.config import Config
+from dnas.data import Splits
 from dnas.data.augment import normalise
 from dnas.errors import UserError
 from dnas.evaluators import truths
@@ -52,10 +53,7 @@ def evaluator(
     several, chosen = len(names) > 1, {name: find.resolve("proxy", name) for name in names}
     splits = datasets.split(datasets.load(written), 0.0, 0)
     _, side, _, depth = splits.train_x.shape
-    size = NetworkSize(cells, channels, len(splits.classes), depth)
-    rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:images]
-    moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
-    batch = Batch(normalise(jnp.asarray(splits.train_x[rows]), *moments), jnp.asarray(splits.train_y[rows]))
+    size, batch = NetworkSize(cells, channels, len(splits.classes), depth), drawn(splits, images, seed)
     subject = one_path(built, size, side)
     program, priced = jax.jit(of_new_weights(subject, chosen)), jax.jit(subject.costs)
 
@@ -92,3 +90,10 @@ def evaluator(
     return HostEvaluator(
         built, measures | {"parameters": False, "mflops": False}, evaluate, **truths.of_space(built, name)
     )
+
+
+def drawn(splits: Splits, images: int, seed: int) -> Batch:
+    """So many random training images, normalised, not augmented."""
+    rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:images]
+    moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
+    return Batch(normalise(jnp.asarray(splits.train_x[rows]), *moments), jnp.asarray(splits.train_y[rows]))

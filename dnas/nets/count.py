@@ -168,32 +168,59 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
         raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
     if space.chain:
         return _candidates_of_chain(space, size, image_size)
-    found: dict[str, list[Table]] = {kind: [] for kind in space.cells}
+    known: dict[tuple, Cost] = {}
+    tables: dict[str, Table] = {}
+    for place in places(space, size, image_size):
+        if place.kind not in tables:
+            shape = place.cells, *space.mix_shapes[place.kind]
+            tables[place.kind] = Table(*(np.zeros(shape) for _ in Table._fields))
+        if place.operation not in known:
+            known[place.operation] = _operation_cost(space, *place.operation)
+        for array, number in zip(tables[place.kind], known[place.operation], strict=False):  # an output comes last
+            array[place.cell, place.edge, place.option] = number
+    return tables
+
+
+class Place(NamedTuple):
+    """Where an operation may stand: the kind of cell, which of so many `cells` of the kind, edge, column of the mix.
+
+    operation: its name, the channels that it reads, its stride, and height and width of the images that reach it.
+    """
+
+    kind: str
+    cell: int
+    cells: int
+    edge: int
+    option: int
+    operation: tuple[str, int, int, tuple[int, int]]
+
+
+def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
+    """All operations on all edges of all cells of a network of `size`, in the order of the cells."""
+    found: dict[str, list[list[Place]]] = {kind: [] for kind in space.cells}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
-        cell = space.cells[kind]
+        cell, number = space.cells[kind], len(found[kind])
         outer, inner = _image_sizes(cell, shapes[-1])
-        table = Table(*(np.zeros(cell.mix_shape) for _ in Table._fields))
+        own = []
         for e, (_, source) in enumerate(cell.edges):
             at = outer if source < cell.inputs else inner
-            for o, name in enumerate(cell.operations[e]):
-                cost = _operation_cost(space, name, channels, cell.stride(source), at)
-                for array, number in zip(table, cost, strict=False):  # an output comes last
-                    array[e, o] = number
-        found[kind].append(table)
+            operations = [(name, channels, cell.stride(source), at) for name in cell.operations[e]]
+            own += [Place(kind, number, 0, e, o, operation) for o, operation in enumerate(operations)]
+        found[kind].append(own)
         width_out = channels * (len(cell.concat) if cell.concat is not None else 1)
         return Cost(0, 0, 0, (1, *inner, width_out))
 
-    def build(rngs: nnx.Rngs) -> nnx.Module:
-        def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
-            return _Meter(space.cells[kind].concat, kind, channels, cost_of)
-
-        return space.backbone(core, replace(size, auxiliary=False, loop=True), space.network_norm, rngs=rngs)
+    def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
+        return _Meter(space.cells[kind].concat, kind, channels, cost_of)
 
     image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
-    _cost(build, lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits, image)
-    rows = {kind: zip(*tables, strict=True) for kind, tables in found.items() if tables}
-    return {kind: Table(*map(np.stack, all_of)) for kind, all_of in rows.items()}
+    _cost(
+        lambda rngs: space.backbone(core, replace(size, auxiliary=False, loop=True), space.network_norm, rngs=rngs),
+        lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits,
+        image,
+    )
+    return [place._replace(cells=len(cells)) for cells in found.values() for own in cells for place in own]
 
 
 def _image_sizes(cell: Cell, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:

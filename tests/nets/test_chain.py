@@ -103,7 +103,7 @@ def test_the_cost_of_a_network_is_that_of_its_candidates_and_what_stands_around(
     for seed in range(3):
         genotype = random(space, seed)
         counts, mix = count(genotype, space, SIZE, 16), as_mix(genotype, space)["block"]
-        costs = zip((counts.parameters, counts.multiply_adds), table, strict=True)
+        costs = zip((counts.parameters, counts.multiply_adds), table[:2], strict=True)
         rest.add(tuple(total - (part[0] * mix).sum() for total, part in costs))
     assert len(rest) == 1 and min(rest.pop()) > 0
 

@@ -1,0 +1,129 @@
+"""`dnas latency`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from dnas import find, ranges
+from dnas.cli.parsing import optional
+from dnas.errors import UserError
+from dnas.ranges import Count, Depth, Range, Width
+
+if TYPE_CHECKING:
+    from dnas.architectures.topology import NetworkSize, Space
+    from dnas.costs.latency_table import LatencyTable
+
+HERE = "here"
+NUMBERS = {  # option: what it may be
+    "cells": Depth,
+    "channels": Width,
+    "image_size": Annotated[int, Range(1, 8192)],
+    "classes": Count,
+    "batch": Annotated[int, Range(1, 4096)],
+    "calls": Annotated[int, Range(1, 10_000)],
+    "check": Annotated[int, Range(0, 1000)],
+}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Write a table of what every operation of a space takes, per layer, measured on this machine.
+
+    The table is a cost: of any architecture, and of any mix. SPACE is a choice, see dnas list. Operations are compiled
+    once each and timed warm; --check times whole random networks beside what the table says. Let nothing else run
+    meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its 27 devices.
+
+    Examples:
+      dnas latency nasbench201 --out here.json --check 20
+      dnas latency darts --channels 36 --cells 20 --out here.json
+      dnas latency fbnet --device pixel3 --out pixel3.json
+    """
+
+    space: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPACE")]
+    """The space."""
+    out: Annotated[str | None, optional("FILE")] = None
+    """Where the table goes, a .json file."""
+    device: str = HERE
+    """`here`, this machine; or one of HELP's, as pixel3."""
+    cells: int = 5
+    """Cells of the networks (NAS-Bench-201: of a stage)."""
+    channels: int = 16
+    """Channels of the first cell."""
+    image_size: int = 32
+    """Pixels of a side of an image."""
+    classes: int = 10
+    """Classes of the networks."""
+    batch: int = 1
+    """Images of one call."""
+    calls: int = 30
+    """How often every operation is timed; its median counts."""
+    check: int = 0
+    """How many whole random networks are timed as well."""
+
+
+def run(options: Latency) -> None:
+    """`dnas latency`."""
+    for name, allowed in NUMBERS.items():
+        ranges.check(getattr(options, name), allowed, f"--{name.replace('_', '-')}")
+    path = Path(options.out or "")
+    if path.suffix.lower() != ".json" or not os.path.isdir(path.parent):
+        raise UserError(
+            f"--out needs a file name that ends in .json, in a folder that exists, not '{options.out or ''}'."
+        )
+    if options.device != HERE and options.check:
+        raise UserError(f"--check times networks on this machine, not on {options.device}: leave out one of both.")
+    space: Any = find.resolve("space", options.space)
+
+    from dnas.costs import latency_table
+
+    if options.device != HERE:
+        latency_table.write(_fitted(space, options.device), path)
+        print(f"Wrote {path}")
+        return
+    from dnas.architectures.topology import NetworkSize
+    from dnas.costs import measured
+    from dnas.data._files import progress
+
+    size = NetworkSize(options.cells, options.channels, options.classes)
+    table = measured.measure(
+        space,
+        size,
+        options.image_size,
+        batch=options.batch,
+        calls=options.calls,
+        shown=lambda operations: progress(operations, "measuring operations"),
+    )
+    latency_table.write(table, path)
+    print(f"Wrote {path}, measured on {table.device}")
+    if options.check:
+        _check(table, space, size, options)
+
+
+def _fitted(space: "Space", device: str) -> "LatencyTable":
+    from dnas.costs import published
+
+    if space.name != "fbnet":
+        raise UserError(
+            f"HELP's latencies make a table of the space 'fbnet' only, not of '{space.name}': measure one with "
+            f"--device {HERE}."
+        )
+    return published.renamed(published.additive(device), space)
+
+
+def _check(table: "LatencyTable", space: "Space", size: "NetworkSize", options: Latency) -> None:
+    from dnas.costs import measured
+    from dnas.data._files import progress
+
+    def shown(networks: Any) -> Any:
+        return progress(networks, "measuring networks")
+
+    found = measured.check(table, space, size, options.check, options.calls, shown)
+    for predicted, true in zip(found.predicted, found.measured, strict=True):
+        print(f"  table {predicted:9.3f} ms   network {true:9.3f} ms")
+    print(
+        f"{options.check} networks: median error {100 * found.accuracy.error:.1f} %, rank correlation "
+        f"{found.accuracy.correlation:.3f}"
+    )

@@ -1,0 +1,84 @@
+"""Measured latency: a table has a time for every operation where it stands, and agrees with whole networks."""
+
+import jax
+import numpy as np
+import pytest
+
+from dnas.architectures.genotype import random
+from dnas.architectures.topology import NetworkSize
+from dnas.cli import main
+from dnas.costs import latency_table, measured
+from dnas.costs.measured import Timing
+from dnas.errors import UserError
+from dnas.nets.count import of_network
+from dnas.nets.functional import functionalize
+from dnas.spaces import darts, nasbench201, tabular
+
+
+def parameters(build, x, calls):
+    """In the place of a time: what can be known exactly. It looks at the shapes that arrive."""
+    network = functionalize(build)
+    weights, stats = jax.eval_shape(network.init, jax.random.key(0))
+    jax.eval_shape(lambda w, s, x: network.apply(w, s, x, train=False), weights, stats, x)
+    return Timing(float(sum(leaf.size for leaf in jax.tree.leaves(weights))), 1.0)
+
+
+@pytest.mark.parametrize("space", [darts.space(nodes=2), nasbench201.space(nodes=3)], ids=lambda space: space.name)
+def test_a_table_adds_up_to_the_network(space, monkeypatch):
+    monkeypatch.setattr(measured, "timed", parameters)
+    size = NetworkSize(3, 4, 10)
+    table = measured.measure(space, size, 16, batch=2)
+    additive = table.of_space(space, {"image_size": 16, "channels": 4, "cells": 3})
+    for seed in range(2):
+        genotype = random(space, seed)
+        assert additive.of(genotype, space) == of_network(genotype, space, size, 16).parameters
+    assert table.batch == 2 and "cores" in table.device
+    found = measured.check(table, space, size, networks=3)
+    np.testing.assert_array_equal(found.predicted, found.measured)
+    assert found.accuracy.error == 0 and found.accuracy.correlation == pytest.approx(1)
+    with pytest.raises(UserError, match="measured with channels 4, and these networks have 8"):
+        table.of_space(space, {"channels": 8})
+
+
+def test_spaces_without_operations_on_images_are_refused():
+    with pytest.raises(UserError, match="in image spaces only, not in 'tabular'"):
+        measured.measure(tabular.space(), NetworkSize(1, 8, 3, inputs=(5,)), 8)
+
+
+def test_a_larger_operation_takes_longer():
+    space = nasbench201.space()
+    small, large = (
+        measured._of_operation(space, ("nor_conv_3x3", 32, 1, (pixels, pixels)), 1, 5) for pixels in (4, 64)
+    )
+    assert large.median > small.median >= 0 and large.spread >= 0
+    assert measured._of_operation(space, ("none", 32, 1, (64, 64)), 1, 5) == (0, 0)
+
+
+SPACE = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_table_and_checks_it(tmp_path, capsys):
+    sizes = ["--cells", "1", "--channels", "4", "--image-size", "8", "--calls", "3", "--check", "2"]
+    assert main(["latency", SPACE, "--out", str(tmp_path / "here.json"), *sizes]) == 0
+    out = capsys.readouterr().out
+    assert "2 networks: median error" in out and out.count("network ") == 2
+    table = latency_table.read(tmp_path / "here.json")
+    assert [set(row) for row in table.cells["cell"]] == [{"skip_connect", "nor_conv_1x1"}]
+    assert table.constant > 0 and table.sizes["channels"] == 4
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ([], "--out needs a file name that ends in .json"),
+        (["--out", "here.txt"], "in a folder that exists, not 'here.txt'"),
+        (["--out", "here.json", "--calls", "0"], "--calls must be at least 1"),
+        (["--out", "here.json", "--image-size", "0"], "--image-size must be at least 1"),
+        (["--out", "here.json", "--device", "pixel3"], "of the space 'fbnet' only, not of 'nasbench201'"),
+        (["--out", "here.json", "--device", "pixel3", "--check", "3"], "not on pixel3: leave out one of both"),
+    ],
+)
+def test_what_does_not_fit_is_said(options, says, capsys):
+    assert main(["latency", "nasbench201", *options]) == 2
+    assert says in capsys.readouterr().err
