@@ -70,7 +70,8 @@ def measure(
     }
     x = jnp.zeros((batch, image_size, image_size, size.image_channels))
     around = timed(_shared(space, size), x, calls)
-    rows, spreads = ({kind: [{} for _ in cell.edges] for kind, cell in space.cells.items()} for _ in range(2))
+    rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+    spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
     for place in found:
         _add(rows, place, known[place.operation].median)
         _add(spreads, place, known[place.operation].spread)
