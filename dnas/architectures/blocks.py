@@ -166,16 +166,16 @@ def placed(blocks: Sequence[Block], image_channels: int = 3) -> list[Placed]:
     Errors: `UserError` for a chain that cannot be built: no block, blocks of images after the pool, an odd number of
     channels to be split in two, groups that do not divide the channels.
     """
-    blocks, found, channels, reduced = list(blocks), list[Placed](), image_channels, 1
-    if not blocks:
+    chain, found, channels, reduced = list(blocks), list[Placed](), image_channels, 1
+    if not chain:
         raise UserError("A chain of blocks needs one at least, and there is none.")
-    _check_order(blocks)
-    if all(block.kind != "pool" for block in blocks):
-        place = next((i for i, block in enumerate(blocks) if block.kind in BEHIND), len(blocks))
-        blocks.insert(place, Block("pool"))
-    if blocks[-1].kind != "logits":
-        blocks.append(Block("logits"))
-    for block in blocks:
+    _check_order(chain)
+    if all(block.kind != "pool" for block in chain):
+        place = next((i for i, block in enumerate(chain) if block.kind in BEHIND), len(chain))
+        chain.insert(place, Block("pool"))
+    if chain[-1].kind != "logits":
+        chain.append(Block("logits"))
+    for block in chain:
         _check_widths(block, channels)
         found.append(Placed(block, channels, reduced))
         channels, reduced = block.outputs(channels), reduced * block.stride

@@ -18,9 +18,9 @@ def scaled(blocks: Sequence[Block], width: float, depth: float) -> list[Block]:
     stages = list[list[Block]]()
     for place in placed(blocks)[: len(blocks)]:
         block = replace(place.block, channels=place.block.outputs(place.inputs))
-        before = stages[-1][-1] if stages else None
-        alike = before is not None and before.channels == block.channels and block.stride == 1
-        if alike and {before.kind, block.kind} <= REPEATED:
+        before = stages[-1][-1] if stages else block
+        alike = before.channels == block.channels and block.stride == 1
+        if stages and alike and {before.kind, block.kind} <= REPEATED:
             stages[-1].append(block)
         else:
             stages.append([block])

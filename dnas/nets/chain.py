@@ -137,7 +137,7 @@ class Supernet(nnx.Module):
         first, last = [*map(parse, before)], [*map(parse, after)]
         chain = placed([*first, *(row[0] for row in rows), *last], size.image_channels)
         self.image_channels, self.use_running_average, self.remat = size.image_channels, False, size.remat
-        self.mix_shapes, parts = tuple(space.mix_shapes.items()), []
+        self.mix_shapes, parts = tuple(space.mix_shapes.items()), list[Any]()
         for number, place in enumerate(chain):
             layer = number - len(first)
             if 0 <= layer < len(rows):

@@ -42,7 +42,8 @@ def draw(layers: Layers, path: str | Path, title: str) -> None:
     for number, layer in enumerate(layers):
         row, column = divmod(number, MOST)
         left, top = GAP + column * (BOX + GAP), height - head - row * (tall + GAP)
-        heading, colour, face, rows_below = f"layer {number + 1}", INK, PALE, layer
+        face: Any = PALE
+        heading, colour, rows_below = f"layer {number + 1}", INK, layer
         if list(layer) == ["block"]:  # whose word says several things
             heading, _, rest = layer["block"].partition("_")
             colour = BLOCKS.get(heading.rstrip("0123456789"), GREY)
