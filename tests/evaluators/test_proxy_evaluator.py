@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from dnas import find
+from dnas.architectures.choices import decode
+from dnas.architectures.topology import NetworkSize
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
 from dnas.errors import UserError
+from dnas.nets.count import count
 
 SMALL = "space=nasbench201:nodes=2,data=digits,images=4,cells=1,channels=2"
 
@@ -26,6 +29,14 @@ def test_votes_are_shares_of_random_architectures_and_scores_repeat():
     assert values[1] == values[2]
     assert values[0]["votes"] < values[1]["votes"] <= 1
     assert values[1]["parameters"] == values[1]["params"]
+
+
+def test_a_score_computes_a_pass_of_its_images():
+    """Through the dearest operation of the edge; the codes of the images are compared, too."""
+    known = find.resolve("evaluator", f"proxy:proxy=nwot,{SMALL}")
+    once = count(decode(np.array([3]), known.space), known.space, NetworkSize(1, 2, 10, 1), 8).multiply_adds
+    (found,) = known.multiply_adds(np.array([[0]]), np.ones(1))
+    assert 4 * once <= found < 6 * once
 
 
 @pytest.mark.parametrize(
