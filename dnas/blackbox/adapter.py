@@ -8,29 +8,43 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import keys
+from dnas.blackbox import warmup
 from dnas.blackbox.jobs import Job
 from dnas.blackbox.searcher import HostSearcher, Proposal, Searcher
 from dnas.blackbox.traced import key_of_run
+from dnas.blackbox.warmup import Openings
 
 
-def searchers(job: Job) -> Callable[[int], HostSearcher]:
-    """run -> its searcher; compiled once for all of them."""
+def searchers(job: Job, opening: Openings | None = None) -> Callable[[int], HostSearcher]:
+    """run -> its searcher; compiled once for all of them. opening: what they begin with."""
     config, strategy = job.config, job.strategy
     if strategy.host is not None:
         made = strategy.host
-        return lambda run: made(job.problem, keys.generator(config.seed, f"blackbox run {run}"))
+
+        def host(run: int) -> HostSearcher:
+            first = () if opening is None else tuple(opening.first[run])
+            return made(job.problem._replace(first=first), keys.generator(config.seed, f"blackbox run {run}"))
+
+        return host
     assert strategy.build is not None
-    traced = strategy.build(job.problem)
+    own = strategy.build(job.problem)
+    traced = own if opening is None else warmup.opened(own)
     compiled = Searcher(jax.jit(traced.init), jax.jit(traced.ask), jax.jit(traced.tell))
-    return lambda run: _Traced(compiled, key_of_run(config.seed, run), strategy.several)
+
+    def of_run(run: int) -> HostSearcher:
+        first = () if opening is None else (jnp.asarray(opening.first[run]),)
+        return _Traced(compiled, key_of_run(config.seed, run), strategy.several, first)
+
+    return of_run
 
 
 class _Traced:
-    """A traced searcher with its state; several: whether it takes all objectives."""
+    """A traced searcher with its state; several: whether it takes all objectives. first: what it begins with, if it is
+    `warmup.opened`."""
 
-    def __init__(self, searcher: Searcher, key: jax.Array, several: bool):
+    def __init__(self, searcher: Searcher, key: jax.Array, several: bool, first: tuple[jax.Array, ...]):
         self.searcher, self.key, self.several, self.asked = searcher, key, several, 0
-        self.state: Any = searcher.init(keys.stream(key, "init"))
+        self.state: Any = searcher.init(keys.stream(key, "init"), *first)
 
     def ask(self) -> Proposal:
         self.state, architecture = self.searcher.ask(self.state, keys.stream(self.key, "ask", self.asked))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from dnas.blackbox.rungs import Pending, best, drawn, rungs
+from dnas.blackbox.rungs import Draws, Pending, best, rungs
 from dnas.blackbox.searcher import Problem, Proposal, Strategy
 from dnas.ranges import Range
 
@@ -20,7 +20,7 @@ def searcher(*, eta: Annotated[int, Range(2, 100)] = 3) -> Strategy:
     def host(problem: Problem, generator: np.random.Generator) -> Asha:
         return Asha(problem, generator, eta)
 
-    return Strategy(host=host, fidelities=True)
+    return Strategy(host=host, fidelities=True, opens=True)
 
 
 @dataclass
@@ -36,13 +36,13 @@ class Asha:
     """A run of it."""
 
     def __init__(self, problem: Problem, generator: np.random.Generator, eta: int):
-        self.decisions, self.generator, self.eta = problem.decisions, generator, eta
+        self.draws, self.eta = Draws(problem, generator), eta
         self.fidelities = rungs(problem.fidelities, eta)
         self.rungs = [Rung() for _ in self.fidelities]
         self.pending: Pending[int] = Pending()
 
     def ask(self) -> Proposal:
-        number, architecture = self._promoted() or (0, drawn(self.generator, self.decisions))
+        number, architecture = self._promoted() or (0, self.draws.one())
         return self.pending.put(Proposal(architecture, self.fidelities[number]), number)
 
     def tell(self, proposal: Proposal, scores: np.ndarray) -> None:

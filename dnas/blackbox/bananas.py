@@ -18,7 +18,7 @@ import numpy as np
 from dnas.architectures.paths import has_branches
 from dnas.architectures.paths import paths as cell_paths
 from dnas.blackbox.ensemble import Predict, Sizes, predictor
-from dnas.blackbox.rungs import best, drawn
+from dnas.blackbox.rungs import Draws, best
 from dnas.blackbox.searcher import Decisions, Problem, Proposal, Strategy
 from dnas.ranges import Factor, Range
 
@@ -46,10 +46,9 @@ def searcher(
     predict = predictor(Sizes(networks, layers, width, epochs, learning_rate))
 
     def host(problem: Problem, generator: np.random.Generator) -> Bananas:
-        decisions = problem.decisions
-        return Bananas(decisions, generator, initial, batch, encoder(decisions, paths), predict)
+        return Bananas(problem, generator, initial, batch, encoder(problem.decisions, paths), predict)
 
-    return Strategy(host=host)
+    return Strategy(host=host, opens=True)
 
 
 def encoder(decisions: Decisions, most: int) -> Encode:
@@ -76,14 +75,15 @@ class Bananas:
 
     def __init__(
         self,
-        decisions: Decisions,
+        problem: Problem,
         generator: np.random.Generator,
         initial: int,
         size: int,
         encode: Encode,
         predict: Predict,
     ):
-        self.decisions, self.generator, self.initial, self.size = decisions, generator, initial, size
+        self.decisions, self.draws, self.generator = problem.decisions, Draws(problem, generator), generator
+        self.initial, self.size = max(initial, len(problem.first)), size
         self.encode, self.predict = encode, predict
         self.known, self.scores = list[np.ndarray](), list[float]()
         self.asked, self.proposals, self.batch = set[bytes](), 0, list[np.ndarray]()
@@ -133,7 +133,7 @@ class Bananas:
     def _random(self) -> np.ndarray:
         """A new one; where all of so many draws have been proposed, the last of them."""
         for _ in range(DRAWS):
-            architecture = drawn(self.generator, self.decisions)
+            architecture = self.draws.one()
             if architecture.tobytes() not in self.asked:
                 break
         return architecture

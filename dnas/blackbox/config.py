@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -14,6 +14,18 @@ from dnas.ranges import Range, Seed
 MOST_EVALUATIONS = 100_000
 MOST_SECONDS = 1e12
 UNITS = ("evaluations", "s")
+
+
+@dataclass(frozen=True)
+class WarmupConfig:
+    """Before a run, random architectures are ranked by something cheap; its first proposals are the best of them."""
+
+    evaluator: str = ""
+    """What ranks them, by its first measure, as proxy:proxy=nwot; empty: no warm-up. Its seconds count."""
+    pool: Annotated[int, Range(1, 100_000)] = 1000
+    """Different random architectures for each run."""
+    first: Annotated[int, Range(1, 10_000)] = 10
+    """How many of the best a run begins with."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +49,15 @@ class BlackboxConfig:
     has 1 as default for an evaluator that takes its time."""
     seed: Seed = 0
     """All randomness follows from it; run i does not depend on how many there are."""
+    warmup: WarmupConfig = field(default_factory=WarmupConfig)
 
     def __post_init__(self) -> None:
         configs.check(self)
+
+    @property
+    def label(self) -> str:
+        """The searcher, as figures name it."""
+        return f"{self.searcher}, warmed up" if self.warmup.evaluator else self.searcher
 
 
 class Budget(NamedTuple):

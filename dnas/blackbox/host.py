@@ -20,6 +20,7 @@ from dnas.blackbox.jobs import Job
 from dnas.blackbox.journal import Began, Ended, Event, Outcome
 from dnas.blackbox.searcher import HostSearcher, Proposal
 from dnas.blackbox.trials import ROUNDING, Trials
+from dnas.blackbox.warmup import Openings
 from dnas.blackbox.workers import Pool, Work
 from dnas.errors import StorageError, UserError
 from dnas.runs import loop
@@ -27,8 +28,11 @@ from dnas.runs import loop
 WORST = 1e6  # told of a trial that fails before any other has ended, with a measure of which less is better
 
 
-def tried(job: Job, pool: Pool, folder: Path | None = None, quiet: bool = True) -> Trials:
-    """All runs of a job, one after the other; what the journal of a folder has of them is not done again.
+def tried(
+    job: Job, pool: Pool, folder: Path | None = None, quiet: bool = True, opening: Openings | None = None
+) -> Trials:
+    """All runs of a job, one after the other; what the journal of a folder has of them is not done again. opening: what
+    they begin with.
 
     Errors: `UserError` where nothing that was evaluated in a run counts; `StorageError` for a damaged journal.
     """
@@ -37,10 +41,10 @@ def tried(job: Job, pool: Pool, folder: Path | None = None, quiet: bool = True) 
     of_runs: dict[int, list[Event]] = {}
     for event in events:
         of_runs.setdefault(event.run, []).append(event)
-    searcher, runs = adapter.searchers(job), list[_Run]()
+    searcher, runs = adapter.searchers(job, opening), list[_Run]()
     with _bar(job, quiet) as moved:
         for number in range(job.config.runs):
-            run = _Run(job, number, searcher(number))
+            run = _Run(job, number, searcher(number), 0.0 if opening is None else float(opening.seconds[number]))
             run.replay(of_runs.get(number, []))
             _drive(run, pool, write, partial(moved, number))
             run.check()
@@ -68,14 +72,16 @@ def _drive(run: "_Run", pool: Pool, write: Callable[[Event], None], moved: Calla
 
 
 class _Run:
-    """One run: its searcher, the trials that have begun and not ended, and those that have ended, in that order."""
+    """One run: its searcher, the trials that have begun and not ended, and those that have ended, in that order.
+    before: seconds that a warm-up has spent."""
 
-    def __init__(self, job: Job, number: int, searcher: HostSearcher):
+    def __init__(self, job: Job, number: int, searcher: HostSearcher, before: float):
         self.job, self.number, self.searcher = job, number, searcher
         self.open, self.ended = dict[int, Proposal](), list[tuple[Proposal, Outcome]]()
         self.scores = list[np.ndarray]()
         self.began, self.granted = 0, 0.0  # trials, and their fidelities
-        self.spent, self.done = 0.0, 0.0  # seconds and fidelities of what has ended
+        self.before = self.spent = before  # seconds, and those of what has ended too
+        self.done = 0.0  # fidelities of what has ended
         self.closed = False
 
     @property
@@ -158,7 +164,7 @@ class _Run:
     @property
     def within(self) -> int:
         """How many trials end within a budget of seconds."""
-        spent = np.cumsum([outcome.seconds for _, outcome in self.ended])
+        spent = self.before + np.cumsum([outcome.seconds for _, outcome in self.ended])
         return int((spent <= self.job.budget.amount).sum())
 
     def _begin(self, proposal: Proposal) -> Began:
@@ -193,6 +199,7 @@ def _as_trials(job: Job, runs: list[_Run]) -> Trials:
             scores[r, t], seconds[r, t] = run.scores[t], outcome.seconds
             if outcome.failed:
                 failed[r, t] = outcome.failed
+        seconds[r, :1] += run.before
     return trials.counted(architectures, scores, seconds, job.budget, job.config.past_budget, fidelities, failed)
 
 

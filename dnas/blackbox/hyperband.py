@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from dnas.blackbox.rungs import Bracket, Pending, best, brackets, drawn, rungs
+from dnas.blackbox.rungs import Bracket, Draws, Pending, best, brackets, rungs
 from dnas.blackbox.searcher import Problem, Proposal, Strategy
 from dnas.ranges import Range
 
@@ -22,7 +22,7 @@ def searcher(*, eta: Annotated[int, Range(2, 100)] = 3) -> Strategy:
     def host(problem: Problem, generator: np.random.Generator) -> Hyperband:
         return Hyperband(problem, generator, eta)
 
-    return Strategy(host=host, fidelities=True)
+    return Strategy(host=host, fidelities=True, opens=True)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Hyperband:
     """A run of it."""
 
     def __init__(self, problem: Problem, generator: np.random.Generator, eta: int):
-        self.decisions, self.generator = problem.decisions, generator
+        self.draws = Draws(problem, generator)
         self.planned = cycle(brackets(rungs(problem.fidelities, eta), eta))
         self.under_way: list[Halving] = []
         self.pending: Pending[tuple[Halving, int]] = Pending()
@@ -81,6 +81,6 @@ class Hyperband:
 
     def _begun(self) -> Halving:
         bracket = next(self.planned)
-        members = [drawn(self.generator, self.decisions) for _ in range(bracket.sizes[0])]
+        members = [self.draws.one() for _ in range(bracket.sizes[0])]
         self.under_way.append(Halving(bracket, members))
         return self.under_way[-1]

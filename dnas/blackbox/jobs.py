@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnas import find
+from dnas.blackbox import warmup
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
 from dnas.blackbox.searcher import Problem, Strategy, decisions_of
 from dnas.errors import UserError, unknown
@@ -16,7 +17,7 @@ SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decid
 
 
 class Job(NamedTuple):
-    """objectives: the measures to search for. problem: as the searcher sees it."""
+    """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up."""
 
     config: BlackboxConfig
     evaluator: Evaluator | HostEvaluator
@@ -24,6 +25,7 @@ class Job(NamedTuple):
     budget: Budget
     objectives: tuple[str, ...]
     problem: Problem
+    ranks: HostEvaluator | None = None
 
     @property
     def signs(self) -> np.ndarray:
@@ -63,7 +65,8 @@ def build(config: BlackboxConfig) -> Job:
     fidelities = evaluator.fidelities if strategy.fidelities else (1.0,)
     evaluations = _most_evaluations(config, budget, evaluator, fidelities)
     problem = Problem(decisions_of(evaluator.space), evaluations, len(names), fidelities)
-    return Job(config, evaluator, strategy, budget, names, problem)
+    ranks = warmup.evaluator_of(config, strategy, problem.decisions)
+    return Job(config, evaluator, strategy, budget, names, problem, ranks)
 
 
 def _most_evaluations(

@@ -22,7 +22,7 @@ DRAWS = 16  # for a start that has not been asked for: where all of these have b
 
 
 class Climb(NamedTuple):
-    """asked: codes of what has been asked for [T], number: how many. started: how many random ones this climb has had.
+    """asked: codes of what has been evaluated [T], number: how many. started: how many random ones this climb has had.
 
     current, best: int32 [D] with their scores; where we are, and the best of what its present part has shown.
     order, part: the parts of a neighbourhood in the order in which they are asked for [G], and which is next.
@@ -91,8 +91,7 @@ def _ask(rules: Rules, state: Climb, key: jax.Array) -> tuple[Climb, jax.Array]:
     chances = jnp.where(_open(rules, state), 0.0, -jnp.inf)
     neighbour = neighbours(state.current, rules.decisions)[0][jax.random.categorical(pick, chances)]
     chosen = jnp.where(state.started < rules.starts, fresh, neighbour)
-    asked = state.asked.at[state.number].set(_code(rules, chosen))
-    return state._replace(asked=asked, number=state.number + 1), chosen
+    return state, chosen
 
 
 def _tell(rules: Rules, state: Climb, architecture: jax.Array, score: jax.Array) -> Climb:
@@ -100,6 +99,8 @@ def _tell(rules: Rules, state: Climb, architecture: jax.Array, score: jax.Array)
     goes = (score > state.current_score) & (starting | (rules.move == "first"))
     better = (score > state.best_score) & ~starting & ~goes
     return state._replace(
+        asked=state.asked.at[state.number].set(_code(rules, architecture)),
+        number=state.number + 1,
         started=state.started + starting,
         current=jnp.where(goes, architecture, state.current),
         current_score=jnp.where(goes, score, state.current_score),

@@ -1,6 +1,7 @@
 """Run a searcher, one or many times, each run until its budget is spent. A folder keeps what was tried, found.
 
 blackbox.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
+warmup.jsonl: the scores of a warm-up.
 summary.json: what the runs found, in numbers. genotype.json: the found architecture with the best score of all runs.
 accuracy.png: the truth about the best so far against the budget. Of several objectives also the front of all runs,
 front.json, front.csv and front.png.
@@ -10,7 +11,7 @@ outcome. All others go through one trial after the other (`host.py`) and go on w
 """
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from dnas import paths
 from dnas.architectures.choices import decode
 from dnas.architectures.genotype import Genotype, to_json
-from dnas.blackbox import host, pools, trials
+from dnas.blackbox import host, pools, trials, warmup
 from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import Job, build
 from dnas.blackbox.traced import simulated
@@ -81,17 +82,19 @@ def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = No
 
     Errors: `loop.Interrupted` by Ctrl-C, where a folder keeps what was done.
     """
-    if isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and crew == pools.NOBODY:
-        return simulated(job)
-    pool = pools.made(crew, job)
     try:
-        return host.tried(job, pool, folder, quiet)
+        opening = None
+        if job.ranks is not None:
+            opening = warmup.openings(job.ranks, job.config, job.problem.decisions, folder, quiet)
+            opening.check(job.config.budget, job.evaluator.seconds[1] if isinstance(job.evaluator, Evaluator) else 0.0)
+        if isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and crew == pools.NOBODY:
+            return simulated(job, opening)
+        with closing(pools.made(crew, job)) as pool:
+            return host.tried(job, pool, folder, quiet, opening)
     except KeyboardInterrupt:
         if folder is None:
             raise
         raise loop.Interrupted(f"Stopped. What has ended is in {folder}: the same command goes on.") from None
-    finally:
-        pool.close()
 
 
 def _result(job: Job, folder: Path | None, summary: dict[str, Any]) -> Result:
@@ -117,8 +120,8 @@ def _written(job: Job, done: Trials, folder: Path) -> dict[str, Any]:
     best = trials.best_of_all(done)
     atomic_write(folder / "genotype.json", json.dumps(to_json(decode(best, job.evaluator.space))))
     kept = _numbers(job, done)
-    title = f"{job.config.runs:,} runs of {job.config.searcher}, {job.config.evaluator}"
-    panel = {quantity_of(job.config, kept): (job.budget.unit, {job.config.searcher: np.array(kept["curve"])})}
+    title = f"{job.config.runs:,} runs of {job.config.label}, {job.config.evaluator}"
+    panel = {quantity_of(job.config, kept): (job.budget.unit, {job.config.label: np.array(kept["curve"])})}
     plot_budgets(panel, folder / "accuracy.png", title)
     if len(job.objectives) > 1:
         _write_front(job, done, folder)
@@ -149,7 +152,7 @@ def _write_front(job: Job, done: Trials, folder: Path) -> None:
     known = [row | {"genotype": cell} for row, cell in zip(rows, cells, strict=True)]
     atomic_write(folder / "front.json", json.dumps(known, indent=1))
     front = np.array([values for _, values in members])
-    title = f"{job.config.runs:,} runs of {job.config.searcher}, {job.config.evaluator}"
+    title = f"{job.config.runs:,} runs of {job.config.label}, {job.config.evaluator}"
     plot_front(everything, front, job.objectives, folder / "front.png", title)
 
 

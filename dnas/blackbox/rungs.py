@@ -1,4 +1,4 @@
-"""What searchers over fidelities share: rungs, the brackets of Hyperband, and which proposal a score belongs to."""
+"""What searchers on the host share: rungs, the brackets of Hyperband, which proposal a score belongs to, and draws."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from dnas.blackbox.searcher import Decisions, Proposal
+from dnas.blackbox.searcher import Decisions, Problem, Proposal
 from dnas.errors import UserError
 
 Trial = TypeVar("Trial")
@@ -34,6 +34,17 @@ class Pending(Generic[Trial]):
     def take(self, proposal: Proposal) -> Trial:
         """Errors: `LookupError` for what is not pending."""
         return self._waiting[_key(proposal)].popleft()
+
+
+class Draws:
+    """The random architectures of a run: first those that it is to begin with."""
+
+    def __init__(self, problem: Problem, generator: np.random.Generator):
+        self.given, self.decisions, self.generator = deque(problem.first), problem.decisions, generator
+
+    def one(self) -> np.ndarray:
+        """The next, int32 [D]."""
+        return self.given.popleft() if self.given else drawn(self.generator, self.decisions)
 
 
 def rungs(fidelities: Sequence[float], eta: int) -> tuple[float, ...]:

@@ -21,9 +21,10 @@ State = Any  # a pytree
 
 class Searcher(NamedTuple):
     """init: key -> state. ask: (state, key) -> (state, architecture int32 [D]). tell: (state, architecture, score) ->
-    state; the score is float32 [], or [M] where the strategy takes several objectives."""
+    state; the score is float32 [], or [M] where the strategy takes several objectives. What is told need not be what
+    was proposed: a warm-up puts others in the place of the first (`warmup.py`)."""
 
-    init: Callable[[jax.Array], State]
+    init: Callable[..., State]
     ask: Callable[[State, jax.Array], tuple[State, jax.Array]]
     tell: Callable[[State, jax.Array, jax.Array], State]
 
@@ -43,12 +44,14 @@ class Problem(NamedTuple):
     """decisions: what is searched. evaluations: how many there are at most. objectives: M.
 
     fidelities: the portions of a whole evaluation that can be asked for, ascending; the last is 1.
+    first: int32 [D] each, the random architectures that a searcher on the host begins with.
     """
 
     decisions: Decisions
     evaluations: int
     objectives: int = 1
     fidelities: tuple[float, ...] = (1.0,)
+    first: tuple[np.ndarray, ...] = ()
 
 
 class Proposal(NamedTuple):
@@ -75,7 +78,8 @@ class Strategy(NamedTuple):
     """build: makes the traced searcher for a problem, or host: that of one run on the host; one of them is given.
 
     several: whether it takes several objectives at once. parallel: whether it may be asked again before it was told.
-    fidelities: whether it needs evaluations of more than one fidelity.
+    fidelities: whether it needs evaluations of more than one fidelity. opens: whether one on the host begins with
+    `Problem.first`; a traced one needs nothing for that.
     """
 
     build: Callable[[Problem], Searcher] | None = None
@@ -83,6 +87,7 @@ class Strategy(NamedTuple):
     host: Callable[[Problem, np.random.Generator], HostSearcher] | None = None
     parallel: bool = True
     fidelities: bool = False
+    opens: bool = False
 
 
 def decisions_of(space: Space) -> Decisions:

@@ -101,7 +101,8 @@ def spread(values: Mapping[str, float] | None) -> str:
 
 
 def _draw(results: Mapping[str, Result], path: Path) -> None:
-    """A panel for each evaluator and unit of budget; of one searcher's searches there, the one with the most of it."""
+    """A panel for each evaluator and unit of budget; of one searcher's searches there, the one with the most
+    of it; one that is warmed up is another."""
     from dnas.reports.budgets import Panel, plot_budgets
 
     panels: dict[tuple[str, str, str], dict[str, Result]] = {}
@@ -109,9 +110,9 @@ def _draw(results: Mapping[str, Result], path: Path) -> None:
         config, budget = result.config, parse_budget(result.config.budget)
         quantity = f"{single.quantity_of(config, result.summary)}\n{config.evaluator}"
         beside = panels.setdefault((quantity, budget.unit, config.past_budget), {})
-        known = beside.get(config.searcher)
+        known = beside.get(config.label)
         if known is None or parse_budget(known.config.budget).amount < budget.amount:
-            beside[config.searcher] = result
+            beside[config.label] = result
     drawn: dict[str, Panel] = {}
     for (title, unit, past_budget), beside in panels.items():
         curves = {name: np.array(result.summary["curve"]) for name, result in beside.items()}
@@ -124,8 +125,8 @@ def with_fields(configs: Mapping[str, BlackboxConfig], typed: BlackboxConfig) ->
 
     Errors: `UserError` for any other field, which would make all searches alike.
     """
-    first = next(iter(configs.values()))
-    changed = {k: v for k, v in to_dict(typed).items() if v != getattr(first, k)}
+    first = to_dict(next(iter(configs.values())))
+    changed = {k: v for k, v in to_dict(typed).items() if v != first[k]}
     if fixed := [name for name in changed if name not in ("runs", "seed")]:
         raise UserError(
             f"--{fixed[0]} would make all {len(configs)} searches of the file alike: give --runs and --seed only, or "

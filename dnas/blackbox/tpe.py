@@ -39,6 +39,9 @@ def searcher(
             name: optuna.distributions.CategoricalDistribution(range(count))
             for name, count in zip(names, problem.decisions.options, strict=True)
         }
-        return Study(problem, sampler, distributions, lambda found: np.array([found[name] for name in names], np.int32))
+        study = Study(problem, sampler, distributions, lambda found: np.array([found[n] for n in names], np.int32))
+        for architecture in problem.first:
+            study.study.enqueue_trial(dict(zip(names, architecture.tolist(), strict=True)))
+        return study
 
-    return Strategy(host=host, several=True)
+    return Strategy(host=host, several=True, opens=True)

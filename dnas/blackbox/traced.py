@@ -8,18 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import keys
-from dnas.blackbox import trials
+from dnas.blackbox import trials, warmup
 from dnas.blackbox.config import UNITS
 from dnas.blackbox.jobs import SLACK, Job
 from dnas.blackbox.trials import Trials
+from dnas.blackbox.warmup import Openings
 from dnas.evaluators.protocol import Evaluator
 
 
-def simulated(job: Job) -> Trials:
-    """All runs of a job, on the device, until the last of them has spent its budget."""
+def simulated(job: Job, opening: Openings | None = None) -> Trials:
+    """All runs of a job, on the device, until the last of them has spent its budget; opening: what they begin with."""
     ours = jax.vmap(lambda run: key_of_run(job.config.seed, run))(jnp.arange(job.config.runs))
-    count, found = jax.jit(_loop(job))(ours)
+    given = () if opening is None else (jnp.asarray(opening.first), jnp.asarray(opening.seconds, jnp.float32))
+    count, found = jax.jit(_loop(job))(ours, *given)
     architectures, scores, seconds = (np.asarray(leaf)[: int(count)].swapaxes(0, 1) for leaf in found)
+    if opening is not None:
+        seconds = seconds.astype(np.float64)
+        seconds[:, 0] += opening.seconds
     return trials.counted(architectures, scores, seconds, job.budget, job.config.past_budget)
 
 
@@ -30,9 +35,10 @@ def key_of_run(seed: int, run: Any) -> jax.Array:
 
 def _loop(job: Job) -> Callable:
     """keys [R] -> T and architectures int16 [most, R, D], scores [most, R, M] and seconds [most, R], of which T rows
-    are filled."""
+    are filled. With a warm-up, it takes what the runs begin with [R, N, D] and have spent [R] as well."""
     assert isinstance(job.evaluator, Evaluator) and job.strategy.build is not None
     searcher, evaluate, evaluations = job.strategy.build(job.problem), job.evaluator.evaluate, job.problem.evaluations
+    searcher = searcher if job.ranks is None else warmup.opened(searcher)
     depth, several = len(job.problem.decisions.options), job.strategy.several
     limit = job.budget.amount * (1 + SLACK) if job.budget.unit != UNITS[0] else np.inf
 
@@ -47,7 +53,7 @@ def _loop(job: Job) -> Callable:
         t, _, spent, _ = carry
         return (t < evaluations) & (spent <= limit).any()
 
-    def loop(ours: jax.Array) -> Any:
+    def loop(ours: jax.Array, *given: jax.Array) -> Any:
         def body(carry: Any) -> Any:
             t, states, spent, rows = carry
             now = jax.vmap(lambda key: keys.stream(key, "ask", t))(ours)
@@ -56,14 +62,15 @@ def _loop(job: Job) -> Callable:
             rows = jax.tree.map(lambda all_, row: all_.at[t].set(row), rows, new)
             return t + 1, states, spent + seconds, rows
 
-        states = jax.vmap(lambda key: searcher.init(keys.stream(key, "init")))(ours)
+        states = jax.vmap(lambda key, *first: searcher.init(keys.stream(key, "init"), *first))(ours, *given[:1])
         runs, seconds = len(ours), jnp.zeros((evaluations, len(ours)))
+        spent = given[1] if given else jnp.zeros(runs)
         rows = (
             jnp.zeros((evaluations, runs, depth), jnp.int16),
             jnp.zeros((*seconds.shape, len(job.objectives))),
             seconds,
         )
-        t, _, _, rows = jax.lax.while_loop(going, body, (jnp.int32(0), states, jnp.zeros(runs), rows))
+        t, _, _, rows = jax.lax.while_loop(going, body, (jnp.int32(0), states, spent, rows))
         return t, rows
 
     return loop

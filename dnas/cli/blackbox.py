@@ -23,7 +23,8 @@ class Blackbox:
     is what training the architectures took those who made the table. Other evaluators, and searchers that are no
     program (bananas, tpe, cmaes, hyperband, asha, dehb), do one architecture after the other, in one run unless --runs
     says more: train trains it (its config is that of an experiment file or JSON file), supernet takes the shared
-    weights of a search. An evaluation at a ninth of the fidelity counts as a ninth. EXPERIMENT is a Python file with
+    weights of a search. With --warmup.evaluator a run begins with the best of many random architectures by a proxy, or
+    by what else is cheap. An evaluation at a ninth of the fidelity counts as a ninth. EXPERIMENT is a Python file with
     `searches()`, a config by name; FILE.py:NAME is one of them.
 
     DIR holds trials.csv, a row for every evaluation: pandas.read_csv("DIR/trials.csv"). Repeated, the command reads
@@ -37,6 +38,7 @@ class Blackbox:
       dnas blackbox --evaluator supernet:run=runs/spos --budget 1000evaluations
       dnas blackbox --evaluator train:config=experiments/small_digits.py,space=nasbench201 --budget 100evaluations
           --workers 4
+      dnas blackbox --budget 100evaluations --warmup.evaluator proxy:proxy=nwot,data=cifar10 --warmup.pool 300
       dnas blackbox experiments/nasbench201_blackbox.py --out runs/blackbox
     """
 
@@ -74,7 +76,7 @@ def run(options: Blackbox) -> None:
         name, _ = find.parse_choice(options.config.searcher)
         out = Path(options.out or Path("runs") / f"blackbox_{name}")
         done = single.run(options.config, out, workers=options.workers, quiet=options.quiet)
-        results = {options.config.searcher: done}
+        results = {options.config.label: done}
     Console().print(several.table(results))
     if not options.quiet:
         front = [f" and {out / 'front.png'}"] * (out / "front.png").exists()
@@ -85,8 +87,8 @@ def defaults(options: Blackbox) -> Blackbox | None:
     """The options that EXPERIMENT stands for; what was typed overrides them. Without one, a single run is the default
     of an evaluator that takes its time, and of a searcher that runs trial by trial."""
     if options.experiment is None:
-        name, _ = find.parse_choice(options.config.evaluator)
-        slow = find.returned("evaluator", name) == "HostEvaluator"
+        names = [find.parse_choice(text)[0] for text in (options.config.evaluator, options.config.warmup.evaluator)]
+        slow = any(find.returned("evaluator", name) == "HostEvaluator" for name in names)
         slow = slow or find.resolve("searcher", options.config.searcher).host is not None
         return Blackbox(config=BlackboxConfig(runs=1)) if slow else None
     known = load_several(options.experiment)

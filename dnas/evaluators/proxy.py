@@ -21,10 +21,10 @@ from dnas.data.augment import normalise
 from dnas.errors import UserError
 from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
-from dnas.nets.count import count, multiply_adds
+from dnas.nets.count import multiply_adds
 from dnas.proxies.protocol import of_new_weights, one_path
 from dnas.ranges import Depth, Range, Seed, Width
-from dnas.types import Batch
+from dnas.types import Batch, Mix
 
 VOTES = "votes"
 
@@ -57,19 +57,25 @@ def evaluator(
     rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:images]
     moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
     batch = Batch(normalise(jnp.asarray(splits.train_x[rows]), *moments), jnp.asarray(splits.train_y[rows]))
-    program = jax.jit(of_new_weights(one_path(built, size, side), chosen))
+    subject = one_path(built, size, side)
+    program, priced = jax.jit(of_new_weights(subject, chosen)), jax.jit(subject.costs)
+
+    def mix_of(genotype: Genotype) -> Mix:
+        return jax.tree.map(jnp.asarray, as_mix(genotype, built))
 
     def scored(genotype: Genotype, own: int) -> dict[str, float]:
-        mix = jax.tree.map(jnp.asarray, as_mix(genotype, built))
+        mix = mix_of(genotype)
         with jax.enable_x64(True):  # for matrices of images; the network stays in float32
             found = program(jax.random.key(own), batch, mix)
         return {name: float(value) for name, value in found.items()}
 
     @cache
     def compared() -> list[dict[str, float]]:
-        """Others' scores, if only that of one, which compiles the program."""
+        """Others' scores, if only that of one, which compiles the programs."""
         generator = keys.generator(seed, "voters")
-        return [scored(random(built, generator), seed) for _ in range(voters if several else 1)]
+        others = [random(built, generator) for _ in range(voters if several else 1)]
+        priced(mix_of(others[0]))
+        return [scored(genotype, seed) for genotype in others]
 
     def evaluate(architecture: np.ndarray, fidelity: float, own: int) -> tuple[dict[str, float], float]:
         others, began = compared(), time.perf_counter()
@@ -77,14 +83,14 @@ def evaluator(
         values = scored(genotype, own)
         if not all(map(np.isfinite, values.values())):
             raise UserError(f"A proxy of '{proxy}' gives no number for this architecture: nothing flows through it.")
-        known = count(genotype, built, size, side)
-        costs = {"parameters": float(known.parameters), "mflops": known.multiply_adds / 1e6}
+        known = priced(mix_of(genotype))
+        costs = {"parameters": float(known.parameters), "mflops": float(known.multiply_adds) / 1e6}
         votes = {VOTES: float(np.mean([[o[name] < values[name] for o in others] for name in values]))}
         return (votes if several else {}) | values | costs, time.perf_counter() - began
 
     @cache
     def once() -> int:
-        mix = jax.tree.map(jnp.asarray, as_mix(random(built, 0), built))
+        mix = mix_of(random(built, 0))
         with jax.enable_x64(True):
             return multiply_adds(jax.make_jaxpr(program)(jax.random.key(0), batch, mix).jaxpr)
 

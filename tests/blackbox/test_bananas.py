@@ -1,6 +1,5 @@
 """BANANAS: its networks, its features, its candidates, and what it finds."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 
 from dnas import find
 from dnas.blackbox.bananas import Bananas, encoder
-from dnas.blackbox.config import load_several
+from dnas.blackbox.config import BlackboxConfig, load_several
 from dnas.blackbox.ensemble import Sizes, initial, predictor
 from dnas.blackbox.searcher import Decisions, Problem, decisions_of
+from dnas.config import from_dict
 from dnas.tables.protocol import place
 
 DECISIONS = decisions_of(find.resolve("space", "nasbench201"))
@@ -60,7 +60,7 @@ def likeness(generator, features, targets, candidates):
 
 
 def started(decisions=DECISIONS, seed=0, predict=likeness, initial=10, size=10):
-    return Bananas(decisions, np.random.default_rng(seed), initial, size, encoder(decisions, 30), predict)
+    return Bananas(Problem(decisions, 100), np.random.default_rng(seed), initial, size, encoder(decisions, 30), predict)
 
 
 def driven(searcher, evaluations, value, workers=1):
@@ -139,8 +139,6 @@ def test_the_numbers_of_record_are_of_the_experiment_and_as_published():
     """Published is an order: BANANAS above evolution, and that above random search."""
     numbers = json.loads((REPOSITORY / "benchmarks" / "results" / "nasbench201_searchers.json").read_text())["searches"]
     configs = load_several(REPOSITORY / "experiments" / "nasbench201_searchers.py")
-    assert {name: found["config"] for name, found in numbers.items()} == {
-        name: dataclasses.asdict(config) for name, config in configs.items()
-    }
+    assert {name: from_dict(found["config"], BlackboxConfig) for name, found in numbers.items()} == configs
     means = {name: found["truths"]["cifar100_test_200"]["mean"] for name, found in numbers.items()}
     assert means["bananas"] > means["evolution"] > means["random"] + 1

@@ -14,6 +14,7 @@ from dnas.architectures.genotype import read
 from dnas.blackbox import run as blackbox
 from dnas.blackbox import several, trials
 from dnas.blackbox.config import BlackboxConfig, Budget, load_several, parse_budget
+from dnas.config import from_dict
 from dnas.errors import StorageError, UserError
 from dnas.ranges import range_of
 from dnas.tables.protocol import place
@@ -237,7 +238,7 @@ def test_the_numbers_of_record_are_within_a_deviation_of_the_published_ones():
     configs = load_several(EXPERIMENT)
     assert list(numbers) == list(configs)
     for name, found in numbers.items():
-        assert found["config"] == dataclasses.asdict(configs[name])
+        assert from_dict(found["config"], BlackboxConfig) == configs[name]
         if name.startswith("nats") or "-local-" in name:
             mean, deviation = published(name)
             assert abs(found["truths"][f"{name.rpartition('-')[2]}_test_200"]["mean"] - mean) < deviation

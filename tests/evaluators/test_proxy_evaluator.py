@@ -28,7 +28,9 @@ def test_votes_are_shares_of_random_architectures_and_scores_repeat():
     values = [evaluator.evaluate(np.array([operation]), 1.0, 3)[0] for operation in (0, 3, 3)]
     assert values[1] == values[2]
     assert values[0]["votes"] < values[1]["votes"] <= 1
-    assert values[1]["parameters"] == values[1]["params"]
+    known = count(decode(np.array([3]), evaluator.space), evaluator.space, NetworkSize(1, 2, 10, 1), 8)
+    assert values[1]["parameters"] == values[1]["params"] == known.parameters
+    assert values[1]["mflops"] == pytest.approx(known.multiply_adds / 1e6)
 
 
 def test_a_score_computes_a_pass_of_its_images():
