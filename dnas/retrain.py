@@ -19,6 +19,7 @@ from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
 from dnas.errors import UserError
+from dnas.nets import count
 from dnas.runs import devices, loop, records, weights
 from dnas.tasks import binding
 from dnas.tasks.task import Task
@@ -43,27 +44,41 @@ def run(
     """
     loop.prepare_process()
     records.check(out, resume)
-    space = find.resolve("space", config.space)
-    check(genotype, space, config.retrain.cells)
-    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
-        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
-    dataset = datasets.load(config.data if data is None else data)
-    task, plan = binding.bind(dataset, config, "retrain", space)
-    fit = dataclasses.replace(config, retrain=plan)
-    with jax.enable_x64(config.dtype == "float64"):
-        job = Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
-        if config.weights_from and not resume:
-            weights.check(config.weights_from, job.shapes)
-            _check_source(config.weights_from, genotype)
-        folder = Path(out) if out is not None else default_folder(config)
+    with jax.enable_x64(config.dtype == "float64"):  # before the folder: what cannot be built leaves none
+        job = build(config, genotype, data=data, resume=resume, quiet=quiet, allow_constant=allow_constant)
+        task, folder = job.task, Path(out) if out is not None else default_folder(config)
         with records.opened(folder, config, loop.typed_command(), resume, grows="retrain") as record:
             if resume and (kept := _kept_genotype(folder)) not in (None, to_json(genotype)):
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume)
+
+
+def build(
+    config: Config,
+    genotype: Genotype,
+    *,
+    data: Any = None,
+    resume: bool = False,
+    quiet: bool = True,
+    allow_constant: bool = False,
+) -> Job:
+    """A training that is put together and not begun; nothing is compiled. Errors: `UserError` for what cannot be."""
+    space = find.resolve("space", config.space)
+    check(genotype, space, config.retrain.cells)
+    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
+        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
+    dataset = datasets.load(config.data if data is None else data)
+    task, plan = binding.bind(dataset, config, "retrain", space)
+    with jax.enable_x64(config.dtype == "float64"):
+        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet)
+        if config.weights_from and not resume:
+            weights.check(config.weights_from, job.shapes)
+            _check_source(config.weights_from, genotype)
+    return job
 
 
 def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> dict[str, float]:
@@ -83,6 +98,20 @@ def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> d
         sums = devices.fetch(job.evaluate["test"](progress.state, job.parts["valid"]))
         size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
     return task.measures(jax.tree.map(lambda leaf: leaf[0], sums)) | {"parameters": size}
+
+
+def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:
+    """What `validated` computes, read off its programs; a training that ends early counts as a whole one.
+    config, task: as there. Errors: as there."""
+    with jax.enable_x64(config.dtype == "float64"):
+        job = Job(config, space, genotype, task, quiet=True)
+        one = jax.ShapeDtypeStruct((), np.int32)
+        step = jax.make_jaxpr(job.advance.function)(job.shapes, one, job.arrays)
+        validation = jax.make_jaxpr(job.evaluate["test"].function)(job.shapes.state, job.parts["valid"])
+    epochs = config.retrain.epochs
+    validations = epochs + 1 if job.shapes.state.kept else 1
+    trained = epochs * job.steps * count.multiply_adds(step.jaxpr)
+    return trained + validations * count.multiply_adds(validation.jaxpr)
 
 
 def default_folder(config: Config) -> Path:

@@ -7,7 +7,7 @@
 Hardware: 2 CPU cores. Every method searches on the same images with the same supernet, batches and epochs; what it
 changes beside itself stands in CHANGES. Every found cell is trained alike and looked up in the table of
 NAS-Bench-201: its CIFAR-10 accuracy after 200 epochs. Expected: no published numbers; on searches this
-short methods differ as early searches do, not as papers do. What came out: README and
+short methods differ as early searches do, not as papers do. What came out: docs/results.md and
 benchmarks/results/small_compare.json; what a step of each costs beside one of first-order DARTS:
 benchmarks/results/step_cost.json (scripts/step_cost.py). `dnas search` runs one of them, with one seed, in minutes.
 Departures from the papers: one cell per stage, 8 channels, 16x16 pixels, few steps and so a larger learning rate for

@@ -34,18 +34,26 @@ CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv
 
 
 @pytest.mark.slow
-def test_a_comparison_is_kept_and_goes_on(tmp_path):
+def test_a_comparison_is_kept_and_goes_on(tmp_path, monkeypatch):
     single = replace(BASE, search=replace(BASE.search, levels="single"))
-    refused = replace(BASE, method="agreement:members=1")
+    failing = replace(BASE, method="gdas")
+    whole = dnas.search.run
+
+    def run(config, *args, **options):
+        if config == failing:
+            raise UserError("The loss became NaN or infinite at step 3.")
+        return whole(config, *args, **options)
+
+    monkeypatch.setattr(dnas.search, "run", run)
     programs = jax.devices()[0].client.live_executables
     loop.forget_programs()
     before = len(programs())  # of what other tests still hold
-    rows = compare.run({"one": BASE, "two": single, "no": refused}, tmp_path / "all", random_cells=1, quiet=True)
+    rows = compare.run({"one": BASE, "two": single, "no": failing}, tmp_path / "all", random_cells=1, quiet=True)
     assert len(programs()) <= before, "a long comparison would hold too many programs"
     by_name = {row.name: row for row in rows}
     assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
     assert len(by_name["one"].genotypes) == len(by_name["one"].trained) == 2
-    assert by_name[compare.RANDOM].trained and "members" in by_name["no"].failed
+    assert by_name[compare.RANDOM].trained and "NaN" in by_name["no"].failed
     distinct = {genotype for row in rows for genotype in row.genotypes}
     assert len(list((tmp_path / "all" / "cells").iterdir())) == len(distinct)
     assert (tmp_path / "all" / "comparison.png").stat().st_size > 5_000

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from dnas.compare.protocol import Protocol
 from dnas.compare.rows import Rank, Row
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import UserError
+from dnas.evaluators.protocol import HostEvaluator
 from dnas.nets.count import multiply_adds
 from dnas.runs import records
 from dnas.tables import nasbench201 as tabular
@@ -78,6 +80,8 @@ def test_columns_say_what_is_known(rows):
     assert header[2] == "NAS-Bench-201 %" and header[-1] == "p"
     assert (darts["median"], darts["best"], darts["search s"], darts["tuning"]) == ("54.30", "80.00", "6", "2")
     assert by_name["searcher"]["search s"] == "2" and darts["search FLOP"] == "3.0e+12"
+    quick = compare.cells([rows[0]._replace(seconds=0.123)])
+    assert quick[1][0][quick[0].index("search s")] == "0.041"
     assert darts["random at equal s"] == "87.00 ± 4.36" and darts["better at equal s"] == "1%"
     assert (darts["mix spearman"], darts["mix kendall"], darts["supernet spearman"]) == ("0.50", "0.30", "0.10")
     assert {random[name] for name in ("search s", "tuning", "mix spearman", "p", "p at equal FLOP")} == {"-"}
@@ -139,9 +143,40 @@ def test_operations_of_a_searcher_are_those_of_its_trials(tmp_path):
     flop = costs.of_training(12)
     places = [tabular.index(np.full(6, number)) for number in (3, 1)]
     for evaluator in ("table", "table:epochs=0", "table:epochs=12"):  # all of them mean the fewest of the table
-        found = costs.of_trials(tmp_path, replace(SEARCHER, evaluator=evaluator))
+        found = costs.of_trials(tmp_path, find.resolve("evaluator", evaluator))
         assert found == pytest.approx(flop[places[0]] + flop[places[1]] / 2)
-    assert costs.of_trials(tmp_path, replace(SEARCHER, evaluator="table:table=other")) is None
+    unknown = replace(find.resolve("evaluator", "table"), multiply_adds=None)
+    assert costs.of_trials(tmp_path, unknown) is None
+
+
+def test_the_supernet_that_evaluates_is_paid_for_by_every_run(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "spos"
+    evaluator = HostEvaluator(
+        find.resolve("space", "nasbench201"),
+        {"accuracy": True},
+        lambda *_: ({}, 0.0),
+        multiply_adds=lambda cells, fidelities: 5.0 * fidelities,
+        source=str(folder),
+    )
+
+    def run(config, out, quiet):
+        out.mkdir(exist_ok=True)
+        (out / "trials.csv").write_text("architecture,fidelity\n3-3,1\n1-1,0.2\n")
+        return SimpleNamespace(found=CELLS[:2], seconds=[1.0, 2.0])
+
+    monkeypatch.setattr(searches.blackbox, "run", run)
+    monkeypatch.setattr(searches.jobs, "build", lambda config: SimpleNamespace(evaluator=evaluator))
+    monkeypatch.setattr(records, "config_of", lambda _: BASE)
+    monkeypatch.setattr(costs, "of_search", lambda *_: 8.0)
+    for _ in range(2):  # the second time it is read
+        row = searches.tried("a", SEARCHER, tmp_path, True)
+        assert row.cost == {"flop": (2 * 6 + 2 * 8 / 2) / 2}, "nobody knows how long the search took"
+    assert capsys.readouterr().err.count("is no row of a comparison") == 1
+    folder.mkdir()
+    found = {"config": to_dict(BASE), "genotypes": [to_json(cell) for cell in CELLS[:2]], "seconds": 10.0}
+    (folder / "found.json").write_text(json.dumps(found))
+    row = searches.tried("b", SEARCHER, tmp_path, True)
+    assert row.cost == {"seconds": (3 + 2 * 10 / 2) / 2, "flop": 10.0}
 
 
 def convolved(x, kernel):
@@ -240,7 +275,41 @@ REFUSED = {
         "after another data set",
     ),
     "searchers that are trained": ({"b": SEARCHER}, {"train": True}, "none says how found cells are trained"),
-    "a searcher that does not exist": ({"b": replace(SEARCHER, searcher="nobody")}, {}, "Unknown searcher 'nobody'"),
+    "a searcher that does not exist": (
+        {"b": replace(SEARCHER, searcher="nobody")},
+        {},
+        "'b' is refused: Unknown searcher 'nobody'",
+    ),
+    "several numbers for a searcher of one": (
+        {"a": BASE, "b": replace(SEARCHER, objective="accuracy+parameters")},
+        {},
+        "'b' is refused: The searcher 'random_search' needs one number",
+    ),
+    "a supernet that is not there": (
+        {"a": BASE, "b": replace(SEARCHER, evaluator="supernet", budget="2evaluations")},
+        {},
+        "'b' is refused: A supernet is that of a search",
+    ),
+    "an evaluator on other data": (
+        {"a": BASE, "b": replace(SEARCHER, evaluator="train:space=nasbench201,data=digits", budget="2evaluations")},
+        {},
+        "evaluator of 'b' reads 'digits' and the others 'digits:limit=200'",
+    ),
+    "a method that refuses its setting": (
+        {"a": replace(BASE, method="agreement:members=1")},
+        {},
+        "'a' is refused: .*members",
+    ),
+    "a method that refuses its config": (
+        {"a": replace(BASE, method="shapley_nas", search=replace(BASE.search, epochs=1))},
+        {},
+        "'a' is refused: Method 'shapley_nas' moves alphas between epochs",
+    ),
+    "a training that cannot be": (
+        {"a": replace(BASE, retrain=replace(BASE.retrain, patience=2))},
+        {"train": True},
+        "The training of found cells is refused: retrain.patience",
+    ),
     "tuning of nobody": ({"a": BASE}, {"protocol": Protocol(tuning={"b": 3})}, "tuning of this comparison: 'b'"),
     "settings without validation": ({"a": BASE}, {"train": True, "protocol": NINE}, "9 settings .*valid_portion"),
     "settings of no training": ({"a": BASE}, {"protocol": NINE}, "learning_rates says how .* --lookup"),
@@ -410,15 +479,33 @@ def test_a_phase_costs_what_is_left_in_it(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_both_kinds_of_search_share_one_table(tmp_path):
-    """The second time nothing is searched."""
-    configs = {"darts": replace(BASE, seeds=1), "random": SEARCHER}
+    """The second time nothing is searched again, and a searcher evaluates with the supernet that was left."""
+    (tmp_path / "mine.py").write_text(
+        "from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig\n"
+        + f"def config():\n    return {BASE!r}\n"
+    )
+    few = replace(SEARCHER, budget="1evaluations", runs=1)
+    proxy = f"proxy:proxy=nwot,data={BASE.data},images=4,channels=2"
+    configs = {
+        "darts": replace(BASE, seeds=1),
+        "random": SEARCHER,
+        "trained": replace(few, evaluator=f"train:config={tmp_path / 'mine.py'}"),
+        "scored": replace(few, evaluator=proxy, objective="nwot"),
+    }
+    shared = replace(few, evaluator=f"supernet:run={tmp_path / 'x' / 'darts'}", runs=2)
     protocol = Protocol(supernet_cells=6, tuning={"darts": 1})
-    ends = [
-        compare.run(configs, tmp_path / "x", random_cells=2, train=False, protocol=protocol, quiet=True)
-        for _ in range(2)
-    ]
-    assert ends[0] == ends[1]
-    by_name = {row.name: row for row in ends[0]}
+    first, second = (
+        compare.run(some, tmp_path / "x", random_cells=2, train=False, protocol=protocol, quiet=True)
+        for some in (configs, configs | {"shared": shared})
+    )
+    by_name = {row.name: row for row in second}
+    assert {row.name: row for row in first} == {name: row for name, row in by_name.items() if name != "shared"}
+    for name in ("trained", "scored", "shared"):
+        row = by_name[name]
+        assert len(row.tabulated) == len(row.genotypes) == configs.get(name, shared).runs
+        assert set(row.equal) == {"seconds", "flop"} and row.seconds > 0 < row.flop
+    searched, borrowed = by_name["darts"], by_name["shared"]  # the search counts for each run
+    assert borrowed.seconds > 2 * searched.seconds and 2 * searched.flop < borrowed.flop < 3 * searched.flop
     darts, random = by_name["darts"], by_name["random"]
     assert [len(row.tabulated) for row in (darts, random)] == [1, 2]
     assert len(darts.mix_ranks) == len(darts.supernet_ranks) == 1 and darts.flop > 1e8
@@ -427,6 +514,6 @@ def test_both_kinds_of_search_share_one_table(tmp_path):
     assert set(darts.equal) == set(random.equal) == {"seconds", "flop"}
     assert random.equal["seconds"].evaluations == pytest.approx(random.equal["flop"].evaluations, rel=0.3)
     with open(tmp_path / "x" / "comparison.csv", newline="") as file:
-        assert {row["method"] for row in csv.DictReader(file)} == {"darts", "random", compare.RANDOM}
+        assert {row["method"] for row in csv.DictReader(file)} == {*by_name}
     saved = json.loads((tmp_path / "x" / "comparison.json").read_text())
-    assert {row["name"]: row["tuning"] for row in saved} == {"darts": 1, "random": 0, compare.RANDOM: 0}
+    assert {row["name"]: row["tuning"] for row in saved} == {name: int(name == "darts") for name in by_name}

@@ -69,7 +69,7 @@ def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str =
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock.enter_context(paths.locked(folder, "a search"))
-        if (summary := _known(folder, config)) is None:
+        if (summary := known(folder, config)) is None:
             atomic_write(folder / "blackbox.json", json.dumps(to_dict(config), indent=1))
             here = environment.described(loop.typed_command())
             atomic_write(folder / "environment.json", json.dumps(here, indent=1))
@@ -156,14 +156,15 @@ def _write_front(job: Job, done: Trials, folder: Path) -> None:
     plot_front(everything, front, job.objectives, folder / "front.png", title)
 
 
-def _known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:
-    """The summary that a folder holds, if it is of this search; None if there is none yet."""
+def known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:
+    """The summary that a folder holds, if it is of this search; None if there is none yet. Errors: `UserError` for
+    another search, and for anything else."""
     with storage(folder):
         names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
     if names and "blackbox.json" not in names:
         raise UserError(f"{folder} is not empty and holds no black-box search: choose another --out.")
-    known = read_sealed(folder / "blackbox.json", REMOVE)
-    if known is not None and (changed := differences(from_dict(known, BlackboxConfig), config)):
+    saved = read_sealed(folder / "blackbox.json", REMOVE)
+    if saved is not None and (changed := differences(from_dict(saved, BlackboxConfig), config)):
         raise UserError(f"{folder} was made with another config ({'; '.join(changed)}): choose another --out.")
     finished = read_sealed(folder / "summary.json", REMOVE)
     if finished is None:

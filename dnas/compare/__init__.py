@@ -4,9 +4,10 @@ Gradient searches and black-box searchers share one table. A comparison is a fol
 search, `cells/<hash>/` that of a training, comparison.json holds what is known so far. Started again with the same
 --out it goes on with what is missing.
 
-experiment: what an experiment file compares. protocol: how it is judged. check: what cannot be compared. searches,
-trainings: what takes time. costs, equal_cost, correlation: what a search took, what random search finds for it, how far
-it ranks cells as the ground truth does. rows, columns, pairs: what is known, as tables. run: all of it.
+experiment: what an experiment file compares. protocol: how it is judged. check, early: what cannot be compared, or not
+be run. searches, trainings: what takes time. costs, equal_cost, correlation: what a search took, what random search
+finds for it, how far it ranks cells as the ground truth does. rows, columns, pairs: what is known, as tables. run: all
+of it.
 """
 
 from dnas import modules_of

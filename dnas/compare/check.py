@@ -1,7 +1,8 @@
 """What cannot be compared is refused before anything is searched."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from dnas import find
@@ -14,7 +15,8 @@ from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import RANDOM
 from dnas.config import Config
-from dnas.errors import UserError, unknown
+from dnas.errors import StorageError, UserError, unknown
+from dnas.evaluators.protocol import Evaluator, HostEvaluator
 from dnas.files import storage
 
 NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,99}")
@@ -55,8 +57,25 @@ def space_of(configs: Mapping[str, AnyConfig]) -> Space:
     """The space that all of them search."""
     if (base := base_of(configs)) is not None:
         return find.resolve("space", base.space)
-    first = next(config for config in configs.values() if isinstance(config, BlackboxConfig))
-    return build(first).evaluator.space
+    searchers = {name: config for name, config in configs.items() if isinstance(config, BlackboxConfig)}
+    return evaluator_of(*next(iter(searchers.items()))).space
+
+
+def evaluator_of(name: str, config: BlackboxConfig) -> Evaluator | HostEvaluator:
+    """Of a searcher that is put together. Errors: `UserError` that names the row."""
+    with of_row(f"'{name}'"):
+        return build(config).evaluator
+
+
+@contextmanager
+def of_row(what: str) -> Iterator[None]:
+    """A `UserError` inside says what is refused."""
+    try:
+        yield
+    except StorageError:  # full or damaged: says nothing about the row
+        raise
+    except UserError as error:
+        raise UserError(f"{what} is refused: {error}") from error
 
 
 def _check_alike(name: str, config: Config, first_name: str, first: Config) -> None:
@@ -88,13 +107,19 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
     for name, config in configs.items():
         if isinstance(config, Config):
             continue
-        evaluator = build(config).evaluator
+        evaluator = evaluator_of(name, config)
         if (evaluator.space.name, evaluator.space.cells) != (space.name, space.cells):
             raise UserError(
                 f"Compared are methods on one space, but '{name}' searches '{evaluator.space.name}' as its evaluator "
                 f"has it, and '{first}' '{space.name}' with other cells: give both the same."
             )
-        if evaluator.truths and TRUTH not in next(iter(evaluator.truths.items())):
+        base = base_of(configs)
+        if isinstance(evaluator, HostEvaluator) and base is not None and evaluator.data != base.data:
+            raise UserError(
+                f"Compared are methods on one data set, but the evaluator of '{name}' reads '{evaluator.data}' and the "
+                f"others '{base.data}': name the same, as in proxy:data='{base.data}'."
+            )
+        if isinstance(evaluator, Evaluator) and evaluator.truths and TRUTH not in next(iter(evaluator.truths.items())):
             raise UserError(
                 f"Found cells are looked up for CIFAR-10, but '{name}' searches with '{config.evaluator}', which is "
                 "after another data set: use table:data=cifar10, or dnas blackbox."

@@ -18,6 +18,7 @@ ALWAYS = ("method", "seeds", "distinct cells", "search s", "tuning")  # also whe
 FIRST = ("method", "seeds", "score", TABULATED, "median", "search s", "p", "random at equal s", "p at equal s", "best")
 GAP = 2  # blanks between columns
 NARROW = 80
+FEW = 10  # seconds, below which parts of one are shown
 UNITS = {"seconds": "s", "flop": "FLOP"}
 
 
@@ -89,7 +90,8 @@ def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dic
             line[f"{name} {kind}"] = _number(float(np.mean([rank[place] for rank in ranks])) if ranks else None)
     cost = row.cost
     line["distinct cells"] = "-" if row.failed else str(len(set(row.genotypes)))
-    line["search s"] = f"{cost['seconds']:.0f}" if "seconds" in cost else "-"
+    seconds = cost.get("seconds")
+    line["search s"] = "-" if seconds is None else f"{seconds:.0f}" if seconds >= FEW else f"{seconds:.2g}"
     line["search FLOP"] = f"{cost['flop']:.1e}" if "flop" in cost else "-"
     line["tuning"] = "-" if row.failed or row.name == RANDOM else str(row.tuning)
     own = tests["p"].get(row.name)

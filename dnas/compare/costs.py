@@ -7,13 +7,12 @@ selection, counts as often as the rows of the run say (`dnas.search.asked`; thos
 epochs that it went back before. Of branches the dearest counts, and a step of the warm-up as any other. Norms, pools
 and additions are not counted.
 
-Those of a searcher on a table are those of the trainings that the table accounts for: epochs x images x 3 passes, and
-one validation.
+Those of a searcher are what its evaluator says of each of its evaluations; a table accounts for trainings: epochs x
+images x 3 passes, and one validation. A search whose supernet evaluates counts for every run of the searcher.
 """
 
 import csv
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -23,11 +22,11 @@ import numpy as np
 from dnas import data as datasets
 from dnas import find
 from dnas.architectures.topology import with_operations
-from dnas.blackbox.config import BlackboxConfig
 from dnas.config import Config
+from dnas.evaluators.protocol import Evaluator, HostEvaluator
 from dnas.nets.count import multiply_adds
 from dnas.runs import records
-from dnas.search.asked import KINDS
+from dnas.search import asked
 from dnas.search.method import adapted
 from dnas.search.plan import spans
 from dnas.search.stage import Stage
@@ -35,7 +34,6 @@ from dnas.tables import nasbench201 as tabular
 from dnas.tasks import binding
 
 FLOP = 2  # of a multiply-add
-PASSES = 3  # one forward, and a backward one of twice its cost
 
 
 def of_search(folder: Path, config: Config) -> float:
@@ -53,7 +51,7 @@ def of_search(folder: Path, config: Config) -> float:
             if done:
                 left = with_operations(space, _left(folder, done[0])) if index else space
                 stage = Stage(fit, adapted(method, left, phase.config), phase, left, task, span, index)
-                said = {kind: sum(row.get(kind, 0) for row in rows if row["epoch"] in done) for kind in KINDS}
+                said = {kind: sum(row.get(kind, 0) for row in rows if row["epoch"] in done) for kind in asked.KINDS}
                 total += (len(done) + said.pop("undone")) * of_epoch(stage)
                 total += sum(of_questions(stage, kind, count) for kind, count in said.items())
     return total
@@ -76,43 +74,25 @@ def of_steps(stage: Stage) -> float:
 
 def of_questions(stage: Stage, kind: str, count: int) -> float:
     """Of so many questions of a method to the supernet of one seed; kind: see `dnas.search.asked`."""
-    if not count:
-        return 0.0
-    if kind == "scored":
-        assert stage.scoring is not None
-        return float(FLOP * count * multiply_adds(stage.scoring.traced))
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), stage.shapes.state)
-    if kind == "hessians":
-        traced = jax.make_jaxpr(stage.hessian_one)(one, stage.valid_batches)
-    else:
-        rows, constants = stage.valid_batches
-        mix = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
-            jax.eval_shape(stage.mixes.function, stage.shapes.state),
-        )
-        batch = jax.tree.map(lambda leaf: leaf[:1], rows), constants
-        traced = jax.make_jaxpr(partial(stage.evaluate_one, train=True))((one.weights, one.stats, mix), batch)
-    return float(FLOP * count * multiply_adds(traced.jaxpr))
+    return float(FLOP * count * asked.multiply_adds(stage, kind)) if count else 0.0
 
 
 def of_training(epochs: int) -> np.ndarray:
     """Of a training of each cell of NAS-Bench-201 for so many epochs on CIFAR-10, as its table has it, and of one
     validation [N]."""
-    forward = FLOP * 1e6 * tabular.table().column("cifar10", "mflops")
-    images = PASSES * epochs * tabular.TRAINING_IMAGES["cifar10"] + tabular.VALIDATION_IMAGES["cifar10"]
-    return forward * images
+    known = tabular.table().multiply_adds("cifar10", epochs)
+    assert known is not None
+    return FLOP * known
 
 
-def of_trials(folder: Path, config: BlackboxConfig) -> float | None:
-    """Of all runs of a searcher on the table; None with another evaluator."""
-    name, settings = find.parse_choice(config.evaluator)
-    if name != "table" or settings.get("table", "nasbench201") != "nasbench201":
+def of_trials(folder: Path, evaluator: Evaluator | HostEvaluator) -> float | None:
+    """Of all runs of a searcher; None where its evaluator does not know."""
+    if evaluator.multiply_adds is None:
         return None
-    epochs = int(settings.get("epochs", 0)) or tabular.EPOCHS[0]
     with open(folder / "trials.csv", newline="") as file:
         rows = [(row["architecture"].split("-"), float(row.get("fidelity", 1))) for row in csv.DictReader(file)]
-    cells, portions = np.array([cell for cell, _ in rows], np.int64), np.array([portion for _, portion in rows])
-    return float((of_training(epochs)[tabular.place(cells, tabular.OPTIONS)] * portions).sum())
+    cells, portions = np.array([cell for cell, _ in rows], np.int32), np.array([portion for _, portion in rows])
+    return float(FLOP * evaluator.multiply_adds(cells, portions).sum())
 
 
 def _left(folder: Path, epoch: int) -> dict[str, list[list[str]]]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from dnas import paths, ranges
 from dnas.architectures.genotype import random
-from dnas.compare import equal_cost, pairs, searches
+from dnas.compare import early, equal_cost, pairs, searches
 from dnas.compare.check import base_of, check, space_of
 from dnas.compare.columns import cells
 from dnas.compare.experiment import AnyConfig
@@ -41,12 +41,13 @@ def run(
     configs: by name; all of one space and data set, searches with gradients or by searchers. random_cells: that many
     cells, drawn at random, join in. train: train the networks of all cells by the configs' `retrain` (else only look
     them up). protocol: how they are judged.
-    Errors: `UserError` for configs that cannot be compared, and for a folder that cannot be used or in which another
-    comparison runs; a method that refuses its config is a row that says so.
+    Errors: `UserError` for configs that cannot be compared or run, before anything runs, and for a folder that cannot
+    be used or in which another comparison runs; a search that fails later is a row that says so.
     """
     folder, protocol = Path(out), protocol or Protocol()
     ranges.check(random_cells, RandomCells, "random_cells")
     check(configs, folder, train, protocol)
+    early.check(configs, folder, train, protocol)
     with ExitStack() as lock:
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)

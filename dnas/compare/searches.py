@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dnas import search
 from dnas.architectures.genotype import Genotype, from_json, to_json
+from dnas.blackbox import jobs
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig
 from dnas.compare import correlation, costs
@@ -15,13 +16,15 @@ from dnas.compare.rows import Rank, Row
 from dnas.compare.trainings import AGAIN
 from dnas.config import Config, differences, from_dict, to_dict
 from dnas.errors import StorageError, UserError
+from dnas.evaluators.protocol import HostEvaluator
 from dnas.files import atomic_write, read_sealed, sealed, warn
 from dnas.runs import loop, records
 
+UNKNOWN = 0.0  # of a cost
+
 
 def searched(name: str, config: Config, folder: Path, protocol: Protocol, quiet: bool) -> Row:
-    """A search with gradients, what it cost, and how it orders cells; a method that refuses its config is a row that
-    says so."""
+    """A search with gradients, what it cost, and how it orders cells; one that fails is a row that says so."""
     out = folder / name
     if known := _known(out / "found.json"):
         if changed := differences(known[0], config):
@@ -50,10 +53,40 @@ def searched(name: str, config: Config, folder: Path, protocol: Protocol, quiet:
 
 
 def tried(name: str, config: BlackboxConfig, folder: Path, quiet: bool) -> Row:
-    """A search by a searcher. Errors: `UserError` for a folder that holds something else."""
-    result = blackbox.run(config, folder / name, quiet=quiet)
-    seconds = float(sum(result.seconds))
-    return Row(name, config, list(result.found), seconds, [], [], flop=costs.of_trials(folder / name, config))
+    """A search by a searcher, and what it cost. Errors: `UserError` for a folder that holds something else."""
+    out = folder / name
+    result = blackbox.run(config, out, quiet=quiet)
+
+    def spent() -> list[float]:
+        evaluator = jobs.build(config).evaluator
+        seconds, flop = float(sum(result.seconds)), costs.of_trials(out, evaluator) or UNKNOWN
+        if isinstance(evaluator, HostEvaluator) and evaluator.source:
+            before = _before(name, Path(evaluator.source))
+            seconds, flop = (
+                own + config.runs * one if own and one else UNKNOWN
+                for own, one in zip((seconds, flop), before, strict=True)
+            )
+        return [seconds, flop]
+
+    seconds, flop = _numbers(out / "cost.json", {}, spent)
+    return Row(name, config, list(result.found), seconds, [], [], flop=flop or None)
+
+
+def _before(name: str, folder: Path) -> tuple[float, float]:
+    """The seconds and the operations of one seed of the search whose supernet evaluates."""
+    config, found, flop = records.config_of(folder), _known(folder / "found.json"), UNKNOWN
+    try:
+        flop = costs.of_search(folder, config) / config.seeds
+    except StorageError:
+        raise
+    except UserError as error:
+        warn(f"What '{name}' computed is not counted: {error}")
+    if found is None:
+        warn(
+            f"The search in {folder} is no row of a comparison, so nobody knows how long it took: the seconds of "
+            f"'{name}' are not counted."
+        )
+    return UNKNOWN if found is None else found[2] / config.seeds, flop
 
 
 def _ranks(out: Path, config: Config, protocol: Protocol) -> tuple[Rank, ...]:

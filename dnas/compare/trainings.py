@@ -13,7 +13,7 @@ from dnas import retrain
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import Row
-from dnas.config import Config, SearchConfig, to_dict
+from dnas.config import Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, warn
 from dnas.reports.plots import Measure
@@ -54,14 +54,17 @@ def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, q
     for number, (cell, (genotype, config)) in enumerate(cells.items(), 1):
         found = list[Trained]()
         for setting in protocol.settings(config.retrain):
-            # whoever found it
-            plain = replace(config, method="darts", seeds=protocol.train_seeds, checkpoint_epochs=1)
-            plain = replace(plain, search=SearchConfig(), retrain=setting)
             say = f"Training cell {number} of {len(cells)}"
-            one = _trained(plain, genotype, folder / "cells", say, quiet)
+            one = _trained(plain(config, protocol, setting), genotype, folder / "cells", say, quiet)
             found += [one] if one is not None else []
         scores[cell] = _chosen(found)
     return lambda row, genotype: scores[_place(genotype, owner(row))]
+
+
+def plain(config: Config, protocol: Protocol, setting: RetrainConfig) -> Config:
+    """How a cell is trained, whoever found it."""
+    alike = replace(config, method="darts", seeds=protocol.train_seeds, checkpoint_epochs=1)
+    return replace(alike, search=SearchConfig(), retrain=setting)
 
 
 def _chosen(found: list[Trained]) -> Trained | None:

@@ -22,6 +22,9 @@ class Measured(NamedTuple):
     seconds: jax.Array
 
 
+MultiplyAdds = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluator:
     """space: what it evaluates. measures: their names, and whether more is better; the first is the usual objective.
@@ -32,6 +35,7 @@ class Evaluator:
     truths: the titles of these, as in `{"cifar10_test_200": "CIFAR-10"}`; the first is what the search is after.
     quantity: what they are, with its unit.
     rank: int32 [N, D] -> [N], the place of each among all architectures by the first truth, 1 the best.
+    multiply_adds: what each evaluation computes, (int32 [N, D], fidelities [N]) -> [N]; None: nobody knows.
     cheaper: `evaluate` by fidelity, those below 1. bounds: the least and the largest value of measures, where known.
     """
 
@@ -45,6 +49,7 @@ class Evaluator:
     rank: Callable[[np.ndarray], np.ndarray]
     cheaper: Mapping[float, Callable[[jax.Array], Measured]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    multiply_adds: MultiplyAdds | None = None
 
     @property
     def fidelities(self) -> tuple[float, ...]:
@@ -58,7 +63,9 @@ class HostEvaluator:
 
     evaluate: (architecture int32 [D], fidelity, seed) -> the measures by name, and the seconds that it took by its own
     account. A `UserError` of it is why this architecture has no measures; the search goes on.
-    fidelities: ascending, the last is 1. truth, truths, quantity, rank: as of `Evaluator`, where anybody knows.
+    fidelities: ascending, the last is 1. truth, truths, quantity, rank, multiply_adds: as of `Evaluator`, where
+    anybody knows. data: what it reads, as configs write it. source: the folder of the search whose supernet it is,
+    which has to be done before.
     """
 
     space: Space
@@ -70,3 +77,17 @@ class HostEvaluator:
     quantity: str = ""
     rank: Callable[[np.ndarray], np.ndarray] | None = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    multiply_adds: MultiplyAdds | None = None
+    data: str = ""
+    source: str = ""
+
+
+def one_by_one(multiply_adds: Callable[[np.ndarray, float], int]) -> MultiplyAdds:
+    """Of many evaluations by that of one, (int32 [D], fidelity); of equal ones once."""
+
+    def of_all(architectures: np.ndarray, fidelities: np.ndarray) -> np.ndarray:
+        rows = [(*map(int, row), float(fidelity)) for row, fidelity in zip(architectures, fidelities, strict=True)]
+        known = {row: multiply_adds(np.array(row[:-1], np.int32), row[-1]) for row in dict.fromkeys(rows)}
+        return np.array([known[row] for row in rows], np.float64)
+
+    return of_all

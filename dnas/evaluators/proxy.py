@@ -4,8 +4,8 @@ Of several proxies `votes` is one number: the share of random architectures that
 """
 
 import time
-from functools import cache
-from typing import Annotated
+from functools import cache, partial
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,13 @@ from dnas import data as datasets
 from dnas import find, keys
 from dnas.architectures.choices import decode
 from dnas.architectures.genotype import Genotype, as_mix, random
-from dnas.architectures.topology import NetworkSize
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config
-from dnas.data import Splits
 from dnas.data.augment import normalise
 from dnas.errors import UserError
 from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
+from dnas.nets.count import multiply_adds
 from dnas.proxies.protocol import of_new_weights, one_path
 from dnas.ranges import Depth, Range, Seed, Width
 from dnas.types import Batch, Mix
@@ -51,20 +51,13 @@ def evaluator(
     if len({*names}) < len(names):
         raise UserError(f"The proxies '{proxy}' name one twice: leave one out.")
     several, chosen = len(names) > 1, {name: find.resolve("proxy", name) for name in names}
-    splits = datasets.split(datasets.load(written), 0.0, 0)
-    _, side, _, depth = splits.train_x.shape
-    size, batch = NetworkSize(cells, channels, len(splits.classes), depth), drawn(splits, images, seed)
+    batch, classes = _images(written, images, seed)
+    _, side, _, depth = batch.inputs.shape
+    size = NetworkSize(cells, channels, classes, depth)
     subject = one_path(built, size, side)
     program, priced = jax.jit(of_new_weights(subject, chosen)), jax.jit(subject.costs)
 
-    def mix_of(genotype: Genotype) -> Mix:
-        return jax.tree.map(jnp.asarray, as_mix(genotype, built))
-
-    def scored(genotype: Genotype, own: int) -> dict[str, float]:
-        mix = mix_of(genotype)
-        with jax.enable_x64(True):  # for matrices of images; the network stays in float32
-            found = program(jax.random.key(own), batch, mix)
-        return {name: float(value) for name, value in found.items()}
+    mix_of, scored = partial(_mix_of, built), partial(_scored, program, built, batch)
 
     @cache
     def compared() -> list[dict[str, float]]:
@@ -85,15 +78,41 @@ def evaluator(
         votes = {VOTES: float(np.mean([[o[name] < values[name] for o in others] for name in values]))}
         return (votes if several else {}) | values | costs, time.perf_counter() - began
 
+    once = cache(lambda: _computed(program, batch, mix_of(random(built, 0))))
     measures = {name: True for name in ((VOTES, *names) if several else names)}
     name, _ = find.parse_choice(written)
     return HostEvaluator(
-        built, measures | {"parameters": False, "mflops": False}, evaluate, **truths.of_space(built, name)
+        built,
+        measures | {"parameters": False, "mflops": False},
+        evaluate,
+        **truths.of_space(built, name),
+        multiply_adds=lambda architectures, fidelities: np.full(len(architectures), once()),
+        data=written,
     )
 
 
-def drawn(splits: Splits, images: int, seed: int) -> Batch:
-    """So many random training images, normalised, not augmented."""
-    rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:images]
+def _images(written: str, count: int, seed: int) -> tuple[Batch, int]:
+    """So many training images of a data set, normalised, chosen by a seed; and the number of its classes."""
+    splits = datasets.split(datasets.load(written), 0.0, 0)
+    rows = keys.generator(seed, "images").permutation(len(splits.train_x))[:count]
     moments = jnp.asarray(splits.mean), jnp.asarray(splits.std)
-    return Batch(normalise(jnp.asarray(splits.train_x[rows]), *moments), jnp.asarray(splits.train_y[rows]))
+    inputs = normalise(jnp.asarray(splits.train_x[rows]), *moments)
+    return Batch(inputs, jnp.asarray(splits.train_y[rows])), len(splits.classes)
+
+
+def _mix_of(space: Space, genotype: Genotype) -> Mix:
+    return jax.tree.map(jnp.asarray, as_mix(genotype, space))
+
+
+def _scored(program: Any, space: Space, batch: Batch, genotype: Genotype, seed: int) -> dict[str, float]:
+    """The scores by name, of weights that a seed draws."""
+    mix = _mix_of(space, genotype)
+    with jax.enable_x64(True):  # for matrices of images; the network stays in float32
+        found = program(jax.random.key(seed), batch, mix)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _computed(program: Any, batch: Batch, mix: Mix) -> float:
+    """The multiply-adds of a score, read off its program."""
+    with jax.enable_x64(True):
+        return float(multiply_adds(jax.make_jaxpr(program)(jax.random.key(0), batch, mix).jaxpr))

@@ -17,6 +17,7 @@ from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
 from dnas.loading import FoundSupernet, load
 from dnas.ranges import Whole
+from dnas.search import asked
 
 STATISTICS = ("batch", "running")
 
@@ -45,6 +46,20 @@ def evaluator(*, run: str = "", number: Whole = 0, statistics: str = "batch", ba
             value, loss = measured(mix, train=statistics == "batch", batches=batches or None)
         return {score.name: score.signed(value), "loss": loss}, time.perf_counter() - began
 
+    def multiply_adds(architectures: np.ndarray, fidelities: np.ndarray) -> np.ndarray:
+        with jax.enable_x64(found.config.dtype == "float64"):
+            once = asked.multiply_adds(stage, "evaluated")
+        seen = min(batches or stage.batches, stage.batches)
+        return np.full(len(architectures), float(once * seen))
+
     name, _ = find.parse_choice(found.config.data)
     measures = {score.name: score.more, "loss": False}
-    return HostEvaluator(space, measures, evaluate, **truths.of_space(space, name))
+    return HostEvaluator(
+        space,
+        measures,
+        evaluate,
+        **truths.of_space(space, name),
+        multiply_adds=multiply_adds,
+        data=found.config.data,
+        source=run,
+    )

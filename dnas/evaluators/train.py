@@ -19,7 +19,7 @@ from dnas.architectures.topology import Space
 from dnas.config import Config, RetrainConfig, load
 from dnas.errors import UserError
 from dnas.evaluators import truths
-from dnas.evaluators.protocol import HostEvaluator
+from dnas.evaluators.protocol import HostEvaluator, one_by_one
 from dnas.ranges import Portion, Range, Whole
 from dnas.runs import loop
 from dnas.tasks import binding
@@ -74,10 +74,22 @@ def evaluator(
             loop.forget_programs()
         return {name: found[name] for name in measures}, time.perf_counter() - began
 
+    def multiply_adds(architecture: np.ndarray, fidelity: float) -> int:
+        shorter = replace(fit, retrain=replace(plan, epochs=max(1, round(fidelity * plan.epochs))))
+        return retrain.multiply_adds(shorter, built, decode(architecture, built), bound)
+
     score = bound.score
     measures = {score.name: score.more, "loss": False, "parameters": False}
     name, _ = find.parse_choice(base.data)
-    return HostEvaluator(built, measures, evaluate, fidelities(plan.epochs), **truths.of_space(built, name))
+    return HostEvaluator(
+        built,
+        measures,
+        evaluate,
+        fidelities(plan.epochs),
+        **truths.of_space(built, name),
+        multiply_adds=one_by_one(multiply_adds),
+        data=base.data,
+    )
 
 
 def fidelities(epochs: int) -> tuple[float, ...]:

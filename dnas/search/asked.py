@@ -8,12 +8,13 @@ undone      epochs that a search went back before: computed, but their rows are 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from dnas.nets import count
 from dnas.search.stage import Stage
 from dnas.types import Mix, SearchState
 
@@ -56,6 +57,25 @@ class Asked:
     @cached_property
     def _scores(self) -> Any:
         return self.stage.scores(self.one)
+
+
+def multiply_adds(stage: Stage, kind: str) -> int:
+    """Of one question to the supernet of one seed, read off its program; float64 is as the search has it."""
+    if kind == "scored":
+        assert stage.scoring is not None
+        return count.multiply_adds(stage.scoring.traced)
+    state, (rows, constants) = _of_one(stage.shapes.state), stage.valid_batches
+    if kind == "hessians":
+        return count.multiply_adds(jax.make_jaxpr(stage.hessian_one)(state, stage.valid_batches).jaxpr)
+    mix = _of_one(jax.eval_shape(stage.mixes.function, stage.shapes.state))
+    batch = jax.tree.map(lambda leaf: leaf[:1], rows), constants
+    traced = jax.make_jaxpr(partial(stage.evaluate_one, train=True))((state.weights, state.stats, mix), batch)
+    return count.multiply_adds(traced.jaxpr)
+
+
+def _of_one(shapes: Any) -> Any:
+    """The shapes of one seed, of those of all."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
 
 
 def undone(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:

@@ -31,22 +31,29 @@ def run(
     """
     loop.prepare_process()
     records.check(out, resume)
-    space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     if isinstance(data, (tuple, list)):  # which no name stands for
         config = dataclasses.replace(config, data=datasets.ARRAYS)
-    dataset = datasets.load(config.data if data is None else data)
-    task, plan = binding.bind(dataset, config, "search", space)
-    fit = dataclasses.replace(config, search=plan)
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(fit, space, method, task, quiet)  # before the folder: what cannot be built leaves none
-        if config.weights_from and not resume:
-            weights.check(config.weights_from, job.stage.shapes)
-        folder = Path(out) if out is not None else default_folder(config)
+        # before the folder: what cannot be built leaves none
+        job = build(config, data=data, resume=resume, quiet=quiet)
+        task, folder = job.task, Path(out) if out is not None else default_folder(config)
         grows = "search" if len(job.phases) == 1 else ""
         with records.opened(folder, config, loop.typed_command(), resume, grows) as record:
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
             return job.go(record, resume, None if profile is None else Path(profile))
+
+
+def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool = True) -> Job:
+    """A search that is put together and not begun; nothing is compiled. Errors: `UserError` for what cannot be."""
+    space, method = find.resolve("space", config.space), find.resolve("method", config.method)
+    dataset = datasets.load(config.data if data is None else data)
+    task, plan = binding.bind(dataset, config, "search", space)
+    with jax.enable_x64(config.dtype == "float64"):
+        job = Job(dataclasses.replace(config, search=plan), space, method, task, quiet)
+        if config.weights_from and not resume:
+            weights.check(config.weights_from, job.stage.shapes)
+    return job
 
 
 def default_folder(config: Config) -> Path:

@@ -106,6 +106,7 @@ def _read(path: Path) -> Table:
         columns=columns | _seconds(),
         options=OPTIONS,
         classes=classes,
+        images={name: (TRAINING_IMAGES[name], VALIDATION_IMAGES[name]) for name in DATASETS},
     )
 
 

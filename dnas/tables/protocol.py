@@ -6,7 +6,7 @@ is a file in `dnas/tables/` with `table() -> Table`. Axis letters: N architectur
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from dnas.architectures.genotype_data import Genotype
 from dnas.architectures.topology import Space
 from dnas.errors import UserError, unknown
+
+PASSES = 3  # of a step: one forward, and a backward one of twice its cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Table:
     the columns.
     classes: [N], a number that isomorphic architectures share and no others (`dnas.architectures.isomorphism`); None
     where that is not known.
+    images: of each data set where that is known, how many an epoch of training reads, and how many a validation.
     notation: reads how the table's own authors write an architecture, None for any other text.
     """
 
@@ -43,6 +46,7 @@ class Table:
     options: tuple[int, ...] = ()
     listed: tuple[Genotype, ...] = ()
     classes: np.ndarray | None = None
+    images: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notation: Callable[[str], Genotype | None] = lambda text: None
 
     @property
@@ -73,6 +77,13 @@ class Table:
         """What it took to train for so long and to validate once, float64 [N]; zeros where the table does not say."""
         what = f"seconds_{epochs}"
         return self.column(dataset, what) if self.has(dataset, what) else np.zeros(self.size)
+
+    def multiply_adds(self, dataset: str, epochs: int) -> np.ndarray | None:
+        """Those of a training for so many epochs and of one validation, float64 [N]; None where nobody knows."""
+        if dataset not in self.images or not self.has(dataset, "mflops"):
+            return None
+        trained, validated = self.images[dataset]
+        return 1e6 * self.column(dataset, "mflops") * (PASSES * epochs * trained + validated)
 
     def check_epochs(self, epochs: int) -> None:
         """Errors: `UserError` for a length of training that the table lacks."""

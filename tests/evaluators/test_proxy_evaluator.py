@@ -33,6 +33,14 @@ def test_votes_are_shares_of_random_architectures_and_scores_repeat():
     assert values[1]["mflops"] == pytest.approx(known.multiply_adds / 1e6)
 
 
+def test_a_score_computes_a_pass_of_its_images():
+    """Through the dearest operation of the edge; the codes of the images are compared, too."""
+    known = find.resolve("evaluator", f"proxy:proxy=nwot,{SMALL}")
+    once = count(decode(np.array([3]), known.space), known.space, NetworkSize(1, 2, 10, 1), 8).multiply_adds
+    (found,) = known.multiply_adds(np.array([[0]]), np.ones(1))
+    assert 4 * once <= found < 6 * once
+
+
 @pytest.mark.parametrize(
     "choice, words",
     [

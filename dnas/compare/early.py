@@ -1,0 +1,48 @@
+"""What would be refused once it begins is refused before anything does: every search is built, and a training.
+
+Nothing is compiled. What a folder holds already was built when it began, and is held against its config instead.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from dnas import find, retrain
+from dnas.architectures.genotype import random
+from dnas.blackbox import run as blackbox
+from dnas.compare.check import base_of, of_row
+from dnas.compare.experiment import AnyConfig
+from dnas.compare.protocol import Protocol
+from dnas.compare.trainings import plain
+from dnas.config import Config, differences
+from dnas.errors import UserError
+from dnas.runs import loop, records
+from dnas.search.run import build
+
+
+def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool, protocol: Protocol) -> None:
+    """configs: of a comparison, after `check.check`. Errors: `UserError` that names the row."""
+    loop.prepare_process()
+    for name, config in configs.items():
+        out = folder / name
+        if not isinstance(config, Config):
+            if out.is_dir():
+                blackbox.known(out, config)
+        elif records.holds_run(out):
+            check_config(out, config)
+        else:
+            with of_row(f"'{name}'"):
+                build(config)
+    if train and (base := base_of(configs)) is not None and not (folder / "cells").exists():
+        config = plain(base, protocol, protocol.settings(base.retrain)[0])
+        with of_row("The training of found cells"):
+            retrain.build(config, random(find.resolve("space", base.space), base.seed), allow_constant=True)
+
+
+def check_config(folder: Path, config: Config) -> None:
+    """Errors: `UserError` where a folder holds a run of another config."""
+    saved = config
+    with suppress(UserError):  # damaged: who goes on with the run puts it back, or says so
+        saved = records.config_of(folder)
+    if changed := differences(saved, config):
+        raise UserError(f"{folder} was made with another config ({'; '.join(changed)}): choose another --out.")
