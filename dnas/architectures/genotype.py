@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnas.architectures import zoo
+from dnas.architectures import blocks, zoo
 from dnas.architectures.genotype_data import (
     CellGenotype,
     Edge,
@@ -144,6 +144,8 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
             raise UserError(f"The {kind} cell concatenates {cell.concat or 'no nodes'}, expected {expected}.")
         last = max([space.cells[kind].computed[-1], *(edge.node for edge in cell.edges)])
         for edge in cell.edges:
+            if space.chain:
+                blocks.parse(edge.operation)  # which says what does not fit
             if edge.operation not in space.operations:
                 raise unknown(f"operation in the {kind} cell:", edge.operation, space.operations)
             if edge.node < inputs:

@@ -95,6 +95,8 @@ class Space:
     in training whatever their operations are (dropout).
     sizes: the fields of a config's size that make a difference to its networks, beside `channels`.
     has_auxiliary: whether networks can have an auxiliary head. stages: by how much `NetworkSize.cells` is multiplied.
+    chain: its networks are chains of blocks (`nets/chain.py`) whose number and widths are the space's own: they are
+    one "cell", and a config's cells and channels make no difference to them.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
@@ -118,6 +120,7 @@ class Space:
     sizes: tuple[str, ...] = ("cells", "remat", "unroll_cells")
     has_auxiliary: bool = False
     stages: int = 1
+    chain: bool = False
     order: Callable[[int], Sequence[str]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
@@ -126,7 +129,7 @@ class Space:
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""
-        return self.stages * cells
+        return 1 if self.chain else self.stages * cells
 
     def contained(self, cells: int) -> tuple[str, ...]:
         """The kinds of cells that a network of so many cells contains."""

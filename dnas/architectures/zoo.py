@@ -1,7 +1,8 @@
-"""Published cells by name: `DARTS_V2`, `PC_DARTS_cifar`, `SDARTS_c10_s1_random`, `DARTS_V2_rnn`, ...
+"""Published cells and networks by name: `DARTS_V2`, `PC_DARTS_cifar`, `DARTS_V2_rnn`, `efficientnet_b3`, `fbnet_c`, ...
 
 They stand in zoo.json in the text forms of `genotype_text.py`. `SDARTS_<data set>_<space>_<method>` are those of
 SmoothDARTS (Chen and Hsieh 2020, arXiv:2002.05283) for the spaces S1-S5; `_rnn` marks recurrent cells.
+Networks are chains of blocks for ImageNet (networks.json), by their words or as another one scaled.
 The cells of NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) have an index: its place in the benchmark's own table.
 """
 
@@ -13,19 +14,21 @@ from functools import cache
 from importlib.resources import files
 from itertools import product
 
+from dnas.architectures.blocks import genotype_of, parse, write
 from dnas.architectures.genotype_data import CellGenotype, Edge, Genotype
 from dnas.architectures.genotype_text import from_texts
+from dnas.architectures.scaling import scaled
 from dnas.architectures.topology import all_edges
 from dnas.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A published cell.
+    """A published cell, or a whole network.
 
     source: where it was published, `owner+repository:file:variable`.
     parameters, multiply_adds: of its CIFAR-10 network with 36 channels and 20 cells, without auxiliary head;
-    None if not known exactly.
+    None if not known exactly. Of a whole network, with 1,000 classes. pixels: side of the images.
     """
 
     name: str
@@ -33,29 +36,47 @@ class Entry:
     source: str
     parameters: int | None
     multiply_adds: int | None
+    pixels: int = 32
 
 
 def names() -> list[str]:
     """The names of all published cells, in the order of their publication's repository."""
-    return list(_records())
+    return list(_records("zoo"))
+
+
+def networks() -> list[str]:
+    """The names of all published networks."""
+    return list(_records("networks"))
 
 
 def find(name: str) -> Entry | None:
-    """The published cell of a name, in upper or lower case, also with `-` or blanks for `_`; None if there is none."""
-    by_lower = {known.lower(): known for known in _records()}
-    known = by_lower.get(re.sub(r"[\s-]", "_", name.lower()))
+    """What is published under a name, in upper or lower case, also with `-` or blanks for `_`; None if nothing is."""
+    wanted = re.sub(r"[\s-]", "_", name.lower())
+    if wanted in (records := _records("networks")):
+        counts = {key: records[wanted][key] for key in ("source", "parameters", "multiply_adds", "pixels")}
+        return Entry(wanted, genotype_of("chain", _words(records[wanted])), **counts)
+    by_lower = {known.lower(): known for known in _records("zoo")}
+    known = by_lower.get(wanted)
     if known is None:
         return None
-    record = _records()[known]
+    record = _records("zoo")[known]
     (genotype,) = from_texts(record["genotype"])
     return Entry(**{**record, "name": known, "genotype": genotype})
+
+
+def _words(record: dict) -> list[str]:
+    """The blocks of a network."""
+    if "of" not in record:
+        return record["blocks"].split()
+    blocks = [parse(word) for word in _records("networks")[record["of"]]["blocks"].split()]
+    return [write(block) for block in scaled(blocks, record["width"], record["depth"])]
 
 
 def entry(name: str) -> Entry:
     """The same. Errors: `UserError` with the nearest names."""
     found = find(name)
     if found is None:
-        raise unknown("published cell", name, (known.lower() for known in _records()))
+        raise unknown("published cell", name, (known.lower() for known in [*names(), *networks()]))
     return found
 
 
@@ -77,8 +98,8 @@ def nasbench201_index(genotype: Genotype) -> int | None:
 
 
 @cache
-def _records() -> dict[str, dict]:
-    return json.loads(files("dnas.architectures").joinpath("zoo.json").read_text(encoding="utf-8"))
+def _records(file: str) -> dict[str, dict]:
+    return json.loads(files("dnas.architectures").joinpath(f"{file}.json").read_text(encoding="utf-8"))
 
 
 NASBENCH201_EDGES = all_edges(1, 3)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnas import find
+from dnas.architectures import zoo
 
 
 @dataclass(frozen=True)
 class List:
-    """List operations, spaces, methods, data sets and experiments with one line each."""
+    """List operations, spaces, methods, data sets, published networks and experiments with one line each."""
 
 
 def run(_: List) -> None:
@@ -19,6 +20,9 @@ def run(_: List) -> None:
         found = find.described(what).items()
         lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
         _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})
+    published = (zoo.entry(name) for name in zoo.networks())
+    lines = {e.name: f"{e.parameters:,} parameters, {e.multiply_adds:,} multiply-adds" for e in published}
+    _section("Published networks (dnas show NAME; cells as well, DARTS_V2 and others)", lines)
     folder = Path("experiments")
     if not folder.is_dir():
         folder = Path(__file__).parent.parent / "experiments"

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dnas import config as configs
+from dnas import ranges
 from dnas.cli.parsing import optional
-from dnas.cli.sources import genotypes_of, print_text, print_warning, space_of
+from dnas.cli.sources import config_of, genotypes_of, is_run, print_text, print_warning, space_of
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
+from dnas.ranges import Range
 
 if TYPE_CHECKING:
     from dnas.architectures.genotype import Genotype
@@ -20,15 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Show:
-    """Show a cell: its graph, and the parameters and multiply-adds of its network.
+    """Show a cell or a network: its graph or blocks, and the parameters and multiply-adds of its network.
 
-    CELL is a published cell (`DARTS_V2`), a DARTS `Genotype(...)`, a NAS-Bench-201 string or index, JSON, a file of any
-    number of these, - for standard input, or a run folder (its best seed).
+    CELL is a published cell (`DARTS_V2`) or network (`efficientnet_b3`), a chain of blocks, a DARTS `Genotype(...)`, a
+    NAS-Bench-201 string or index, JSON, a file of any number of these, - for standard input, or a run folder (its best
+    seed).
 
     Examples:
       dnas show DARTS_V2 --png cells.png
       dnas show PC_DARTS_image --stem imagenet
       dnas show 1835
+      dnas show efficientnet_b3
+      dnas show "chain(block=[conv3_c16_s2, mb3_e6_c24_s2_se4, mb5_e3_c24, skip, conv1_c128])" --pixels 64
       dnas show "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=...)"
       dnas show '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
     """
@@ -43,6 +48,10 @@ class Show:
     """Cells of the network; 0: as in the paper (DARTS 20, on ImageNet 14; NAS-Bench-201 5 per stage)."""
     stem: Literal["cifar", "imagenet"] = "cifar"
     """Stem, and with it the images: 32x32 pixels and 10 classes, or 224x224 and 1,000."""
+    pixels: Annotated[int, Range(0, 4096)] = 0
+    """Side of the images; 0: as published, else 32 or 224 by the stem, or by how small a chain makes its images."""
+    space: str = ""
+    """The space of the genotype, with settings, as in `fbnet:size=cifar`; empty: as it says itself, or the run's."""
 
 
 def run(options: Show) -> None:
@@ -57,7 +66,9 @@ def run(options: Show) -> None:
     genotypes = genotypes_of(options.cell)
     if options.png is not None and len(genotypes) > 1:
         raise UserError(f"--png draws one genotype, here are {len(genotypes)}: give one of them by itself.")
-    spaces = {genotype: space_of(genotype) for genotype in genotypes}
+    ranges.check(options.pixels, Show.__annotations__["pixels"], "--pixels")
+    choice = options.space or (config_of(options.cell).space if is_run(options.cell) else "")
+    spaces = {genotype: space_of(genotype, choice) for genotype in genotypes}
     for genotype, space in spaces.items():
         if space is not None:
             check(genotype, space)
@@ -100,6 +111,8 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
     if space.takes == "features":
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
+    if space.chain:
+        return _chain(genotype, space, options)
     from dnas.architectures.topology import NetworkSize
     from dnas.nets.count import count, of_a_token
 
@@ -116,6 +129,7 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     if lacking:
         return f"It has no {min(lacking)} cell, as a network of {cells} cells has, so that is not counted (--cells)."
     pixels, classes = (224, 1000) if imagenet else (32, 10)
+    pixels = options.pixels or pixels
     counts = count(genotype, space, NetworkSize(cells, channels, classes, 3, options.stem), pixels)
     head = f" ({counts.parameters_with_auxiliary:,} with auxiliary head)" if space.has_auxiliary else ""
     number = f"{cells} cells" if space.stages == 1 else f"{space.stages} stages of {cells} cells"
@@ -123,3 +137,30 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
         f"Network of {number}, {channels} channels, {pixels}x{pixels} images, {classes:,} classes:\n"
         f"  {counts.parameters:,} parameters{head}\n  {counts.multiply_adds:,} multiply-adds"
     )
+
+
+def _chain(genotype: "Genotype", space: "Space", options: Show) -> str:
+    """The same for a chain of blocks, whose blocks are the whole network or stand between those of its space."""
+    from dnas.architectures import blocks, zoo
+    from dnas.architectures.genotype import to_text
+    from dnas.architectures.genotype_paste import cleaned
+    from dnas.architectures.topology import NetworkSize
+    from dnas.nets.count import count
+    from dnas.spaces.layers import whole
+
+    if options.channels or options.cells:
+        raise UserError("The blocks of a chain say its widths and its depth: leave out --channels and --cells.")
+    complete = whole(genotype, space)
+    entry = zoo.find(cleaned(options.cell))
+    large = options.stem == "imagenet" or blocks.reduction(complete) >= LARGE
+    usual = entry.pixels if entry is not None and entry.genotype == genotype else 224 if large else 32
+    pixels, classes = options.pixels or usual, 1000 if large else 10
+    counts = count(genotype, space, NetworkSize(1, 1, classes), pixels)
+    around = "" if complete == genotype else f"All of its network:\n{to_text(complete)}\n\n"
+    return (
+        f"{around}Network of {pixels}x{pixels} images, {classes:,} classes:\n"
+        f"  {counts.parameters:,} parameters\n  {counts.multiply_adds:,} multiply-adds"
+    )
+
+
+LARGE = 32  # by how much networks for ImageNet reduce their images

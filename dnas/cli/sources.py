@@ -64,11 +64,12 @@ def print_text(genotype: "Genotype") -> None:
         print(f"\n{to_text(genotype)}")
 
 
-def space_of(genotype: "Genotype") -> "Space | None":
-    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here."""
-    if genotype.space not in find.described("space"):
+def space_of(genotype: "Genotype", choice: str = "") -> "Space | None":
+    """The space of a genotype without the kinds of cells that a small supernet did not have; None if it is not here.
+    choice: the space and its settings; empty: that which the genotype names."""
+    if not choice and genotype.space not in find.described("space"):
         return None
-    space = find.resolve("space", genotype.space)
+    space = find.resolve("space", choice or genotype.space)
     known = {kind: space.cells[kind] for kind, _ in genotype.cells if kind in space.cells}
     return dataclasses.replace(space, cells=known) if known else space
 

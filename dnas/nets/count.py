@@ -20,6 +20,7 @@ import numpy as np
 from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from dnas.architectures.blocks import genotype_of
 from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
@@ -77,6 +78,8 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         return _of_cells(genotype, space, size, image_size)
     assert space.network is not None
     check(genotype, space, size.cells)
+    if space.chain:
+        return _of_chain(genotype, space, size, image_size)
     shape, kind = {
         "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
         "tokens": ((1, 1), jnp.int32),
@@ -133,6 +136,35 @@ def _not_asked(*_: Any) -> NoReturn:
     raise AssertionError("a backbone that is only built")
 
 
+def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
+    """Block by block, each different one once."""
+    costs = [cost for _, _, cost in blocks_of_chain(genotype, space, size, image_size)]
+    parameters, multiply_adds, activations = map(sum, zip(*(cost[:3] for cost in costs), strict=True))
+    return Cost(parameters, multiply_adds, activations, costs[-1].output)
+
+
+def blocks_of_chain(
+    genotype: Genotype, space: Space, size: NetworkSize, image_size: int
+) -> list[tuple[int, tuple[int, ...], Cost]]:
+    """Of every block of a chain's network the layer that it is, below 0 or beyond the last for those around the layers,
+    the shape of its input, and what it costs."""
+    assert space.network is not None
+    network = space.network(genotype, space, size, rngs=_rngs())
+    known, found = dict[tuple, Cost](), list[tuple[int, tuple[int, ...], Cost]]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    for number, (block, place) in enumerate(zip(network.blocks, network.chain, strict=True)):
+        key = place.block, shape
+        if key not in known:
+            known[key] = _of_block(block, shape)
+        found.append((number - network.first, shape, known[key]))
+        shape = known[key].output
+    return found
+
+
+def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
+    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
 class Table(NamedTuple):
     """What the candidates of a kind of cell cost, in each of its N cells; arrays [N, E, O]."""
 
@@ -177,6 +209,8 @@ class Place(NamedTuple):
 
 def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     """All operations on all edges of all cells of a network of `size`, in the order of the cells."""
+    if space.chain:
+        return _places_of_chain(space, size, image_size)
     found: dict[str, list[list[Place]]] = {kind: [] for kind in space.cells}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
@@ -202,6 +236,22 @@ def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
         image,
     )
     return [place._replace(cells=len(cells)) for cells in found.values() for own in cells for place in own]
+
+
+def _places_of_chain(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
+    ((kind, cell),) = space.cells.items()
+    shapes = {layer: shape for layer, shape, _ in blocks_of_chain(first_of_chain(space), space, size, image_size)}
+    return [
+        Place(kind, 0, 1, e, o, (word, shapes[e][3], 1, shapes[e][1:3]))
+        for e, words in enumerate(cell.operations)
+        for o, word in enumerate(words)
+    ]
+
+
+def first_of_chain(space: Space) -> Genotype:
+    """The network of the first option of every layer; all of a layer give values of one shape."""
+    ((_, cell),) = space.cells.items()
+    return genotype_of(space.name, [words[0] for words in cell.operations])
 
 
 def _operation_cost(space: Space, name: str, channels: int, stride: int, size: tuple[int, int]) -> Cost:

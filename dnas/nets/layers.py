@@ -156,13 +156,14 @@ class SeparableConv(nnx.Module):
 class Linear(nnx.Module):
     """x [B, C_in] -> [B, C_out], in float32 or better."""
 
-    def __init__(self, c_in, c_out, *, rngs: nnx.Rngs):
+    def __init__(self, c_in, c_out, *, bias=True, rngs: nnx.Rngs):
         self.kernel = uniform_fan_in(rngs, (c_in, c_out), c_in)
-        self.bias = uniform_fan_in(rngs, (c_out,), c_in)
+        self.bias = uniform_fan_in(rngs, (c_out,), c_in) if bias else None
 
     def __call__(self, x):
         kernel = self.kernel[...]
-        return pointwise_conv(x.astype(kernel.dtype), kernel) + self.bias[...]
+        y = pointwise_conv(x.astype(kernel.dtype), kernel)
+        return y if self.bias is None else y + self.bias[...]
 
 
 class GlobalPool(nnx.Module):

@@ -1,5 +1,7 @@
 """The derived network: the genotype's operations only, in the same stem, stages and head as the supernet."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -156,8 +158,11 @@ def build(
     check(genotype, space, cells)
     shape = NetworkSize(cells, channels, classes, image_channels, stem, auxiliary)
 
-    def make(rngs: nnx.Rngs) -> Network:
-        return Network(genotype, space, shape, rngs=rngs)
+    built_by = space.network
+    assert built_by is not None
+
+    def make(rngs: nnx.Rngs) -> Any:
+        return built_by(genotype, space, shape, rngs=rngs)
 
     weights, stats = jax.jit(functionalize(make).init)(jax.random.key(seed))
     layout = nnx.view(make(Deferred(params=jax.random.key(0))), use_running_average=True, raise_if_not_found=False)

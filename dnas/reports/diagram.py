@@ -17,7 +17,7 @@ from dnas.architectures.genotype import CellGenotype, Edge, Genotype
 from dnas.architectures.genotype_data import decisions
 from dnas.files import atomic_write
 from dnas.reports import layered
-from dnas.reports.marks import CENTER, FAMILIES, GREY, INK, PALE, family, label
+from dnas.reports.marks import CENTER, FAMILIES, GREY, INK, PALE, family, label, tint
 
 CELLS = {  # kind: title, names of the inputs, name of the output
     "normal": ("normal cell", ("c_{k-2}", "c_{k-1}"), "c_{k}"),
@@ -259,7 +259,7 @@ def _panel(axes: Any, layout: _Layout) -> None:
         if vertex.edge:
             colour = FAMILIES[family(vertex.edge.operation)][0]
             faint = vertex.edge.operation == "none"
-            face = "white" if faint else _tint(colour)
+            face = "white" if faint else tint(colour)
             _box(
                 axes,
                 vertex,
@@ -317,10 +317,6 @@ def _box(axes: Any, vertex: _Vertex, name: str, ink: str, size: float, **style: 
     shape = f"round,pad=0,rounding_size={0.08 if vertex.name else vertex.height / 2}"
     axes.add_patch(FancyBboxPatch(corner, vertex.width, vertex.height, shape, zorder=3, **style))
     axes.text(vertex.x, vertex.y - 0.008, name, size=size, color=ink, zorder=4, **CENTER)
-
-
-def _tint(colour: str) -> tuple[float, ...]:
-    return tuple(0.86 + 0.14 * int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
 
 
 def _legend(axes: Any, genotype: Genotype) -> None:

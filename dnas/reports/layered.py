@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dnas.files import atomic_write
-from dnas.reports.marks import CENTER, GREY, INK, PALE
+from dnas.reports.marks import BLOCKS, CENTER, GREY, INK, PALE, tint
 
 Layers = Sequence[dict[str, str]]  # {decision: option}
 BOX, GAP, LINE, MOST = 1.75, 0.35, 0.2, 6  # inches: width of a layer, between them, height of a line; layers in a row
@@ -42,10 +42,15 @@ def draw(layers: Layers, path: str | Path, title: str) -> None:
     for number, layer in enumerate(layers):
         row, column = divmod(number, MOST)
         left, top = GAP + column * (BOX + GAP), height - head - row * (tall + GAP)
-        style: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": PALE, "ec": INK, "lw": 1.1}
+        heading, colour, face, rows_below = f"layer {number + 1}", INK, PALE, layer
+        if list(layer) == ["block"]:  # whose word says several things
+            heading, _, rest = layer["block"].partition("_")
+            colour = BLOCKS.get(heading.rstrip("0123456789"), GREY)
+            heading, face, rows_below = f"{number + 1}  {heading}", tint(colour), {rest.replace("_", " "): ""}
+        style: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": face, "ec": colour, "lw": 1.1}
         axes.add_patch(FancyBboxPatch((left, top - tall), BOX, tall, **style))
-        axes.text(left + BOX / 2, top - LINE, f"layer {number + 1}", size=9, weight="bold", color=INK, **CENTER)
-        for line, (name, option) in enumerate(layer.items(), 2):
+        axes.text(left + BOX / 2, top - LINE, heading, size=9, weight="bold", color=INK, **CENTER)
+        for line, (name, option) in enumerate(rows_below.items(), 2):
             axes.text(left + 0.1, top - line * LINE, name, size=8, color=GREY, va="center")
             axes.text(left + BOX - 0.1, top - line * LINE, option, size=8, color=INK, ha="right", va="center")
         ahead = {"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0}

@@ -46,7 +46,8 @@ def _at_rate_of_batch(plan: Any) -> Any:
 def _refuse_unknown_sizes(config: Config, stage: str, space: Space) -> None:
     """Refuse a size that networks of this space do not know, unless it is the default or says what holds anyhow."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
-    for name, anyhow in {"cells": 1, "remat": False, "unroll_cells": False}.items():
+    own_width = {"channels": 0} if space.chain else {}
+    for name, anyhow in {"cells": 1, "remat": False, "unroll_cells": False, **own_width}.items():
         set_to = getattr(plan, name, anyhow)
         if name not in space.sizes and set_to not in (anyhow, getattr(default, name, anyhow)):
             raise UserError(

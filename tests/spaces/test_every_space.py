@@ -19,22 +19,22 @@ from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import absorb
 from dnas.nets.network import build
-from dnas.nets.supernet import Supernet
 from dnas.reports import diagram
 from dnas.search.discretise import strongest
 from dnas.types import Noise
 
 SPACES = find.available("space")
-LARGE = {"darts", "robust"}  # which compile for long
+LARGE = {"darts", "robust", "fbnet", "proxyless"}  # which compile for long
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SPACES]
 IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
 CLASSES, CELLS, CHANNELS, ROWS, WORDS = 3, 3, 4, 5, 6
 
 
 def tiny(name):
-    """The space with two nodes, if it can be had."""
+    """The space with two nodes, or in its smallest size, if it can be had."""
     parameters = inspect.signature(SPACES[name]).parameters
-    return SPACES[name](**({"nodes": 2} if "nodes" in parameters else {}))
+    smallest = {"nodes": 2, "size": "tiny", "stages": "8x1+12x1s2"}
+    return SPACES[name](**{key: value for key, value in smallest.items() if key in parameters})
 
 
 def images():
@@ -149,7 +149,7 @@ def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
     assert jax.eval_shape(lambda x: network(x).logits, images()).shape == (2, CLASSES)
     for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network))):
         assert np.isfinite(leaf).all()  # and no tracer
-    supernet = Supernet(tiny(name), NetworkSize(cells, CHANNELS, CLASSES), rngs=nnx.Rngs(0))
+    supernet = tiny(name).supernet(tiny(name), NetworkSize(cells, CHANNELS, CLASSES), rngs=nnx.Rngs(0))
     mix = {kind: jnp.zeros(shape) for kind, shape in tiny(name).mix_shapes.items()}
     for x in (images()[..., :1], jnp.tile(images(), 2), images()[0], images().transpose(0, 3, 1, 2), images()[:0]):
         for call in (network, lambda x: supernet(x, mix)):

@@ -1,0 +1,204 @@
+"""The blocks of mobile networks as modules: x [B, H, W, C] -> [B, H', W', D], made of `architectures/blocks.Block`.
+
+Inverted residual: Sandler et al. 2018 (MobileNetV2, arXiv:1801.04381), with the squeeze-excite of MnasNet
+(arXiv:1807.11626) and MobileNetV3 (arXiv:1905.02244) and the groups of FBNet (arXiv:1812.03443). Shuffle blocks: Ma et
+al. 2018 (ShuffleNetV2, arXiv:1807.11164) in the form of Guo et al. 2020 (SPOS, arXiv:1904.00420). Norms are those
+of the house, with its epsilon and momentum.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dnas.architectures.blocks import Block
+from dnas.architectures.topology import Norm
+from dnas.kernels.axes import agree
+from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.pooling import global_avg_pool
+from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, pointwise_conv, uniform_fan_in
+from dnas.nets.ops import Identity
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """min(max(x, 0), 6)."""
+    return jnp.clip(x, 0, 6)
+
+
+def hard_sigmoid(x: jax.Array) -> jax.Array:
+    """relu6(x + 3) / 6."""
+    return relu6(x + 3) / 6
+
+
+def hard_swish(x: jax.Array) -> jax.Array:
+    """x relu6(x + 3) / 6."""
+    return x * hard_sigmoid(x)
+
+
+def linear(x: jax.Array) -> jax.Array:
+    """x itself."""
+    return x
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu,
+    "relu6": relu6,
+    "swish": jax.nn.silu,
+    "hswish": hard_swish,
+    "linear": linear,
+}
+
+
+class Depthwise(nnx.Module):
+    """Depthwise convolution, kernel [k, k, C]."""
+
+    def __init__(self, channels: int, size: int, stride: int, *, rngs: nnx.Rngs):
+        self.stride = stride
+        self.kernel = uniform_fan_in(rngs, (size, size, channels), size * size)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return depthwise_conv(x, self.kernel[...].astype(x.dtype), self.stride)
+
+
+class GroupedPointwise(nnx.Module):
+    """1x1 convolution in groups, kernel [groups, C / groups, D / groups], the channels shuffled before it."""
+
+    def __init__(self, c_in: int, c_out: int, groups: int, *, rngs: nnx.Rngs):
+        self.kernel = uniform_fan_in(rngs, (groups, c_in // groups, c_out // groups), c_in // groups)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.kernel[...].astype(x.dtype)
+        parts = jnp.split(shuffled(x, len(kernel)), len(kernel), -1)
+        return jnp.concatenate([pointwise_conv(part, k) for part, k in zip(parts, kernel, strict=True)], -1)
+
+
+def shuffled(x: jax.Array, groups: int) -> jax.Array:
+    """Channels in `groups` runs, dealt out: that number i of every run, for each i (Zhang et al. 2018, ShuffleNet,
+    arXiv:1707.01083)."""
+    agree("channel shuffle", "x BHWC", x.shape)
+    return jnp.swapaxes(x.reshape(*x.shape[:-1], groups, -1), -1, -2).reshape(x.shape)
+
+
+class SqueezeExcite(nnx.Module):
+    """x times a gate for each image and channel (Hu et al. 2018, arXiv:1709.01507); both layers have biases."""
+
+    def __init__(self, channels: int, squeezed: int, inner: str, hard: bool, *, rngs: nnx.Rngs):
+        self.inner, self.hard = inner, hard
+        self.reduce = Linear(channels, squeezed, rngs=rngs)
+        self.expand = Linear(squeezed, channels, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        gate = self.expand(ACTIVATIONS[self.inner](self.reduce(global_avg_pool(x))))
+        gate = hard_sigmoid(gate) if self.hard else jax.nn.sigmoid(gate)
+        return x * gate[:, None, None].astype(x.dtype)
+
+
+class Activation(nnx.Module):
+    """A function of every value by itself, by its name."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return ACTIVATIONS[self.name](x)
+
+
+class InvertedResidual(nnx.Module):
+    """1x1 convolution, if there are other hidden channels than those of x, depthwise, squeeze-excite, 1x1 convolution;
+    a norm after each and no activation after the last; plus x where the shape stays.
+
+    `factor` [B] multiplies what is added to x: drop-path.
+    """
+
+    def __init__(self, block: Block, c_in: int, norm: Norm, *, rngs: nnx.Rngs):
+        hidden, c_out, squeezed = block.inner(c_in), block.outputs(c_in), block.squeezed(c_in)
+        self.shortcut = block.shortcut(c_in)
+        layers: list[Any] = []
+        if hidden != c_in:
+            layers += [*_conv_norm(c_in, hidden, 1, 1, norm, rngs), Activation(block.activation)]
+        layers += [Depthwise(hidden, block.kernel, block.stride, rngs=rngs), _norm(hidden, norm, rngs)]
+        layers.append(Activation(block.activation))
+        if squeezed:
+            inner = "relu" if block.of_hidden else block.activation
+            layers.append(SqueezeExcite(hidden, squeezed, inner, block.of_hidden, rngs=rngs))
+        if block.groups > 1:
+            layers += [GroupedPointwise(hidden, c_out, block.groups, rngs=rngs), _norm(c_out, norm, rngs)]
+        else:
+            layers += _conv_norm(hidden, c_out, 1, 1, norm, rngs)
+        self.layers = Chain(*layers)
+
+    def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
+        y = self.layers(x)
+        if not self.shortcut:
+            return y
+        return x + (y if factor is None else y * factor[:, None, None, None].astype(y.dtype))
+
+
+class ShuffleBlock(nnx.Module):
+    """Half of the channels, at stride 2 all of them, go through `main`, the others are carried; then concatenated. The
+    next block splits them by even and odd numbers, which is the shuffle."""
+
+    def __init__(self, block: Block, c_in: int, norm: Norm, *, rngs: nnx.Rngs):
+        c_out, self.stride = block.outputs(c_in), block.stride
+        own = c_in if self.stride == 2 else c_in // 2
+        middle, last = c_out // 2, c_out - own
+
+        def pointwise(a: int, b: int) -> list[Any]:
+            return [*_conv_norm(a, b, 1, 1, norm, rngs), Activation("relu")]
+
+        def depthwise(channels: int, size: int, stride: int) -> list[Any]:
+            return [Depthwise(channels, size, stride, rngs=rngs), _norm(channels, norm, rngs)]
+
+        if block.kind == "shuffle":
+            main = [*pointwise(own, middle), *depthwise(middle, block.kernel, self.stride), *pointwise(middle, last)]
+        else:
+            main = [*depthwise(own, 3, self.stride), *pointwise(own, middle)]
+            main += [*depthwise(middle, 3, 1), *pointwise(middle, middle)]
+            main += [*depthwise(middle, 3, 1), *pointwise(middle, last)]
+        self.main = Chain(*main)
+        size = block.kernel if block.kind == "shuffle" else 3
+        carried = [*depthwise(own, size, 2), *pointwise(own, own)] if self.stride == 2 else None
+        self.carried = Chain(*carried) if carried else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.carried is not None:
+            return jnp.concatenate([self.carried(x), self.main(x)], -1)
+        return jnp.concatenate([x[..., ::2], self.main(x[..., 1::2])], -1)
+
+
+class Dense(nnx.Module):
+    """x [B, C] -> [B, D]: a linear layer and an activation, in float32 or better."""
+
+    def __init__(self, block: Block, c_in: int, *, rngs: nnx.Rngs):
+        self.activation = block.activation
+        self.linear = Linear(c_in, block.outputs(c_in), bias=block.bias, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return ACTIVATIONS[self.activation](self.linear(x))
+
+
+def build(block: Block, c_in: int, classes: int, norm: Norm, *, rngs: nnx.Rngs) -> Any:
+    """The module of a block that reads `c_in` channels; classes: what a classifier tells apart."""
+    match block.kind:
+        case "mb":
+            return InvertedResidual(block, c_in, norm, rngs=rngs)
+        case "conv":
+            c_out = block.outputs(c_in)
+            return Chain(*_conv_norm(c_in, c_out, block.kernel, block.stride, norm, rngs), Activation(block.activation))
+        case "shuffle" | "xception":
+            return ShuffleBlock(block, c_in, norm, rngs=rngs)
+        case "dense":
+            return Dense(block, c_in, rngs=rngs)
+        case "logits":
+            return Linear(c_in, classes, bias=block.bias, rngs=rngs)
+    return GlobalPool() if block.kind == "pool" else Identity()
+
+
+def _norm(channels: int, norm: Norm, rngs: nnx.Rngs) -> BatchNorm:
+    return BatchNorm(channels, affine=norm.affine, rngs=rngs)
+
+
+def _conv_norm(c_in: int, c_out: int, size: int, stride: int, norm: Norm, rngs: nnx.Rngs) -> list[Any]:
+    return [Conv(c_in, c_out, size, stride=stride, rngs=rngs), _norm(c_out, norm, rngs)]
