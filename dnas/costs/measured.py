@@ -67,7 +67,8 @@ def measure(
         for operation in shown([*dict.fromkeys(place.operation for place in found)])
     }
     around = _around(space, size, image_size, batch, calls)
-    rows, spreads = ({kind: [{} for _ in cell.edges] for kind, cell in space.cells.items()} for _ in range(2))
+    rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+    spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
     for place in found:
         _add(rows, place, known[place.operation].median)
         _add(spreads, place, known[place.operation].spread)
