@@ -17,9 +17,10 @@ Gaussian process that has the 10 networks and nothing else. HELP has 10 networks
 Expected, Spearman, HELP's tables 3 and 2:
     nasbench201  titan_rtx_256 .987  gold_6226 .989  pixel2 .802  raspi4 .890  eyeriss .940  fpga .985  mean .932
     fbnet        raspi4 .887  eyeriss .943  fpga .892  mean .910
-It has not been run as a whole. What parts of it gave, mean over the 27 devices, with 900 networks: nasbench201 table
-.976 (3.2 %), gaussian_process .978 (3.1 %); fbnet .946 (1.8 %), .946 (1.7 %). Transfer by ridge, with what was measured on
-the 13 known devices in the place of predictions: nasbench201 .954, fbnet .932.
+It has not been run as a whole. What parts of it gave, mean over the 27 devices, with 900 networks:
+    nasbench201  table .976 (3.2 %)  gaussian_process .978 (3.1 %);  fbnet  .946 (1.8 %)  .946 (1.7 %)
+Transfer by ridge, with what was measured on the 13 known devices in the place of predictions: nasbench201 .954, fbnet
+.932.
 """
 
 from typing import Any
