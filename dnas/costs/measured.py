@@ -25,7 +25,7 @@ from dnas.costs.latency import sizes_of
 from dnas.costs.latency_table import LatencyTable
 from dnas.costs.predictors import Accuracy, accuracy
 from dnas.errors import UserError
-from dnas.nets.count import Place, places
+from dnas.nets.count import Place, blocks_of_chain, first_of_chain, places
 from dnas.nets.functional import functionalize
 
 WARM = 3  # calls before the first that counts
@@ -61,15 +61,12 @@ def measure(
     """
     if space.takes != "images":
         raise UserError(f"The latency of single operations is measured in image spaces only, not in '{space.name}'.")
-    if space.chain:
-        raise UserError(f"The latency of single operations is measured in cells, and '{space.name}' has layers.")
     found = places(space, size, image_size)
     known = {
         operation: _of_operation(space, operation, batch, calls)
         for operation in shown([*dict.fromkeys(place.operation for place in found)])
     }
-    x = jnp.zeros((batch, image_size, image_size, size.image_channels))
-    around = timed(_shared(space, size), x, calls)
+    around = _around(space, size, image_size, batch, calls)
     rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
     spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
     for place in found:
@@ -77,7 +74,7 @@ def measure(
         _add(spreads, place, known[place.operation].spread)
     how = f"dnas latency: the median of {calls} calls of each operation by itself"
     sizes = sizes_of(space, size, image_size)
-    return LatencyTable(space.name, device(), rows, how, around.median, batch, sizes, spreads)
+    return LatencyTable(space.name, device(), rows, how, around, batch, sizes, spreads)
 
 
 def check(
@@ -133,6 +130,25 @@ def _calls(program: Callable[[], Any], calls: int) -> np.ndarray:
 
 def _built(network: Any, genotype: Genotype, space: Space, size: NetworkSize, rngs: nnx.Rngs) -> Any:
     return network(genotype, space, size, rngs=rngs)
+
+
+def _around(space: Space, size: NetworkSize, image_size: int, batch: int, calls: int) -> float:
+    """Milliseconds of what all networks share: with nothing in the place of cells; of a chain, of the other blocks."""
+    if not space.chain:
+        x = jnp.zeros((batch, image_size, image_size, size.image_channels))
+        return timed(_shared(space, size), x, calls).median
+    first, total = first_of_chain(space), 0.0
+    ((_, cell),) = space.cells.items()
+    for number, (layer, shape, _) in enumerate(blocks_of_chain(first, space, size, image_size)):
+        if not 0 <= layer < len(cell.edges):
+            build = partial(_block, space, first, size, number)
+            total += timed(build, jnp.zeros((batch, *shape[1:])), calls).median
+    return total
+
+
+def _block(space: Space, genotype: Genotype, size: NetworkSize, number: int, rngs: nnx.Rngs) -> Any:
+    assert space.network is not None
+    return space.network(genotype, space, size, rngs=rngs).blocks[number]
 
 
 def _of_operation(space: Space, operation: tuple[str, int, int, tuple[int, int]], batch: int, calls: int) -> Timing:

@@ -20,6 +20,7 @@ import numpy as np
 from flax import nnx
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from dnas.architectures.blocks import genotype_of
 from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import Cell, NetworkSize, Norm, Space
 from dnas.errors import UserError
@@ -92,26 +93,6 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
     )
 
 
-def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
-    """Block by block, each different one once."""
-    assert space.network is not None
-    network = space.network(genotype, space, size, rngs=_rngs())
-    known, costs = dict[tuple, Cost](), list[Cost]()
-    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
-    for block, place in zip(network.blocks, network.chain, strict=True):
-        key = place.block, shape
-        if key not in known:
-            known[key] = _of_block(block, shape)
-        costs.append(known[key])
-        shape = known[key].output
-    parameters, multiply_adds, activations = (sum(numbers) for numbers in zip(*(c[:3] for c in costs), strict=True))
-    return Cost(parameters, multiply_adds, activations, shape)
-
-
-def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
-    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
-
-
 def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
     """Count the derived network of `size`, of a space that reads tokens, for one token.
 
@@ -151,6 +132,35 @@ def _not_asked(*_: Any) -> NoReturn:
     raise AssertionError("a backbone that is only built")
 
 
+def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
+    """Block by block, each different one once."""
+    costs = [cost for _, _, cost in blocks_of_chain(genotype, space, size, image_size)]
+    parameters, multiply_adds, activations = map(sum, zip(*(cost[:3] for cost in costs), strict=True))
+    return Cost(parameters, multiply_adds, activations, costs[-1].output)
+
+
+def blocks_of_chain(
+    genotype: Genotype, space: Space, size: NetworkSize, image_size: int
+) -> list[tuple[int, tuple[int, ...], Cost]]:
+    """Of every block of a chain's network the layer that it is, below 0 or beyond the last for those around the layers,
+    the shape of its input, and what it costs."""
+    assert space.network is not None
+    network = space.network(genotype, space, size, rngs=_rngs())
+    known, found = dict[tuple, Cost](), list[tuple[int, tuple[int, ...], Cost]]()
+    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    for number, (block, place) in enumerate(zip(network.blocks, network.chain, strict=True)):
+        key = place.block, shape
+        if key not in known:
+            known[key] = _of_block(block, shape)
+        found.append((number - network.first, shape, known[key]))
+        shape = known[key].output
+    return found
+
+
+def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
+    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
 class Table(NamedTuple):
     """What the candidates of a kind of cell cost, in each of its N cells; arrays [N, E, O]."""
 
@@ -166,8 +176,6 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
     """
     if space.takes != "images":
         raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
-    if space.chain:
-        return _candidates_of_chain(space, size, image_size)
     known: dict[tuple, Cost] = {}
     tables: dict[str, Table] = {}
     for place in places(space, size, image_size):
@@ -197,12 +205,13 @@ class Place(NamedTuple):
 
 def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     """All operations on all edges of all cells of a network of `size`, in the order of the cells."""
+    if space.chain:
+        return _places_of_chain(space, size, image_size)
     found: dict[str, list[list[Place]]] = {kind: [] for kind in space.cells}
 
     def cost_of(kind: str, channels: int, shapes: tuple[tuple[int, ...], ...]) -> Cost:
-        cell, number = space.cells[kind], len(found[kind])
+        cell, number, own = space.cells[kind], len(found[kind]), []
         outer, inner = _image_sizes(cell, shapes[-1])
-        own = []
         for e, (_, source) in enumerate(cell.edges):
             at = outer if source < cell.inputs else inner
             operations = [(name, channels, cell.stride(source), at) for name in cell.operations[e]]
@@ -223,6 +232,22 @@ def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     return [place._replace(cells=len(cells)) for cells in found.values() for own in cells for place in own]
 
 
+def _places_of_chain(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
+    ((kind, cell),) = space.cells.items()
+    shapes = {layer: shape for layer, shape, _ in blocks_of_chain(first_of_chain(space), space, size, image_size)}
+    return [
+        Place(kind, 0, 1, e, o, (word, shapes[e][3], 1, (shapes[e][1], shapes[e][2])))
+        for e, words in enumerate(cell.operations)
+        for o, word in enumerate(words)
+    ]
+
+
+def first_of_chain(space: Space) -> Genotype:
+    """The network of the first option of every layer; all of a layer give values of one shape."""
+    ((_, cell),) = space.cells.items()
+    return genotype_of(space.name, [words[0] for words in cell.operations])
+
+
 def _image_sizes(cell: Cell, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
     """Height and width of the inputs [B, H, W, C] of a cell, and of its other nodes."""
     _, height, width, _ = shape
@@ -241,30 +266,6 @@ def _traced_cost(operation: Callable[..., Any], channels: int, stride: int, norm
         return Cost(0, 0, 0, ())
     image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
     return _cost(lambda rngs: build(rngs=rngs), lambda module, x: module(x), image)
-
-
-def _candidates_of_chain(space: Space, size: NetworkSize, image_size: int) -> dict[str, Table]:
-    """Those of every layer, for the images that reach it."""
-    (kind,) = space.cells
-    assert space.supernet is not None
-    supernet = space.supernet(replace(space, search_norm=space.network_norm), size, rngs=_rngs())
-    table, known = Table(*(np.zeros(space.mix_shapes[kind]) for _ in Table._fields)), dict[tuple, Cost]()
-    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
-    layers = iter(range(len(space.cells[kind].edges)))
-    for part in supernet.parts:
-        candidates = getattr(part, "candidates", None)
-        if candidates is None:
-            shape = _of_block(part, shape).output
-            continue
-        e = next(layers)
-        for o, (word, block) in enumerate(zip(space.cells[kind].operations[e], candidates, strict=True)):
-            key = word, shape
-            if key not in known:
-                known[key] = _of_block(block, shape)
-            for array, number in zip(table, known[key], strict=False):  # an output comes last
-                array[e, o] = number
-        shape = known[key].output
-    return {kind: Table(*(array[None] for array in table))}
 
 
 class _Meter(nnx.Module):

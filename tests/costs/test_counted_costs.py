@@ -14,7 +14,7 @@ from dnas.architectures.topology import NetworkSize, with_operations
 from dnas.costs.protocol import Additive
 from dnas.errors import UserError
 from dnas.nets.count import of_network
-from dnas.spaces import darts, nasbench201, rnn, tabular
+from dnas.spaces import darts, fbnet, nasbench201, rnn, tabular
 from dnas.tables.nasbench201 import OPTIONS, table
 from dnas.tables.protocol import at
 
@@ -31,7 +31,9 @@ def test_all_cells_of_nasbench201_cost_what_the_benchmark_says(name, column, uni
 
 
 @pytest.mark.parametrize("name", COUNTED)
-@pytest.mark.parametrize("space", [darts.space(nodes=2), nasbench201.space(nodes=3)], ids=lambda space: space.name)
+@pytest.mark.parametrize(
+    "space", [darts.space(nodes=2), nasbench201.space(nodes=3), fbnet.space(size="tiny")], ids=lambda space: space.name
+)
 def test_the_cost_of_a_one_hot_mix_is_that_of_its_network(name, space):
     cost = find.resolve("cost", name)(space, SMALL, 16)
     for seed in range(2):

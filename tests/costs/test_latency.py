@@ -17,7 +17,7 @@ from dnas.costs.latency_table import LatencyTable, read, write
 from dnas.costs.predictors import accuracy
 from dnas.costs.protocol import Additive
 from dnas.errors import UserError
-from dnas.spaces import nasbench201
+from dnas.spaces import fbnet, nasbench201
 from dnas.tables import nasbench_macro
 
 LAYERS = ({"identity": 0.5, "mb3_k3": 2.0, "mb6_k5": 4.0}, {"identity": 0.0, "mb3_k3": 1.5, "mb6_k5": 3.25})
@@ -141,12 +141,10 @@ def test_settings_that_do_not_fit(choice, says):
 # --- HELP
 
 
-def words_of_fbnet():
-    """A chain like FBNet's, whose words for its options are its own."""
-    rows = tuple(tuple(f"{name}_of_{layer}" for name in published.FBNET) for layer in range(22))
-    edges = tuple((i + 1, i) for i in range(22))
-    words = dict.fromkeys(word for row in rows for word in row)
-    return replace(nasbench_macro.space(), name="fbnet", cells={"block": Cell(1, 22, edges, rows)}, operations=words)
+def chosen_of(genotype, space):
+    """The columns of FBNet's options that a network has."""
+    edges = genotype.cell("block").edges
+    return [names.index(edge.operation) for names, edge in zip(space.cells["block"].operations, edges, strict=True)]
 
 
 @needs_files
@@ -165,10 +163,10 @@ def test_four_devices_are_exact_sums_over_layers(device):
 
 @needs_files
 def test_networks_of_fbnet_take_what_the_table_of_a_device_says():
-    space, known = words_of_fbnet(), published.help_latencies("fbnet")
+    space, known = fbnet.space(), published.help_latencies("fbnet")
     cost = find.resolve("cost", "latency:device=raspi4")(space, *NO_SIZE)
     genotype = random(space, 0)
-    chosen = [published.FBNET.index(edge.operation.partition("_of_")[0]) for edge in genotype.cell("block").edges]
+    chosen = chosen_of(genotype, space)
     features = published.one_hot(known.operations, published.FBNET)
     solution = np.linalg.lstsq(features[:1000], known.on("raspi4")[:1000], rcond=1e-9)[0].reshape(22, 9)
     assert cost.of(genotype) == pytest.approx(solution[range(22), chosen].sum(), rel=1e-9)
@@ -180,7 +178,7 @@ def test_networks_of_fbnet_take_what_the_table_of_a_device_says():
 @needs_files
 def test_a_learned_latency_of_fbnet(monkeypatch):
     monkeypatch.setattr(latency, "TRAINED", 300)
-    space = words_of_fbnet()
+    space = fbnet.space()
     table, learned = (
         find.resolve("cost", f"latency:device=fpga{by}")(space, *NO_SIZE) for by in ("", ",by=gaussian_process")
     )
@@ -226,7 +224,7 @@ def test_unknown_devices_and_spaces():
 
 @needs_files
 def test_tables_per_operation():
-    space = words_of_fbnet()
+    space = fbnet.space()
     cpu, pi = published.per_operation("cpu"), published.per_operation("raspi4_32")
     assert cpu.cells["block"][0]["k3_e1"] == pytest.approx(5.129798054695129)
     assert isinstance(published.renamed(cpu, space).of_space(space, {"image_size": 224}), Additive)
@@ -234,7 +232,7 @@ def test_tables_per_operation():
     assert [len(row) for row in pi.cells["block"]] == [
         8 if layer in (1, 5, 9, 13, 17, 21) else 9 for layer in range(22)
     ]
-    with pytest.raises(UserError, match="no entry for 'skip_of_1' in layer 2 of 'block', and 5 more are missing"):
+    with pytest.raises(UserError, match="no entry for 'conv1_c24_s2' in layer 2 of 'block', and 5 more are missing"):
         published.renamed(pi, space).of_space(space)
     with pytest.raises(UserError, match="measured with image_size 32, and these networks have 224"):
         published.renamed(pi, space).of_space(space, latency.sizes_of(space, NO_SIZE[0], 224))

@@ -8,11 +8,12 @@ from dnas.architectures.genotype import random
 from dnas.architectures.topology import NetworkSize
 from dnas.cli import main
 from dnas.costs import latency_table, measured
+from dnas.costs.latency import sizes_of
 from dnas.costs.measured import Timing
 from dnas.errors import UserError
 from dnas.nets.count import of_network
 from dnas.nets.functional import functionalize
-from dnas.spaces import darts, nasbench201, tabular
+from dnas.spaces import darts, fbnet, nasbench201, tabular
 
 
 def parameters(build, x, calls):
@@ -23,12 +24,14 @@ def parameters(build, x, calls):
     return Timing(float(sum(leaf.size for leaf in jax.tree.leaves(weights))), 1.0)
 
 
-@pytest.mark.parametrize("space", [darts.space(nodes=2), nasbench201.space(nodes=3)], ids=lambda space: space.name)
+@pytest.mark.parametrize(
+    "space", [darts.space(nodes=2), nasbench201.space(nodes=3), fbnet.space(size="tiny")], ids=lambda space: space.name
+)
 def test_a_table_adds_up_to_the_network(space, monkeypatch):
     monkeypatch.setattr(measured, "timed", parameters)
     size = NetworkSize(3, 4, 10)
     table = measured.measure(space, size, 16, batch=2)
-    additive = table.of_space(space, {"image_size": 16, "channels": 4, "cells": 3})
+    additive = table.of_space(space, sizes_of(space, size, 16))
     for seed in range(2):
         genotype = random(space, seed)
         assert additive.of(genotype, space) == of_network(genotype, space, size, 16).parameters
@@ -36,8 +39,8 @@ def test_a_table_adds_up_to_the_network(space, monkeypatch):
     found = measured.check(table, space, size, networks=3)
     np.testing.assert_array_equal(found.predicted, found.measured)
     assert found.accuracy.error == 0 and found.accuracy.correlation == pytest.approx(1)
-    with pytest.raises(UserError, match="measured with channels 4, and these networks have 8"):
-        table.of_space(space, {"channels": 8})
+    with pytest.raises(UserError, match="measured with image_size 16, and these networks have 8"):
+        table.of_space(space, {"image_size": 8})
 
 
 def test_spaces_without_operations_on_images_are_refused():
