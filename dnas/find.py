@@ -36,6 +36,7 @@ PACKAGES = {
     "evaluator": "dnas.evaluators",
     "searcher": "dnas.blackbox",
     "proxy": "dnas.proxies",
+    "cost": "dnas.costs",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -87,7 +88,7 @@ def experiments(folder: Path) -> dict[Path, Summary]:
     return {
         path: Summary(_first_line(tree), ",".join(_keys(tree, "SETTINGS")), _paper(tree))
         for path, tree in trees.items()
-        if any(_definition(tree, name) for name in ("config", "configs", "searches", "proxies"))
+        if any(_definition(tree, name) for name in ("config", "configs", "searches", "proxies", "predictors"))
     }
 
 

@@ -6,53 +6,23 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from dnas import data as datasets
-from dnas import find, keys
+from dnas import find
 from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, check, to_json
-from dnas.architectures.topology import NetworkSize, Space
-from dnas.config import Config, RetrainConfig, to_dict
+from dnas.architectures.topology import Space
+from dnas.config import Config
 from dnas.errors import UserError
-from dnas.nets.functional import Functional
-from dnas.reports import diagram
-from dnas.reports import page as report
-from dnas.runs import devices, loop, programs, records, weights
-from dnas.runs.weights import started_from
+from dnas.runs import devices, loop, records, weights
 from dnas.tasks import binding
-from dnas.tasks.task import Score, Shape, Sums, Task
-from dnas.training.epoch import SHORT, evaluated, measured, no_sums, train_batches
-from dnas.training.selection import loaded
-from dnas.training.step import make_training
-from dnas.training.weights import rate_of
-from dnas.types import Tree
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a training leaves: per seed, the score on the test part of the weights that it is loaded with, those after
-    the last epoch unless an average or the best epoch is kept. measure: which score that is."""
-
-    folder: Path
-    genotype: Genotype
-    scores: tuple[float, ...]
-    parameters: int
-    measure: Score = Score("accuracy")
-
-    @property
-    def score(self) -> float:
-        """Mean over the seeds."""
-        return float(np.mean(self.scores))
+from dnas.tasks.task import Task
+from dnas.training.job import Job, Result
 
 
 def run(
@@ -83,7 +53,7 @@ def run(
     task, plan = binding.bind(dataset, config, "retrain", space)
     fit = dataclasses.replace(config, retrain=plan)
     with jax.enable_x64(config.dtype == "float64"):
-        job = _Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
+        job = Job(fit, space, genotype, task, quiet)  # before the folder: what cannot be built leaves none
         if config.weights_from and not resume:
             weights.check(config.weights_from, job.shapes)
             _check_source(config.weights_from, genotype)
@@ -100,15 +70,15 @@ def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> d
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
     config, task: of `binding.bind`. Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
     with jax.enable_x64(config.dtype == "float64"):
-        job = _Job(config, space, genotype, task, quiet=True)
-        progress = job._first()
+        job = Job(config, space, genotype, task, quiet=True)
+        progress = job.first()
         for epoch in range(1, config.retrain.epochs + 1):
             progress = job.advance(progress, np.int32(job.steps), job.arrays)
             if (bad := int(devices.fetch(progress.bad_step).max())) >= 0:
                 raise UserError(f"The loss became NaN or infinite at step {bad}.")
             if progress.state.kept:
-                progress = job._judged(epoch, progress, job._measure("valid", progress))
-            if job._stopped(progress).all():
+                progress = job.judged(epoch, progress, job.measure("valid", progress))
+            if job.stopped(progress).all():
                 break
         sums = devices.fetch(job.evaluate["test"](progress.state, job.parts["valid"]))
         size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
@@ -134,217 +104,3 @@ def _kept_genotype(folder: Path) -> Any:
         return records.read_genotypes(folder)[0]
     except UserError:
         return None
-
-
-class _Job:
-    """The pieces of one training, put together once."""
-
-    def __init__(self, config: Config, space: Space, genotype: Genotype, task: Task, quiet: bool):
-        self.config, self.space, self.genotype, self.quiet = config, space, genotype, quiet
-        self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
-        plan = config.retrain
-        batches = task.steps("train", plan.batch_size)
-        self.steps = -(-batches // plan.accumulate)
-        size = network_size_of(plan, space, task.shape)
-        size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
-        self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
-        self.rate = rate_of(plan.weights, plan.epochs, self.steps)
-        paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
-        has_paths = space.takes == "images"
-        draws = space.draws or bool(space.random)
-        self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
-        self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate(task.arrays("train"))
-        validates = task.steps("valid", 1) > 0
-        self.parts = {name: layout.replicate(task.evaluation(name)) for name in (*("valid",) * validates, "test")}
-        self.scores: list[float] = []
-
-        check_selection(plan, validates)
-        check_accumulation(plan, batches)
-        network, pure, selection = self.network, self.pure, self.training.selection
-
-        def evaluate(state, batches):
-            return layout.over_seeds(partial(evaluate_one, network, pure))(tuple(loaded(state)), batches)
-
-        def validate(state, batches):
-            candidates = layout.over_seeds(selection.candidate)(state)
-            return layout.over_seeds(partial(evaluate_one, network, pure))(tuple(candidates), batches)
-
-        def judge(state, scores, losses, epoch):
-            one = layout.over_seeds(lambda row, epoch: selection.judged(row[0], epoch, *row[1:]))
-            return one((state, scores, losses), epoch)
-
-        description = {
-            "command": "retrain",
-            "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
-        }
-        kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
-        self.init = kept.jit("init", self._init)
-        self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
-        self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
-        self.judge = kept.jit("judge", judge, donate_argnums=0)
-        self.seeds = np.arange(config.seed, config.seed + config.seeds)
-        self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
-        loop.check_memory(self.shapes)
-
-    def go(self, record: records.Run, resume: bool) -> Result:
-        config, self.record = self.config, record
-        found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
-        self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
-        progress = found[0] if found is not None else self._first()
-        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
-        loop.say(
-            f"Training {self.parameters:,} parameters on {self.task.sizes} -> {self.record.folder}",
-            self.quiet,
-        )
-        if cut := flow.warning(self.genotype, self.space, config.retrain.cells):
-            loop.say(cut, self.quiet)
-        for kind in {kind for kind, _ in self.genotype.cells} - set(self.space.contained(config.retrain.cells)):
-            loop.say(
-                f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
-            )
-        if not self._stopped(progress).all():
-            progress = self._driven(progress)
-        if self._stopped(progress).all():
-            loop.say(f"The last {config.retrain.patience} epochs were no better: stopped, with the best.", self.quiet)
-        if not self.scores:  # resumed after the last epoch
-            self.scores = self._scores("test", self._measure("test", progress))
-        if devices.is_first_host():
-            diagram.draw(self.genotype, self.record.folder / "cells.png")
-            report.page(self.record.folder)
-        return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
-
-    def _driven(self, progress: loop.Progress) -> loop.Progress:
-        return loop.drive(
-            self.record,
-            progress,
-            lambda p, count: self.advance(p, count, self.arrays),
-            self._finish_epoch,
-            epochs=self.config.retrain.epochs,
-            steps_per_epoch=self.steps,
-            title="retrain",
-            command="retrain",
-            quiet=self.quiet,
-        )
-
-    def _first(self) -> loop.Progress:
-        progress, source = self.init(self.seeds), self.config.weights_from
-        return started_from(source, progress) if source else progress
-
-    def _init(self, seeds: jax.Array) -> loop.Progress:
-        state = self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds))
-        return loop.start(state, no_sums(self.pure, self.config.seeds, jnp.float32))
-
-    def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
-        """`count` steps of one seed, all in one epoch."""
-        plan, epoch = self.config.retrain, progress.state.step // self.steps
-        size, inner = plan.batch_size, plan.accumulate
-        order = self.pure.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size * inner)
-        batch_of = train_batches(self.pure, self.layout.split_batch, arrays, order, size, inner)
-
-        def one(_, progress):
-            state = progress.state
-            batch = batch_of(state.step % self.steps, keys.stream(state.key, "augment", state.step))
-            state, sums = self.training.step(state, batch)
-            return loop.accumulate(progress, state, sums, [sums["loss"][0]])
-
-        return jax.lax.fori_loop(0, count, one, progress)
-
-    def _measure(self, part: str, progress: loop.Progress) -> list[dict[str, float]]:
-        """The measures of every seed on a part."""
-        sums = devices.fetch(self.evaluate[part](progress.state, self.parts[part]))
-        return [measured(self.task, sums, i, part) for i in range(self.config.seeds)]
-
-    def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
-        step, sums, valid = epoch * self.steps, devices.fetch(progress.sums), None
-        going = ~self._stopped(progress)
-        if "valid" in self.parts:
-            valid = self._measure("valid", progress)
-        if progress.state.kept:
-            progress = self._judged(epoch, progress, valid)
-        test = self._measure("test", progress)
-        self.scores = self._scores("test", test)
-        for i in map(int, np.flatnonzero(going)):
-            self.record.log(
-                {"step": step, "epoch": epoch, "seed": self.config.seed + i}
-                | measured(self.task, sums, i, "train")
-                | (valid[i] if valid else {})
-                | test[i]
-                | {"learning_rate": float(self.rate(step - 1)), "parameters": self.parameters}
-                | self._best(i, progress)
-            )
-        metric = self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None
-        return loop.Epoch(metric, progress, bool(self._stopped(progress).all()))
-
-    def _judged(self, epoch: int, progress: loop.Progress, valid: list[dict[str, float]] | None) -> loop.Progress:
-        """With the weights that are kept after this epoch; valid: the measures of every seed, where there are any."""
-        nothing = np.zeros(self.config.seeds)
-        scores = [self.task.score.signed(score) for score in self._scores("valid", valid)] if valid else nothing
-        losses = [row["valid_loss"] for row in valid] if valid else nothing
-        seen = (np.asarray(values, np.float32) for values in (scores, losses))
-        return progress._replace(state=self.judge(progress.state, *seen, np.int32(epoch)))
-
-    def _stopped(self, progress: loop.Progress) -> np.ndarray:
-        """Of which seeds patience has ended [S]."""
-        watched = self.config.retrain.patience > 0
-        return devices.fetch(progress.state.watch.stopped) if watched else np.zeros(self.config.seeds, bool)
-
-    def _best(self, seed: int, progress: loop.Progress) -> dict[str, Any]:
-        """Of one seed, whose weights it is that its test measures are of, and whether it ends here."""
-        if not self.config.retrain.patience:
-            return {}
-        watch = devices.fetch(progress.state.watch)
-        return {"best_epoch": int(watch.epoch[seed]), "stopped": bool(watch.stopped[seed])}
-
-    def _scores(self, part: str, rows: list[dict[str, float]]) -> list[float]:
-        """Of every seed, of its measures on a part."""
-        return [row[f"{part}_{self.task.score.name}"] for row in rows]
-
-
-def check_selection(plan: RetrainConfig, validates: bool) -> None:
-    """Refuse what reads the validation part where there is none. Errors: `UserError`."""
-    if validates:
-        return
-    waits = find.resolve("average", plan.average).trigger is not None
-    for name, value, reads in (("patience", plan.patience, plan.patience > 0), ("average", plan.average, waits)):
-        if reads:
-            raise UserError(
-                f"retrain.{name} is {value}, which reads the validation part, and there is none: set "
-                "retrain.valid_portion to 0.1, say, or leave it out."
-            )
-
-
-def check_accumulation(plan: RetrainConfig, batches: int) -> None:
-    """Errors: `UserError` for updates that take more batches than an epoch has."""
-    if plan.accumulate > batches:
-        raise UserError(
-            f"retrain.accumulate is {plan.accumulate}, each with a batch of {plan.batch_size}, but the train part has "
-            f"{batches} of them: choose at most {batches}."
-        )
-
-
-def network_of(genotype: Genotype, space: Space, size: NetworkSize) -> Callable[[nnx.Rngs], nnx.Module]:
-    """What builds the derived network."""
-    build = space.network
-    assert build is not None
-    return lambda rngs: build(genotype, space, size, rngs=rngs)
-
-
-def network_size_of(plan: RetrainConfig, space: Space, shape: Shape) -> NetworkSize:
-    """The size of the network that a plan trains."""
-    return NetworkSize(
-        plan.cells,
-        plan.channels,
-        shape.outputs,
-        shape.inputs[-1],
-        plan.stem,
-        plan.auxiliary > 0 and space.has_auxiliary,
-        inputs=shape.inputs,
-        vocabulary=shape.vocabulary,
-        remat=plan.remat,
-    )
-
-
-def evaluate_one(network: Functional, task: Task, state: tuple[Tree, Tree], data: Any) -> Sums:
-    """Sums of the measures over a part, of one seed; state: (weights, stats), data: `Task.evaluation`."""
-    return evaluated(network, task, state, data, train=False)

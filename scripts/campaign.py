@@ -38,6 +38,7 @@ from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.errors import UserError
 from dnas.runs import checkpoints
 from dnas.search.job import Job
+from dnas.training.job import Job as Training
 
 PLAIN = AugmentConfig(pad=0, flip=False)
 TINY = Config(
@@ -306,12 +307,12 @@ def setting(draw: random.Random) -> str:
     config = random_config(draw)
     job = Job
     arguments: Any = (parse("DARTS_V2"),) if draw.random() < 0.2 else ()
-    go, trains = (retrain._Job.go, True) if arguments else (job.go, False)
+    go, trains = (Training.go, True) if arguments else (job.go, False)
 
     def stop(*_: Any, **__: Any) -> None:
         raise Built
 
-    target = retrain._Job if trains else job
+    target = Training if trains else job
     target.go = stop  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as scratch:
         try:

@@ -168,7 +168,7 @@ def test_derivatives_branches_and_loops_are_counted():
 
 def test_a_step_of_first_order_is_two_gradients_of_the_supernet(tmp_path, monkeypatch):
     """Three passes each, but that of the first convolution need not go back to the image; and a search has as many
-    steps as were logged, in each of its seeds."""
+    steps as were logged, in each of its seeds, and asked the supernet of one seed as often as was logged."""
     counted = []
 
     def of_epoch(stage):
@@ -181,6 +181,7 @@ def test_a_step_of_first_order_is_two_gradients_of_the_supernet(tmp_path, monkey
         total = whole(stage)
         counted.append((total - 2 * multiply_adds(found.jaxpr)) / 2 / stage.steps / stage.config.seeds)
         counted.append(forward / stage.config.seeds)
+        counted.append(multiply_adds(found.jaxpr) / stage.config.seeds / stage.batches)
         return total
 
     whole = costs.of_epoch
@@ -188,11 +189,12 @@ def test_a_step_of_first_order_is_two_gradients_of_the_supernet(tmp_path, monkey
     monkeypatch.setattr(records, "read_metrics", lambda _: [{"epoch": 1, "seed": 0}, {"epoch": 1, "seed": 1}])
     config = replace(BASE, space=SMALL)
     total = costs.of_search(tmp_path, config)
-    step, forward = counted
+    step, forward, batch = counted
     first = BASE.search.batch_size * 8 * 8 * 9 * 1 * 2
     assert step == pytest.approx(2 * (3 * forward - first), rel=1e-4)
-    monkeypatch.setattr(records, "read_metrics", lambda _: [{"epoch": epoch, "seed": 0} for epoch in (1, 2)])
-    assert costs.of_search(tmp_path, config) == pytest.approx(2 * total)
+    rows = [{"epoch": 1, "seed": 0, "evaluated": 3}, {"epoch": 2, "seed": 0}, {"epoch": 2, "seed": 1, "evaluated": 4}]
+    monkeypatch.setattr(records, "read_metrics", lambda _: rows)
+    assert costs.of_search(tmp_path, config) == pytest.approx(2 * total + 7 * 2 * batch)
 
 
 def mixes(tmp_path, **weights):

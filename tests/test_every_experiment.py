@@ -9,12 +9,14 @@ from dnas import compare, find
 from dnas.blackbox import config as blackbox
 from dnas.blackbox.run import build
 from dnas.config import Config, called, from_dict, load, to_dict
+from dnas.costs import published
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = find.experiments(FOLDER)
 BLACKBOX = [path for path in EXPERIMENTS if "def searches(" in path.read_text()]
 PROXIES = [path for path in EXPERIMENTS if "def proxies(" in path.read_text()]
-GRADIENT = [path for path in EXPERIMENTS if path not in (*BLACKBOX, *PROXIES)]
+PREDICTORS = [path for path in EXPERIMENTS if "def predictors(" in path.read_text()]
+GRADIENT = [path for path in EXPERIMENTS if path not in (*BLACKBOX, *PROXIES, *PREDICTORS)]
 SETTINGS = [(path, setting) for path in GRADIENT for setting in EXPERIMENTS[path].settings.split(",")]
 
 
@@ -47,6 +49,17 @@ def test_a_file_of_searches_can_be_run(path):
     for name, config in configs.items():
         build(config)
         assert blackbox.load_several(f"{path}:{name}") == {name: config}
+
+
+@pytest.mark.parametrize("path", PREDICTORS, ids=lambda path: path.stem)
+def test_a_file_of_predictors_names_devices_that_there_are(path):
+    known = called(path, "predictors", None)
+    assert list(known) == EXPERIMENTS[path].settings.split(",")
+    for space, about in known.items():
+        assert space in published.SPACES and not {*about["known"]} & {*about["unseen"]}
+        if published.locate().found is not None:
+            devices = published.help_latencies(space).devices
+            assert {*about["known"], *about["unseen"]} <= {*devices}
 
 
 @pytest.mark.parametrize("path", PROXIES, ids=lambda path: path.stem)

@@ -31,6 +31,7 @@ ROOMS = (
     "dnas.tasks dnas.tasks.*",
     "dnas.proxies dnas.proxies.*",
     "dnas.tables dnas.tables.*",
+    "dnas.costs dnas.costs.*",
     "dnas.runs dnas.runs.*",
     "dnas.reports dnas.reports.*",
     "dnas.training dnas.training.*",

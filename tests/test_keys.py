@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dnas import data as datasets
-from dnas import find, keys, retrain
+from dnas import find, keys
 from dnas.architectures.genotype import random
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.nets.functional import Functional
@@ -20,6 +20,7 @@ from dnas.search.method import adapted
 from dnas.search.plan import spans
 from dnas.search.stage import Stage
 from dnas.tasks.images import Images
+from dnas.training.job import Job
 
 run = import_module("dnas.search.run")  # the package has a function of this name
 DRAWS = ["normal", "uniform", "bernoulli", "randint", "permutation", "gumbel", "categorical", "loggamma", "bits"]
@@ -134,7 +135,7 @@ def test_no_two_keys_of_a_search_meet(choice, monkeypatch):
 def test_no_two_keys_of_a_training_meet(monkeypatch):
     monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: formula(False))
     space = find.resolve("space", CONFIG.space)
-    job = retrain._Job(CONFIG, space, random(space, 0), data(), quiet=True)
+    job = Job(CONFIG, space, random(space, 0), data(), quiet=True)
     recorder = Recorder(monkeypatch)
     with jax.disable_jit():
         progress = jax.tree.map(lambda leaf: leaf[0], job._init(np.array([0])))

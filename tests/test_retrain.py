@@ -17,6 +17,7 @@ from dnas.runs import records
 from dnas.spaces import darts, nasbench201
 from dnas.tasks.classification import Classification
 from dnas.tasks.task import Shape
+from dnas.training.job import network_size_of
 from dnas.training.step import make_training
 from dnas.types import Batch
 
@@ -62,7 +63,7 @@ def test_weights_follow_the_optimiser_and_the_schedule_of_the_config(tmp_path):
         lambda rngs: Network(
             CELL,
             nasbench201.space(),
-            retrain.network_size_of(plan, nasbench201.space(), Shape(3, (8, 8, 1))),
+            network_size_of(plan, nasbench201.space(), Shape(3, (8, 8, 1))),
             rngs=rngs,
         )
     )

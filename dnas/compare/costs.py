@@ -2,9 +2,10 @@
 
 Those of a search with gradients are read off the program of its step (`dnas.nets.count`), forward and backward passes
 with all that a method adds, and off that of the validation after every epoch; XLA's own analysis sees nothing of the
-kernels, and only one round of a loop. Scores by proxies count as often as the search has logged. Of branches the
-dearest counts, and a step of the warm-up as any other. Norms, pools, additions, and the accuracies by which some
-methods choose between epochs or at the end are not counted.
+kernels, and only one round of a loop. What a method asked of its supernet beside that, between epochs and for a
+selection, counts as often as the rows of the run say (`dnas.search.asked`; those of earlier versions do not), and so do
+epochs that it went back before. Of branches the dearest counts, and a step of the warm-up as any other. Norms, pools
+and additions are not counted.
 
 Those of a searcher on a table are those of the trainings that the table accounts for: epochs x images x 3 passes, and
 one validation.
@@ -12,6 +13,7 @@ one validation.
 
 import csv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,6 +27,7 @@ from dnas.blackbox.config import BlackboxConfig
 from dnas.config import Config
 from dnas.nets.count import multiply_adds
 from dnas.runs import records
+from dnas.search.asked import KINDS
 from dnas.search.method import adapted
 from dnas.search.plan import spans
 from dnas.search.stage import Stage
@@ -50,24 +53,46 @@ def of_search(folder: Path, config: Config) -> float:
             if done:
                 left = with_operations(space, _left(folder, done[0])) if index else space
                 stage = Stage(fit, adapted(method, left, phase.config), phase, left, task, span, index)
-                total += len(done) * of_epoch(stage)
-                total += of_scores(stage, sum(row.get("scored", 0) for row in rows if row["epoch"] in done))
+                said = {kind: sum(row.get(kind, 0) for row in rows if row["epoch"] in done) for kind in KINDS}
+                total += (len(done) + said.pop("undone")) * of_epoch(stage)
+                total += sum(of_questions(stage, kind, count) for kind, count in said.items())
     return total
 
 
 def of_epoch(stage: Stage) -> float:
     """Of all seeds, in one epoch of a phase: its steps, and the validation."""
-    one = jax.ShapeDtypeStruct((), jnp.int32)
-    step = jax.make_jaxpr(stage.advance.function)(stage.shapes, one, stage.arrays)
     state = stage.shapes.state
     mixes = jax.eval_shape(stage.mixes.function, state)
     validation = jax.make_jaxpr(stage.evaluate.function)(state, mixes, stage.valid_batches)
-    return float(FLOP * (stage.steps * multiply_adds(step.jaxpr) + multiply_adds(validation.jaxpr)))
+    return of_steps(stage) + float(FLOP * multiply_adds(validation.jaxpr))
 
 
-def of_scores(stage: Stage, count: int) -> float:
-    """Of so many questions to proxies between epochs."""
-    return float(FLOP * count * multiply_adds(stage.scoring.traced)) if stage.scoring is not None else 0.0
+def of_steps(stage: Stage) -> float:
+    """Of all seeds, in the steps of one epoch."""
+    one = jax.ShapeDtypeStruct((), jnp.int32)
+    step = jax.make_jaxpr(stage.advance.function)(stage.shapes, one, stage.arrays)
+    return float(FLOP * stage.steps * multiply_adds(step.jaxpr))
+
+
+def of_questions(stage: Stage, kind: str, count: int) -> float:
+    """Of so many questions of a method to the supernet of one seed; kind: see `dnas.search.asked`."""
+    if not count:
+        return 0.0
+    if kind == "scored":
+        assert stage.scoring is not None
+        return float(FLOP * count * multiply_adds(stage.scoring.traced))
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), stage.shapes.state)
+    if kind == "hessians":
+        traced = jax.make_jaxpr(stage.hessian_one)(one, stage.valid_batches)
+    else:
+        rows, constants = stage.valid_batches
+        mix = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
+            jax.eval_shape(stage.mixes.function, stage.shapes.state),
+        )
+        batch = jax.tree.map(lambda leaf: leaf[:1], rows), constants
+        traced = jax.make_jaxpr(partial(stage.evaluate_one, train=True))((one.weights, one.stats, mix), batch)
+    return float(FLOP * count * multiply_adds(traced.jaxpr))
 
 
 def of_training(epochs: int) -> np.ndarray:

@@ -25,12 +25,12 @@ from dnas.loading import finetuning
 from dnas.loading.loaded import Evaluation, Loaded, changed, refuse_changed, refuse_part
 from dnas.loading.looks import images_as_test, looks_of, no_images
 from dnas.nets.functional import Deferred, functionalize
-from dnas.retrain import evaluate_one, network_of, network_size_of
 from dnas.runs import records
 from dnas.runs import weights as weights_of
 from dnas.tasks import binding
 from dnas.tasks.images import training_splits
 from dnas.tasks.task import Task
+from dnas.training.job import evaluate_one, network_of, network_size_of
 
 
 @dataclass(frozen=True, kw_only=True)

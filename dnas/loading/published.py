@@ -16,8 +16,8 @@ from dnas.errors import UserError
 from dnas.loading.found import Found
 from dnas.loading.looks import Looks, no_images
 from dnas.nets.functional import Deferred, functionalize
-from dnas.retrain import network_of, network_size_of
 from dnas.tasks.images import training_splits
+from dnas.training.job import network_of, network_size_of
 
 Moments = tuple[float, ...]  # of images in [0, 1], a number for each channel
 

@@ -88,12 +88,15 @@ def unbiased(variance: jax.Array, count: int) -> jax.Array:
 def absorb(stats, moments):
     """Running statistics after one more training forward pass: an exponential moving average.
 
-    A norm that was used K times in the pass has moments [..., K, C], of which one after the other is absorbed.
+    A norm that was used K times in the pass has moments [..., K, C], of which one after the other is absorbed; of P
+    passes [..., K, P, C], of which one pass after the other.
     """
 
     def one(running, seen):
         if seen.ndim == running.ndim:
             return MOMENTUM * running + (1 - MOMENTUM) * seen
+        if seen.ndim == running.ndim + 2:
+            seen = jnp.swapaxes(seen, -3, -2).reshape(*running.shape[:-1], -1, running.shape[-1])
         ages = np.arange(seen.shape[-2])[::-1]
         shares = ((1 - MOMENTUM) * MOMENTUM**ages).astype(seen.dtype)
         return MOMENTUM ** len(ages) * running + jnp.einsum("k,...kc->...c", shares, seen)

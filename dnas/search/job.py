@@ -1,5 +1,6 @@
 """A whole search: its phases one after the other, and what is logged and decided between epochs."""
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
 from dnas.search import ground_truth
+from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
 from dnas.search.outcomes import entropy_of, turned
@@ -74,6 +76,7 @@ class Job:
         self.scores: list[float] = []  # of the task's measure that counts
         self.notes: list[list[dict]] = [[] for _ in range(config.seeds)]  # of every seed, one per epoch
         self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
+        self.undone = Counter[str]()  # what the next row says of epochs that are gone
 
     def _adapted(self, index: int, space: Space) -> Method:
         """The method for the space that is left in a phase."""
@@ -126,7 +129,8 @@ class Job:
         """What a checkpoint notes beside the state."""
         kept = {kind: [list(names) for names in cell.operations] for kind, cell in self.stage.space.cells.items()}
         stopped = {str(seed): epoch for seed, epoch in self.stopped.items()}
-        return {"phase": self.index, "operations": kept, "notes": self.notes, "stopped": stopped}
+        noted = {"notes": self.notes, "stopped": stopped, "undone": self.undone}
+        return {"phase": self.index, "operations": kept} | noted
 
     def _restored(self, resume: bool) -> loop.Progress:
         first = self.stage
@@ -146,6 +150,7 @@ class Job:
         progress, extra = found
         self.notes = extra.get("notes", self.notes)
         self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}
+        self.undone = Counter(extra.get("undone", {}))
         loop.say(f"Resuming at step {extra['step']}.", self.quiet)
         return progress
 
@@ -175,10 +180,11 @@ class Job:
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         state, stage, span = progress.state, self.stage, self.spans[self.index]
-        mixes, measures = self._discretise(state)
+        asked = [Asked(stage, state, i) for i in range(self.config.seeds)]
+        mixes, measures = self._discretise(state, asked)
         in_phase = epoch - span.epoch
         step = span.start + in_phase * stage.steps
-        outcomes = [self._look(i, epoch, in_phase, state, mixes) for i in range(self.config.seeds)]
+        outcomes = [self._look(i, epoch, in_phase, asked[i], mixes) for i in range(self.config.seeds)]
         own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
         rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1)) if self.phases[self.index].trains else 0.0
         for i, (seen, outcome) in enumerate(zip(self._seen(progress, in_phase), outcomes, strict=True)):
@@ -190,7 +196,9 @@ class Job:
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
+                | (asked[i].counts + self.undone)
             )
+        self.undone.clear()
         shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
         self.record.log_mix(step, shown, stage.space, epoch)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
@@ -211,17 +219,11 @@ class Job:
             found.append(trained | (of_alphas if searching and of_alphas else unseen))
         return found
 
-    def _look(self, i: int, epoch: int, in_phase: int, state: SearchState, mixes: Mix) -> Outcome:
+    def _look(self, i: int, epoch: int, in_phase: int, asked: Asked, mixes: Mix) -> Outcome:
         """What the between-epoch hook makes of one seed; without a hook nothing follows."""
         stage, outcome = self.stage, Outcome()
         if stage.method.between_epochs is not None:
-            one: SearchState = jax.tree.map(lambda leaf: leaf[i], state)
-            scores, asked = stage.scores(one), list[int]()
-
-            def score(mix: Mix, number: int) -> dict[str, float]:
-                asked.append(number)
-                return scores(mix, number)
-
+            one = asked.one
             view = View(
                 space=stage.space,
                 phase=self.index,
@@ -234,13 +236,11 @@ class Job:
                 mask=devices.fetch(one.mask),
                 knobs={name: float(value) for name, value in one.knobs.items()},
                 notes=self.notes[i],
-                evaluate=stage.evaluator(state, i),
-                hessian=lambda: np.asarray(stage.hessian_one(one, stage.valid_batches)),
-                score=score,
+                evaluate=asked.evaluate,
+                hessian=asked.hessian,
+                score=asked.score,
             )
             outcome = stage.method.between_epochs(view)
-            if asked:
-                outcome = outcome._replace(notes={**outcome.notes, "scored": len(asked)})
         self.notes[i].append(dict(outcome.notes))
         if outcome.stop is not None and i not in self.stopped:
             self.stopped[i] = outcome.stop
@@ -252,13 +252,15 @@ class Job:
         assert outcome.restart is not None
         stage, span = self.stage, self.spans[self.index]
         step = span.start + (outcome.restart - span.epoch) * stage.steps
+        rows = records.read_metrics(self.record.folder)
+        self.undone = undone(row for row in rows if row["epoch"] > outcome.restart)
         progress, extra = self.record.rewind(step, stage.target(False))
         self.notes = extra["notes"]
         knobs = ", ".join(f"{name} {value:g}" for name, value in outcome.knobs.items())
         loop.say(f"Back to epoch {outcome.restart}, with {knobs}.", self.quiet)
         return turned(progress, [outcome._replace(mask=None)])
 
-    def _discretise(self, state: SearchState) -> tuple[Mix, list[dict[str, float]]]:
+    def _discretise(self, state: SearchState, asked: list[Asked]) -> tuple[Mix, list[dict[str, float]]]:
         """Set the genotypes and validation scores of all seeds; gives the mixes [S, E, O] and all measures."""
         stage = self.stage
         mixes = devices.fetch(stage.mixes(state))
@@ -268,18 +270,18 @@ class Job:
 
         def genotype(i: int) -> Genotype:
             mix = {kind: m[i] for kind, m in mixes.items()}
-            return stage.method.discretise(stage.space, mix, stage.scorer(state, i))
+            return stage.method.discretise(stage.space, mix, asked[i].worth)
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, measures
 
-    def _select(self, state: SearchState) -> None:
+    def _select(self, state: SearchState, asked: list[Asked]) -> None:
         """Set the genotypes that the method chooses by trying several."""
         select = self.stage.method.select
         assert select is not None
         mixes = devices.fetch(self.stage.mixes(state))
         for i in range(self.config.seeds):
-            seed, evaluate = self.config.seed + i, self.stage.scorer(state, i)
+            seed, evaluate = self.config.seed + i, asked[i].worth
             mix = {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
                 self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)
@@ -290,10 +292,11 @@ class Job:
 
     def _conclude(self, progress: loop.Progress) -> None:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
-        if not self.genotypes:  # resumed after the last epoch
-            self._discretise(progress.state)
+        asked = [Asked(self.stage, progress.state, i) for i in range(self.config.seeds)]
+        if not self.genotypes:  # resumed after the last epoch, whose row has counted it
+            self._discretise(progress.state, [Asked(self.stage, progress.state, i) for i in range(self.config.seeds)])
         if self.stage.method.select:
-            self._select(progress.state)
+            self._select(progress.state, asked)
         for i, epoch in self.stopped.items():
             rows = records.read_metrics(self.record.folder)
             self.genotypes[i] = from_json(records.read_genotypes(self.record.folder, epoch)[i])
@@ -308,8 +311,9 @@ class Job:
         step = int(devices.fetch(progress.state.step).max())
         name = f"selected_{self.task.score.name}"
         for seed, score in enumerate(self.scores, self.config.seed):
-            truth = self.truth(self.genotypes[seed - self.config.seed])
-            self.record.log({"step": step, "epoch": last, "seed": seed, name: score} | truth)
+            i = seed - self.config.seed
+            said = self.truth(self.genotypes[i]) | asked[i].counts
+            self.record.log({"step": step, "epoch": last, "seed": seed, name: score} | said)
 
     def _headline(self, weights: Tree) -> str:
         seeds = self.config.seeds

@@ -46,6 +46,7 @@ class Stage:
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
         self.valid_batches = layout.replicate(task.evaluation("valid"))
+        self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
             first = jax.random.key(0), jnp.int32(0)
             levels = jax.eval_shape(lambda arrays: self._levels(*first, arrays)(0, *first), self.arrays)
@@ -153,7 +154,7 @@ class Stage:
         def evaluate(mix: Mix, train: bool = False, batches: int | None = None, first: int = 0) -> tuple[float, float]:
             rows, constants = self.valid_batches
             if batches is not None:
-                start = first % max(1, jax.tree.leaves(rows)[0].shape[0] - batches + 1)
+                start = first % max(1, self.batches - batches + 1)
                 rows = jax.tree.map(lambda leaf: leaf[start : start + batches], rows)
             sums = devices.fetch(self.evaluate_one((*one(), mix), (rows, constants), train=train))
             found = self.task.measures(sums)

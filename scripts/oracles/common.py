@@ -77,9 +77,9 @@ def prepared(module: Callable[..., Any], *settings: Any) -> tuple[Functional, tu
     return functionalize(build), interop.layout(build)
 
 
-def supernet(space: Space, meta: dict, cells: int, loop: bool = False) -> tuple[Functional, tuple[interop.Pair, ...]]:
+def supernet(space: Space, meta: dict, cells: int) -> tuple[Functional, tuple[interop.Pair, ...]]:
     """The supernet of an oracle."""
-    return prepared(Supernet, space, NetworkSize(cells, meta["C"], meta["num_classes"], loop=loop))
+    return prepared(Supernet, space, NetworkSize(cells, meta["C"], meta["num_classes"]))
 
 
 @cache

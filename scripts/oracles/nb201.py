@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from dnas import interop
 from dnas.architectures.genotype import parse, to_text
 from dnas.architectures.topology import NetworkSize, Norm, Space
 from dnas.nets.count import count
+from dnas.nets.functional import Functional
 from dnas.nets.network import Network
 from dnas.search import relax
 from dnas.search.discretise import strongest
@@ -22,32 +24,12 @@ from oracles.common import Comparison, Oracle, prepared, supernet
 def compare(oracle: Oracle) -> Iterator[Comparison]:
     space, meta, batch = nasbench201.space(), oracle.meta, oracle.batch()
     table = oracle.table("archs.json")
-    # run op by op: equal operations compile once
-    size = NetworkSize(meta["N"], meta["C"], meta["num_classes"], loop=True)
+    size = NetworkSize(meta["N"], meta["C"], meta["num_classes"])
     trained = [name for name in table["archs"] if f"infer/{name}/eval/logits" in oracle.arrays]
     for name in trained[:: oracle.every]:
         record = table["archs"][name]
         genotype = parse(record["arch"])
-        network, pairs = prepared(Network, genotype, space, size)
-        weights, stats = oracle.weights(pairs, f"infer/{name}/param/", f"infer/{name}/buffer/")
-        outputs, _ = network.apply(weights, stats, batch.inputs, train=False)
-        yield from oracle.compare(f"infer/{name}/eval/logits", outputs.logits, 1e-9)
-        width = weights["backbone"]["classifier"]["kernel"].shape[0]
-        identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
-        outputs, _ = network.apply(
-            {"backbone": weights["backbone"] | {"classifier": identity}}, stats, batch.inputs, train=False
-        )
-        yield from oracle.compare(f"infer/{name}/eval/features", outputs.logits, 1e-9)
-
-        def loss(weights, network=network, stats=stats):
-            outputs, _ = network.apply(weights, stats, batch.inputs, train=True)
-            return cross_entropy(outputs.logits, batch.targets), outputs.logits
-
-        (value, logits), to_weights = jax.value_and_grad(loss, has_aux=True)(weights)
-        yield from oracle.compare(f"infer/{name}/train/logits", logits, 1e-9)
-        yield from oracle.compare(f"infer/{name}/train/loss", value, 1e-9)
-        gradient = interop.to_torch(to_weights, stats, pairs)
-        yield from oracle.compare(f"infer/{name}/train/grad_param", gradient, 1e-9)
+        yield from _derived(oracle, f"infer/{name}", batch, *prepared(Network, genotype, space, size))
         small, full = count(genotype, space, size, 16), count(genotype, space, NetworkSize(5, 16, 10), 32)
         yield Comparison("archs.json", small.parameters, record["params"], 0)
         yield Comparison("archs.json", full.parameters, record["params_C16_N5_cifar10"], 0)
@@ -61,16 +43,46 @@ def compare(oracle: Oracle) -> Iterator[Comparison]:
         yield Comparison("random_genotypes", to_text(strongest(space, {"cell": alphas})), text, 0)
 
 
+def _derived(oracle: Oracle, prefix: str, batch: Batch, network: Functional, pairs) -> Iterator[Comparison]:
+    weights, stats = oracle.weights(pairs, f"{prefix}/param/", f"{prefix}/buffer/")
+
+    @jax.jit
+    def evaluated(weights):
+        """Logits and, as further outputs of the head, its inputs."""
+        classifier = weights["backbone"]["classifier"]
+        width, classes = classifier["kernel"].shape
+        kernel = jnp.concatenate([classifier["kernel"], jnp.eye(width)], 1)
+        both = {"kernel": kernel, "bias": jnp.append(classifier["bias"], jnp.zeros(width))}
+        wider = {"backbone": weights["backbone"] | {"classifier": both}}
+        return jnp.split(network.apply(wider, stats, batch.inputs, train=False)[0].logits, [classes], 1)
+
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def gradients(weights):
+        outputs, _ = network.apply(weights, stats, batch.inputs, train=True)
+        return cross_entropy(outputs.logits, batch.targets), outputs.logits
+
+    for key, ours in zip(("logits", "features"), evaluated(weights), strict=True):
+        yield from oracle.compare(f"{prefix}/eval/{key}", ours, 1e-9)
+    (value, logits), to_weights = gradients(weights)
+    yield from oracle.compare(f"{prefix}/train/logits", logits, 1e-9)
+    yield from oracle.compare(f"{prefix}/train/loss", value, 1e-9)
+    gradient = interop.to_torch(to_weights, stats, pairs)
+    yield from oracle.compare(f"{prefix}/train/grad_param", gradient, 1e-9)
+
+
 def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> Iterator[Comparison]:
-    network, pairs = supernet(space, oracle.meta, oracle.meta["N"], loop=True)
+    network, pairs = supernet(space, oracle.meta, oracle.meta["N"])
     weights, stats = oracle.weights(pairs, f"{prefix}/param/", f"{prefix}/buffer/")
     alphas = {"cell": jnp.asarray(oracle[f"{prefix}/alphas"])}
 
-    def loss(weights, alphas):
+    @jax.jit
+    @partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
+    def gradients(weights, alphas):
         logits, _ = network.apply(weights, stats, batch.inputs, jax.tree.map(jax.nn.softmax, alphas), train=True)
         return cross_entropy(logits, batch.targets), logits
 
-    (value, logits), (to_weights, to_alphas) = jax.value_and_grad(loss, (0, 1), has_aux=True)(weights, alphas)
+    (value, logits), (to_weights, to_alphas) = gradients(weights, alphas)
     yield from oracle.compare(f"{prefix}/train/logits", logits, 1e-9)
     yield from oracle.compare(f"{prefix}/train/loss", value, 1e-9)
     yield from oracle.compare(f"{prefix}/train/grad_alphas", to_alphas["cell"], 1e-9)
@@ -79,7 +91,8 @@ def _nb201_search(oracle: Oracle, space: Space, prefix: str, batch: Batch) -> It
     text = oracle.meta["info"][prefix]["genotype"]
     yield Comparison("genotype", to_text(strongest(space, alphas)), text, 0)
     if f"{prefix}/eval/logits" in oracle.arrays:
-        logits, _ = network.apply(weights, stats, batch.inputs, jax.tree.map(jax.nn.softmax, alphas), train=False)
+        mix = jax.tree.map(jax.nn.softmax, alphas)
+        logits, _ = jax.jit(partial(network.apply, train=False))(weights, stats, batch.inputs, mix)
         yield from oracle.compare(f"{prefix}/eval/logits", logits, 1e-9)
 
 

@@ -20,6 +20,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import functionalize
 from dnas.runs import checkpoints, records, weights
 from dnas.tasks.task import Shape
+from dnas.training.job import network_of, network_size_of
 
 CONFIG = Config(
     space="nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1",
@@ -174,7 +175,7 @@ def test_a_run_of_another_version_and_weights_of_another_genotype_are_refused(tr
 
 def build(cell, rngs):
     space = find.resolve("space", CONFIG.space)
-    return retrain.network_of(cell, space, retrain.network_size_of(CONFIG.retrain, space, Shape(10, (8, 8, 1))))(rngs)
+    return network_of(cell, space, network_size_of(CONFIG.retrain, space, Shape(10, (8, 8, 1))))(rngs)
 
 
 @pytest.mark.slow

@@ -121,6 +121,8 @@ def test_a_search_ends_with_one_operation_on_every_edge(tmp_path, choice):
     rows = records.read_mix(found.folder)
     left = [sum(weight > 0 for row in r["mix"]["cell"].values() for weight in row.values()) for r in rows]
     assert left == [9, 7, 5, 3]  # the first decision falls after the first epoch is logged
+    logged = records.read_metrics(found.folder)  # 3 evaluations for a decision, and one of what is left
+    assert [row.get("evaluated") for row in logged] == [3, 3, 3, None, 1]
     last = rows[-1]["mix"]["cell"]
     for node, source, operation in found.genotype.cell("cell").edges:
         assert last[f"{node}<-{source}"][operation] == pytest.approx(1, abs=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import dnas.search
 from dnas import find
 from dnas.architectures.genotype import from_json
+from dnas.compare import costs
 from dnas.config import AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.runs import records
@@ -94,10 +95,17 @@ def test_adaptive_regularisation_goes_back_and_decays_more(tmp_path, monkeypatch
     rows = records.read_metrics(found.folder)
     assert [row["epoch"] for row in rows] == list(range(1, 9))
     assert [row["eigenvalue"] for row in rows] == [1, *[9] * 7]
+    assert [row["hessians"] for row in rows] == [1, 13, *[1] * 6]  # it went back twice by 6 epochs
+    assert [row.get("undone", 0) for row in rows] == [0, 12, *[0] * 6]
     calm = dnas.search.run(dataclasses.replace(CONFIG, method="darts"), tmp_path / "calm", quiet=True)
     expected = records.read_metrics(calm.folder)
     assert rows[0]["train_loss"] == expected[0]["train_loss"]
     assert rows[1]["train_loss"] != expected[1]["train_loss"]
+    gone, plain = costs.of_search(found.folder, config), costs.of_search(calm.folder, calm.config)
+    monkeypatch.setattr(records, "read_metrics", lambda folder: [row | {"undone": 0} for row in rows])
+    kept = costs.of_search(found.folder, config)
+    assert kept > plain  # by 20 Hessians
+    assert (gone - kept) * 8 == pytest.approx(12 * plain)
     for wrong in ({"seeds": 2}, {"checkpoint_epochs": 2}):
         with pytest.raises(UserError, match="set seeds and checkpoint_epochs to 1"):
             dnas.search.run(dataclasses.replace(config, **wrong), tmp_path / "wrong", quiet=True)

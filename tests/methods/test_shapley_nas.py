@@ -105,6 +105,8 @@ def test_a_search_moves_its_alphas_between_epochs_and_resumes_bit_identical(tmp_
     whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
     mixes = [row["mix"] for row in records.read_mix(whole.folder)]  # of two seeds, three epochs
     assert len(mixes) == 6 and len({str(mix) for mix in mixes}) == 6
+    for row in records.read_metrics(whole.folder):  # 2 orders of 2 players, on the one batch of validation
+        assert row.get("evaluated") is None if row["epoch"] == 3 else 4 <= row["evaluated"] <= 6
     with pytest.MonkeyPatch.context() as patch:
         original, count = shapley.contributions, iter(range(100))
 

@@ -156,10 +156,12 @@ def test_a_search_finds_what_a_second_computation_does_and_trains_nothing(tmp_pa
         new[row["seed"]].add(row["proposal_score"])
     found = load(whole.folder)
     scored = sum(row["scored"] for row in rows)
-    expected = 3 * costs.of_epoch(found.stage) + scored * costs.of_scores(found.stage, 1)
+    once = costs.of_questions(found.stage, "scored", 1)
+    expected = 3 * costs.of_epoch(found.stage) + scored * once
+    expected += costs.of_questions(found.stage, "evaluated", 2)  # of what was found
     assert costs.of_search(whole.folder, CONFIG) == expected
     of_image = costs.of_epoch(found.stage) / 2 / 30  # a validation: 30 images for each of 2 seeds, forward
-    assert costs.of_scores(found.stage, 1) / 6 == pytest.approx(2 * of_image, rel=0.1)  # forward, and back to the image
+    assert once / 6 == pytest.approx(2 * of_image, rel=0.1)  # forward, and back to the image
     first = found.stage.init(found.stage.seeds).state
     for new, old in ((first.weights, found.state.weights), (first.stats, found.state.stats)):
         jax.tree.map(np.testing.assert_array_equal, new, old)

@@ -31,6 +31,15 @@ def test_absorb_is_the_running_average():
     np.testing.assert_allclose(layers.absorb(stats, moments)["mean"], 0.9 * 1 + 0.1 * 3)
 
 
+def test_absorb_takes_one_pass_after_the_other():
+    stats, passes = normal(0, 4, 3), normal(1, 2, 4, 5, 3)  # 2 passes of 5 uses each, of 4 copies
+    expected = stats
+    for moments in passes:
+        for use in range(5):
+            expected = layers.absorb(expected, moments[:, use])
+    np.testing.assert_allclose(layers.absorb(stats, jnp.moveaxis(passes, 0, -2)), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("platform", ["cpu", "cuda"])
 @pytest.mark.parametrize("size", [6, 7])
 def test_a_1x1_convolution_of_stride_2_is_a_product_with_every_other_pixel(platform, size):

@@ -3,6 +3,8 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,6 +33,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "pc_darts": "Partial channels are",
     "te_nas": "Proxies score networks of images",
     "tanglenas": "Entangled weights are those of convolutions",
+    "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
     "snas": "The cost of single operations is counted in image spaces only",
 }
@@ -41,12 +44,24 @@ def words():
     return Text("words", tokens, tokens, tokens, tuple("abcdefg"), note="")
 
 
-@pytest.mark.parametrize("space", CONFIGS)
-@pytest.mark.parametrize("name", METHODS)
-def test_it_is_built_or_refused_in_a_sentence(name, space):
+def built(name, space):
     config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
     built_of = find.resolve("space", config.space)
     task, plan = binding.bind(words() if space == "rnn" else datasets.load(config.data), config, "search", built_of)
+    return Job(replace(config, search=plan), built_of, method, task, True)
+
+
+@pytest.mark.parametrize("space", CONFIGS)
+@pytest.mark.parametrize("name", METHODS)
+def test_it_is_built_or_refused_in_a_sentence(name, space):
     says = REFUSED.get(name, REFUSED.get(f"{name} {space}"))
     with nullcontext() if says is None else pytest.raises(UserError, match=says):
-        Job(replace(config, search=plan), built_of, method, task, True)
+        built(name, space)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in METHODS if not {name, f"{name} rnn"} & {*REFUSED}])
+def test_what_is_built_of_recurrent_cells_makes_a_step(name):
+    """Their state and their moments, one for every time, have other shapes than those of images."""
+    stage = built(name, "rnn").stage
+    jax.eval_shape(stage.layout.over_seeds(stage._advance), stage.shapes, jnp.int32(1), stage.arrays)

@@ -29,8 +29,15 @@ def searched(folder, method, seeds=1, **search):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["random_nas:rounds=1,samples=8,finalists=2", "spos:population=6,generations=2"])
-def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
+@pytest.mark.parametrize(
+    "method, evaluated",
+    [
+        # 8 on the first batch; 2, and then the found one, on all of them, which is one too
+        ("random_nas:rounds=1,samples=8,finalists=2", 11),
+        ("spos:population=6,generations=2", 13),
+    ],
+)
+def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method, evaluated):
     found = searched(tmp_path / "run", method, seeds=2)
     assert len(found.genotypes) == 2
     for genotype in found.genotypes:
@@ -40,6 +47,7 @@ def test_selection_ends_the_run_and_resuming_repeats_it(tmp_path, method):
     assert again.genotypes == found.genotypes and again.scores == found.scores
     last = records.read_metrics(found.folder)[-2:]  # of the genotypes that were selected, not of the paths before
     assert [row["selected_accuracy"] for row in last] == [pytest.approx(a) for a in found.scores]
+    assert [row["evaluated"] for row in last] == [evaluated] * 2
     assert genotype_of(str(found.folder)) == found.genotype
     assert len(records.read_genotypes(tmp_path / "run", 1)) == 2
 

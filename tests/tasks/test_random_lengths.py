@@ -20,6 +20,7 @@ from dnas.search.levels import Levels
 from dnas.search.method import Method
 from dnas.spaces.rnn import space as rnn
 from dnas.tasks.language import Language
+from dnas.training.job import network_of, network_size_of
 from dnas.training.step import make_training
 from dnas.types import Batch
 
@@ -86,8 +87,8 @@ def cut(batch):
 @pytest.mark.slow
 def test_a_step_is_that_of_the_words_alone_with_a_rate_in_proportion():
     task, plan = language(tar=0.1), RetrainConfig(epochs=1, drop_path=0.0, auxiliary=0.0, **SIZE)
-    size = retrain.network_size_of(plan, SPACE, task.shape)
-    network = functionalize(retrain.network_of(random(SPACE, 0), SPACE, size))
+    size = network_size_of(plan, SPACE, task.shape)
+    network = functionalize(network_of(random(SPACE, 0), SPACE, size))
     filled, state = make_training(network, task.pure, plan, 100), None
     step = jax.jit(filled.step)
     batches = drawn(task, 2)

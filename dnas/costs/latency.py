@@ -1,0 +1,104 @@
+"""latency: milliseconds of one batch, by a table per layer and operation, or as HELP has measured or predicts it.
+
+HELP: Lee et al. 2021, arXiv:2106.08630, 27 devices (`published.py`). On NAS-Bench-201 all cells are measured. On FBNet
+5,000 networks are, so that others are predicted: by a table per layer and operation fitted to them, which is exact on
+pixel3, raspi4, eyeriss and fpga, or by a learned predictor (`predictors.py`). Of a table of your own, as `dnas latency`
+measures it, a network takes the sum.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from dnas.architectures.genotype import Genotype, as_mix
+from dnas.architectures.topology import NetworkSize, Space
+from dnas.costs import latency_table, predictors, published
+from dnas.costs.protocol import Build, Cost
+from dnas.data._files import users_path
+from dnas.errors import UserError, unknown
+from dnas.ranges import Acts
+from dnas.tables import nasbench201
+
+PREDICTORS = {"mlp": predictors.multilayer_perceptron, "gaussian_process": predictors.gaussian_process}
+TRAINED = 900  # networks that a predictor learns from
+OF_DEVICE = Acts("a device", lambda given: bool(given["device"]))
+
+
+def cost(*, table: str = "", device: str = "", by: Annotated[str, OF_DEVICE] = "table") -> Build:
+    """`table`, a file, or `device`, one of HELP's; `by` table, mlp or gaussian_process.
+
+    Errors: `UserError` for a file that is none, and where not exactly one of both is given; when it is built, for an
+    unknown device, and for a space that the table or HELP does not have.
+    """
+    if bool(table) == bool(device):
+        raise UserError(
+            "The cost 'latency' needs a table or a device: write latency:table=FILE, a file of dnas latency, or "
+            "latency:device=NAME, a device of HELP, as raspi4."
+        )
+    if by not in ("table", *PREDICTORS):
+        raise unknown("predictor of cost 'latency':", by, ("table", *PREDICTORS))
+    if table:
+        return _of_file(users_path(table))
+
+    def build(space: Space, size: NetworkSize, image_size: int) -> Cost:
+        if space.name == "nasbench201":
+            if by != "table":
+                raise UserError(f"All cells of 'nasbench201' are measured, so none is predicted: leave out by={by}.")
+            return _measured_cells(space, device)
+        published.help_latencies(space.name).on(device)
+        return _fitted(space, device) if by == "table" else _predicted(space, device, by)
+
+    return build
+
+
+def sizes_of(space: Space, size: NetworkSize, image_size: int) -> dict[str, int | str]:
+    """What of the sizes of networks makes a difference to the latency of a space."""
+    of_cells: dict[str, int | str] = {"cells": size.cells, "channels": size.channels, "stem": size.stem}
+    return {"image_size": image_size} | (of_cells if "cells" in space.sizes else {})
+
+
+def _of_file(path: Path) -> Build:
+    known = latency_table.read(path)
+
+    def build(space: Space, size: NetworkSize, image_size: int) -> Cost:
+        additive = known.of_space(space, sizes_of(space, size, image_size))
+        return Cost("latency", "ms", space, lambda genotype: additive.of(genotype, space), additive, known.how)
+
+    return build
+
+
+def _fitted(space: Space, device: str) -> Cost:
+    known = published.renamed(published.additive(device), space)
+    additive = known.of_space(space)
+    return Cost("latency", "ms", space, lambda genotype: additive.of(genotype, space), additive, known.how)
+
+
+def _predicted(space: Space, device: str, by: str) -> Cost:
+    published.check_layers(space)
+    latencies = published.help_latencies(space.name)
+    rows = np.random.default_rng(0).permutation(len(latencies.operations))[:TRAINED]
+    features = published.one_hot(latencies.operations[rows], published.FBNET)
+    learn: Callable[[np.ndarray, np.ndarray], predictors.Predict] = PREDICTORS[by]
+    predict = learn(features, latencies.on(device)[rows, None])
+
+    def of(genotype: Genotype) -> float:
+        ((_, mix),) = as_mix(genotype, space).items()
+        return float(predict(mix.reshape(1, -1).astype(float))[0, 0])
+
+    return Cost("latency", "ms", space, of, None, f"{by}, of {TRAINED} networks of HELP on {device}")
+
+
+def _measured_cells(space: Space, device: str) -> Cost:
+    latencies = published.help_latencies(space.name)
+    numbers = np.argmax(latencies.operations[..., None] == np.array(nasbench201.OPERATIONS), -1)
+    by_place = np.empty(len(numbers))
+    by_place[nasbench201.place(numbers, nasbench201.OPTIONS)] = latencies.on(device)
+
+    def of(genotype: Genotype) -> float:
+        if (place := nasbench201.place_of(genotype)) is None:
+            raise UserError("HELP has measured cells of 4 nodes and 5 operations of 'nasbench201': give one of these.")
+        return float(by_place[place])
+
+    return Cost("latency", "ms", space, of, None, f"measured by HELP on {device}")

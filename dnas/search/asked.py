@@ -1,0 +1,67 @@
+"""What a method asks of a supernet beside its steps, and how often: rows of a run say it, so that costs can count it.
+
+evaluated   validation batches on which some mix was evaluated: between epochs, for a genotype, for a selection
+scored      scores by the method's proxies
+hessians    Hessians by the alphas
+undone      epochs that a search went back before: computed, but their rows are gone
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from dnas.search.stage import Stage
+from dnas.types import Mix, SearchState
+
+KINDS = ("evaluated", "scored", "hessians", "undone")
+
+
+class Asked:
+    """The supernet of one seed, `i`, that answers and counts; what it answers, `method.View` says. state: of all
+    seeds."""
+
+    def __init__(self, stage: Stage, state: SearchState, i: int):
+        self.stage, self.state, self.i = stage, state, i
+        self.counts = Counter[str]()
+        self._evaluate = stage.evaluator(state, i)
+
+    @cached_property
+    def one(self) -> SearchState:
+        """The state of this seed."""
+        return jax.tree.map(lambda leaf: leaf[self.i], self.state)
+
+    def evaluate(
+        self, mix: Mix, train: bool = False, batches: int | None = None, first: int = 0
+    ) -> tuple[float, float]:
+        whole = self.stage.batches
+        self.counts["evaluated"] += whole if batches is None else min(batches, whole)
+        return self._evaluate(mix, train=train, batches=batches, first=first)
+
+    def worth(self, *args: Any, **options: Any) -> float:
+        """The score alone: what a discretiser and a selector take."""
+        return self.evaluate(*args, **options)[0]
+
+    def score(self, mix: Mix, number: int) -> dict[str, float]:
+        self.counts["scored"] += 1
+        return self._scores(mix, number)
+
+    def hessian(self) -> np.ndarray:
+        self.counts["hessians"] += 1
+        return np.asarray(self.stage.hessian_one(self.one, self.stage.valid_batches))
+
+    @cached_property
+    def _scores(self) -> Any:
+        return self.stage.scores(self.one)
+
+
+def undone(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """What was computed for epochs that a search goes back before, by their rows."""
+    total = Counter[str]()
+    for row in rows:
+        total["undone"] += 1
+        total.update({kind: row[kind] for kind in KINDS if kind in row})
+    return total
