@@ -28,7 +28,7 @@ It is the depth: with --cells 5 and 240 of the same cells, and in brackets NASLi
 (.552), snip .565 (.567), fisher .440 (.439), grasp .469 (.512), zen .270 (.273); ranks agree to .986, .988, .979, .714
 and .999. plain, a sum with signs, is mostly noise: -.17 (-.21), ranks agree to .05.
 
-ntk came later and is not in these files.
+ntk and linear_regions came later and are not in these files.
 """
 
 SETTINGS = {  # name -> proxy, whether of all cells, and two published Spearman correlations on CIFAR-10
@@ -46,6 +46,7 @@ SETTINGS = {  # name -> proxy, whether of all cells, and two published Spearman 
     "nwot": ("nwot", False, 0.786, None),
     "zen": ("zen", False, 0.355, 0.386),
     "ntk": ("ntk", False, None, None),
+    "linear_regions": ("linear_regions", False, None, None),
 }
 
 

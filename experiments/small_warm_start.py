@@ -40,10 +40,10 @@ BASE = Config(
 )
 SINGLE = replace(BASE, search=replace(BASE.search, levels="single"))
 SETTINGS = {
-    "darts": BASE,
-    "darts-single": SINGLE,
-    "warm": replace(BASE, method="warm_start"),
     "warm-single": replace(SINGLE, method="warm_start"),
+    "warm": replace(BASE, method="warm_start"),
+    "darts-single": SINGLE,
+    "darts": BASE,
 }
 PROXY = f"proxy:proxy=nwot+synflow,data='{BASE.data}',channels=8,images=64,voters=50"
 

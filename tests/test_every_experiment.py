@@ -94,12 +94,13 @@ def test_its_docstring_says_command_hardware_and_expectation(path):
     assert EXPERIMENTS[path].line.endswith(".")
     command = "dnas blackbox" if path in BLACKBOX else "dnas compare" if compares(path) else "dnas search"
     command = "scripts/proxies.py" if path in PROXIES else command
+    command = "scripts/latency_predictors.py" if path in PREDICTORS else command
     assert f"{command} experiments/{path.name}" in text
     assert "Hardware: " in text
     assert "Expected" in text
     named = re.findall(rf"experiments/{path.name}:(\S+)", text)
     assert set(named) <= set(settings)
-    if len(settings) > 1 and path not in PROXIES:
+    if len(settings) > 1 and path not in (*PROXIES, *PREDICTORS):
         assert named, "the commands show how a setting is named"
         for setting in () if compares(path) or path in BLACKBOX else settings:
             assert re.search(rf"^([\w, ]+, )?{setting}(, [\w, ]+)?: ", text, re.MULTILINE), setting

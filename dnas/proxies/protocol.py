@@ -52,7 +52,7 @@ class Subject:
     """A network to score.
 
     build: rngs -> the module of (images [B, H, W, C], *mix); mix: nothing, or {kind: [E, O]} of a supernet.
-    costs: (*mix) -> `Costs`.
+    costs: (*mix) -> `Costs`. thin: the same of images and cells with one channel, see `thinned`.
     train: whether it normalises by the batch, else by its running statistics. parts: into how many batches the batch is
     cut, whose gradients are added.
     """
@@ -61,10 +61,17 @@ class Subject:
     costs: Callable[..., Costs]
     train: bool = True
     parts: int = 1
+    thin: Callable[[nnx.Rngs], nnx.Module] | None = None
 
     def changed(self, classes: Mapping[type, type]) -> Functional:
         """The network with other classes in the place of some layers, see `watched`."""
         return functionalize(lambda rngs: exchanged(self.build(rngs), classes))
+
+    def thin_with(self, classes: Mapping[type, type]) -> Functional:
+        """The thin network with other classes in the place of some layers."""
+        thin = self.thin
+        assert thin is not None
+        return functionalize(lambda rngs: exchanged(thin(rngs), classes))
 
     @cached_property
     def network(self) -> Functional:
@@ -188,16 +195,21 @@ def scorer(subject: Subject, proxies: Mapping[str, Proxy]) -> Scorer:
     return score
 
 
+def of_weights(subject: Subject, proxies: Mapping[str, Proxy]) -> Callable[..., dict[str, jax.Array]]:
+    """(weights, stats, batch, key, *mix) -> the values by name, as large floats as are enabled. Traced and pure."""
+    measure = scorer(subject, proxies)
+    return lambda *args: {name: one.value.astype(float) for name, one in measure(*args).items()}
+
+
 def of_new_weights(subject: Subject, proxies: Mapping[str, Proxy]) -> Callable[..., dict[str, jax.Array]]:
     """(key, batch, *mix) -> the values by name, of weights that are drawn for it: float32, also where float64 is
     enabled. Traced and pure."""
-    measure, init = scorer(subject, proxies), subject.network.init
+    measure, init = of_weights(subject, proxies), subject.network.init
 
     def score(key: jax.Array, batch: Batch, *mix: Mix) -> dict[str, jax.Array]:
         state = init(keys.stream(key, "weights"))
         weights, stats = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), state)
-        found = measure(weights, stats, batch, keys.stream(key, "draws"), *mix)
-        return {name: one.value.astype(float) for name, one in found.items()}
+        return measure(weights, stats, batch, keys.stream(key, "draws"), *mix)
 
     return score
 
@@ -215,7 +227,12 @@ def derived(genotype: Genotype, space: Space, size: NetworkSize, image_size: int
         found = count(genotype, space, size, image_size)
         return Costs(np.float32(found.parameters), np.float32(found.multiply_adds))
 
-    return Subject(lambda rngs: network(genotype, space, size, rngs=rngs), costs)
+    thin = thinned(space, size)
+    return Subject(
+        lambda rngs: network(genotype, space, size, rngs=rngs),
+        costs,
+        thin=lambda rngs: network(genotype, space, thin, rngs=rngs),
+    )
 
 
 def one_path(space: Space, size: NetworkSize, image_size: int) -> Subject:
@@ -244,7 +261,16 @@ def one_path(space: Space, size: NetworkSize, image_size: int) -> Subject:
             multiply_adds += (change * table.multiply_adds.sum(0)).sum()
         return Costs(parameters, multiply_adds)
 
-    return Subject(lambda rngs: supernet(alone, size, rngs=rngs), costs)
+    thin = thinned(space, size)
+    return Subject(
+        lambda rngs: supernet(alone, size, rngs=rngs), costs, thin=lambda rngs: supernet(alone, thin, rngs=rngs)
+    )
+
+
+def thinned(space: Space, size: NetworkSize) -> NetworkSize:
+    """The same with one channel, of images too, and as few cells as contain all kinds."""
+    fewest = next(n for n in range(1, size.cells + 1) if space.contained(n) == space.contained(size.cells))
+    return replace(size, cells=fewest, channels=1, image_channels=1, inputs=())
 
 
 def check(space: Space) -> None:

@@ -187,6 +187,8 @@ class Method:
     """Whether it prunes."""
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     """What it asks of the supernet by `View.score`."""
+    new_weights: bool = False
+    """Proxies score weights that are drawn for every number, instead of those of the search."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay."""
     maximum_rollback: int = 0

@@ -14,14 +14,15 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from dnas import keys
 from dnas.architectures.topology import Space
 from dnas.errors import UserError
-from dnas.proxies.protocol import Costs, Proxy, Subject, check, scorer
+from dnas.proxies.protocol import Costs, Proxy, Subject, check, of_new_weights, of_weights
 from dnas.tasks.classification import Classification
 from dnas.tasks.task import Task
 from dnas.types import Batch, Mix, SearchState, Tree
 
 
 class Scoring:
-    """build: of the supernet, as `nets.functional.functionalize` takes it. state: of one seed, shapes suffice. size: of
+    """build: of the supernet, as `nets.functional.functionalize` takes it; thin: of a thin one. new: each number has
+    weights of its own, drawn for it, instead of those of the state. state: of one seed, shapes suffice. size: of
     a batch. `traced`: the program of a call.
 
     Errors: `UserError` for supernets that proxies cannot score, and for proxies that cannot score a mix.
@@ -30,18 +31,21 @@ class Scoring:
     def __init__(
         self,
         build: Callable[..., Any],
+        thin: Callable[..., Any],
         space: Space,
         task: Task,
         proxies: Mapping[str, Proxy],
         state: SearchState,
         arrays: Tree,
         size: int,
+        new: bool,
     ):
         check(space)
         pure = task.pure
         if not isinstance(pure, Classification):
             raise UserError(f"Proxies score networks that classify, and the task is '{task.name}': choose another.")
-        measure = scorer(Subject(build, lambda *mix: Costs(jnp.zeros(()), jnp.zeros(()))), proxies)
+        subject = Subject(build, lambda *mix: Costs(jnp.zeros(()), jnp.zeros(())), thin=thin)
+        measure = of_new_weights(subject, proxies) if new else of_weights(subject, proxies)
 
         def draw(key: jax.Array, arrays: Tree, number: jax.Array) -> Batch:
             of_order, of_images = jax.random.split(keys.stream(key, "scored", number))
@@ -49,8 +53,7 @@ class Scoring:
             return batch._replace(inputs=batch.inputs.astype(float))  # proxies are no numbers in bfloat16
 
         def score(weights: Tree, stats: Tree, batch: Batch, key: jax.Array, mix: Mix) -> dict[str, jax.Array]:
-            found = measure(weights, stats, batch, key, mix)
-            return {name: one.value.astype(float) for name, one in found.items()}
+            return measure(key, batch, mix) if new else measure(weights, stats, batch, key, mix)
 
         self.arrays, self.draw, self.score = arrays, jax.jit(draw), jax.jit(score)
         if blind := self.blind(space, state):

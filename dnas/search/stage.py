@@ -14,6 +14,7 @@ from dnas import keys
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, to_dict
 from dnas.nets.functional import forward
+from dnas.proxies.protocol import thinned
 from dnas.runs import devices, loop, programs
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics, check_alike
@@ -38,6 +39,7 @@ class Stage:
         self.method = method
         self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
         self.build = supernet_of(phase, method, space, task)
+        self.thin = supernet_of(phase, method, space, task, thin=True)
         network = programs.deferred(self.build, space.recurrent)
         self.search: Search = make_search(network, space, method, plan, self.steps, span, task=self.pure)
         self.network = self.search.network
@@ -69,7 +71,10 @@ class Stage:
     def _scoring(self) -> Scoring:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.shapes.state)
         train, _ = self.arrays
-        return Scoring(self.build, self.space, self.task, self.method.proxies, one, train, self.plan.batch_size)
+        size, method = self.plan.batch_size, self.method
+        return Scoring(
+            self.build, self.thin, self.space, self.task, method.proxies, one, train, size, method.new_weights
+        )
 
     def _description(self, index: int) -> dict[str, Any]:
         """All that goes into the programs beside their arguments: of a phase also what pruning has left. Of the data
@@ -181,8 +186,10 @@ class Stage:
         return hessian(loss, state.alphas, self.plan.alphas.decay)
 
 
-def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Callable[[nnx.Rngs], nnx.Module]:
-    """What builds the supernet of a phase; method: adapted."""
+def supernet_of(
+    phase: Phase, method: Method, space: Space, task: Task, thin: bool = False
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What builds the supernet of a phase; method: adapted. thin: of one channel, for proxies of images."""
     plan, supernet, shape = phase.config, phase.supernet(method.supernet(space)), task.shape
     size = NetworkSize(
         plan.cells,
@@ -194,7 +201,7 @@ def supernet_of(phase: Phase, method: Method, space: Space, task: Task) -> Calla
         remat=plan.remat,
         unroll=plan.unroll_cells,
     )
-    build = supernet.supernet
+    size, build = thinned(space, size) if thin else size, supernet.supernet
     assert build is not None
     return lambda rngs: build(supernet, size, rngs=rngs)
 

@@ -92,7 +92,8 @@ def test_a_search_begins_with_what_its_proxies_say(tmp_path):
     result = dnas.search.run(config, tmp_path / "run", quiet=True)
     found = load(result.folder)
     before = jax.tree.map(lambda leaf: leaf[0], found.stage.init(found.stage.seeds).state)
-    scoring = Scoring(found.stage.build, found.stage.space, found.task, PROXIES, before, found.stage.arrays[0], 6)
+    stage = found.stage
+    scoring = Scoring(stage.build, stage.thin, stage.space, found.task, PROXIES, before, stage.arrays[0], 6, False)
     view = SimpleNamespace(space=found.stage.space, seed=config.seed, score=scoring(before))
     prior = warm_start.prior(view, ["synflow"], 6)["cell"]
     mix = as_mix(result.genotype, found.stage.space)["cell"]

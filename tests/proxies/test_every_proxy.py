@@ -28,7 +28,7 @@ from dnas.proxies.relus import summed
 from dnas.types import Batch
 
 PROXIES = list(find.described("proxy"))
-OWN_DRAWS = {"zen"}  # what draws weights of its own draws those of all operations of a supernet
+OWN_DRAWS = {"zen", "linear_regions"}  # what draws weights of its own draws those of all operations of a supernet
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_3x3")
 KEEPS = find.resolve("space", "darts:nodes=2,operations=none+max_pool_3x3+skip_connect+sep_conv_3x3")
 SIZE = NetworkSize(1, 4, 3)

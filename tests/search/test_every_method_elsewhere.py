@@ -17,7 +17,7 @@ from dnas.search.job import Job
 from dnas.tasks import binding
 
 METHODS = find.available("method")
-KEPT = {"p_darts": "p_darts:keep=3+2", "sgas": "sgas:begin=0,every=1"}
+KEPT = {"p_darts": "p_darts:keep=3+2", "sgas": "sgas:begin=0,every=1", "te_nas": "te_nas:prune=9"}
 SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=AugmentConfig(pad=0, flip=False))
 CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
@@ -31,6 +31,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
+    "te_nas": "Proxies score networks of images",
     "tanglenas": "Entangled weights are those of convolutions",
     "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
