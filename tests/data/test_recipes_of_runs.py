@@ -23,12 +23,13 @@ def jobs(monkeypatch):
         phases = ("one",)
 
         def __init__(self, config, _space, _what, task, _quiet):
+            self.task = task
             begun.append((config, task))
 
         def go(self, *_):
             return None
 
-    for module, name in (("dnas.search.run", "Job"), ("dnas.retrain", "_Job")):
+    for module, name in (("dnas.search.run", "Job"), ("dnas.retrain", "Job")):
         monkeypatch.setattr(sys.modules[module], name, Job)
     return begun
 
