@@ -53,7 +53,10 @@ def _around(base: Method, on: str, names: list[str], pool: int, strength: float)
                 "as in warm_start:on=darts."
             )
         search = base.phases(space, config)
-        return (Phase(replace(search[0].config, epochs=1), supernet=search[0].supernet, trains=False), *search)
+        first = search[0].config  # what warms up has nothing to do where nothing is trained
+        alphas, weights = replace(first.alphas, warmup_epochs=0), replace(first.weights, warmup_epochs=0)
+        before = replace(first, epochs=1, alphas=alphas, weights=weights)
+        return (Phase(before, supernet=search[0].supernet, trains=False), *search)
 
     def look(view: View) -> Outcome:
         if view.phase:

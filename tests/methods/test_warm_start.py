@@ -1,5 +1,6 @@
 """Warm start: what the proxies say of operations becomes where the alphas begin."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +11,7 @@ import dnas.search
 from dnas import find
 from dnas.architectures.encoding import every
 from dnas.architectures.genotype import as_mix
-from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig
+from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.loading import load
 from dnas.methods import warm_start
@@ -64,6 +65,9 @@ def test_it_is_a_phase_before_the_others():
     method = find.resolve("method", "warm_start:on=darts")
     first, second = method.phases(SPACE, CONFIG)
     assert not first.trains and second.trains and (first.config.epochs, second.config) == (1, CONFIG)
+    late = replace(CONFIG, alphas=AlphaConfig(warmup_epochs=1), weights=WeightConfig(warmup_epochs=1))
+    first, second = method.phases(SPACE, late)
+    assert first.config.alphas.warmup_epochs == first.config.weights.warmup_epochs == 0 and second.config == late
 
 
 @pytest.mark.parametrize("choice", ["gaea", "spos", "enas", "darts_pt", "sgas", "zero_cost_pt"])
