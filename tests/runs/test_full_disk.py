@@ -123,10 +123,17 @@ def test_pictures_and_pages(disk, tmp_path, capsys):
     disk("size=8m")
     search(place / "run")
     disk("ro")
+    compared = tmp_path / "compared.py"
+    compared.write_text(
+        "from dnas.config import Config, SearchConfig\n"
+        "def configs():\n"
+        "    size = SearchConfig(epochs=1, cells=1, channels=2)\n"
+        '    return {"darts": Config("nasbench201", data="digits", search=size)}\n'
+    )
     for command in (
         ["show", "DARTS_V2", "--png", str(place / "new.png")],
         ["report", str(place / "run")],
-        ["compare", "experiments/small_compare.py", "--out", str(place / "compared")],
+        ["compare", str(compared), "--lookup", "--out", str(place / "compared")],
         ["search", "--out", str(place / "run"), "--resume"],
     ):
         capsys.readouterr()
