@@ -38,9 +38,13 @@ def rows(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["first", "second", "rnn_reference"])
-def test_a_cell_is_searched(order, tmp_path):
-    result = run(replace(CONFIG, method=f"darts:order={order}"), tmp_path / "whole", data=text(), quiet=True)
+@pytest.mark.parametrize("order, rate", [("first", 5.0), ("second", 3.0), ("rnn_reference", 5.0)])
+def test_a_cell_is_searched(order, rate, tmp_path):
+    """Of the exact second order a rate of 5 makes chaos, in which the last digits decide: two ways of compiling
+    agree in 12 digits at first, and end at perplexities of 5.7 and 21.7."""
+    search = replace(CONFIG.search, weights=replace(WEIGHTS, learning_rate=rate))
+    config = replace(CONFIG, method=f"darts:order={order}", search=search)
+    result = run(config, tmp_path / "whole", data=text(), quiet=True)
     assert result.score.name == "perplexity"
     found = rows(result.folder)
     assert [row["epoch"] for row in found] == [1, 2]
