@@ -31,6 +31,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=1, help="how many demos, which share their random cells")
     searches = parser.parse_args().searches
+    if searches < 1:
+        parser.error(f"--searches must be at least 1, not {searches}")
     began, console = time.perf_counter(), Console()
     config = configs.load(EXPERIMENT)
     folder = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")

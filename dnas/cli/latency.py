@@ -34,7 +34,8 @@ class Latency:
 
     The table is a cost: of any architecture, and of any mix. SPACE is a choice, see dnas list. Operations are compiled
     once each and timed warm; --check times whole random networks beside what the table says. Let nothing else run
-    meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its 27 devices.
+    meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its 27 devices; cpu and
+    raspi4_32 are published tables per operation.
 
     Examples:
       dnas latency nasbench201 --out here.json --check 20
@@ -47,7 +48,7 @@ class Latency:
     out: Annotated[str | None, optional("FILE")] = None
     """Where the table goes, a .json file."""
     device: str = HERE
-    """`here`, this machine; or one of HELP's, as pixel3."""
+    """`here`, this machine; or one of others: pixel3 and 26 more of HELP, cpu, raspi4_32."""
     cells: int = 5
     """Cells of the networks (NAS-Bench-201: of a stage)."""
     channels: int = 16
@@ -73,9 +74,8 @@ def run(options: Latency) -> None:
         raise UserError(
             f"--out needs a file name that ends in .json, in a folder that exists, not '{options.out or ''}'."
         )
-    if options.device != HERE and options.check:
-        raise UserError(f"--check times networks on this machine, not on {options.device}: leave out one of both.")
     space: Any = find.resolve("space", options.space)
+    _refuse_what_does_nothing(options, space)
 
     from dnas.costs import latency_table
 
@@ -102,6 +102,15 @@ def run(options: Latency) -> None:
         _check(table, space, size, options)
 
 
+def _refuse_what_does_nothing(options: Latency, space: "Space") -> None:
+    given = [name for name in NUMBERS if getattr(options, name) != getattr(Latency, name)]
+    if options.device != HERE and given:
+        option = given[0].replace("_", "-")
+        raise UserError(f"--{option} is of measuring on this machine, not on {options.device}: leave out one of both.")
+    if space.chain and (idle := [name for name in given if name in ("cells", "channels")]):
+        raise UserError(f"The blocks of '{space.name}' say its widths and its depth: leave out --{idle[0]}.")
+
+
 def _fitted(space: "Space", device: str) -> "LatencyTable":
     from dnas.costs import published
 
@@ -110,7 +119,8 @@ def _fitted(space: "Space", device: str) -> "LatencyTable":
             f"HELP's latencies make a table of the space 'fbnet' only, not of '{space.name}': measure one with "
             f"--device {HERE}."
         )
-    return published.renamed(published.additive(device), space)
+    known = published.per_operation(device) if device in published.PER_OPERATION else published.additive(device)
+    return published.renamed(known, space)
 
 
 def _check(table: "LatencyTable", space: "Space", size: "NetworkSize", options: Latency) -> None:

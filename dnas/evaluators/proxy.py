@@ -22,7 +22,7 @@ from dnas.errors import UserError
 from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
 from dnas.nets.count import multiply_adds
-from dnas.proxies.protocol import of_new_weights, one_path
+from dnas.proxies.protocol import named, of_new_weights, one_path
 from dnas.ranges import Depth, Range, Seed, Width
 from dnas.types import Batch, Mix
 
@@ -47,10 +47,8 @@ def evaluator(
     Errors: `UserError` for what proxies cannot score.
     """
     built, written = find.resolve("space", space), data or Config().data
-    names = [name.strip() for name in proxy.split("+")]
-    if len({*names}) < len(names):
-        raise UserError(f"The proxies '{proxy}' name one twice: leave one out.")
-    several, chosen = len(names) > 1, {name: find.resolve("proxy", name) for name in names}
+    chosen = named(proxy)
+    several = len(chosen) > 1
     batch, classes = _images(written, images, seed)
     _, side, _, depth = batch.inputs.shape
     size = NetworkSize(cells, channels, classes, depth)
@@ -79,7 +77,7 @@ def evaluator(
         return (votes if several else {}) | values | costs, time.perf_counter() - began
 
     once = cache(lambda: _computed(program, batch, mix_of(random(built, 0))))
-    measures = {name: True for name in ((VOTES, *names) if several else names)}
+    measures = {name: True for name in ((VOTES, *chosen) if several else chosen)}
     name, _ = find.parse_choice(written)
     return HostEvaluator(
         built,

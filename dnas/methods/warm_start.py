@@ -24,6 +24,7 @@ from dnas.architectures.genotype import as_mix, random
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
+from dnas.proxies.protocol import Proxy, named
 from dnas.ranges import Amount, Count
 from dnas.search import relax
 from dnas.search.method import Method, Outcome, Phase, View, adapted
@@ -36,13 +37,10 @@ RIDGE = 1.0  # on weights whose features are 0 and 1: a pool of a few dozen must
 def method(*, on: str = "darts", proxy: str = "nwot+synflow", pool: Count = 50, strength: Amount = 1.0) -> Method:
     """`on`: the method that goes on from there. `proxy`: one, or several that vote, `nwot+synflow`; see `dnas list`.
     `pool`: random architectures that are scored. `strength`: of the prior, in logits per deviation of the votes."""
-    names = [name.strip() for name in proxy.split("+")]
-    if len({*names}) < len(names):
-        raise UserError(f"The proxies '{proxy}' name one twice: leave one out.")
-    return _around(find.resolve("method", on), on, names, pool, strength)
+    return _around(find.resolve("method", on), on, named(proxy), pool, strength)
 
 
-def _around(base: Method, on: str, names: list[str], pool: int, strength: float) -> Method:
+def _around(base: Method, on: str, proxies: Mapping[str, Proxy], pool: int, strength: float) -> Method:
     if base.between_epochs is not None or base.masks or base.proxies:
         raise UserError(f"Method 'warm_start' prepares one search, and '{on}' does things between epochs on its own.")
 
@@ -61,19 +59,19 @@ def _around(base: Method, on: str, names: list[str], pool: int, strength: float)
     def look(view: View) -> Outcome:
         if view.phase:
             return Outcome()
-        weights = prior(view, names, pool)
+        weights = prior(view, pool)
         notes = {"prior": {kind: table.tolist() for kind, table in weights.items()}}
         moved = {kind: table + strength * weights[kind] for kind, table in operations(view.alphas).items()}
         return Outcome(notes, alphas={**view.alphas, "operations": moved} if EDGES in view.alphas else moved)
 
     def adapt(method: Method, space: Space, config: SearchConfig) -> Method:
-        return _around(adapted(base, space, config), on, names, pool, strength)
+        return _around(adapted(base, space, config), on, proxies, pool, strength)
 
     return replace(
         base,
         phases=phases,
         between_epochs=look,
-        proxies={name: find.resolve("proxy", name) for name in names},
+        proxies=proxies,
         adapt=adapt if base.adapt else None,
     )
 
@@ -94,12 +92,12 @@ def are_logits(method: Method, space: Space, config: SearchConfig) -> bool:
     return shapes == space.mix_shapes
 
 
-def prior(view: View, names: list[str], pool: int) -> Mix:
-    """What the votes say of every operation, {kind: [E, O]}."""
+def prior(view: View, pool: int) -> Mix:
+    """What the votes of the method's proxies say of every operation, {kind: [E, O]}."""
     generator = keys.generator(view.seed, "warm start")
     mixes = [as_mix(random(view.space, generator), view.space) for _ in range(pool)]
     scores = [view.score(mix, 0) for mix in mixes]
-    votes = np.mean([rankdata([score[name] for score in scores]) for name in names], 0)
+    votes = np.mean([rankdata([score[name] for score in scores]) for name in scores[0]], 0)
     return regressed(mixes, votes)
 
 

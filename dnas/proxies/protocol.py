@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dnas import keys
+from dnas import find, keys
 from dnas.architectures.encoding import every
 from dnas.architectures.genotype import Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Space
@@ -181,6 +181,14 @@ class Evidence:
 Measure = Callable[[Evidence], Score]
 Proxy = Callable[[Subject], Measure]
 Scorer = Callable[..., dict[str, Score]]
+
+
+def named(text: str) -> dict[str, Proxy]:
+    """The proxies of `nwot+synflow` by name. Errors: `UserError` for one that is unknown or named twice."""
+    names = [name.strip() for name in text.split("+")]
+    if len({*names}) < len(names):
+        raise UserError(f"The proxies '{text}' name one twice: leave one out.")
+    return {name: find.resolve("proxy", name) for name in names}
 
 
 def scorer(subject: Subject, proxies: Mapping[str, Proxy]) -> Scorer:

@@ -7,7 +7,7 @@ import pytest
 from dnas.architectures.genotype import random
 from dnas.architectures.topology import NetworkSize
 from dnas.cli import main
-from dnas.costs import latency_table, measured
+from dnas.costs import latency_table, measured, published
 from dnas.costs.latency import sizes_of
 from dnas.costs.measured import Timing
 from dnas.errors import UserError
@@ -80,8 +80,24 @@ def test_the_command_writes_a_table_and_checks_it(tmp_path, capsys):
         (["--out", "here.json", "--image-size", "0"], "--image-size must be at least 1"),
         (["--out", "here.json", "--device", "pixel3"], "of the space 'fbnet' only, not of 'nasbench201'"),
         (["--out", "here.json", "--device", "pixel3", "--check", "3"], "not on pixel3: leave out one of both"),
+        (["--out", "here.json", "--device", "pixel3", "--image-size", "64"], "--image-size is of measuring on this"),
     ],
 )
 def test_what_does_not_fit_is_said(options, says, capsys):
     assert main(["latency", "nasbench201", *options]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--cells", "--channels"])
+def test_sizes_that_a_chain_has_not_are_refused(option, tmp_path, capsys):
+    assert main(["latency", "fbnet:size=tiny", "--out", str(tmp_path / "here.json"), option, "3"]) == 2
+    assert f"leave out {option}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(published.locate().found is None, reason="HELP's archive is not here: set DNAS_SHARED")
+@pytest.mark.parametrize("device", ["pixel3", "cpu"])
+def test_tables_of_others_are_written(device, tmp_path):
+    path = tmp_path / "table.json"
+    assert main(["latency", "fbnet", "--device", device, "--out", str(path)]) == 0
+    table = latency_table.read(path)
+    assert table.device == device and len(table.cells["block"]) == 22

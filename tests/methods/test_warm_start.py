@@ -99,6 +99,6 @@ def test_a_search_begins_with_what_its_proxies_say(tmp_path):
     stage = found.stage
     scoring = Scoring(stage.build, stage.thin, stage.space, found.task, PROXIES, before, stage.arrays[0], 6, False)
     view = SimpleNamespace(space=found.stage.space, seed=config.seed, score=scoring(before))
-    prior = warm_start.prior(view, ["synflow"], 6)["cell"]
+    prior = warm_start.prior(view, 6)["cell"]
     mix = as_mix(result.genotype, found.stage.space)["cell"]
     np.testing.assert_array_equal(mix.argmax(1), prior.argmax(1))
