@@ -12,6 +12,7 @@ from dnas.architectures.genotype_data import (
     Edge,
     Genotype,
     check_graph,
+    decisions,
     from_json,
     shown,
     to_json,
@@ -137,6 +138,7 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
         whose = f"'{space.name}'" if cells is None else f"a network of '{space.name}' with {cells} cells"
         raise UserError(f"The genotype has the cells {found}, expected those of {whose}: {expected}.")
     check_graph(genotype)
+    _check_lengths(genotype, space)
     for kind, cell in genotype.cells:
         inputs = space.cells[kind].inputs
         if (cell.concat is None) != (space.cells[kind].concat is None):
@@ -144,7 +146,7 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
             raise UserError(f"The {kind} cell concatenates {cell.concat or 'no nodes'}, expected {expected}.")
         last = max([space.cells[kind].computed[-1], *(edge.node for edge in cell.edges)])
         for edge in cell.edges:
-            if space.chain:
+            if kind == blocks.KIND:
                 blocks.parse(edge.operation)  # which says what does not fit
             if edge.operation not in space.operations:
                 raise unknown(f"operation in the {kind} cell:", edge.operation, space.operations)
@@ -153,6 +155,18 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
         for node in cell.concat or ():
             if not inputs <= node <= last:
                 raise UserError(f"The {kind} cell concatenates node {node}, expected {inputs} to {last}.")
+
+
+def _check_lengths(genotype: Genotype, space: Space) -> None:
+    """Each layer has all decisions or, where the space has unlike numbers of them, there are as many as its own."""
+    if len(genotype.cells) < 2 or not decisions(genotype):
+        return
+    found = {kind: len(cell.edges) for kind, cell in genotype.cells}
+    own = {kind: len(space.cells[kind].edges) for kind in found}
+    if len(set(own.values())) == 1 and len(set(found.values())) > 1:
+        raise unreadable("the genotype", found, "as many options for each decision, one a layer")
+    if len(set(own.values())) > 1 and found != own:
+        raise unreadable("the genotype", found, f"as many options for each decision as '{space.name}' has, {own}")
 
 
 def as_mix(genotype: Genotype, space: Space) -> dict[str, np.ndarray]:

@@ -47,26 +47,29 @@ class Genotype:
 
 
 def of_decisions(space: str, layers: Sequence[Mapping[str, str]]) -> Genotype:
-    """The genotype of layers {decision: option}: a kind of cell for every decision, a chain with an edge a layer."""
-    cells = (
-        (name, CellGenotype(tuple(Edge(i + 1, i, layer[name]) for i, layer in enumerate(layers)))) for name in layers[0]
-    )
+    """The genotype of layers {decision: option}: a kind of cell for every decision, a chain with an edge a layer. A
+    decision that fewer layers have stands in the first ones."""
+    cells = []
+    for name in layers[0]:
+        options = [layer[name] for layer in layers if name in layer]
+        cells.append((name, CellGenotype(tuple(Edge(i + 1, i, option) for i, option in enumerate(options)))))
     return Genotype(space, tuple(cells))
 
 
 def decisions(genotype: Genotype) -> tuple[dict[str, str], ...] | None:
-    """The inverse, {decision: option} of every layer; None for a genotype of cells: one called "cell", of which the
-    smallest is a chain as well, or no chains of equal length."""
+    """The inverse, {decision: option} of every layer, as many as the longest chain has; None for a genotype of cells:
+    one called "cell", of which the smallest is a chain as well, or what are no chains."""
     chains = [[(edge.node, edge.source) for edge in cell.edges] for _, cell in genotype.cells]
-    chain = [(i + 1, i) for i in range(len(chains[0]))]
     if (
         [*dict(genotype.cells)] == ["cell"]
-        or not chain
-        or any(c != chain for c in chains)
+        or any(not chain or chain != [(i + 1, i) for i in range(len(chain))] for chain in chains)
         or any(c.concat for _, c in genotype.cells)
     ):
         return None
-    return tuple({kind: cell.edges[i].operation for kind, cell in genotype.cells} for i in range(len(chain)))
+    return tuple(
+        {kind: cell.edges[i].operation for kind, cell in genotype.cells if i < len(cell.edges)}
+        for i in range(max(map(len, chains)))
+    )
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:

@@ -8,7 +8,8 @@ normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`. A list has
     (operation, node, source): any number of entries for a node (FairDARTS, arXiv:1911.12126).
 Recurrent: `Genotype(recurrent=[('tanh', 0), ...], concat=range(1, 9))`, entry k enters node k + 1.
 NAS-Bench-201 text (Dong and Yang 2020, arXiv:2001.00326): `|op~0|+|op~0|op~1|+...`, node i has i entries.
-Decisions: `tabular(width=[1, 0.5], activation=[relu, tanh], ...)`, the space and an option for every layer.
+Decisions: `tabular(width=[1, 0.5], activation=[relu, tanh], ...)`, the space and an option for every layer; where a
+space decides some things less often than others, their lists are shorter.
 JSON: what `to_json` gives, or an object with the fields of a DARTS text; also as Python prints a dictionary.
 Around them there may be other words of a line, and cells of a table. Marks are taken off before (`genotype_paste.py`).
 """
@@ -45,7 +46,7 @@ def to_text(genotype: Genotype) -> str:
     Errors: `UserError` for cells that none can express.
     """
     if layers := decisions(genotype):
-        fields = [f"{name}=[{', '.join(layer[name] for layer in layers)}]" for name in layers[0]]
+        fields = [f"{name}=[{', '.join(layer[name] for layer in layers if name in layer)}]" for name in layers[0]]
         return f"{genotype.space}({', '.join(fields)})"
     cells = dict(genotype.cells)
     kinds = list(cells)
@@ -102,11 +103,8 @@ def _decided(space: str, written: str) -> Genotype:
             raise unreadable("the genotype", f"{space}({written})", f"the field '{name}' once")
         texts = [option.strip().strip("'\"") for option in options.rstrip(", \n").split(",")]
         fields[name] = [read_name(option, f"an option of '{name}'") for option in texts]
-    lengths = {name: len(options) for name, options in fields.items()}
-    if len(set(lengths.values())) > 1:
-        raise unreadable("the genotype", lengths, "as many options for each decision, one a layer")
-    columns = zip(*fields.values(), strict=True)
-    return of_decisions(space, [dict(zip(fields, options, strict=True)) for options in columns])
+    layers = range(max(map(len, fields.values())))
+    return of_decisions(space, [{name: o[i] for name, o in fields.items() if i < len(o)} for i in layers])
 
 
 # NAS-Bench-201

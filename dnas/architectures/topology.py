@@ -97,6 +97,8 @@ class Space:
     has_auxiliary: whether networks can have an auxiliary head. stages: by how much `NetworkSize.cells` is multiplied.
     chain: its networks are chains of blocks (`nets/chain.py`) whose number and widths are the space's own: they are
     one "cell", and a config's cells and channels make no difference to them.
+    chain_of: of a chain whose blocks follow from several decisions each, genotype -> the genotype of all its blocks, of
+    the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
@@ -121,11 +123,17 @@ class Space:
     has_auxiliary: bool = False
     stages: int = 1
     chain: bool = False
+    chain_of: Callable[[Any], Any] | None = None
+    joint: bool = False
     order: Callable[[int], Sequence[str]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
     paths: Paths = "all"
     entangled: bool = False
+
+    def pictured(self, genotype: Any) -> Any:
+        """What a picture of a genotype shows: the genotype, or the blocks that follow from it."""
+        return genotype if self.chain_of is None else self.chain_of(genotype)
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""

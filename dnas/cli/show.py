@@ -81,7 +81,8 @@ def run(options: Show) -> None:
         print(f"\n{_size(genotype, spaces[genotype], options)}")
         print_warning(genotype, spaces[genotype], options.cells or _paper_size(spaces[genotype], options.stem)[1])
     if options.png is not None:
-        diagram.draw(genotypes[0], png)
+        space = spaces[genotypes[0]]
+        diagram.draw(genotypes[0] if space is None else space.pictured(genotypes[0]), png)
         print(f"Wrote {png}")
 
 

@@ -19,8 +19,8 @@ def counted(name: str, resource: str, unit: str = "", factor: float = 1) -> Buil
 
 
 def _additive(space: Space, size: NetworkSize, image_size: int, resource: str, factor: float) -> Additive | None:
-    """None where the cost of single operations is not counted, as of features: there widths depend on each other."""
-    if space.takes != "images":
+    """None where the cost of single operations is not counted, as of recurrent cells, or depends on others."""
+    if space.takes != "images" or space.joint:
         return None
     found = count.candidates(space, size, image_size)
     tables = {kind: factor * getattr(table, resource).sum(0) for kind, table in found.items()}

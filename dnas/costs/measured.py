@@ -24,8 +24,7 @@ from dnas.architectures.topology import NetworkSize, Space
 from dnas.costs.latency import sizes_of
 from dnas.costs.latency_table import LatencyTable
 from dnas.costs.predictors import Accuracy, accuracy
-from dnas.errors import UserError
-from dnas.nets.count import Place, blocks_of_chain, first_of_chain, places
+from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, places
 from dnas.nets.functional import functionalize
 
 WARM = 3  # calls before the first that counts
@@ -57,10 +56,9 @@ def measure(
 ) -> LatencyTable:
     """The table of a space on this machine. shown: wraps what is measured, to show how far it is.
 
-    Errors: `UserError` for a space without cells of operations on images.
+    Errors: `UserError` for a space whose single options have no costs.
     """
-    if space.takes != "images":
-        raise UserError(f"The latency of single operations is measured in image spaces only, not in '{space.name}'.")
+    check_own_costs(space)
     found = places(space, size, image_size)
     known = {
         operation: _of_operation(space, operation, batch, calls)

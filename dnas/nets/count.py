@@ -172,10 +172,9 @@ class Table(NamedTuple):
 def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Table]:
     """The cost of every operation on every edge, as it would be in a derived network of `size`.
 
-    Errors: `UserError` for a space that reads anything but images.
+    Errors: `UserError` for a space that reads anything but images, or whose options have no costs of their own.
     """
-    if space.takes != "images":
-        raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
+    check_own_costs(space)
     known: dict[tuple, Cost] = {}
     tables: dict[str, Table] = {}
     for place in places(space, size, image_size):
@@ -187,6 +186,17 @@ def candidates(space: Space, size: NetworkSize, image_size: int) -> dict[str, Ta
         for array, number in zip(tables[place.kind], known[place.operation], strict=False):  # an output comes last
             array[place.cell, place.edge, place.option] = number
     return tables
+
+
+def check_own_costs(space: Space) -> None:
+    """Errors: `UserError` for a space of which single options have no cost."""
+    if space.takes != "images":
+        raise UserError(f"The cost of single operations is counted in image spaces only, not in '{space.name}'.")
+    if space.joint:
+        raise UserError(
+            f"What an option of '{space.name}' costs depends on its other decisions: only whole networks have a cost "
+            "there, as black-box search and selection read it."
+        )
 
 
 class Place(NamedTuple):

@@ -260,7 +260,7 @@ def channels_of(width: float, size: NetworkSize) -> int:
 def decided(genotype: Genotype) -> tuple[dict[str, str], ...]:
     """{decision: option} of every layer. Errors: `UserError` for a genotype of anything else."""
     layers = decisions(genotype)
-    if layers is None or set(layers[0]) != set(OPTIONS):
+    if layers is None or any(set(layer) != set(OPTIONS) for layer in layers):
         raise UserError(
             f"A genotype of layers decides {', '.join(OPTIONS)} once for each layer, and this one has "
             f"{shown({kind: len(cell.edges) for kind, cell in genotype.cells})}: give one of the space 'tabular'."

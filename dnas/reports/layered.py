@@ -13,9 +13,15 @@ BOX, GAP, LINE, MOST = 1.75, 0.35, 0.2, 6  # inches: width of a layer, between t
 
 
 def text(layers: Layers) -> str:
-    """A row for every layer, a column for every decision."""
-    names = list(layers[0])
-    rows = [["layer", *names], *([str(i), *(layer[name] for name in names)] for i, layer in enumerate(layers, 1))]
+    """A row for every layer, a column for every decision; a table for those that as many layers have."""
+    lengths = {name: sum(name in layer for layer in layers) for name in layers[0]}
+    tables = [[name for name in lengths if lengths[name] == length] for length in dict.fromkeys(lengths.values())]
+    heading = "layer" if len(tables) == 1 else "number"
+    return "\n\n".join(_table(heading, names, layers[: lengths[names[0]]]) for names in tables)
+
+
+def _table(heading: str, names: Sequence[str], layers: Layers) -> str:
+    rows = [[heading, *names], *([str(i), *(layer[name] for name in names)] for i, layer in enumerate(layers, 1))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

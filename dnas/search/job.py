@@ -331,7 +331,7 @@ class Job:
             return
         for i, genotype in enumerate(self.genotypes):
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
-            diagram.draw(genotype, self.record.folder / name)
+            diagram.draw(self.space.pictured(genotype), self.record.folder / name)
         report.page(self.record.folder)
 
 

@@ -71,6 +71,8 @@ def space_of(
 
 def whole(genotype: Genotype, space: Space) -> Genotype:
     """All blocks of the network of a genotype, as one of the space "chain"."""
+    if space.chain_of is not None:
+        return space.chain_of(genotype)
     around = getattr(space.network, "keywords", {})
     words = [edge.operation for edge in genotype.cell(KIND).edges]
     return genotype_of("chain", [*around["before"], *words, *around["after"]])

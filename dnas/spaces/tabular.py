@@ -44,6 +44,7 @@ def space(
         network=partial(Network, largest=largest),
         takes="features",
         sizes=(),
+        joint=True,
         draws=any(map(float, candidates["dropout"])),
     )
 

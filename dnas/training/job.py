@@ -125,7 +125,7 @@ class Job:
         if not self.scores:  # resumed after the last epoch
             self.scores = self._scores("test", self.measure("test", progress))
         if devices.is_first_host():
-            diagram.draw(self.genotype, self.record.folder / "cells.png")
+            diagram.draw(self.space.pictured(self.genotype), self.record.folder / "cells.png")
             report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
 

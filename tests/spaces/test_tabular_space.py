@@ -234,7 +234,6 @@ def test_a_picture_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tabular(width=[1, 1], norm=[none])", "as many options for each decision"),
         ("tabular(width=[1], width=[2])", "the field 'width' once"),
         ("tabular(width=[], norm=[])", "an option of 'width'"),
     ],
@@ -242,6 +241,12 @@ def test_a_picture_is_drawn(tmp_path):
 def test_texts_that_are_none(text, words):
     with pytest.raises(UserError, match=words):
         parse(text)
+
+
+def test_every_layer_has_every_decision():
+    longer = "width=[1, 0.5], activation=[relu], skip=[none], norm=[none], dropout=[0]"
+    with pytest.raises(UserError, match="found {.*'width': 2}, expected as many options for each decision"):
+        check(parse(f"tabular({longer})"), SPACE)
 
 
 @pytest.mark.parametrize(
