@@ -1,6 +1,7 @@
 """Chains of blocks: modules against formulas, and the derived network against the supernet."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from dnas.errors import UserError
 from dnas.nets import blocks
 from dnas.nets.count import candidates, count
 from dnas.nets.functional import functionalize
-from dnas.spaces import chain, fbnet, layers
+from dnas.spaces import chain, fbnet, layers, spos
 
 CLASSES, SIZE = 3, NetworkSize(1, 1, 3)
 ROWS = layers.rows_of("8x1+12x1s2", ["mb3_e1_g2", "mb5_e2_se4_swish", "skip"], 8)
@@ -69,6 +70,16 @@ def test_a_shuffle_block_carries_half_of_its_channels():
         assert module(f"{word.replace('c6', 'c16')}_s2", 6)(x).shape == (2, 4, 4, 16)
 
 
+def blocks_of_mix(tree, mix):
+    """Of a supernet what the network of a one-hot mix has; one block stands before its layers."""
+    found = {}
+    for number, part in tree["parts"].items():
+        row = mix["block"][number - 1] if "candidates" in part else None
+        own = part if row is None else part["candidates"].get(int(row.argmax()))
+        found |= {number: own} if own else {}
+    return {"blocks": found}
+
+
 @pytest.mark.parametrize("paths", ["all", "one"])
 def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     """In training, normalised by the batch, so with the statistics that both leave."""
@@ -79,15 +90,7 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     weights, stats = supernet.init(jax.random.key(0))
     mix, x = as_mix(genotype, space), images(rows=3)
 
-    def chosen(tree):
-        """Of the supernet what the network has."""
-        found = {}
-        for number, part in tree["parts"].items():
-            row = mix["block"][number - 1] if "candidates" in part else None
-            own = part if row is None else part["candidates"].get(int(row.argmax()))
-            found |= {number: own} if own else {}
-        return {"blocks": found}
-
+    chosen = partial(blocks_of_mix, mix=mix)
     theirs, moments = jax.jit(lambda: supernet.apply(weights, stats, x, mix, train=True))()
     out, own = jax.jit(lambda: network.apply(chosen(weights), chosen(stats), x, train=True))()
     np.testing.assert_allclose(out.logits, theirs, rtol=1e-5, atol=1e-5)
@@ -95,6 +98,23 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     assert np.ptp(np.asarray(theirs)) > 1e-3
     kept = [jnp.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, (stats, moments)), strict=True)]
     assert any(kept) == (paths == "one")  # whose statistics are those of what was computed only
+
+
+@pytest.mark.slow
+def test_shuffle_blocks_are_mixed_as_they_are_derived():
+    """With the norms of the supernet, which have no affine transform."""
+    space = spos.space(size="tiny")
+    genotype = genotype_of("spos", ["xception_c24_s2", "shuffle5_c24"])
+    supernet = functionalize(lambda rngs: space.supernet(space, SIZE, rngs=rngs))
+    network = functionalize(lambda rngs: space.network(genotype, space, SIZE, norm=space.search_norm, rngs=rngs))
+    weights, stats = supernet.init(jax.random.key(0))
+    mix, x = as_mix(genotype, space), images(rows=3)
+    theirs, _ = jax.jit(lambda: supernet.apply(weights, stats, x, mix, train=True))()
+    own = (blocks_of_mix(tree, mix) for tree in (weights, stats))
+    out, _ = jax.jit(lambda: network.apply(*own, x, train=True))()
+    np.testing.assert_allclose(out.logits, theirs, rtol=1e-5, atol=1e-5)
+    assert np.ptp(np.asarray(theirs)) > 1e-3
+    assert not any("scale" in jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(weights))
 
 
 def test_the_cost_of_a_network_is_that_of_its_candidates_and_what_stands_around():

@@ -24,7 +24,7 @@ from dnas.search.discretise import strongest
 from dnas.types import Noise
 
 SPACES = find.available("space")
-LARGE = {"darts", "robust", "fbnet", "proxyless"}  # which compile for long
+LARGE = {"darts", "robust", "fbnet", "proxyless", "spos"}  # which compile for long
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SPACES]
 IMAGES = [name for name, space in SPACES.items() if space().takes == "images"]
 CLASSES, CELLS, CHANNELS, ROWS, WORDS = 3, 3, 4, 5, 6
