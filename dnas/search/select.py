@@ -50,8 +50,8 @@ def evolution(
     allowed: Callable[[Genotype], bool] = anything,
 ) -> Selector:
     """Half of each generation crosses two of the `parents` best so far, half mutates one of them, and what is missing
-    is random; the best of all that was tried (Guo et al. 2020, algorithm 1). Batches are normalised by themselves. What is
-    not `allowed` is drawn anew."""
+    is random; the best of all that was tried (Guo et al. 2020, algorithm 1). Batches are normalised by themselves.
+    What is not `allowed` is drawn anew."""
     _positive(population=population, generations=generations, parents=parents)
     if not 0 < mutation <= 1:
         raise UserError(f"A selection's 'mutation' is a probability above 0, not {mutation}.")
