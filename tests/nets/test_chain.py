@@ -13,6 +13,7 @@ from dnas.architectures.blocks import genotype_of, parse
 from dnas.architectures.genotype import as_mix, check, random
 from dnas.architectures.topology import NetworkSize, Norm
 from dnas.errors import UserError
+from dnas.kernels.pooling import avg_pool_3x3
 from dnas.nets import blocks
 from dnas.nets.count import candidates, count
 from dnas.nets.functional import functionalize
@@ -61,6 +62,18 @@ def test_the_first_convolution_is_left_out_without_expansion_and_x_is_added_only
     assert len(module("mb3_e1_c4", 4).layers.layers) == len(module("mb3_e2_c4", 4).layers.layers) - 3
     fits = [module(f"mb3_e1{more}", 4).shortcut for more in ("", "_c4", "_c8", "_s2", "_nores")]
     assert fits == [True, True, False, False, False]
+
+
+def test_what_is_added_may_be_pooled_and_convolutions_may_squeeze():
+    x = images(channels=4)
+    for word, pooled in (("mb3_e1_c4_s2_poolres", 2), ("conv3_c4_poolres", 1), ("conv3_c4_se4_res", 0)):
+        block = module(word, 4)
+        carried = avg_pool_3x3(x, pooled) if pooled else x
+        np.testing.assert_allclose(block(x), carried + block.layers(x), rtol=1e-5, atol=1e-6)
+        assert not module(word.replace("c4", "c8"), 4).shortcut
+    plain = nnx.merge(nnx.graphdef(module("conv3_c4", 4)), nnx.state(module("conv3_c4", 4)))
+    squeezed = module("conv3_c4_se4", 4)
+    np.testing.assert_allclose(squeezed.layers[-1](plain(x)), squeezed(x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_shuffle_block_carries_half_of_its_channels():
