@@ -3,8 +3,9 @@
     mb3_e6_c24_s2_se4_swish   inverted residual (MobileNetV2, arXiv:1801.04381): 1x1 to e times the channels, depthwise
                               3x3, squeeze-excite, 1x1 to 24 channels. `h72` for a hidden width in channels, `se4` for a
                               squeeze to 1/4 of the block's input, `se4h` to 1/4 of the hidden width (MobileNetV3),
-                              `g2` for a projection in 2 groups with a channel shuffle (FBNet), `nores` for no shortcut
-    conv3_c32_s2_relu6        convolution, norm, activation
+                              `g2` for a projection in 2 groups with a channel shuffle (FBNet), `nores` for no shortcut,
+                              `poolres` for one through the mean over 3x3 pixels (MnasNet)
+    conv3_c32_s2_relu6        convolution, norm, activation; `se4`, and `res` or `poolres` for a shortcut
     shuffle5_c160_s2          ShuffleNetV2's block (arXiv:1807.11164) with a 5x5 kernel; `xception_c160`: three of 3x3
     resize128                 the image, with so many pixels on a side
     skip, pool                nothing; the mean over the image
@@ -12,7 +13,7 @@
     logits_nobias             the classifier without a bias; with one where no word says so
 
 Without `c` a block has as many channels as its input, without `s` a stride of 1. Parts stand in the order e or h, c, s,
-se, g, activation (relu, which is not written, relu6, swish, hswish, linear), nores, nobias. No jax here.
+se, g, activation (relu, which is not written, relu6, swish, hswish, linear), nores, res or poolres, nobias. No jax.
 """
 
 import re
@@ -27,7 +28,7 @@ KIND = "block"  # of the cell of a genotype that is a chain of blocks
 ACTIVATIONS = ("relu", "relu6", "swish", "hswish", "linear")
 PARTS = {  # kind: the parts that its words may have
     "mb": ("expansion", "hidden", "channels", "stride", "squeeze", "groups", "activation", "nores"),
-    "conv": ("channels", "stride", "activation"),
+    "conv": ("channels", "stride", "squeeze", "activation", "res"),
     "shuffle": ("channels", "stride"),
     "xception": ("channels", "stride"),
     "resize": (),
@@ -47,7 +48,8 @@ PART = {
     "squeeze": re.compile(r"se([1-9]\d?)(h?)"),
     "groups": re.compile(r"g([2-9])"),
     "activation": re.compile("|".join(ACTIVATIONS)),
-    "nores": re.compile("nores"),
+    "nores": re.compile("nores|poolres"),
+    "res": re.compile("res|poolres"),
     "nobias": re.compile("nobias"),
 }
 
@@ -55,8 +57,9 @@ PART = {
 @dataclass(frozen=True)
 class Block:
     """One block, as its word says. kernel: of a "resize" pixels of a side. channels: 0 for those of the input. squeeze:
-    by what the channels of the input, or the hidden ones (`of_hidden`), are divided, 0 for no squeeze. residual, bias:
-    of blocks that can have them."""
+    by what the channels of the input, or the hidden ones (`of_hidden`), are divided, 0 for no squeeze. residual:
+    whether an inverted residual adds its input, where it fits; added: whether a convolution does; pooled: whether it is
+    pooled first. bias: of dense layers."""
 
     kind: str
     kernel: int = 1
@@ -69,6 +72,8 @@ class Block:
     groups: int = 1
     activation: str = "relu"
     residual: bool = True
+    added: bool = False
+    pooled: bool = False
     bias: bool = True
 
     def outputs(self, inputs: int) -> int:
@@ -90,8 +95,10 @@ class Block:
         return self.stride == 1 and self.outputs(inputs) == inputs
 
     def shortcut(self, inputs: int) -> bool:
-        """Whether an inverted residual adds its input."""
-        return self.kind == "mb" and self.residual and self.keeps_shape(inputs)
+        """Whether a block adds its input, or the mean of its surroundings: that has the block's stride."""
+        if self.pooled:
+            return self.outputs(inputs) == inputs
+        return (self.residual if self.kind == "mb" else self.added) and self.keeps_shape(inputs)
 
 
 class Placed(NamedTuple):
@@ -141,6 +148,7 @@ def write(block: Block) -> str:
         block.groups > 1
     )
     parts += [block.activation] * (block.activation != "relu") + ["nores"] * (not block.residual)
+    parts += ["res"] * block.added + ["poolres"] * block.pooled
     return "_".join([*parts, *["nobias"] * (not block.bias)])
 
 
@@ -237,7 +245,9 @@ def _of_parts(kind: str, kernel: int, found: dict[str, str]) -> Block:
         of_hidden=bool(squeeze and squeeze[2]),
         groups=int(number("groups", 1)),
         activation=found.get("activation", "relu"),
-        residual="nores" not in found,
+        residual=found.get("nores") != "nores",
+        added=found.get("res") == "res",
+        pooled="poolres" in found.values(),
         bias="nobias" not in found,
     )
 

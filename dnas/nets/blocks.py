@@ -18,7 +18,7 @@ from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm
 from dnas.kernels.axes import agree
 from dnas.kernels.conv import depthwise_conv
-from dnas.kernels.pooling import global_avg_pool
+from dnas.kernels.pooling import avg_pool_3x3, global_avg_pool
 from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, pointwise_conv, uniform_fan_in
 from dnas.nets.ops import Identity
 
@@ -106,35 +106,23 @@ class Activation(nnx.Module):
         return ACTIVATIONS[self.name](x)
 
 
-class InvertedResidual(nnx.Module):
-    """1x1 convolution, if there are other hidden channels than those of x, depthwise, squeeze-excite, 1x1 convolution;
-    a norm after each and no activation after the last; plus x where the shape stays.
+class Residual(nnx.Module):
+    """`layers`, plus x where the shape stays, or plus the mean of x over 3x3 pixels.
 
     `factor` [B] multiplies what is added to x: drop-path.
     """
 
     def __init__(self, block: Block, c_in: int, norm: Norm, *, rngs: nnx.Rngs):
-        hidden, c_out, squeezed = block.inner(c_in), block.outputs(c_in), block.squeezed(c_in)
-        self.shortcut = block.shortcut(c_in)
-        layers: list[Any] = []
-        if hidden != c_in:
-            layers += [*_conv_norm(c_in, hidden, 1, 1, norm, rngs), Activation(block.activation)]
-        layers += [Depthwise(hidden, block.kernel, block.stride, rngs=rngs), _norm(hidden, norm, rngs)]
-        layers.append(Activation(block.activation))
-        if squeezed:
-            inner = "relu" if block.of_hidden else block.activation
-            layers.append(SqueezeExcite(hidden, squeezed, inner, block.of_hidden, rngs=rngs))
-        if block.groups > 1:
-            layers += [GroupedPointwise(hidden, c_out, block.groups, rngs=rngs), _norm(c_out, norm, rngs)]
-        else:
-            layers += _conv_norm(hidden, c_out, 1, 1, norm, rngs)
-        self.layers = Chain(*layers)
+        self.shortcut, self.pooled, self.stride = block.shortcut(c_in), block.pooled, block.stride
+        layers = _inverted if block.kind == "mb" else _regular
+        self.layers = Chain(*layers(block, c_in, norm, rngs))
 
     def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
         y = self.layers(x)
         if not self.shortcut:
             return y
-        return x + (y if factor is None else y * factor[:, None, None, None].astype(y.dtype))
+        carried = avg_pool_3x3(x, self.stride) if self.pooled else x
+        return carried + (y if factor is None else y * factor[:, None, None, None].astype(y.dtype))
 
 
 class Resize(nnx.Module):
@@ -206,10 +194,12 @@ def build(block: Block, c_in: int, classes: int, norm: Norm, *, rngs: nnx.Rngs) 
     """The module of a block that reads `c_in` channels; classes: what a classifier tells apart."""
     match block.kind:
         case "mb":
-            return InvertedResidual(block, c_in, norm, rngs=rngs)
+            return Residual(block, c_in, norm, rngs=rngs)
         case "conv":
-            c_out = block.outputs(c_in)
-            return Chain(*_conv_norm(c_in, c_out, block.kernel, block.stride, norm, rngs), Activation(block.activation))
+            with_shortcut = block.added or block.pooled
+            return (
+                Residual(block, c_in, norm, rngs=rngs) if with_shortcut else Chain(*_regular(block, c_in, norm, rngs))
+            )
         case "shuffle" | "xception":
             return ShuffleBlock(block, c_in, norm, rngs=rngs)
         case "dense":
@@ -227,3 +217,36 @@ def _norm(channels: int, norm: Norm, rngs: nnx.Rngs) -> BatchNorm:
 
 def _conv_norm(c_in: int, c_out: int, size: int, stride: int, norm: Norm, rngs: nnx.Rngs) -> list[Any]:
     return [Conv(c_in, c_out, size, stride=stride, rngs=rngs), _norm(c_out, norm, rngs)]
+
+
+def _inverted(block: Block, c_in: int, norm: Norm, rngs: nnx.Rngs) -> list[Any]:
+    """1x1 convolution, if there are other hidden channels than those of x, depthwise, squeeze-excite, 1x1 convolution.
+
+    A norm stands after each, and no activation after the last."""
+    hidden, c_out, squeezed = block.inner(c_in), block.outputs(c_in), block.squeezed(c_in)
+    layers: list[Any] = []
+    if hidden != c_in:
+        layers += [*_conv_norm(c_in, hidden, 1, 1, norm, rngs), Activation(block.activation)]
+    layers += [Depthwise(hidden, block.kernel, block.stride, rngs=rngs), _norm(hidden, norm, rngs)]
+    layers.append(Activation(block.activation))
+    if squeezed:
+        layers.append(_squeeze(block, hidden, squeezed, rngs))
+    if block.groups > 1:
+        layers += [GroupedPointwise(hidden, c_out, block.groups, rngs=rngs), _norm(c_out, norm, rngs)]
+    else:
+        layers += _conv_norm(hidden, c_out, 1, 1, norm, rngs)
+    return layers
+
+
+def _regular(block: Block, c_in: int, norm: Norm, rngs: nnx.Rngs) -> list[Any]:
+    """Convolution, norm, activation, squeeze-excite."""
+    c_out, squeezed = block.outputs(c_in), block.squeezed(c_in)
+    layers = [*_conv_norm(c_in, c_out, block.kernel, block.stride, norm, rngs), Activation(block.activation)]
+    if squeezed:
+        layers.append(_squeeze(block, c_out, squeezed, rngs))
+    return layers
+
+
+def _squeeze(block: Block, channels: int, squeezed: int, rngs: nnx.Rngs) -> SqueezeExcite:
+    inner = "relu" if block.of_hidden else block.activation
+    return SqueezeExcite(channels, squeezed, inner, block.of_hidden, rngs=rngs)

@@ -70,7 +70,7 @@ class Network(nnx.Module):
     def _through(self, x: jax.Array, drop_path: jax.Array | None) -> jax.Array:
         for number, block in enumerate(self.blocks):
             place = number - self.first
-            added = isinstance(block, blocks.InvertedResidual) and block.shortcut and 0 <= place < self.searched
+            added = isinstance(block, blocks.Residual) and block.shortcut and 0 <= place < self.searched
             factor = drop_path[place] if drop_path is not None and added else None
             x = self._applied(block, x, () if factor is None else (factor,))
         return x

@@ -64,7 +64,7 @@ class Job:
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rate = rate_of(plan.weights, plan.epochs, self.steps)
-        paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in genotype.cells)
+        paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
         has_paths = space.takes == "images"
         draws = space.draws or bool(space.random)
         self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)

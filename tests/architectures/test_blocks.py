@@ -19,6 +19,8 @@ def test_a_word_says_all_of_a_block():
     assert parse("mb5_e6_c24_s2_se4_g2_swish_nores") == Block(
         "mb", 5, expansion=6, channels=24, stride=2, squeeze=4, groups=2, activation="swish", residual=False
     )
+    assert parse("conv3_c8_se4_res") == Block("conv", 3, channels=8, squeeze=4, added=True)
+    assert parse("mb3_e1_poolres") == Block("mb", 3, pooled=True) and not parse("mb3_e1_nores").residual
     assert parse("mb3_h88_c24_se4h") == Block("mb", 3, hidden=88, channels=24, squeeze=4, of_hidden=True)
     assert parse("dense_c64_hswish_nobias") == Block("dense", channels=64, activation="hswish", bias=False)
     assert parse("skip") == Block("skip") and parse("conv1_c8_linear").activation == "linear"
@@ -31,8 +33,10 @@ def test_a_word_says_all_of_a_block():
         ("mb3_c24", "is written 'mb3_e1_c24'"),
         ("mb4_e6", "has a kernel of 4x4 pixels: choose an odd size"),
         ("bottleneck_c24", "begins with 'bottleneck', expected mb3, conv3"),
-        ("conv3_e6", r"'e6' is no part of a conv block \(channels, stride, activation\)"),
+        ("conv3_e6", r"'e6' is no part of a conv block \(channels, stride, squeeze, activation, res\)"),
         ("conv3_c8_c8", "'c8' stands twice"),
+        ("mb3_e1_res", "'res' is no part of a mb block"),
+        ("mb3_e1_nores_poolres", "'poolres' stands twice"),
         ("skip_c8", "'c8' is no part of a skip block"),
         ("mb3_e6_s3", "'s3' is no part of a mb block"),
     ],

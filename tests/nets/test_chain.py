@@ -1,6 +1,7 @@
 """Chains of blocks: modules against formulas, and the derived network against the supernet."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,11 @@ from dnas.architectures.blocks import genotype_of, parse
 from dnas.architectures.genotype import as_mix, check, random
 from dnas.architectures.topology import NetworkSize, Norm
 from dnas.errors import UserError
+from dnas.kernels.pooling import avg_pool_3x3
 from dnas.nets import blocks
 from dnas.nets.count import candidates, count
 from dnas.nets.functional import functionalize
-from dnas.spaces import chain, fbnet, layers
+from dnas.spaces import chain, fbnet, layers, spos
 
 CLASSES, SIZE = 3, NetworkSize(1, 1, 3)
 ROWS = layers.rows_of("8x1+12x1s2", ["mb3_e1_g2", "mb5_e2_se4_swish", "skip"], 8)
@@ -62,11 +64,33 @@ def test_the_first_convolution_is_left_out_without_expansion_and_x_is_added_only
     assert fits == [True, True, False, False, False]
 
 
+def test_what_is_added_may_be_pooled_and_convolutions_may_squeeze():
+    x = images(channels=4)
+    for word, pooled in (("mb3_e1_c4_s2_poolres", 2), ("conv3_c4_poolres", 1), ("conv3_c4_se4_res", 0)):
+        block = module(word, 4)
+        carried = avg_pool_3x3(x, pooled) if pooled else x
+        np.testing.assert_allclose(block(x), carried + block.layers(x), rtol=1e-5, atol=1e-6)
+        assert not module(word.replace("c4", "c8"), 4).shortcut
+    plain = nnx.merge(nnx.graphdef(module("conv3_c4", 4)), nnx.state(module("conv3_c4", 4)))
+    squeezed = module("conv3_c4_se4", 4)
+    np.testing.assert_allclose(squeezed.layers[-1](plain(x)), squeezed(x), rtol=1e-5, atol=1e-6)
+
+
 def test_a_shuffle_block_carries_half_of_its_channels():
     x = images(channels=6)
     for word in ("shuffle5_c6", "xception_c6"):
         np.testing.assert_array_equal(module(word, 6)(x)[..., :3], x[..., ::2])
         assert module(f"{word.replace('c6', 'c16')}_s2", 6)(x).shape == (2, 4, 4, 16)
+
+
+def blocks_of_mix(tree, mix):
+    """Of a supernet what the network of a one-hot mix has; one block stands before its layers."""
+    found = {}
+    for number, part in tree["parts"].items():
+        row = mix["block"][number - 1] if "candidates" in part else None
+        own = part if row is None else part["candidates"].get(int(row.argmax()))
+        found |= {number: own} if own else {}
+    return {"blocks": found}
 
 
 @pytest.mark.parametrize("paths", ["all", "one"])
@@ -79,15 +103,7 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     weights, stats = supernet.init(jax.random.key(0))
     mix, x = as_mix(genotype, space), images(rows=3)
 
-    def chosen(tree):
-        """Of the supernet what the network has."""
-        found = {}
-        for number, part in tree["parts"].items():
-            row = mix["block"][number - 1] if "candidates" in part else None
-            own = part if row is None else part["candidates"].get(int(row.argmax()))
-            found |= {number: own} if own else {}
-        return {"blocks": found}
-
+    chosen = partial(blocks_of_mix, mix=mix)
     theirs, moments = jax.jit(lambda: supernet.apply(weights, stats, x, mix, train=True))()
     out, own = jax.jit(lambda: network.apply(chosen(weights), chosen(stats), x, train=True))()
     np.testing.assert_allclose(out.logits, theirs, rtol=1e-5, atol=1e-5)
@@ -95,6 +111,23 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     assert np.ptp(np.asarray(theirs)) > 1e-3
     kept = [jnp.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, (stats, moments)), strict=True)]
     assert any(kept) == (paths == "one")  # whose statistics are those of what was computed only
+
+
+@pytest.mark.slow
+def test_shuffle_blocks_are_mixed_as_they_are_derived():
+    """With the norms of the supernet, which have no affine transform."""
+    space = spos.space(size="tiny")
+    genotype = genotype_of("spos", ["xception_c24_s2", "shuffle5_c24"])
+    supernet = functionalize(lambda rngs: space.supernet(space, SIZE, rngs=rngs))
+    network = functionalize(lambda rngs: space.network(genotype, space, SIZE, norm=space.search_norm, rngs=rngs))
+    weights, stats = supernet.init(jax.random.key(0))
+    mix, x = as_mix(genotype, space), images(rows=3)
+    theirs, _ = jax.jit(lambda: supernet.apply(weights, stats, x, mix, train=True))()
+    own = (blocks_of_mix(tree, mix) for tree in (weights, stats))
+    out, _ = jax.jit(lambda: network.apply(*own, x, train=True))()
+    np.testing.assert_allclose(out.logits, theirs, rtol=1e-5, atol=1e-5)
+    assert np.ptp(np.asarray(theirs)) > 1e-3
+    assert not any("scale" in jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(weights))
 
 
 def test_the_cost_of_a_network_is_that_of_its_candidates_and_what_stands_around():

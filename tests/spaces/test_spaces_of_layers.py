@@ -1,13 +1,16 @@
 """Spaces of layers: their rows, sizes and mistakes; what they count to is in tests/architectures/test_blocks.py."""
 
+import numpy as np
 import pytest
 
 from dnas import find
-from dnas.architectures import encoding
-from dnas.architectures.genotype import random, to_text
+from dnas.architectures import choices, encoding, zoo
+from dnas.architectures.genotype import as_mix, parse, random, to_text
+from dnas.architectures.topology import NetworkSize
 from dnas.config import Config, SearchConfig
 from dnas.data import load
 from dnas.errors import UserError
+from dnas.nets.count import count
 from dnas.proxies import protocol
 from dnas.spaces import layers
 from dnas.tasks import binding
@@ -22,13 +25,15 @@ def test_a_row_says_channels_and_the_stride_of_the_first_layer():
     ]
 
 
-@pytest.mark.parametrize(("choice", "count"), [("fbnet", 9**22), ("proxyless", 7**21), ("chain", 4**5)])
+@pytest.mark.parametrize(
+    ("choice", "count"), [("fbnet", 9**22), ("proxyless", 7**21), ("spos", 4**20), ("chain", 4**5)]
+)
 def test_there_are_as_many_as_published(choice, count):
     space = find.resolve("space", choice)
     assert encoding.count(space) == count
 
 
-@pytest.mark.parametrize("name", ["fbnet", "proxyless"])
+@pytest.mark.parametrize("name", ["fbnet", "proxyless", "spos"])
 @pytest.mark.parametrize("size", ["cifar", "tiny"])
 def test_every_size_can_be_built_and_its_whole_network_is_a_chain(name, size):
     space = find.resolve("space", f"{name}:size={size}")
@@ -37,6 +42,16 @@ def test_every_size_can_be_built_and_its_whole_network_is_a_chain(name, size):
     assert to_text(whole).startswith("chain(block=[conv3_")
     own = [edge.operation for edge in genotype.cells[0][1].edges]
     assert " ".join(own) in " ".join(edge.operation for edge in whole.cells[0][1].edges)
+
+
+def test_the_published_network_of_spos_is_one_of_the_space():
+    """By its digits, which are the options, and by what it counts to."""
+    space, entry = find.resolve("space", "spos"), zoo.entry("spos")
+    genotype = choices.decode(np.array([*map(int, "21012020202300003233")]), space)
+    assert layers.whole(genotype, space) == entry.genotype
+    assert parse(to_text(genotype)) == genotype and as_mix(genotype, space)["block"].shape == (20, 4)
+    counts = count(genotype, space, NetworkSize(1, 1, 1000), entry.pixels)
+    assert (counts.parameters, counts.multiply_adds) == (entry.parameters, entry.multiply_adds)
 
 
 @pytest.mark.parametrize(
