@@ -100,6 +100,8 @@ class Space:
     chain_of: of a chain whose blocks follow from several decisions each, genotype -> the genotype of all its blocks, of
     the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
+    reorder: (weights, stats, kind, opened) -> (weights, stats) of the same function of the largest network, before more
+    options of a kind are used than the `opened` largest ones; None: nothing is to be done.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
@@ -126,6 +128,7 @@ class Space:
     chain_of: Callable[[Any], Any] | None = None
     joint: bool = False
     order: Callable[[int], Sequence[str]] | None = None
+    reorder: Callable[[Any, Any, str, int], tuple[Any, Any]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
     paths: Paths = "all"
