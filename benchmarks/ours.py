@@ -1,5 +1,6 @@
 """Our side of the benchmark: the same works as `torch_baseline`, by the functions that `dnas search` runs."""
 
+import re
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -11,18 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from cost import bytes_accessed, flops
 
-from dnas.architectures.topology import NetworkSize
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.architectures.zoo import entry
 from dnas.config import RetrainConfig, SearchConfig
 from dnas.kernels import native
 from dnas.methods import darts as darts_method
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
-from dnas.nets.supernet import Supernet
 from dnas.runs import devices, loop
 from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels
-from dnas.spaces import darts, nasbench201
+from dnas.spaces import darts, fbnet, layers, nasbench201
 from dnas.tasks.classification import Classification
 from dnas.training.step import make_training
 from dnas.types import Batch
@@ -97,10 +97,10 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 
 def search(options: Namespace):
     """(init, step) of a bilevel search."""
-    space = nasbench201.space() if options.work == "nasbench201" else darts.space(nodes=options.nodes)
+    space = searched_space(options)
     size = NetworkSize(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
-    network = functionalize(lambda rngs: Supernet(space, size, rngs=rngs))
+    network = functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
     built = make_search(network, space, method, SearchConfig(), steps=1000, task=Classification())
 
     def step(state, levels):
@@ -108,6 +108,29 @@ def search(options: Namespace):
         return state, metrics.train["loss"][0].astype(jnp.float32)
 
     return built.init, step
+
+
+def searched_space(options: Namespace) -> Space:
+    """The space of a work. Of FBNet, which has no cells, they are the layers of every stage that has several."""
+    match options.work:
+        case "nasbench201":
+            return nasbench201.space()
+        case "fbnet":
+            return fbnet_space(options.channels, options.cells)
+    return darts.space(nodes=options.nodes)
+
+
+def fbnet_space(channels: int, cells: int) -> Space:
+    """FBNet for images of 32 pixels, as published with 16 channels and 4 cells. channels: of the stem; all others in
+    proportion. cells: layers of every stage that has several."""
+
+    def widths(text: str, before: str) -> str:
+        return re.sub(rf"(?<={before})\d+", lambda found: str(int(found[0]) * channels // 16), text)
+
+    stem, stages, head = fbnet.SIZES["cifar"]
+    stages = re.sub(r"x4", f"x{cells}", widths(stages, r"\b"))
+    rows = layers.rows_of(stages, fbnet.BLOCKS, channels)
+    return layers.space_of("fbnet", rows, before=[widths(stem, "_c")], after=[widths(head, "_c")])
 
 
 def training(options: Namespace):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch_fbnet import FBNet
 
 DARTS_OPERATIONS = (
     "none",
@@ -155,6 +156,8 @@ class DartsCell(nn.Module):
 class Darts(nn.Module):
     """The DARTS supernet, or with `genotype` the derived network with its auxiliary head (CIFAR)."""
 
+    mix_shapes = {"normal": (14, 8), "reduce": (14, 8)}
+
     def __init__(self, channels: int, cells: int, classes: int = 10, genotype=None):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 3 * channels, 3, padding=1, bias=False), nn.BatchNorm2d(3 * channels))
@@ -229,6 +232,8 @@ class Residual(nn.Module):
 class NasBench201(nn.Module):
     """The NAS-Bench-201 supernet: 3 stages of `cells` cells, residual blocks between."""
 
+    mix_shapes = {"cell": (6, 5)}
+
     def __init__(self, channels: int, cells: int, classes: int = 10):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
@@ -250,10 +255,10 @@ class NasBench201(nn.Module):
 class BilevelSearch:
     """One step: alphas by the validation batch, then weights by the training batch; `second` as DARTS published it."""
 
-    def __init__(self, model: nn.Module, shapes: dict[str, tuple[int, int]], second: bool, forward: Callable, device):
+    def __init__(self, model: nn.Module, second: bool, forward: Callable, device):
         self.model, self.forward, self.second = model, forward, second
         self.weights = list(model.parameters())
-        self.alphas = {k: (1e-3 * torch.randn(s, device=device)).requires_grad_() for k, s in shapes.items()}
+        self.alphas = {k: (1e-3 * torch.randn(s, device=device)).requires_grad_() for k, s in model.mix_shapes.items()}
         self.weight_optimiser = torch.optim.SGD(self.weights, 0.025, momentum=0.9, weight_decay=3e-4)
         self.alpha_optimiser = torch.optim.Adam(self.alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
 
@@ -334,6 +339,8 @@ def prepare(options: Namespace) -> Job:
         model: nn.Module = Darts(options.channels, options.cells, genotype=DARTS_V2)
     elif options.work == "nasbench201":
         model = NasBench201(options.channels, options.cells)
+    elif options.work == "fbnet":
+        model = FBNet(options.channels, options.cells)
     else:
         model = Darts(options.channels, options.cells)
     model = model.to(device).train()
@@ -355,8 +362,7 @@ def prepare(options: Namespace) -> Job:
     if options.work == "derived":
         job: Training | BilevelSearch = Training(model, forward)
     else:
-        shapes = {"cell": (6, 5)} if options.work == "nasbench201" else {"normal": (14, 8), "reduce": (14, 8)}
-        job = BilevelSearch(model, shapes, options.work == "darts-second", forward, device)
+        job = BilevelSearch(model, options.work == "darts-second", forward, device)
 
     def step() -> float:
         loss = job.step(*batches)

@@ -552,10 +552,17 @@ void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
     return expression;                                                 \
   }
 
-// x -> y * scale + bias (1 and 0 where there are none), mean, variance, 1 / deviation
+// A rectified value, and the gradient that its rectifier lets through; NaN stays what it is.
+template <typename T> Vec<T> positive(const Vec<T>& value) { return value <= Vec<T>{} ? Vec<T>{} : value; }
+template <typename T, bool kRectified> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
+  if constexpr (kRectified) return value > Vec<T>{} ? g : Vec<T>{};
+  return g;
+}
+
+// x -> y * scale + bias (1 and 0 where there are none), rectified if that is wanted, mean, variance, 1 / deviation
 template <typename T>
 void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
-               T* inverse, double epsilon) {
+               T* inverse, double epsilon, bool rectify) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
   std::vector<T> factors(p.groups * C), offsets(p.groups * C);
@@ -586,7 +593,8 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
     }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
     const T *from = x + first, *m = mean + group * C, *f = factors.data() + group * C, *o = offsets.data() + group * C;
-    fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
+    if (rectify) fill_rows<T>(rows, C, y + first, ELEMENT(positive<T>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
+    else fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
   });
 }
 
@@ -605,16 +613,19 @@ std::vector<double> channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t
   return sums;
 }
 
-// With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g.
-template <typename T>
-void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor, const T* g,
-             T* out, T* of_scale, T* of_bias) {
+// With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g; of g only what
+// the rectifier of (x - mean) * factor + bias lets through, where there is one.
+template <typename T, bool kRectified>
+void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor,
+             const T* bias, const T* g, T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
+#define PASSED passed<T, kRectified>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
-    sum_rows<T>(rows, C, part, ELEMENT(at(a, i)));
-    sum_rows<T>(rows, C, part + C, ELEMENT(at(a, i) * (at(b, i) - at(m, c)) * at(r, c)));
+    const T *f = factor + group * C, *o = bias + group * C;
+    sum_rows<T>(rows, C, part, ELEMENT(PASSED));
+    sum_rows<T>(rows, C, part + C, ELEMENT(PASSED * (at(b, i) - at(m, c)) * at(r, c)));
   });
   std::vector<T> means(sums.size());
   for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
@@ -623,11 +634,13 @@ void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const
     (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
   }
   p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C, *f = factor + group * C;
+    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
+    const T *f = factor + group * C, *o = bias + group * C;
     const T *of_g = means.data() + group * 2 * C, *of_product = of_g + C;
-    auto value = ELEMENT((at(a, i) - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    auto value = ELEMENT((PASSED - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
     fill_rows<T>(rows, C, out + first, value);
   });
+#undef PASSED
 }
 
 // How mean, variance and 1 / deviation change with x, given dx.
@@ -970,19 +983,19 @@ ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out v
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
-                 data<T>(inverse), epsilon);
+                 data<T>(inverse), epsilon, false);
   });
 }
 
 ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
-                       Out inverse, double epsilon) {
+                       Out inverse, double epsilon, int64_t rectify) {
   Call call("x", "*BHWC", x);
   call("scale", "*C", scale)("bias", "*C", bias);
   call("y", "*BHWC", y)("mean", "*C", mean)("variance", "*C", variance)("inverse", "*C", inverse);
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
-                 data<T>(variance), data<T>(inverse), epsilon);
+                 data<T>(variance), data<T>(inverse), epsilon, rectify);
   });
 }
 
@@ -992,8 +1005,8 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
-    project<T>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), data<T>(g), data<T>(out),
-               of_scale.data(), of_bias.data());
+    project<T, false>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
+                      data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
   });
 }
 
@@ -1018,17 +1031,18 @@ ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, B
   });
 }
 
-ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer g,
-                                Out out, Out of_scale, Out of_bias) {
+ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                Buffer g, Out out, Out of_scale, Out of_bias, int64_t rectify) {
   Call call("x", "*BHWC", x);
-  call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("g", "*BHWC", g);
+  call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("g", "*BHWC", g);
   call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
   return dispatch(call, [&](auto zero) {
     using T = decltype(zero);
     std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
     for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
-    project<T>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(g),
-               data<T>(out), data<T>(of_scale), data<T>(of_bias));
+    auto run = rectify ? project<T, true> : project<T, false>;
+    run(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(bias), data<T>(g),
+        data<T>(out), data<T>(of_scale), data<T>(of_bias));
   });
 }
 
@@ -1102,10 +1116,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
-                                  .Ret<Buffer>().Attr<double>("epsilon"));
+                                  .Ret<Buffer>().Attr<double>("epsilon").Attr<int64_t>("rectify"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
-                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
-                                  .Ret<Buffer>().Ret<Buffer>());
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("rectify"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());

@@ -7,6 +7,7 @@ a scale and a bias per channel, and the sums that are their gradients, are part 
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,22 +23,24 @@ AXES = (-4, -3, -2)  # B, H, W
 
 
 def normalise(
-    x: jax.Array, scale: jax.Array | None = None, bias: jax.Array | None = None
+    x: jax.Array, scale: jax.Array | None = None, bias: jax.Array | None = None, rectify: bool = False
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """x [B, H, W, C] -> (x with zero mean and unit variance per channel, mean [C], biased variance [C]).
 
-    With scale [C] and bias [C] the first is y * scale + bias.
+    With scale [C] and bias [C] the first is y * scale + bias. rectify: of the first only what is above 0.
     """
     if scale is None or bias is None:
         agree("batch norm", "x BHWC", x.shape)
         one_float_type("batch norm", x)
-        return tuple(normalise_p.bind(x, epsilon=EPSILON)[:3]) if native.supports(x) else _by_xla(x)
+        y, mean, variance = normalise_p.bind(x, epsilon=EPSILON)[:3] if native.supports(x) else _by_xla(x)
+        return (jax.nn.relu(y) if rectify else y), mean, variance
     agree("batch norm", "x BHWC, scale C, bias C", x.shape, scale.shape, bias.shape)
     one_float_type("batch norm", x, scale, bias)
     if native.supports(x, scale, bias):
-        return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON)[:3])
+        return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON, rectify=rectify)[:3])
     y, mean, variance = _by_xla(x)
-    return y * scale + bias, mean, variance
+    y = y * scale + bias
+    return (jax.nn.relu(y) if rectify else y), mean, variance
 
 
 @jax.custom_vjp
@@ -82,7 +85,7 @@ _by_xla.defvjp(_forward, _backward, symbolic_zeros=True)
 # Native: x -> y, mean, variance, 1 / deviation; and W(y, 1 / deviation, g).
 
 
-def _sound(sizes, epsilon):
+def _sound(sizes, epsilon, rectify=False):
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise UserError(f"The epsilon of a batch norm is {epsilon}, expected a number above 0.")
     return {}
@@ -129,7 +132,10 @@ def _whiten_derivative(primals, tangents):
 
 
 def _derivative_of(function):
-    return lambda primals, tangents: jax.jvp(function, primals, tuple(map(ad.instantiate_zeros, tangents)))
+    def derivative(primals, tangents, **settings):
+        return jax.jvp(partial(function, **settings), primals, tuple(map(ad.instantiate_zeros, tangents)))
+
+    return derivative
 
 
 def _transpose_of(function, constants):
@@ -161,49 +167,62 @@ ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, white
 
 
 # With scale and bias. From x, mean and 1 / deviation, so that y is not kept beside the result: `affine_p`, the linear
-# map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass.
+# map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass. Where
+# the result is rectified, both are gated by its sign, which is computed again.
 
 
 def _standard(x, mean, inverse):
     return (x - _over_pixels(mean)) * _over_pixels(inverse)
 
 
-def _push(x, mean, inverse, scale, dx, dscale, dbias):
-    y = _standard(x, mean, inverse)
-    return [whiten_p.bind(y, inverse, dx)[0] * _over_pixels(scale) + y * _over_pixels(dscale) + _over_pixels(dbias)]
+def _gated(y, scale, bias, g, rectify):
+    return jnp.where(y * _over_pixels(scale) + _over_pixels(bias) > 0, g, 0) if rectify else g
 
 
-def _pull(x, mean, inverse, scale, g):
+def _push(x, mean, inverse, scale, bias, dx, dscale, dbias, *, rectify):
     y = _standard(x, mean, inverse)
+    change = whiten_p.bind(y, inverse, dx)[0] * _over_pixels(scale) + y * _over_pixels(dscale) + _over_pixels(dbias)
+    return [_gated(y, scale, bias, change, rectify)]
+
+
+def _pull(x, mean, inverse, scale, bias, g, *, rectify):
+    y = _standard(x, mean, inverse)
+    g = _gated(y, scale, bias, g, rectify)
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
-FIXED = "x *BHWC, mean *C, inverse *C, scale *C"
+def _gate_only(sizes, rectify):
+    return {}
+
+
+FIXED, CHANGES = "x *BHWC, mean *C, inverse *C, scale *C, bias *C", "dx *BHWC, dscale *C, dbias *C"
 affine_p = native.kernel("affine_forward", rule(NORM, "x *BHWC, scale *C, bias *C", MOMENTS, _sound), batched=True)
 push_p = native.kernel(
-    "affine_push", rule(TO_X, f"{FIXED}, dx *BHWC, dscale *C, dbias *C", "*BHWC"), batched=True, by_xla=_push
+    "affine_push", rule(TO_X, f"{FIXED}, {CHANGES}", "*BHWC", _gate_only), batched=True, by_xla=_push
 )
-pull_p = native.kernel("affine_backward", rule(TO_X, f"{FIXED}, g *BHWC", "*BHWC, *C, *C"), batched=True)
+pull_p = native.kernel("affine_backward", rule(TO_X, f"{FIXED}, g *BHWC", "*BHWC, *C, *C", _gate_only), batched=True)
 
 
-def _affine_derivative(primals, tangents, epsilon):
-    (x, scale, _), changes = primals, [ad.instantiate_zeros(t) for t in tangents]
-    out, mean, variance, inverse = affine_p.bind(*primals, epsilon=epsilon)
+def _affine_derivative(primals, tangents, epsilon, rectify):
+    (x, scale, bias), changes = primals, [ad.instantiate_zeros(t) for t in tangents]
+    out, mean, variance, inverse = affine_p.bind(*primals, epsilon=epsilon, rectify=rectify)
     moments = moments_p.bind(_standard(x, mean, inverse), inverse, changes[0])
-    return (out, mean, variance, inverse), push_p.bind(x, mean, inverse, scale, *changes) + moments
+    change = push_p.bind(x, mean, inverse, scale, bias, *changes, rectify=rectify)
+    return (out, mean, variance, inverse), change + moments
 
 
-def _push_transpose(cts, *args):
-    gradients = pull_p.bind(*args[:4], ad.instantiate_zeros(cts[0]))
-    wanted = map(ad.is_undefined_primal, args[4:])
-    return [*[None] * 4, *(g if w else None for g, w in zip(gradients, wanted, strict=True))]
+def _push_transpose(cts, *args, rectify):
+    gradients = pull_p.bind(*args[:5], ad.instantiate_zeros(cts[0]), rectify=rectify)
+    wanted = map(ad.is_undefined_primal, args[5:])
+    return [*[None] * 5, *(g if w else None for g, w in zip(gradients, wanted, strict=True))]
+
+
+def _pull_transpose(cts, *args, rectify):
+    return [*[None] * 5, *push_p.bind(*args[:5], *map(ad.instantiate_zeros, cts), rectify=rectify)]
 
 
 ad.primitive_jvps[affine_p] = _affine_derivative
 ad.primitive_jvps[push_p] = _derivative_of(_push)
 ad.primitive_jvps[pull_p] = _derivative_of(_pull)
 ad.primitive_transposes[push_p] = _push_transpose
-ad.primitive_transposes[pull_p] = lambda cts, *args: [
-    *[None] * 4,
-    *push_p.bind(*args[:4], *map(ad.instantiate_zeros, cts)),
-]
+ad.primitive_transposes[pull_p] = _pull_transpose

@@ -16,10 +16,9 @@ from flax import nnx
 
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm
-from dnas.kernels.axes import agree
-from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.conv import dense_conv, depthwise_conv
 from dnas.kernels.pooling import avg_pool_3x3, global_avg_pool
-from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, pointwise_conv, uniform_fan_in
+from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, uniform_fan_in
 from dnas.nets.ops import Identity
 
 
@@ -70,16 +69,18 @@ class GroupedPointwise(nnx.Module):
         self.kernel = uniform_fan_in(rngs, (groups, c_in // groups, c_out // groups), c_in // groups)
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """One dense convolution, with zeros between the groups, rather than three copies of the image."""
         kernel = self.kernel[...].astype(x.dtype)
-        parts = jnp.split(shuffled(x, len(kernel)), len(kernel), -1)
-        return jnp.concatenate([pointwise_conv(part, k) for part, k in zip(parts, kernel, strict=True)], -1)
+        groups, inputs, outputs = kernel.shape
+        apart = kernel[:, :, None] * jnp.eye(groups, dtype=x.dtype)[:, None, :, None]  # [G, C / G, G, D / G]
+        wide = shuffled_back(apart.reshape(groups * inputs, groups * outputs), groups)
+        return dense_conv(x, wide[None, None], multiply_adds=kernel.size)
 
 
-def shuffled(x: jax.Array, groups: int) -> jax.Array:
-    """Channels in `groups` runs, dealt out: that number i of every run, for each i (Zhang et al. 2018, ShuffleNet,
-    arXiv:1707.01083)."""
-    agree("channel shuffle", "x BHWC", x.shape)
-    return jnp.swapaxes(x.reshape(*x.shape[:-1], groups, -1), -1, -2).reshape(x.shape)
+def shuffled_back(kernel: jax.Array, groups: int) -> jax.Array:
+    """The kernel [C, D] of unshuffled channels, from that of channels in `groups` runs, dealt out: that number i of
+    every run, for each i (Zhang et al. 2018, ShuffleNet, arXiv:1707.01083)."""
+    return jnp.swapaxes(kernel.reshape(-1, groups, kernel.shape[-1]), 0, 1).reshape(kernel.shape)
 
 
 class SqueezeExcite(nnx.Module):
@@ -106,6 +107,20 @@ class Activation(nnx.Module):
         return ACTIVATIONS[self.name](x)
 
 
+class Normed(Chain):
+    """Layers one after the other, of which a norm computes the ReLU that stands behind it."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        done = False
+        for layer, behind in zip(self.layers, [*self.layers[1:], None], strict=True):
+            if done:
+                done = False
+                continue
+            done = isinstance(layer, BatchNorm) and isinstance(behind, Activation) and behind.name == "relu"
+            x = layer(x, rectify=True) if done else layer(x)
+        return x
+
+
 class Residual(nnx.Module):
     """`layers`, plus x where the shape stays, or plus the mean of x over 3x3 pixels.
 
@@ -115,7 +130,7 @@ class Residual(nnx.Module):
     def __init__(self, block: Block, c_in: int, norm: Norm, *, rngs: nnx.Rngs):
         self.shortcut, self.pooled, self.stride = block.shortcut(c_in), block.pooled, block.stride
         layers = _inverted if block.kind == "mb" else _regular
-        self.layers = Chain(*layers(block, c_in, norm, rngs))
+        self.layers = Normed(*layers(block, c_in, norm, rngs))
 
     def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
         y = self.layers(x)
@@ -168,10 +183,10 @@ class ShuffleBlock(nnx.Module):
             main = [*depthwise(own, 3, self.stride), *pointwise(own, middle)]
             main += [*depthwise(middle, 3, 1), *pointwise(middle, middle)]
             main += [*depthwise(middle, 3, 1), *pointwise(middle, last)]
-        self.main = Chain(*main)
+        self.main = Normed(*main)
         size = block.kernel if block.kind == "shuffle" else 3
         carried = [*depthwise(own, size, 2), *pointwise(own, own)] if self.stride == 2 else None
-        self.carried = Chain(*carried) if carried else None
+        self.carried = Normed(*carried) if carried else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.carried is not None:
@@ -198,7 +213,7 @@ def build(block: Block, c_in: int, classes: int, norm: Norm, *, rngs: nnx.Rngs) 
         case "conv":
             with_shortcut = block.added or block.pooled
             return (
-                Residual(block, c_in, norm, rngs=rngs) if with_shortcut else Chain(*_regular(block, c_in, norm, rngs))
+                Residual(block, c_in, norm, rngs=rngs) if with_shortcut else Normed(*_regular(block, c_in, norm, rngs))
             )
         case "shuffle" | "xception":
             return ShuffleBlock(block, c_in, norm, rngs=rngs)

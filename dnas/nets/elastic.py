@@ -186,7 +186,8 @@ class Supernet(nnx.Module):
             self.use_running_average = use_running_average
 
     def __call__(self, x: jax.Array, mix: Mix, noise: Noise | None = None) -> jax.Array:
-        x = checked_images(x, self.image_channels, self.after[-1].kernel[...].dtype)
+        classifier: Any = self.after[-1]
+        x = checked_images(x, self.image_channels, classifier.kernel[...].dtype)
         check_mix(mix, dict(self.mix_shapes))
         mix = {kind: jnp.asarray(table) for kind, table in mix.items()}
         if not self.plan.resolutions:

@@ -11,6 +11,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from dnas.errors import UserError
+from dnas.kernels.norm import affine_p
 
 Rule = Callable[[jax.Array], jax.Array]
 CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
@@ -42,7 +43,7 @@ def _walk(closed: ClosedJaxpr, args: Sequence[Any], total: jax.Array, rule: Rule
     for equation in jaxpr.eqns:
         values, name = [read(v) for v in equation.invars], equation.primitive.name
         if _is_relu(equation):
-            total = total + rule(values[0])
+            total = total + rule(_reached(equation, values))
         if not any(_holds(inner) for inner in _inside(equation)):
             outputs = equation.primitive.bind(*values, **equation.primitive.get_bind_params(equation.params))
             outputs = outputs if equation.primitive.multiple_results else [outputs]
@@ -80,7 +81,16 @@ def _cond(params: dict[str, Any], values: list[Any], total: jax.Array, rule: Rul
     return jax.lax.switch(values[0], [branch(closed) for closed in params["branches"]], total, *values[1:])
 
 
+def _reached(equation: Any, values: list[Any]) -> jax.Array:
+    """What the ReLU of an equation gets; that of a norm with one inside is computed without it."""
+    if equation.primitive is affine_p:
+        return affine_p.bind(*values, **{**equation.params, "rectify": False})[0]
+    return values[0]
+
+
 def _is_relu(equation: Any) -> bool:
+    if equation.primitive is affine_p:
+        return equation.params["rectify"]
     if equation.primitive.name != "max" or not isinstance(equation.invars[1], Literal):
         return False
     return equation.invars[1].val == 0

@@ -60,10 +60,10 @@ class WatchedSeparableConv(SeparableConv):
 
 
 class Unnormalised(BatchNorm):
-    """x itself."""
+    """x itself, or what of it is above 0."""
 
-    def __call__(self, x):
-        return x
+    def __call__(self, x, rectify=False):
+        return jax.nn.relu(x) if rectify else x
 
 
 class Unpooled(GlobalPool):

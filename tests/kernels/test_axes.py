@@ -14,7 +14,7 @@ from dnas.nets import layers
 
 SIZES = {"X": 2, "R": 3, "B": 2, "H": 6, "W": 5, "C": 4, "D": 7, "k": 3, "l": 3, "h": 6, "w": 5, "E": 2, "O": 2}
 CONV = {"settings": Settings((1, 1), (1, 1), 1, (6, 5, 3, 3), 1)}
-POOL, NORM = {"stride": 1}, {"epsilon": 1e-5}
+POOL, NORM, GATE = {"stride": 1}, {"epsilon": 1e-5}, {"rectify": True}
 PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neither settings nor other operands
     "conv": (DENSE.forward, "XBHWC XRklCD", CONV, "BRD"),
     "conv to x": (DENSE.to_x, "XRBhwD XRklCD", CONV, "BC"),
@@ -26,9 +26,9 @@ PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neith
     "whiten": (norm.whiten_p, "BHWC C BHWC", {}, ""),
     "moments": (norm.moments_p, "BHWC C BHWC", {}, ""),
     "bend": (norm.bend_p, "BHWC C BHWC BHWC C BHWC", {}, ""),
-    "affine": (norm.affine_p, "BHWC C C", NORM, "BHW"),
-    "push": (norm.push_p, "BHWC C C C BHWC C C", {}, ""),
-    "pull": (norm.pull_p, "BHWC C C C BHWC", {}, ""),
+    "affine": (norm.affine_p, "BHWC C C", NORM | GATE, "BHW"),
+    "push": (norm.push_p, "BHWC C C C C BHWC C C", GATE, ""),
+    "pull": (norm.pull_p, "BHWC C C C C BHWC", GATE, ""),
     "pick": (pooling.pick_p, "BHWC BHWC", POOL, ""),
     "scatter": (pooling.scatter_p, "BHWC BhwC", POOL, ""),
     "sums": (mixing.sums_p, "EO EBC EBC", {"shared": False}, ""),

@@ -1,6 +1,7 @@
 """Normalisation by the batch against its formula in float64, native and by XLA, to the second derivative."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,10 @@ def formula(x):
     return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
 
 
-def formula_with(x, scale, bias):
+def formula_with(x, scale, bias, rectify=False):
     y, mean, variance = formula(x)
-    return y * scale + bias, mean, variance
+    y = y * scale + bias
+    return jax.nn.relu(y) if rectify else y, mean, variance
 
 
 # parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums
@@ -41,8 +43,9 @@ def test_values_and_derivatives(shape):
     assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula))())
 
 
+@pytest.mark.parametrize("rectify", [False, True], ids=["linear", "ReLU"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 3), (2, 5, 5, 20), (3, 40, 30, 8)], ids=str)
-def test_with_scale_and_bias(shape):
+def test_with_scale_and_bias(shape, rectify):
     args = 3 + 2 * normal(0, *shape), normal(1, shape[-1]), normal(2, shape[-1])
     tangents, g = [normal(3 + i, *a.shape) for i, a in enumerate(args)], normal(6, *shape)
 
@@ -58,7 +61,14 @@ def test_with_scale_and_bias(shape):
 
         return f(*args), jax.jvp(gradients, args, tuple(tangents)), of_scale(*args), square(*args)
 
-    assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula_with))())
+    ours, plain = (jax.jit(lambda f=f: everything(partial(f, rectify=rectify)))() for f in (normalise, formula_with))
+    assert_same(ours, plain)
+    assert (float(ours[0][0].min()) == 0) == rectify
+
+
+def test_a_rectifier_keeps_what_is_no_number():
+    x = jnp.full((1, 2, 2, 3), jnp.nan)
+    assert jnp.isnan(normalise(x, jnp.ones(3), jnp.ones(3), rectify=True)[0]).all()
 
 
 READ = {"y": (1, 0, 0), "mean": (0, 1, 0), "variance": (0, 0, 1), "moments": (0, 1, 1), "all": (1, 1, 1)}

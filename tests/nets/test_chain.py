@@ -13,10 +13,13 @@ from dnas.architectures.blocks import genotype_of, parse
 from dnas.architectures.genotype import as_mix, check, random
 from dnas.architectures.topology import NetworkSize, Norm
 from dnas.errors import UserError
+from dnas.kernels import native
 from dnas.kernels.pooling import avg_pool_3x3
 from dnas.nets import blocks
 from dnas.nets.count import candidates, count
 from dnas.nets.functional import functionalize
+from dnas.nets.layers import Chain
+from dnas.proxies import relus
 from dnas.spaces import chain, fbnet, layers, spos
 
 CLASSES, SIZE = 3, NetworkSize(1, 1, 3)
@@ -32,16 +35,45 @@ def module(word, channels):
     return blocks.build(parse(word), channels, CLASSES, Norm(affine=True, pools=False), rngs=nnx.Rngs(0))
 
 
-def test_a_shuffle_deals_out_the_runs():
-    x = jnp.arange(6.0).reshape(1, 1, 1, 6)
-    assert blocks.shuffled(x, 2).ravel().tolist() == [0, 3, 1, 4, 2, 5]
+SHUFFLED = {4: [0, 2, 1, 3], 6: [0, 3, 1, 4, 2, 5]}  # in two runs, dealt out
+
+
+def test_a_kernel_of_shuffled_channels_is_brought_back_to_their_places():
+    x, kernel = jnp.arange(6.0), jnp.arange(6.0)[:, None] ** 2
+    expected = x[jnp.array(SHUFFLED[6])] @ kernel
+    assert float((x @ blocks.shuffled_back(kernel, 2))[0]) == float(expected[0])
 
 
 def test_grouped_convolutions_are_those_of_a_block_diagonal():
     layer = blocks.GroupedPointwise(4, 6, 2, rngs=nnx.Rngs(0))
     dense = jnp.zeros((4, 6)).at[:2, :3].set(layer.kernel[0]).at[2:, 3:].set(layer.kernel[1])
     x = images(channels=4)
-    np.testing.assert_allclose(layer(x), blocks.shuffled(x, 2) @ dense, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer(x), x[..., jnp.array(SHUFFLED[4])] @ dense, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "word, relu", [("mb3_e2_c4", 2), ("mb3_e2_c4_relu6", 0), ("conv3_c8_s2", 1), ("shuffle3_c4", 2)]
+)
+def test_a_norm_computes_the_relu_behind_it_and_no_other_activation(word, relu, monkeypatch):
+    """What it gives, its gradients, and what its ReLUs get are those of layers one after the other."""
+    norm, x = Norm(affine=True, pools=False), images(channels=4)
+    block = functionalize(lambda rngs: blocks.build(parse(word), 4, CLASSES, norm, rngs=rngs))
+    weights, stats = block.init(jax.random.key(0))
+
+    def everything():
+        def output(weights, x):  # a new function each time, which JAX traces anew
+            return block.apply(weights, stats, x, train=True)[0]
+
+        traced = str(jax.make_jaxpr(output)(weights, x))
+        gradients = jax.grad(lambda *args: jnp.sin(output(*args)).sum(), (0, 1))(weights, x)
+        reached = relus.summed(output, lambda v: jnp.abs(v).sum(), jnp.zeros(()))(weights, x) if relu else ()
+        return (output(weights, x), gradients, reached), traced.count("rectify=True")
+
+    fused, count = everything()
+    monkeypatch.setattr(blocks.Normed, "__call__", Chain.__call__)
+    apart, none = everything()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), fused, apart)
+    assert (count, none) == (relu if native.available() else 0, 0)
 
 
 def test_an_inverted_residual_is_its_formula():

@@ -20,6 +20,7 @@ from dnas.tasks.classification import Classification
 from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
+MOBILE = find.resolve("space", "fbnet:size=tiny")  # groups, depthwise convolutions, norms with a ReLU inside
 EVERYTHING = find.resolve("space", "darts:nodes=2")  # has pools, separable and dilated convolutions
 KEPT = {  # by default more operations than an edge has here, or more epochs
     "drnas": "drnas:keep=2",
@@ -41,7 +42,7 @@ def lowered(choice, platforms, dtype, space=SPACE, cells=1, seeds=2):
         supernet = method.phases(space, config)[0].supernet(method.supernet(space))
         size = NetworkSize(cells, 2 * supernet.partial_channels, 3)
         search = make_search(
-            functionalize(lambda rngs: Supernet(supernet, size, rngs=rngs)),
+            functionalize(lambda rngs: (supernet.supernet or Supernet)(supernet, size, rngs=rngs)),
             space,
             method,
             config,
@@ -62,6 +63,12 @@ def test_all_operations_of_darts(order, dtype):
     assert "dnas_" not in text
     assert ("xbf16>" in text) == (dtype == "bfloat16")
     assert not products_of_strided_slices(text)  # on which XLA for GPUs aborts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_inverted_residuals(dtype):
+    assert "dnas_" not in lowered("darts", ACCELERATORS, dtype, MOBILE, seeds=1)
 
 
 def products_of_strided_slices(text):
