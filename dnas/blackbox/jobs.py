@@ -9,6 +9,8 @@ from dnas import find
 from dnas.blackbox import warmup
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
 from dnas.blackbox.searcher import Problem, Strategy, decisions_of
+from dnas.costs.budget import Limits
+from dnas.costs.budget import build as limits_of
 from dnas.errors import UserError, unknown
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
 
@@ -17,7 +19,8 @@ SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decid
 
 
 class Job(NamedTuple):
-    """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up."""
+    """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up.
+    limits: what networks may cost."""
 
     config: BlackboxConfig
     evaluator: Evaluator | HostEvaluator
@@ -26,6 +29,7 @@ class Job(NamedTuple):
     objectives: tuple[str, ...]
     problem: Problem
     ranks: HostEvaluator | None = None
+    limits: Limits | None = None
 
     @property
     def signs(self) -> np.ndarray:
@@ -66,7 +70,25 @@ def build(config: BlackboxConfig) -> Job:
     evaluations = _most_evaluations(config, budget, evaluator, fidelities)
     problem = Problem(decisions_of(evaluator.space), evaluations, len(names), fidelities)
     ranks = warmup.evaluator_of(config, strategy, problem.decisions)
-    return Job(config, evaluator, strategy, budget, names, problem, ranks)
+    limits = _limits_of(config, budget, evaluator)
+    if limits is not None and (ranks is not None or not strategy.parallel):
+        what = "A warm-up" if ranks is not None else f"The searcher '{config.searcher}'"
+        raise UserError(
+            f"{what} decides by what it has asked for itself, so no proposal can be refused: leave out the limits of "
+            "the budget, or " + ("the warm-up." if ranks is not None else "choose another searcher.")
+        )
+    return Job(config, evaluator, strategy, budget, names, problem, ranks, limits)
+
+
+def _limits_of(config: BlackboxConfig, budget: Budget, evaluator: Evaluator | HostEvaluator) -> Limits | None:
+    if not budget.limits:
+        return None
+    if evaluator.network is None:
+        raise UserError(
+            f"The evaluator '{config.evaluator}' does not say how large its networks are, so nothing is known of their "
+            "costs: leave the limits out of the budget, or choose train, supernet or proxy."
+        )
+    return limits_of(budget.limits, evaluator.space, *evaluator.network)
 
 
 def _most_evaluations(
