@@ -37,7 +37,8 @@ class BlackboxConfig:
     evaluator: str = "table"
     """What says how good they are, and what that costs: table, train, supernet, or another of dnas list."""
     objective: str = "accuracy"
-    """The measure of the evaluator to search for, a+b for several at once."""
+    """The measure of the evaluator to search for, or a cost of dnas list, as latency:device=raspi4; a+b or a,b for
+    several at once, whose front is searched for; a reward as MnasNet's, accuracy*(latency:device=raspi4/20)^-0.07."""
     budget: str = "12000s"
     """When a run ends: after so many evaluations, as in 300evaluations, of which one at a ninth of the fidelity counts
     as a ninth, or seconds of the evaluator's account; and what networks may cost, 300evaluations,parameters<3e6, by the

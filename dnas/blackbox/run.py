@@ -87,7 +87,7 @@ def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = No
         if job.ranks is not None:
             opening = warmup.openings(job.ranks, job.config, job.problem.decisions, folder, quiet)
             opening.check(job.config.budget, job.evaluator.seconds[1] if isinstance(job.evaluator, Evaluator) else 0.0)
-        traced = isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and job.limits is None
+        traced = isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and not job.on_host
         if traced and crew == pools.NOBODY:
             return simulated(job, opening)
         with closing(pools.made(crew, job)) as pool:

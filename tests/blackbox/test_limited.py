@@ -64,3 +64,48 @@ def test_what_is_refused(evaluator):
         build(evaluator(None))
     with pytest.raises(UserError, match="the smallest has"):
         build(replace(evaluator((SIZE, 8)), budget="8evaluations,parameters<1"))
+
+
+def test_a_front_of_a_score_and_of_costs(evaluator, tmp_path):
+    """What grows with its cost is never dominated but by what scores as much."""
+    config = replace(evaluator((SIZE, 8)), searcher="nsga2:population=4", budget="12evaluations")
+    config = replace(config, objective="score,activation_memory:bits=8,parameters")
+    job = build(config)
+    assert job.objectives == ("score", "activation_memory:bits=8", "parameters")
+    done = blackbox.run(config, tmp_path / "run")
+    assert done.summary["hypervolume"]["mean"] > 0
+    header, *rows = (tmp_path / "run" / "front.csv").read_text().splitlines()
+    assert header.endswith("score,activation_memory:bits=8,parameters") and rows
+    assert all(float(row.split(",")[-1]) == float(row.split(",")[-3]) > 0 for row in rows)
+    assert (tmp_path / "run" / "front.png").exists()
+    with pytest.raises(UserError, match="nothing is known of their parameters"):
+        build(replace(evaluator(None), searcher="nsga2", budget="9evaluations", objective="score+parameters"))
+
+
+@pytest.mark.parametrize("exponents, below, above", [("-0.07", -0.07, -0.07), ("0|-1", 0, -1)])
+def test_rewards_of_a_score_and_a_cost(exponents, below, above, evaluator):
+    target = (MOST[0] + MOST[1]) / 2
+    text = f"score*(parameters/{target})^{exponents}"
+    config = replace(evaluator((SIZE, 8)), searcher="reinforce", budget="12evaluations", objective=text)
+    done = blackbox.searched(build(config))
+    price = budget.build("parameters<1e9", SPACE, SIZE, 8)
+    costs = np.array([price.of(decode(row, SPACE))[0] for row in done.architectures[0]])
+    expected = costs * (costs / target) ** np.where(costs <= target, below, above)
+    np.testing.assert_allclose(done.scores[0, :, 0], expected, rtol=1e-6)
+    assert (costs > target).any() and (costs < target).any()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("score*parameters", "Cannot read the objective"),
+        ("score*(parameters/0)^-1", "a target above 0"),
+        ("score*(parameters/9)^1", "exponents from -100 to 0"),
+        ("score*(parameters/x)^-1", "a target above 0"),
+        ("worth*(parameters/9)^-1", "measure of the evaluator"),
+        ("score*(parametres/9)^-1", "Did you mean parameters|measure of the evaluator"),
+    ],
+)
+def test_bad_rewards_are_one_sentence(text, said, evaluator):
+    with pytest.raises(UserError, match=said):
+        build(replace(evaluator((SIZE, 8)), budget="9evaluations", objective=text))
