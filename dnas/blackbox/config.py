@@ -37,10 +37,13 @@ class BlackboxConfig:
     evaluator: str = "table"
     """What says how good they are, and what that costs: table, train, supernet, or another of dnas list."""
     objective: str = "accuracy"
-    """The measure of the evaluator to search for, a+b for several at once."""
+    """The measure of the evaluator to search for, or a cost of dnas list, as latency:device=raspi4; a+b or a,b for
+    several at once, whose front is searched for; a reward as MnasNet's, accuracy*(latency:device=raspi4/20)^-0.07."""
     budget: str = "12000s"
     """When a run ends: after so many evaluations, as in 300evaluations, of which one at a ninth of the fidelity counts
-    as a ninth, or seconds of the evaluator's account."""
+    as a ninth, or seconds of the evaluator's account; and what networks may cost, 300evaluations,parameters<3e6, by the
+    costs of dnas list. A proposal beyond that is not evaluated and costs nothing: another one is drawn instead, and
+    searchers that are no program are told the worst score of the run."""
     past_budget: Literal["dropped", "interpolated"] = "dropped"
     """Of a budget in seconds: the evaluation that goes beyond it does not count (NAS-Bench-201), or in part: what is
     found is interpolated between the last two (NATS-Bench)."""
@@ -61,14 +64,24 @@ class BlackboxConfig:
 
 
 class Budget(NamedTuple):
-    """amount: of evaluations or of seconds."""
+    """amount: of evaluations or of seconds. limits: of what networks cost, as `costs.budget` reads it."""
 
     amount: float
     unit: str
+    limits: str = ""
 
 
 def parse_budget(text: str) -> Budget:
-    """`"300evaluations"` or `"12000s"`. Errors: `UserError` for anything else, for zero and for too much."""
+    """`"300evaluations"` or `"12000s"`, and behind a comma limits of costs. Errors: `UserError` for anything else, for
+    zero and for too much."""
+    if "<" in text:
+        length, comma, limits = text.partition(",")
+        if "<" in length or not comma:
+            raise UserError(
+                f"The budget '{text}' says what networks may cost and not when a run ends: write it before, as in "
+                f"300evaluations,{text.strip()}."
+            )
+        return parse_budget(length)._replace(limits=limits.strip())
     match = re.fullmatch(r"\s*(-?[\d_,]*\.?\d+(?:[eE][+-]?\d+)?)\s*([a-z]+)\s*", text)
     if match is None or match[2] not in UNITS:
         raise UserError(f"A budget is written 300evaluations or 12000s, not '{text}'.")

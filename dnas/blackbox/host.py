@@ -14,6 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dnas import keys
+from dnas.architectures.choices import decode
 from dnas.blackbox import adapter, journal, trials
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS
 from dnas.blackbox.jobs import Job
@@ -22,6 +23,7 @@ from dnas.blackbox.searcher import HostSearcher, Proposal
 from dnas.blackbox.trials import ROUNDING, Trials
 from dnas.blackbox.warmup import Openings
 from dnas.blackbox.workers import Pool, Work
+from dnas.costs import budget
 from dnas.errors import StorageError, UserError
 from dnas.runs import loop
 
@@ -64,7 +66,7 @@ def _drive(run: "_Run", pool: Pool, write: Callable[[Event], None], moved: Calla
         if not run.open:
             break
         trial, outcome = pool.result()
-        ended = Ended(run.number, trial, run.judged(outcome))
+        ended = Ended(run.number, trial, run.judged(run.priced(trial, outcome)))
         write(ended)
         run.tell(ended)
     pool.drop()
@@ -122,6 +124,17 @@ class _Run:
         own = None if outcome.failed else np.array(self.job.columns(outcome.values), np.float64)
         self.scores.append(np.full(len(self.job.objectives), -np.inf) if own is None else own)
         self.searcher.tell(proposal, self._worst() if own is None else own)
+
+    def priced(self, trial: int, outcome: Outcome) -> Outcome:
+        """With the objectives that are costs of the network."""
+        if outcome.failed or not self.job.on_host:
+            return outcome
+        genotype = decode(self.open[trial].architecture, self.job.evaluator.space)
+        costs = {name: budget.price(cost, genotype) for name, cost in self.job.prices.items()}
+        values = {**outcome.values, **costs}
+        for name, reward in self.job.rewards.items():
+            values[name] = reward.of(values[reward.score], values[reward.cost])
+        return outcome._replace(values=values)
 
     def judged(self, outcome: Outcome) -> Outcome:
         """A failure where an objective is not a number."""

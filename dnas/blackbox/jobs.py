@@ -1,6 +1,8 @@
 """A search that can be run: what its config names, built and checked against each other."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,16 +10,25 @@ import numpy as np
 from dnas import find
 from dnas.blackbox import warmup
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
+from dnas.blackbox.rewards import Reward
+from dnas.blackbox.rewards import parse as parse_reward
 from dnas.blackbox.searcher import Problem, Strategy, decisions_of
+from dnas.costs.budget import Limits, cost_of
+from dnas.costs.budget import build as limits_of
+from dnas.costs.protocol import Cost
 from dnas.errors import UserError, unknown
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
 
 MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
+SEPARATOR = re.compile(rf"\+|,(?!\s*{find.KEY}\s*=)")  # of objectives: a comma may also stand between settings
 SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decided after it, in float64
 
 
 class Job(NamedTuple):
-    """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up."""
+    """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up.
+    limits: what networks may cost.
+    prices: the costs of networks among the objectives. rewards: the
+    objectives that are made of a score and a cost."""
 
     config: BlackboxConfig
     evaluator: Evaluator | HostEvaluator
@@ -26,6 +37,14 @@ class Job(NamedTuple):
     objectives: tuple[str, ...]
     problem: Problem
     ranks: HostEvaluator | None = None
+    limits: Limits | None = None
+    prices: Mapping[str, Cost] = {}
+    rewards: Mapping[str, Reward] = {}
+
+    @property
+    def on_host(self) -> bool:
+        """Whether something of it is decided on the host, trial by trial."""
+        return bool(self.limits or self.prices or self.rewards)
 
     @property
     def signs(self) -> np.ndarray:
@@ -44,7 +63,14 @@ def build(config: BlackboxConfig) -> Job:
         raise UserError("past_budget=interpolated acts with a budget in seconds only: give one, or leave it out.")
     strategy: Strategy = find.resolve("searcher", config.searcher)
     evaluator: Evaluator | HostEvaluator = find.resolve("evaluator", config.evaluator)
-    names = tuple(name.strip() for name in config.objective.split("+"))
+    names = tuple(name.strip() for name in SEPARATOR.split(config.objective))
+    rewards = {name: reward for name in names if (reward := parse_reward(name)) is not None}
+    evaluator, prices = _priced(config, evaluator, (*names, *(reward.cost for reward in rewards.values())))
+    for reward in rewards.values():
+        for name in (reward.score, reward.cost):
+            if name not in evaluator.measures:
+                raise unknown(f"measure of the evaluator '{config.evaluator}':", name, evaluator.measures)
+    evaluator = replace(evaluator, measures={**evaluator.measures, **dict.fromkeys(rewards, True)})
     for name in names:
         if name not in evaluator.measures:
             raise unknown(f"objective of the evaluator '{config.evaluator}':", name, evaluator.measures)
@@ -66,7 +92,42 @@ def build(config: BlackboxConfig) -> Job:
     evaluations = _most_evaluations(config, budget, evaluator, fidelities)
     problem = Problem(decisions_of(evaluator.space), evaluations, len(names), fidelities)
     ranks = warmup.evaluator_of(config, strategy, problem.decisions)
-    return Job(config, evaluator, strategy, budget, names, problem, ranks)
+    limits = _limits_of(config, budget, evaluator)
+    if limits is not None and (ranks is not None or not strategy.parallel):
+        what = "A warm-up" if ranks is not None else f"The searcher '{config.searcher}'"
+        raise UserError(
+            f"{what} decides by what it has asked for itself, so no proposal can be refused: leave out the limits of "
+            "the budget, or " + ("the warm-up." if ranks is not None else "choose another searcher.")
+        )
+    return Job(config, evaluator, strategy, budget, names, problem, ranks, limits, prices, rewards)
+
+
+def _priced(
+    config: BlackboxConfig, evaluator: Evaluator | HostEvaluator, names: tuple[str, ...]
+) -> tuple[Evaluator | HostEvaluator, dict[str, Cost]]:
+    """The evaluator with the objectives that are costs among its measures, and these. Errors: `UserError`."""
+    known = find.described("cost")
+    asked = [name for name in names if name not in evaluator.measures and name.partition(":")[0] in known]
+    if asked and evaluator.network is None:
+        raise UserError(
+            f"The evaluator '{config.evaluator}' does not say how large its networks are, so nothing is known of their "
+            f"{asked[0]}: choose one of its measures, {', '.join(evaluator.measures)}, or another evaluator."
+        )
+    if not asked or evaluator.network is None:
+        return evaluator, {}
+    prices = {name: cost_of(name, "", evaluator.space, *evaluator.network) for name in asked}
+    return replace(evaluator, measures={**evaluator.measures, **dict.fromkeys(asked, False)}), prices
+
+
+def _limits_of(config: BlackboxConfig, budget: Budget, evaluator: Evaluator | HostEvaluator) -> Limits | None:
+    if not budget.limits:
+        return None
+    if evaluator.network is None:
+        raise UserError(
+            f"The evaluator '{config.evaluator}' does not say how large its networks are, so nothing is known of their "
+            "costs: leave the limits out of the budget, or choose train, supernet or proxy."
+        )
+    return limits_of(budget.limits, evaluator.space, *evaluator.network)
 
 
 def _most_evaluations(

@@ -87,7 +87,8 @@ def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = No
         if job.ranks is not None:
             opening = warmup.openings(job.ranks, job.config, job.problem.decisions, folder, quiet)
             opening.check(job.config.budget, job.evaluator.seconds[1] if isinstance(job.evaluator, Evaluator) else 0.0)
-        if isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and crew == pools.NOBODY:
+        traced = isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and not job.on_host
+        if traced and crew == pools.NOBODY:
             return simulated(job, opening)
         with closing(pools.made(crew, job)) as pool:
             return host.tried(job, pool, folder, quiet, opening)

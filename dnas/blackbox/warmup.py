@@ -46,7 +46,7 @@ class Openings(NamedTuple):
     def check(self, budget: str, dearest: float) -> None:
         """dearest: what one evaluation takes at most, where that is known. Errors: `UserError` for a budget in seconds
         that the warm-up leaves nothing of."""
-        amount, unit = parse_budget(budget)
+        amount, unit, _ = parse_budget(budget)
         most = self.seconds.max()
         if unit != UNITS[0] and most + dearest > amount:
             raise UserError(

@@ -185,7 +185,7 @@ def relaxed(limits: Limits) -> Callable[[Mix], jax.Array]:
     constants = np.array([cost.constant for cost in limits.additive]) / limits.most
     tables = weighted_by_edge(limits)
 
-    def expected(mix: Mix) -> jax.Array:
+    def of_mix(mix: Mix) -> jax.Array:
         total = jnp.asarray(constants, jnp.result_type(float))
         for kind, (allowed, priced) in tables.items():
             rows = mix[kind][:, : allowed.shape[1]] * allowed
@@ -194,7 +194,14 @@ def relaxed(limits: Limits) -> Callable[[Mix], jax.Array]:
             total += (share.astype(total.dtype) * priced).sum((1, 2))
         return total
 
-    return expected
+    return of_mix
+
+
+def expected(text: str, space: Space, size: NetworkSize, image_size: int) -> Callable[[Mix], jax.Array]:
+    """(a cost as budgets name it, ...) -> mix -> its expectation []; see `relaxed`. Errors: `UserError`."""
+    one = Limits(space, (cost_of(*named(text), space, size, image_size),), np.ones(1))
+    of_mix = relaxed(one)
+    return lambda mix: of_mix(mix)[0]
 
 
 def weighted_by_edge(limits: Limits) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from dnas.architectures.topology import Space
+from dnas.architectures.topology import NetworkSize, Space
 
 
 class Measured(NamedTuple):
@@ -37,6 +37,7 @@ class Evaluator:
     rank: int32 [N, D] -> [N], the place of each among all architectures by the first truth, 1 the best.
     multiply_adds: what each evaluation computes, (int32 [N, D], fidelities [N]) -> [N]; None: nobody knows.
     cheaper: `evaluate` by fidelity, those below 1. bounds: the least and the largest value of measures, where known.
+    network: the size of the networks, and the pixels of a side of their images; None: nobody knows.
     """
 
     space: Space
@@ -50,6 +51,7 @@ class Evaluator:
     cheaper: Mapping[float, Callable[[jax.Array], Measured]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     multiply_adds: MultiplyAdds | None = None
+    network: tuple[NetworkSize, int] | None = None
 
     @property
     def fidelities(self) -> tuple[float, ...]:
@@ -63,9 +65,9 @@ class HostEvaluator:
 
     evaluate: (architecture int32 [D], fidelity, seed) -> the measures by name, and the seconds that it took by its own
     account. A `UserError` of it is why this architecture has no measures; the search goes on.
-    fidelities: ascending, the last is 1. truth, truths, quantity, rank, multiply_adds: as of `Evaluator`, where
-    anybody knows. data: what it reads, as configs write it. source: the folder of the search whose supernet it is,
-    which has to be done before.
+    fidelities: ascending, the last is 1. truth, truths, quantity, rank, multiply_adds, network: as of `Evaluator`,
+    where anybody knows. data: what it reads, as configs write it. source: the folder of the search whose supernet it
+    is, which has to be done before.
     """
 
     space: Space
@@ -80,6 +82,7 @@ class HostEvaluator:
     multiply_adds: MultiplyAdds | None = None
     data: str = ""
     source: str = ""
+    network: tuple[NetworkSize, int] | None = None
 
 
 def one_by_one(multiply_adds: Callable[[np.ndarray, float], int]) -> MultiplyAdds:

@@ -86,6 +86,7 @@ def evaluator(
         **truths.of_space(built, name),
         multiply_adds=lambda architectures, fidelities: np.full(len(architectures), once()),
         data=written,
+        network=(size, side),
     )
 
 

@@ -18,6 +18,7 @@ from dnas.evaluators.protocol import HostEvaluator
 from dnas.loading import FoundSupernet, load
 from dnas.ranges import Whole
 from dnas.search import asked
+from dnas.training.job import priced_as
 
 STATISTICS = ("batch", "running")
 
@@ -62,4 +63,5 @@ def evaluator(*, run: str = "", number: Whole = 0, statistics: str = "batch", ba
         multiply_adds=multiply_adds,
         data=found.config.data,
         source=run,
+        network=priced_as(found.config.retrain, space, found.task.shape),
     )

@@ -25,6 +25,7 @@ from dnas.ranges import Portion, Range, Whole
 from dnas.runs import loop
 from dnas.tasks import binding
 from dnas.tasks.task import Task
+from dnas.training.job import priced_as
 
 REDUCTION = 3  # of the epochs, from one fidelity to the next cheaper one
 VALID_PORTION = 0.2  # of the train part, where neither a setting nor the config says it
@@ -81,15 +82,15 @@ def evaluator(
 
     score = bound.score
     measures = {score.name: score.more, "loss": False, "parameters": False}
-    name, _ = find.parse_choice(base.data)
     return HostEvaluator(
         built,
         measures,
         evaluate,
         fidelities(plan.epochs),
-        **truths.of_space(built, name),
+        **truths.of_space(built, find.parse_choice(base.data)[0]),
         multiply_adds=one_by_one(multiply_adds),
         data=base.data,
+        network=priced_as(plan, built, bound.shape),
     )
 
 

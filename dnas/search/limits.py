@@ -26,7 +26,7 @@ from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.search.method import Method
 from dnas.tasks.task import Task
-from dnas.training.job import network_size_of
+from dnas.training.job import priced_as
 from dnas.types import Alphas, Discretiser, Mix
 
 LARGEST = 2.0**12  # a multiplier, of costs that are at most 1
@@ -46,8 +46,7 @@ def of_config(config: Config, space: Space, task: Task) -> budget.Limits | None:
             f"The budget is of networks of {plan.cells} cells, and a search of {config.search.cells} cells has other "
             "kinds of them: choose search.cells and retrain.cells that contain the same."
         )
-    size = replace(network_size_of(plan, space, task.shape), auxiliary=False)
-    return budget.build(config.budget, space, size, task.shape.inputs[0])
+    return budget.build(config.budget, space, *priced_as(plan, space, task.shape))
 
 
 def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
@@ -88,8 +87,7 @@ def priced(method: Method, space: Space, config: Config, task: Task) -> Method:
     """A method with what it makes of costs, of networks as they will be trained."""
     if method.price is None:
         return method
-    size = replace(network_size_of(config.retrain, space, task.shape), auxiliary=False)
-    return method.price(replace(method, price=None), space, size, task.shape.inputs[0])
+    return method.price(replace(method, price=None), space, *priced_as(config.retrain, space, task.shape))
 
 
 def projection(limits: budget.Limits, move: Callable[[Alphas, Alphas], Alphas]) -> Callable[..., Alphas]:

@@ -4,7 +4,7 @@ A resource's cost is linear in the mix: with c[n, e, o] the cost of operation o 
 of a one-hot mix is that of the operations of its network, and of a softmax or of samples its expectation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,28 @@ def relative_cost(costs: Costs, weight: float) -> Penalty:
     """weight R / R_max: the cost of the mix relative to that of the costliest operation on every edge."""
     most = sum(float(table.sum(0).max(-1).sum()) for table in costs.values())
     return lambda alphas, mix, clock: weight * cost(costs, mix) / max(most, 1.0)
+
+
+Expected = Callable[[Mix], jax.Array]  # a mix -> what its network costs on average
+
+
+def log_power(expected: Expected, scale: float, power: float) -> Penalty:
+    """A factor of the loss, scale log(cost of the mix)^power, of a cost above 1 (FBNet, equation 2)."""
+    return lambda alphas, mix, clock: scale * jnp.log(expected(mix)) ** power
+
+
+def log_power_of_target(expected: Expected, target: float, scale: float, power: float) -> Penalty:
+    """A factor of the loss, scale (log E / log target)^power, E of the softmax of the alphas (ProxylessNAS' code)."""
+
+    def factor(alphas: Alphas, mix: Mix, clock: Clock) -> jax.Array:
+        return scale * (jnp.log(expected(jax.tree.map(jax.nn.softmax, alphas))) / np.log(target)) ** power
+
+    return factor
+
+
+def beyond_target(expected: Expected, target: float, weight: float) -> Penalty:
+    """weight (E / target - 1), E of the softmax of the alphas (ProxylessNAS, equation 8, divided as in its code)."""
+    return lambda alphas, mix, clock: weight * (expected(jax.tree.map(jax.nn.softmax, alphas)) / target - 1)
 
 
 def dirichlet_kl(scale: float) -> Penalty:

@@ -5,7 +5,7 @@ Searches have the like in `dnas/search/job.py`; `dnas.retrain` runs it, in a fol
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,11 @@ def network_size_of(plan: RetrainConfig, space: Space, shape: Shape) -> NetworkS
         vocabulary=shape.vocabulary,
         remat=plan.remat,
     )
+
+
+def priced_as(plan: RetrainConfig, space: Space, shape: Shape) -> tuple[NetworkSize, int]:
+    """The same without an auxiliary head, and the pixels of a side of its images: what costs are of."""
+    return replace(network_size_of(plan, space, shape), auxiliary=False), shape.inputs[0]
 
 
 def evaluate_one(network: Functional, task: Task, state: tuple[Tree, Tree], data: Any) -> Sums:

@@ -93,6 +93,7 @@ def test_cells_that_keep_some_edges_meet_a_budget():
     assert found.allows(chosen) and len(chosen.cells[0][1].edges) == len(free.cells[0][1].edges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["gdas", "spos:population=6,generations=3,parents=2"])
 def test_a_search_meets_its_budget(method, tmp_path):
     """Where it binds, to 2 % in expectation; a genotype never costs more."""
