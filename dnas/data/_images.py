@@ -1,6 +1,7 @@
 """One image file as a square of 8-bit RGB, upright and opaque, and remarks on what had to be done to it."""
 
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,21 @@ ORIENTATION, BITS = 274, 258  # tags of EXIF and TIFF
 def read_square(path: Path, size: int) -> tuple[np.ndarray, set[str]]:
     """The centre square of a file's image, resized by area, as uint8 [size, size, 3]; and remarks.
 
-    Errors: `UserError` for a file that is no image, or broken, or too large, or of colours that cannot be told.
+    Errors: as of `read`.
     """
     from PIL import Image, ImageOps
+
+    plain, remarks = read(path, lambda width, height: (2 * size, 2 * size))
+    return np.asarray(ImageOps.fit(plain, (size, size), Image.Resampling.BOX)), remarks
+
+
+def read(path: Path, least: Callable[[int, int], tuple[int, int]]) -> tuple["Image", set[str]]:
+    """A file's image, and remarks. least: (width, height) -> the width and height that are enough, to which a large
+    JPEG need not be reduced, only nearly.
+
+    Errors: `UserError` for a file that is no image, or broken, or too large, or of colours that cannot be told.
+    """
+    from PIL import Image
 
     remarks = set[str]()
     try:
@@ -45,11 +58,10 @@ def read_square(path: Path, size: int) -> tuple[np.ndarray, set[str]]:
             with open_image(file) as image:
                 if getattr(image, "is_animated", False):
                     remarks.add(FIRST)
-                image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
+                image.draft("RGB", least(*image.size))  # a large JPEG is decoded at a fraction of its size
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise Image.DecompressionBombError
-                plain = _plain(_upright(image, remarks), image, path, remarks)
-                return np.asarray(ImageOps.fit(plain, (size, size), Image.Resampling.BOX)), remarks
+                return _plain(_upright(image, remarks), image, path, remarks), remarks
     except Image.DecompressionBombError as error:
         raise UserError(f"{path} is too large an image to be safe: {REMEDY}.") from error
 

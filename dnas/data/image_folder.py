@@ -54,10 +54,10 @@ def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0
     if size == 0:
         raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
     root = users_path(path)
-    found = _found(root)
-    train_files, train_y = _list(found.train, found.classes, found.others)
+    found = parts_of(root)
+    train_files, train_y = files_of(found.train, found.classes, found.others)
     if found.test:
-        test_files, test_y = _list(found.test, found.classes, found.others)
+        test_files, test_y = files_of(found.test, found.classes, found.others)
         note = ""
     else:
         train, test = hold_out(train_y, HELD_OUT, seed)
@@ -119,7 +119,8 @@ def is_of_system(name: str) -> bool:
     return name.casefold() in SYSTEM or any(re.match(re.escape(sign) + r"[^\W\d]", name) for sign in SYSTEM_PREFIXES)
 
 
-def _found(root: Path) -> _Found:
+def parts_of(root: Path) -> _Found:
+    """The folders of the train and the test part, and the classes. Errors: `UserError` where there are no classes."""
     folders = _folders(root)
     roles = {folder: folder_role(folder.name) for folder in folders}
     by_role = {role: [f for f in folders if roles[f] == role] for role in (TRAIN, TEST, VALID)}
@@ -190,7 +191,7 @@ def _is_labelled(part: Path) -> bool:
     return bool(_folders(part))
 
 
-def _list(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
+def files_of(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
     """The image files below a folder and their labels int32 [N], class by class; adds to the others."""
     files, counts = list[Path](), []
     for folder in (root / name for name in classes):
