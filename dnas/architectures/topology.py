@@ -99,6 +99,7 @@ class Space:
     one "cell", and a config's cells and channels make no difference to them.
     chain_of: of a chain whose blocks follow from several decisions each, genotype -> the genotype of all its blocks, of
     the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
+    own_size: its decisions say all sizes of its networks, and a config's cells and channels make no difference to them.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
@@ -125,6 +126,7 @@ class Space:
     chain: bool = False
     chain_of: Callable[[Any], Any] | None = None
     joint: bool = False
+    own_size: bool = False
     order: Callable[[int], Sequence[str]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
@@ -137,7 +139,7 @@ class Space:
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""
-        return 1 if self.chain else self.stages * cells
+        return 1 if self.chain or self.own_size else self.stages * cells
 
     def contained(self, cells: int) -> tuple[str, ...]:
         """The kinds of cells that a network of so many cells contains."""
