@@ -171,6 +171,9 @@ class Config:
     """Independent searches in one program, seeded seed, seed + 1, ..."""
     checkpoint_epochs: Count = 1
     """Epochs between checkpoints."""
+    budget: str = ""
+    """What the derived network may cost, as retrain.* makes it, as in parameters<3e6,latency_ms:device=raspi4<20: costs
+    of dnas list, each with <, a number; the mix is held within it and the genotype meets it. Empty: whatever it is."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Type of activations; alphas, optimisers and statistics stay in float32 or better."""
     search: SearchConfig = field(default_factory=SearchConfig)

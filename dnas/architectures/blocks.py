@@ -7,6 +7,7 @@
                               `poolres` for one through the mean over 3x3 pixels (MnasNet)
     conv3_c32_s2_relu6        convolution, norm, activation; `se4`, and `res` or `poolres` for a shortcut
     shuffle5_c160_s2          ShuffleNetV2's block (arXiv:1807.11164) with a 5x5 kernel; `xception_c160`: three of 3x3
+    resize128                 the image, with so many pixels on a side
     skip, pool                nothing; the mean over the image
     dense_c1280_hswish        linear layer and activation; `nobias`
     logits_nobias             the classifier without a bias; with one where no word says so
@@ -30,13 +31,15 @@ PARTS = {  # kind: the parts that its words may have
     "conv": ("channels", "stride", "squeeze", "activation", "res"),
     "shuffle": ("channels", "stride"),
     "xception": ("channels", "stride"),
+    "resize": (),
     "skip": (),
     "pool": (),
     "dense": ("channels", "activation", "nobias"),
     "logits": ("nobias",),
 }
 BEHIND = ("dense", "logits")  # the mean over the image, which is added before the first of them
-HEAD = re.compile(r"(mb|conv|shuffle)([1-9]\d?)|(xception|skip|pool|dense|logits)")
+SIZED = ("mb", "conv", "shuffle", "resize")  # whose words have a number
+HEAD = re.compile(r"(mb|conv|shuffle)([1-9]\d?)|(resize)([1-9]\d{0,3})|(xception|skip|pool|dense|logits)")
 PART = {
     "expansion": re.compile(r"e(\d{1,3}(?:\.\d{1,4})?)"),
     "hidden": re.compile(r"h([1-9]\d{0,4})"),
@@ -53,9 +56,10 @@ PART = {
 
 @dataclass(frozen=True)
 class Block:
-    """One block, as its word says. channels: 0 for those of the input. squeeze: by what the channels of the input, or
-    the hidden ones (`of_hidden`), are divided, 0 for no squeeze. residual: whether an inverted residual adds its input,
-    where it fits; added: whether a convolution does; pooled: whether it is pooled first. bias: of dense layers."""
+    """One block, as its word says. kernel: of a "resize" pixels of a side. channels: 0 for those of the input. squeeze:
+    by what the channels of the input, or the hidden ones (`of_hidden`), are divided, 0 for no squeeze. residual:
+    whether an inverted residual adds its input, where it fits; added: whether a convolution does; pooled: whether it is
+    pooled first. bias: of dense layers."""
 
     kind: str
     kernel: int = 1
@@ -117,8 +121,8 @@ def parse(word: str) -> Block:
     head = HEAD.fullmatch(first)
     if head is None:
         raise UserError(f"Cannot read the block '{word}': it begins with '{first}', expected {_kinds()}.")
-    kind, kernel = head[1] or head[3], int(head[2] or 1)
-    if kernel % 2 == 0:
+    kind, kernel = head[1] or head[3] or head[5], int(head[2] or head[4] or 1)
+    if kernel % 2 == 0 and kind != "resize":
         raise UserError(f"The block '{word}' has a kernel of {kernel}x{kernel} pixels: choose an odd size.")
     found: dict[str, str] = {}
     for text in rest:
@@ -135,7 +139,7 @@ def parse(word: str) -> Block:
 
 def write(block: Block) -> str:
     """The word of a block."""
-    kernel = block.kernel if block.kind in ("mb", "conv", "shuffle") else ""
+    kernel = block.kernel if block.kind in SIZED else ""
     parts = [f"{block.kind}{kernel}"]
     if block.kind == "mb":
         parts.append(f"h{block.hidden}" if block.hidden else f"e{block.expansion:g}")
@@ -249,4 +253,4 @@ def _of_parts(kind: str, kernel: int, found: dict[str, str]) -> Block:
 
 
 def _kinds() -> str:
-    return "mb3, conv3, shuffle3 (or another odd size), xception, skip, pool, dense or logits"
+    return "mb3, conv3, shuffle3 (or another odd size), resize128, xception, skip, pool, dense or logits"

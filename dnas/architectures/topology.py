@@ -101,6 +101,8 @@ class Space:
     the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
     own_size: its decisions say all sizes of its networks, and a config's cells and channels make no difference to them.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
+    reorder: (weights, stats, kind, opened) -> (weights, stats) of the same function of the largest network, before more
+    options of a kind are used than the `opened` largest ones; None: nothing is to be done.
 
     How a supernet of it computes, which a method may ask for (`search.method.Method.supernet`):
     partial_channels: only the first 1/K of the channels pass through operations (PC-DARTS). random: names of operations
@@ -128,6 +130,7 @@ class Space:
     joint: bool = False
     own_size: bool = False
     order: Callable[[int], Sequence[str]] | None = None
+    reorder: Callable[[Any, Any, str, int], tuple[Any, Any]] | None = None
     partial_channels: int = 1
     random: frozenset[str] = frozenset()
     paths: Paths = "all"

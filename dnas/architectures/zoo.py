@@ -17,7 +17,7 @@ from itertools import product
 from dnas.architectures.blocks import genotype_of, parse, write
 from dnas.architectures.genotype_data import CellGenotype, Edge, Genotype
 from dnas.architectures.genotype_text import from_texts
-from dnas.architectures.scaling import scaled
+from dnas.architectures.scaling import Factors, scaled
 from dnas.architectures.topology import all_edges
 from dnas.errors import UserError, unknown
 
@@ -47,6 +47,16 @@ def names() -> list[str]:
 def networks() -> list[str]:
     """The names of all published networks."""
     return list(_records("networks"))
+
+
+def scalings() -> dict[str, Factors]:
+    """By what published networks are another one scaled. The factors of one network are no powers of one phi."""
+    records = _records("networks")
+    return {
+        name: Factors(record["width"], record["depth"], record["pixels"] / records[record["of"]]["pixels"])
+        for name, record in records.items()
+        if "of" in record
+    }
 
 
 def find(name: str) -> Entry | None:

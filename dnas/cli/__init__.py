@@ -1,4 +1,4 @@
-"""The command line: `dnas search | retrain | test | predict | show | bench | latency | compare | blackbox |
+"""The command line: `dnas search | retrain | test | predict | show | scale | bench | latency | compare | blackbox |
 report | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
@@ -15,7 +15,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dnas import modules_of
-from dnas.cli import bench, blackbox, compare, data, latency, listing, predict, report, retrain, search, show, test
+from dnas.cli import (
+    bench,
+    blackbox,
+    compare,
+    data,
+    latency,
+    listing,
+    predict,
+    report,
+    retrain,
+    scale,
+    search,
+    show,
+    test,
+)
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
 from dnas.paths import check_folders_of_user, expanded
@@ -54,6 +68,7 @@ COMMANDS = {
     "test": Command(test.Test, test.run),
     "predict": Command(predict.Predict, predict.run),
     "show": Command(show.Show, show.run),
+    "scale": Command(scale.Scale, scale.run),
     "bench": Command(bench.Bench, bench.run),
     "latency": Command(latency.Latency, latency.run),
     "compare": Command(compare.Compare, compare.run),

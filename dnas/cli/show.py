@@ -79,7 +79,7 @@ def run(options: Show) -> None:
         print(diagram.text(genotype))
         print_text(genotype)
         print(f"\n{_size(genotype, spaces[genotype], options)}")
-        print_warning(genotype, spaces[genotype], options.cells or _paper_size(spaces[genotype], options.stem)[1])
+        print_warning(genotype, spaces[genotype], options.cells or paper_size(spaces[genotype], options.stem)[1])
     if options.png is not None:
         space = spaces[genotypes[0]]
         diagram.draw(genotypes[0] if space is None else space.pictured(genotypes[0]), png)
@@ -99,7 +99,7 @@ def _print_origin(genotype: "Genotype", source: str) -> None:
         print(f"Cell {index} of NAS-Bench-201\n")
 
 
-def _paper_size(space: "Space | None", stem: str) -> tuple[int, int]:
+def paper_size(space: "Space | None", stem: str) -> tuple[int, int]:
     """Channels and cells of the papers' networks."""
     if space is not None and space.stages > 1:
         return 16, 5
@@ -124,7 +124,7 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
             f"Network of width {width}, {words:,} words:\n"
             f"  {size.parameters:,} parameters\n  {size.multiply_adds:,} multiply-adds a word"
         )
-    imagenet, paper = options.stem == "imagenet", _paper_size(space, options.stem)
+    imagenet, paper = options.stem == "imagenet", paper_size(space, options.stem)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
     lacking = {*(space.order(cells) if space.order else ())} - {*space.cells}
     if lacking:

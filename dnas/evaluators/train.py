@@ -15,6 +15,7 @@ import numpy as np
 from dnas import data as datasets
 from dnas import find, retrain
 from dnas.architectures.choices import decode
+from dnas.architectures.genotype import Genotype
 from dnas.architectures.topology import Space
 from dnas.config import Config, RetrainConfig, load
 from dnas.errors import UserError
@@ -90,6 +91,16 @@ def evaluator(
         multiply_adds=one_by_one(multiply_adds),
         data=base.data,
     )
+
+
+def measured(config: Config, genotype: Genotype) -> dict[str, float]:
+    """What a training of any genotype of the config's space measures on the validation part, and `parameters`.
+
+    Errors: `UserError` for what cannot be trained.
+    """
+    built, dataset = find.resolve("space", config.space), datasets.load(config.data)
+    bound, plan = _bound(config, dataset, built, 0.0)
+    return retrain.validated(replace(config, retrain=plan), built, genotype, bound)
 
 
 def fidelities(epochs: int) -> tuple[float, ...]:

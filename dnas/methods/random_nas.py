@@ -10,6 +10,7 @@ genotype is that of one random architecture.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from dnas.errors import UserError
 from dnas.ranges import Count
@@ -25,5 +26,6 @@ def method(*, rounds: Count = 5, samples: Count = 1000, finalists: Count = 10) -
         hypergrad=None,
         supernet=lambda space: replace(space, paths="one"),
         select=select.random_search(rounds, samples, finalists),
+        select_within=partial(select.random_search, rounds, samples, finalists),
         adapt=lambda method, space, config: replace(method, relax=relax.uniform_path(space)),
     )

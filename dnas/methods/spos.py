@@ -9,6 +9,7 @@ anew for every candidate from train images; here every validation batch is norma
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from dnas.ranges import Acts, Count, Range
@@ -32,5 +33,6 @@ def method(
         hypergrad=None,
         supernet=lambda space: replace(space, paths="one"),
         select=select.evolution(population, generations, parents, mutation),
+        select_within=partial(select.evolution, population, generations, parents, mutation),
         adapt=lambda method, space, config: replace(method, relax=relax.uniform_path(space)),
     )

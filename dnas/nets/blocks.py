@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from dnas.architectures.blocks import Block
@@ -124,6 +125,28 @@ class Residual(nnx.Module):
         return carried + (y if factor is None else y * factor[:, None, None, None].astype(y.dtype))
 
 
+class Resize(nnx.Module):
+    """x [B, H, W, C] -> [B, pixels, pixels, C], bilinear."""
+
+    def __init__(self, pixels: int):
+        self.pixels = pixels
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return resized(x, self.pixels)
+
+
+def resized(x: jax.Array, pixels: int) -> jax.Array:
+    """x [B, H, W, C] -> [B, pixels, pixels, C]: of every new pixel the two nearest old ones on each axis, by their
+    distance to it (bilinear, pixels as areas, without a filter against aliasing)."""
+    for axis in (1, 2):
+        old = x.shape[axis]
+        place = np.clip((np.arange(pixels) + 0.5) * old / pixels - 0.5, 0, old - 1)
+        low = np.floor(place).astype(int)
+        share = jnp.asarray(place - low, x.dtype).reshape(-1, *[1] * (3 - axis))
+        x = jnp.take(x, low, axis) * (1 - share) + jnp.take(x, np.minimum(low + 1, old - 1), axis) * share
+    return x
+
+
 class ShuffleBlock(nnx.Module):
     """Half of the channels, at stride 2 all of them, go through `main`, the others are carried; then concatenated. The
     next block splits them by even and odd numbers, which is the shuffle."""
@@ -183,6 +206,8 @@ def build(block: Block, c_in: int, classes: int, norm: Norm, *, rngs: nnx.Rngs) 
             return Dense(block, c_in, rngs=rngs)
         case "logits":
             return Linear(c_in, classes, bias=block.bias, rngs=rngs)
+        case "resize":
+            return Resize(block.kernel)
     return GlobalPool() if block.kind == "pool" else Identity()
 
 

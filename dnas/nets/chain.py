@@ -45,7 +45,7 @@ class Network(nnx.Module):
         norm: Norm | None = None,
         rngs: nnx.Rngs,
     ):
-        _check_size(space, size)
+        check_size(space, size)
         own = blocks_of(genotype)
         chain = placed([*map(parse, before), *own, *map(parse, after)], size.image_channels)
         norm = space.network_norm if norm is None else norm
@@ -124,7 +124,7 @@ class Supernet(nnx.Module):
     """
 
     def __init__(self, space: Space, size: NetworkSize, *, before: Sequence[str], after: Sequence[str], rngs: nnx.Rngs):
-        _check_size(space, size)
+        check_size(space, size)
         if space.partial_channels != 1:
             raise UserError(
                 f"Partial channels are for cells, and the space '{space.name}' has layers of different blocks: use a "
@@ -188,7 +188,8 @@ def _build(place: Placed, size: NetworkSize, norm: Norm, rngs: nnx.Rngs) -> Any:
     return blocks.build(place.block, place.inputs, size.classes, norm, rngs=rngs)
 
 
-def _check_size(space: Space, size: NetworkSize) -> None:
+def check_size(space: Space, size: NetworkSize) -> None:
+    """Errors: `UserError` for sizes of which there is no chain of blocks."""
     if size.stem != "cifar":
         raise UserError(
             f"The stem of a network of '{space.name}' is its first blocks: leave out the stem '{size.stem}'."

@@ -50,7 +50,8 @@ class BatchNorm(nnx.Module):
     """Batch norm over B, H, W (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
     In training, `mean` and `var` are overwritten by the moments of the batch (the variance unbiased, as PyTorch's
-    running one); in evaluation they are read. `absorb` turns moments into running statistics.
+    running one, unless it is to be `biased`); in evaluation they are read. `absorb` turns moments into running
+    statistics.
     """
 
     def __init__(self, channels: int, *, affine: bool, rngs: nnx.Rngs):
@@ -59,7 +60,7 @@ class BatchNorm(nnx.Module):
         self.bias = nnx.Param(zeros) if affine else None
         self.mean: nnx.BatchStat[Any] = nnx.BatchStat(zeros)
         self.var: nnx.BatchStat[Any] = nnx.BatchStat(ones)
-        self.use_running_average = False
+        self.use_running_average, self.biased = False, False
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Called by `nnx.view`: True in evaluation."""
@@ -73,7 +74,7 @@ class BatchNorm(nnx.Module):
         if not self.use_running_average:
             y, mean, variance = normalise(x, *affine)
             self.mean.set_value(mean)
-            self.var.set_value(unbiased(variance, x.size // x.shape[-1]))
+            self.var.set_value(variance if self.biased else unbiased(variance, x.size // x.shape[-1]))
             return y
         wide = x.astype(self.var[...].dtype)
         y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)

@@ -193,6 +193,8 @@ class Bilevel(Apart, InTurns):
                 fixed = jax.lax.stop_gradient(weights)
                 mix = self.method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
             total, seen = value(weights, mix, True)
+            if self.method.factor is not None and outer:
+                total *= self.method.factor(alphas, mix, now)
             if self.method.penalty is not None and outer:
                 total += self.method.penalty(alphas, mix, now)
             return total, seen
@@ -217,7 +219,10 @@ class Bilevel(Apart, InTurns):
     def with_alphas(self, state: SearchState, gradient: Tree) -> SearchState:
         """After a step of the alphas."""
         updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
-        return state._replace(alphas=self.method.move(state.alphas, updates), alpha_opt=alpha_opt)
+        alphas = self.method.move(state.alphas, updates)
+        if self.method.within is not None:
+            alphas = self.method.within(alphas, lambda a: self.evaluation_mix(state._replace(alphas=a)))
+        return state._replace(alphas=alphas, alpha_opt=alpha_opt)
 
     def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
         """After a step of the weights, at the pace of its batch."""

@@ -13,13 +13,13 @@ import numpy as np
 
 from dnas.architectures.genotype import Genotype, as_mix, from_json, to_json, to_text
 from dnas.architectures.topology import Space, with_operations
-from dnas.config import Config
+from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
-from dnas.search import ground_truth
+from dnas.search import ground_truth, limits
 from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
@@ -60,7 +60,8 @@ class Job:
         self.lacking = [kind for kind in space.cells if kind not in space.contained(config.search.cells)]
         self.unlimited, self.space = space, space.within(config.search.cells)
         space = self.space
-        self.unadapted, method = method, adapted(method, space, config.search)
+        self.unadapted, self.limits = method, limits.of_config(config, space, task)
+        method = self._whole(space, config.search)
         self.method, self.phases = method, method.phases(space, config.search)
         if method.maximum_rollback and (config.seeds > 1 or config.checkpoint_epochs > 1):
             raise UserError(
@@ -82,7 +83,12 @@ class Job:
         """The method for the space that is left in a phase."""
         plan = self.phases[index].config
         known = space is self.space and plan == self.config.search
-        return self.method if known else adapted(self.unadapted, space, plan)
+        return self.method if known else self._whole(space, plan)
+
+    def _whole(self, space: Space, plan: SearchConfig) -> Method:
+        """The method with all its pieces."""
+        method = limits.priced(adapted(self.unadapted, space, plan), space, self.config, self.task)
+        return method if self.limits is None else limits.applied(method, self.limits, self.config)
 
     def _stage(self, index: int, space: Space) -> Stage:
         method, phase = self._adapted(index, space), self.phases[index]
@@ -195,6 +201,7 @@ class Job:
                 | {"learning_rate": rate}
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
+                | limits.row(self.limits, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
                 | (asked[i].counts + self.undone)
             )

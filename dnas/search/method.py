@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import optax
 
-from dnas.architectures.topology import Space
+from dnas.architectures.genotype import Genotype
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import AlphaConfig, SearchConfig
 from dnas.proxies.protocol import Proxy
 from dnas.search import discretise, relax
@@ -145,6 +146,8 @@ class Method:
     """The genotype of an epoch."""
     select: Selector | None = None
     """The genotype at the end, if another."""
+    select_within: Callable[[Callable[[Genotype], bool]], Selector] | None = None
+    """The same among the genotypes that a budget allows, where it can look at one."""
 
     # Estimator: how the alphas are trained, the outer level.
 
@@ -156,6 +159,10 @@ class Method:
     """Optimiser of the alphas."""
     move: Callable[[Alphas, Alphas], Alphas] = optax.apply_updates
     """(alphas, update) -> alphas, where an update is not just added."""
+    within: Callable[[Alphas, Callable[[Alphas], Mix]], Alphas] | None = None
+    """(alphas, their evaluation mix) -> the alphas that a budget allows, after every step; see `limits`."""
+    factor: Penalty | None = None
+    """What the outer loss is multiplied by."""
     members: int = 1
     """Supernets with weights of their own that share the alphas, an ensemble; with more than one, leaves of alphas and
     mix have a leading axis of members, those of the evaluation mix do not."""
@@ -199,6 +206,9 @@ class Method:
     adapt: Callable[["Method", Space, SearchConfig], "Method"] | None = None
     """(method, space, config) -> the method for this space, where pieces of it are made for one (what samples whole
     paths, tables of costs): see `adapted`."""
+    price: Callable[["Method", Space, NetworkSize, int], "Method"] | None = None
+    """(method, space, size of the derived networks, pixels of a side of their images) -> the method, where pieces of it
+    are made of what these cost. A run does this after `adapt`."""
 
 
 def adapted(method: Method, space: Space, config: SearchConfig) -> Method:

@@ -13,16 +13,26 @@ from dnas.errors import UserError
 from dnas.search.discretise import strongest
 from dnas.types import Mix, Selector
 
+REFUSALS = 1000  # draws beyond a budget, for each that is wanted
 
-def random_search(rounds: int, samples: int, finalists: int) -> Selector:
+
+def anything(genotype: Genotype) -> bool:
+    """No budget."""
+    return True
+
+
+def random_search(
+    rounds: int, samples: int, finalists: int, allowed: Callable[[Genotype], bool] = anything
+) -> Selector:
     """The best of `rounds` times `samples` random genotypes: each round ranks them by the first validation batch and
-    the `finalists` by the whole validation part (Li and Talwalkar 2019, section 3.3)."""
+    the `finalists` by the whole validation part (Li and Talwalkar 2019, section 3.3). What is not `allowed` is drawn
+    anew."""
     _positive(rounds=rounds, samples=samples, finalists=finalists)
 
     def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
         generator, best = keys.generator(seed, "selection"), dict[Genotype, float]()
         for _ in range(rounds):
-            drawn = _distinct(lambda: random(space, generator), samples, {})
+            drawn = _some(_distinct(lambda: random(space, generator), samples, {}, allowed))
             quick = {genotype: evaluate(as_mix(genotype, space), batches=1) for genotype in drawn}
             for genotype in _top(quick, finalists):
                 if genotype not in best:
@@ -32,9 +42,16 @@ def random_search(rounds: int, samples: int, finalists: int) -> Selector:
     return select
 
 
-def evolution(population: int, generations: int, parents: int, mutation: float) -> Selector:
+def evolution(
+    population: int,
+    generations: int,
+    parents: int,
+    mutation: float,
+    allowed: Callable[[Genotype], bool] = anything,
+) -> Selector:
     """Half of each generation crosses two of the `parents` best so far, half mutates one of them, and what is missing
-    is random; the best of all that was tried (Guo et al. 2020, algorithm 1). Batches are normalised by themselves."""
+    is random; the best of all that was tried (Guo et al. 2020, algorithm 1). Batches are normalised by themselves.
+    What is not `allowed` is drawn anew."""
     _positive(population=population, generations=generations, parents=parents)
     if not 0 < mutation <= 1:
         raise UserError(f"A selection's 'mutation' is a probability above 0, not {mutation}.")
@@ -49,13 +66,15 @@ def evolution(population: int, generations: int, parents: int, mutation: float) 
         for generation in range(generations):
             drawn: list[Genotype] = []
             if generation:
-                drawn += _distinct(lambda: cross(parent(), parent(), space, generator), population // 2, tried)
+                drawn += _distinct(lambda: cross(parent(), parent(), space, generator), population // 2, tried, allowed)
                 known = tried | dict.fromkeys(drawn, 0.0)
-                drawn += _distinct(lambda: mutate(parent(), space, mutation, generator), population // 2, known)
+                drawn += _distinct(
+                    lambda: mutate(parent(), space, mutation, generator), population // 2, known, allowed
+                )
             known = tried | dict.fromkeys(drawn, 0.0)
-            drawn += _distinct(lambda: random(space, generator), population - len(drawn), known)
+            drawn += _distinct(lambda: random(space, generator), population - len(drawn), known, allowed)
             tried |= {genotype: evaluate(as_mix(genotype, space), train=True) for genotype in drawn}
-        return _top(tried, 1)[0]
+        return _top(_some(tried), 1)[0]
 
     return select
 
@@ -65,16 +84,32 @@ def as_left(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -
     return strongest(space, mix)
 
 
-def _distinct(draw: Callable[[], Genotype], count: int, known: dict[Genotype, Any]) -> list[Genotype]:
-    """`count` new genotypes, or fewer where ten times as many draws do not give that many."""
+def _distinct(
+    draw: Callable[[], Genotype],
+    count: int,
+    known: dict[Genotype, Any],
+    allowed: Callable[[Genotype], bool] = anything,
+) -> list[Genotype]:
+    """`count` new genotypes, or fewer where ten times as many draws that are allowed, or `REFUSALS` times as many in
+    all, do not give that many."""
     found: dict[Genotype, None] = {}
-    for _ in range(10 * count):
-        if len(found) == count:
-            break
+    drawn = refused = 0
+    while len(found) < count and drawn < 10 * count and refused < REFUSALS * count:
         genotype = draw()
+        if not allowed(genotype):
+            refused += 1
+            continue
+        drawn += 1
         if genotype not in known:
             found[genotype] = None
     return list(found)
+
+
+def _some(found: Any) -> Any:
+    """Errors: `UserError` where no draw was within the budget."""
+    if not found:
+        raise UserError("No architecture that was drawn is within the budget: give more, or a method with alphas.")
+    return found
 
 
 def _top(values: dict[Genotype, float], count: int) -> list[Genotype]:

@@ -150,7 +150,7 @@ def test_an_image_network_is_not_built_of_another_space(name):
 def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
     """Traced only: what it computes is tested in tests/nets."""
     cells = CELLS if name != "nasbench201" else 1
-    own = SPACES[name]() if name in NO_SUPERNET else tiny(name)  # one size's decisions are not another's
+    own = SPACES[name]() if SPACES[name]().chain_of else tiny(name)  # a genotype alone says nothing of its settings
     network = build(random(own, 0), classes=CLASSES, cells=cells, channels=CHANNELS)
     assert jax.eval_shape(lambda x: network(x).logits, images()).shape == (2, CLASSES)
     for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network))):

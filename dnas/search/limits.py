@@ -1,0 +1,223 @@
+"""A budget of networks in a gradient search: alphas that stay within it, and genotypes that meet it.
+
+After every step of the alphas each cost c has a multiplier l >= 0, the smallest for which the expected cost of
+
+    alphas - sum over costs l c / most        (c [E, O] less the cheapest of its row, through `Method.move`)
+
+is at most what the budget says. Where the mix is a softmax, this is the distribution within the budget that is nearest
+to the step's in relative entropy, and l the multiplier of the constraint: a penalty l E[c] whose weight is found
+anew at each step instead of by dual ascent over many. Beck and Teboulle 2003, "Mirror descent and nonlinear projected
+subgradient methods", Operations Research Letters 31. Axis letters: N costs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import keys
+from dnas.architectures.genotype import Genotype, random
+from dnas.architectures.topology import Space
+from dnas.config import Config
+from dnas.costs import budget
+from dnas.errors import UserError
+from dnas.search.method import Method
+from dnas.tasks.task import Task
+from dnas.training.job import network_size_of
+from dnas.types import Alphas, Discretiser, Mix
+
+LARGEST = 2.0**12  # a multiplier, of costs that are at most 1
+HALVINGS = 40
+DRAWS = 2000  # of which one has to be within the budget of a method that draws
+ROUNDS = 8  # through the costs, where there are several
+WITHIN = 1 - 1e-4  # of the budget, for sums in float32
+
+
+def of_config(config: Config, space: Space, task: Task) -> budget.Limits | None:
+    """The budget of a search, for networks as they will be trained. Errors: `UserError`."""
+    if not config.budget:
+        return None
+    plan = config.retrain
+    if set(space.contained(plan.cells)) != set(space.cells):
+        raise UserError(
+            f"The budget is of networks of {plan.cells} cells, and a search of {config.search.cells} cells has other "
+            "kinds of them: choose search.cells and retrain.cells that contain the same."
+        )
+    size = replace(network_size_of(plan, space, task.shape), auxiliary=False)
+    return budget.build(config.budget, space, size, task.shape.inputs[0])
+
+
+def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
+    """A method within a budget; method: adapted. Errors: `UserError` for one that has no place for it."""
+    name, space = config.method, limits.space
+    if method.masks or any(phase.keep for phase in method.phases(space, config.search)):
+        raise UserError(
+            f"Method '{name}' leaves out operations as it goes, whatever the rest costs: leave out the budget, or "
+            "choose a method that keeps all until the end."
+        )
+    if method.select is not None and method.select_within is None:
+        raise UserError(
+            f"Method '{name}' selects its architecture step by step and looks at no budget: leave it out, or choose "
+            "a method that ends with a mix or with an evolution."
+        )
+    if method.select_within is not None:
+        draws = keys.generator(0, "within a budget")
+        if not any(limits.allows(random(space, draws)) for _ in range(DRAWS)):
+            raise UserError(
+                f"Method '{name}' draws its architectures, and of {DRAWS:,} random ones none is within the budget "
+                f"'{config.budget}': give more, or choose a method with alphas."
+            )
+    select = method.select_within(limits.allows) if method.select_within is not None else method.select
+    found = replace(method, discretise=discretised(method.discretise, limits), select=select)
+    if method.hypergrad is None:
+        return found
+    shapes = jax.eval_shape(lambda key: method.alphas(space, key, config.search.alphas), jax.random.key(0))
+    tables = shapes.get("operations", shapes) if isinstance(shapes, Mapping) else {}
+    if {kind: getattr(leaf, "shape", None) for kind, leaf in tables.items()} != space.mix_shapes:
+        raise UserError(
+            f"The alphas of method '{name}' are not one table of operations for each kind of cell, which a budget "
+            "could move: leave it out, or choose another method."
+        )
+    return replace(found, within=projection(limits, method.move))
+
+
+def priced(method: Method, space: Space, config: Config, task: Task) -> Method:
+    """A method with what it makes of costs, of networks as they will be trained."""
+    if method.price is None:
+        return method
+    size = replace(network_size_of(config.retrain, space, task.shape), auxiliary=False)
+    return method.price(replace(method, price=None), space, size, task.shape.inputs[0])
+
+
+def projection(limits: budget.Limits, move: Callable[[Alphas, Alphas], Alphas]) -> Callable[..., Alphas]:
+    """(alphas, read) -> the alphas within the budget, see above; read: alphas -> the mix that evaluation sees.
+
+    Errors: `UserError` for a cost that is no sum.
+    """
+    expected, steps = budget.relaxed(limits), _directions(limits)
+    count = len(limits.most)
+
+    def moved(alphas: Alphas, multipliers: jax.Array) -> Alphas:
+        tables = alphas.get("operations", alphas)
+        update = jax.tree.map(jnp.zeros_like, alphas)
+        down = {k: -jnp.tensordot(multipliers, step, 1).astype(tables[k].dtype) for k, step in steps.items()}
+        return move(alphas, {**update, "operations": down} if "operations" in alphas else down)
+
+    def project(alphas: Alphas, read: Callable[[Alphas], Mix]) -> Alphas:
+        def over(multipliers: jax.Array, n: jax.Array) -> jax.Array:
+            return expected(read(moved(alphas, multipliers)))[n] > WITHIN
+
+        def one(turn: jax.Array, multipliers: jax.Array) -> jax.Array:
+            n = turn % count
+
+            def halve(_: Any, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+                low, high = bounds
+                middle = (low + high) / 2
+                above = over(multipliers.at[n].set(middle), n)
+                return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+            none = multipliers.at[n].set(0.0)
+            ends = jnp.zeros(()), jnp.asarray(LARGEST, multipliers.dtype)
+            turns = jnp.where(over(none, n), HALVINGS, 0)
+            _, high = jax.lax.fori_loop(0, turns, halve, ends)
+            return multipliers.at[n].set(jnp.where(turns > 0, high, 0.0))
+
+        rounds = 1 if count == 1 else ROUNDS * count
+        multipliers = jax.lax.fori_loop(0, rounds, one, jnp.zeros(count))
+        changed = moved(alphas, multipliers)
+        return jax.tree.map(lambda new, old: jnp.where(multipliers.any(), new, old), changed, alphas)
+
+    return project
+
+
+def _directions(limits: budget.Limits) -> dict[str, np.ndarray]:
+    """{kind: [N, E, O]}: what an operation costs more than the cheapest of its edge, at most 1 for each cost."""
+    found, largest = {}, np.full(len(limits.most), 1e-30)
+    for kind, (allowed, priced) in budget.weighted_by_edge(limits).items():
+        least = np.where(allowed > 0, priced, np.inf).min(-1, keepdims=True)
+        found[kind] = (priced - np.where(np.isfinite(least), least, 0)) * allowed
+        largest = np.maximum(largest, found[kind].max((1, 2)))
+    return {kind: (step / largest[:, None, None]).astype(np.float32) for kind, step in found.items()}
+
+
+def discretised(discretise: Discretiser, limits: budget.Limits) -> Discretiser:
+    """A discretiser whose genotypes meet a budget: where one does not, the mix is multiplied by exp(-l c) with the
+    smallest l that makes one which does; then every edge takes the operation that weighs most, as far as the budget
+    has room, where a cell keeps all edges.
+
+    Errors: `UserError` for a cost that is no sum.
+    """
+    steps, most = _directions(limits), np.ones(len(limits.most))
+
+    def tilted(mix: Mix, multiplier: float) -> dict[str, np.ndarray]:
+        found = {}
+        for kind, rows in mix.items():
+            found[kind] = np.log(np.maximum(np.asarray(rows, np.float64), 1e-30))
+            step = np.tensordot(most, steps[kind], 1)
+            found[kind][:, : step.shape[1]] -= multiplier * step
+            found[kind] = np.exp(found[kind] - found[kind].max())
+        return found
+
+    def within(space: Space, mix: Mix, evaluate: Any = None) -> Genotype:
+        genotype = discretise(space, mix, evaluate)
+        if limits.allows(genotype):
+            return genotype
+        low, high, best = 0.0, LARGEST, None
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            genotype = discretise(space, tilted(mix, middle), evaluate)
+            if limits.allows(genotype):
+                high, best = middle, genotype
+            else:
+                low = middle
+        if best is None:  # the mix decides too much, or several costs are met by no tilt
+            best = _smallest(limits)
+        return filled(best, mix, limits)
+
+    return within
+
+
+def _smallest(limits: budget.Limits) -> Genotype:
+    found = budget.fitting(limits) if len(limits.most) > 1 else None
+    return found or budget.cheapest(limits.space, limits.additive[0].tables)
+
+
+def filled(genotype: Genotype, mix: Mix, limits: budget.Limits) -> Genotype:
+    """The genotype after all changes of one operation that weigh more and fit, the largest gain first; of cells that
+    keep all edges."""
+    space = limits.space
+    while True:
+        best, gain = None, 0.0
+        for kind, chosen in genotype.cells:
+            cell = space.cells[kind]
+            if cell.kept is not None:
+                continue
+            for place, edge in enumerate(chosen.edges):
+                e = cell.edges.index(edge[:2])
+                names, rows = cell.operations[e], np.log(np.maximum(np.asarray(mix[kind][e], np.float64), 1e-30))
+                for o, name in enumerate(names):
+                    more = float(rows[o] - rows[names.index(edge.operation)])
+                    if more > gain:
+                        edges = (*chosen.edges[:place], edge._replace(operation=name), *chosen.edges[place + 1 :])
+                        cells = ((k, replace(c, edges=edges) if k == kind else c) for k, c in genotype.cells)
+                        other = replace(genotype, cells=tuple(cells))
+                        if limits.allows(other):
+                            best, gain = other, more
+        if best is None:
+            return genotype
+        genotype = best
+
+
+def row(limits: budget.Limits | None, mix: Mix, genotype: Genotype) -> dict[str, float]:
+    """What the log of an epoch says: expected costs of the mix, where they are sums, and those of the genotype."""
+    if limits is None:
+        return {}
+    names = [cost.name for cost in limits.costs]
+    found = dict(zip(names, limits.of(genotype).tolist(), strict=True))
+    if any(cost.additive is None for cost in limits.costs):
+        return found
+    expected = np.asarray(budget.relaxed(limits)({k: jnp.asarray(m, float) for k, m in mix.items()})) * limits.most
+    return found | {f"expected_{name}": float(value) for name, value in zip(names, expected, strict=True)}
