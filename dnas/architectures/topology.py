@@ -99,6 +99,7 @@ class Space:
     one "cell", and a config's cells and channels make no difference to them.
     chain_of: of a chain whose blocks follow from several decisions each, genotype -> the genotype of all its blocks, of
     the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
+    own_size: its decisions say all sizes of its networks, and a config's cells and channels make no difference to them.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
     reorder: (weights, stats, kind, opened) -> (weights, stats) of the same function of the largest network, before more
     options of a kind are used than the `opened` largest ones; None: nothing is to be done.
@@ -127,6 +128,7 @@ class Space:
     chain: bool = False
     chain_of: Callable[[Any], Any] | None = None
     joint: bool = False
+    own_size: bool = False
     order: Callable[[int], Sequence[str]] | None = None
     reorder: Callable[[Any, Any, str, int], tuple[Any, Any]] | None = None
     partial_channels: int = 1
@@ -140,7 +142,7 @@ class Space:
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""
-        return 1 if self.chain else self.stages * cells
+        return 1 if self.chain or self.own_size else self.stages * cells
 
     def contained(self, cells: int) -> tuple[str, ...]:
         """The kinds of cells that a network of so many cells contains."""

@@ -112,7 +112,7 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
     if space.takes == "features":
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
-    if space.chain:
+    if space.chain or space.own_size:
         return _chain(genotype, space, options)
     from dnas.architectures.topology import NetworkSize
     from dnas.nets.count import count, of_a_token
@@ -141,7 +141,8 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
 
 
 def _chain(genotype: "Genotype", space: "Space", options: Show) -> str:
-    """The same for a chain of blocks, whose blocks are the whole network or stand between those of its space."""
+    """The same for a chain of blocks, whose blocks are the whole network or stand between those of its space, and for
+    layers whose widths are their decisions."""
     from dnas.architectures import blocks, zoo
     from dnas.architectures.genotype import to_text
     from dnas.architectures.genotype_paste import cleaned
@@ -151,9 +152,9 @@ def _chain(genotype: "Genotype", space: "Space", options: Show) -> str:
 
     if options.channels or options.cells:
         raise UserError("The blocks of a chain say its widths and its depth: leave out --channels and --cells.")
-    complete = whole(genotype, space)
+    complete = whole(genotype, space) if space.chain else genotype
     entry = zoo.find(cleaned(options.cell))
-    large = options.stem == "imagenet" or blocks.reduction(complete) >= LARGE
+    large = options.stem == "imagenet" or space.chain and blocks.reduction(complete) >= LARGE
     usual = entry.pixels if entry is not None and entry.genotype == genotype else 224 if large else 32
     pixels, classes = options.pixels or usual, 1000 if large else 10
     counts = count(genotype, space, NetworkSize(1, 1, classes), pixels)

@@ -63,7 +63,7 @@ class Depthwise(nnx.Module):
 
 
 class ElasticBlock(nnx.Module):
-    """An inverted residual, as `blocks.InvertedResidual`, of one of several kernels and hidden widths.
+    """An inverted residual, as `blocks.Residual`, of one of several kernels and hidden widths.
 
     block: the largest. sizes: of kernels. widths: of the hidden layer. Whether there is a first convolution is that of
     the largest.
@@ -164,7 +164,7 @@ class Supernet(nnx.Module):
                 "use a method, or settings of it, without them."
             )
         norm, chain = space.search_norm, placed(plan.largest(), size.image_channels)
-        parts = list[nnx.Module]()
+        parts = list[Any]()
         for number, place in enumerate(chain):
             if 0 <= number - len(plan.before) < sum(map(len, plan.stages)):
                 widths = widths_of(place.inputs, plan.expansions)

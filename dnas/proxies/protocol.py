@@ -287,6 +287,8 @@ def check(space: Space) -> None:
         raise UserError(f"Proxies score networks of images, and those of '{space.name}' read {space.takes}.")
     if space.chain:
         raise UserError(f"Proxies score networks of cells, and those of '{space.name}' are chains of blocks.")
+    if space.own_size:
+        raise UserError(f"Proxies score networks of cells, and those of '{space.name}' choose widths.")
     names = {name for cell in space.cells.values() for edge in cell.operations for name in edge}
     if random := sorted(names & ALWAYS_RANDOM):
         raise UserError(f"Proxies score networks that draw nothing, and '{space.name}' has '{random[0]}'.")

@@ -46,7 +46,9 @@ def _at_rate_of_batch(plan: Any) -> Any:
 def _refuse_unknown_sizes(config: Config, stage: str, space: Space) -> None:
     """Refuse a size that networks of this space do not know, unless it is the default or says what holds anyhow."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
-    own_width = {"channels": 0} if space.chain else {}
+    own_width = {"channels": 0} if space.chain or space.own_size else {}
+    if space.own_size:
+        own_width["drop_path"] = 0
     for name, anyhow in {"cells": 1, "remat": False, "unroll_cells": False, **own_width}.items():
         set_to = getattr(plan, name, anyhow)
         if name not in space.sizes and set_to not in (anyhow, getattr(default, name, anyhow)):

@@ -65,7 +65,7 @@ class Job:
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rate = rate_of(plan.weights, plan.epochs, self.steps)
         paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
-        has_paths = space.takes == "images"
+        has_paths = space.takes == "images" and not space.own_size
         draws = space.draws or bool(space.random)
         self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)

@@ -24,7 +24,7 @@ from dnas.search.discretise import strongest
 from dnas.types import Noise
 
 SPACES = find.available("space")
-LARGE = {"darts", "robust", "fbnet", "proxyless", "spos"}  # which compile for long
+LARGE = {"darts", "robust", "fbnet", "proxyless", "spos", "nats_size"}  # which compile for long
 NO_SUPERNET = {"mnasnet"}  # which refuses: tests/spaces/test_mnasnet.py
 SEARCHED = [name for name in SPACES if name not in NO_SUPERNET]
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SEARCHED]
@@ -144,7 +144,9 @@ def test_an_image_network_is_not_built_of_another_space(name):
         build(random(tiny(name), 0), classes=CLASSES)
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in NO_SUPERNET else name for name in IMAGES]
+)
 def test_a_built_network_evaluates_under_jit_and_refuses_other_images(name):
     """Traced only: what it computes is tested in tests/nets."""
     cells = CELLS if name != "nasbench201" else 1
