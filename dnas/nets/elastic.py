@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -163,11 +164,11 @@ class Supernet(nnx.Module):
                 "use a method, or settings of it, without them."
             )
         norm, chain = space.search_norm, placed(plan.largest(), size.image_channels)
-        parts = list[nnx.Module]()
+        parts = list[Any]()
         for number, place in enumerate(chain):
             if 0 <= number - len(plan.before) < sum(map(len, plan.stages)):
                 widths = widths_of(place.inputs, plan.expansions)
-                part = ElasticBlock(place.block, place.inputs, plan.kernels, widths, norm, space.paths, rngs=rngs)
+                part: Any = ElasticBlock(place.block, place.inputs, plan.kernels, widths, norm, space.paths, rngs=rngs)
             else:
                 part = blocks.build(place.block, place.inputs, size.classes, norm, rngs=rngs)
             parts.append(part)
