@@ -66,6 +66,19 @@ class Evaluated(NamedTuple):
     """Of the batch; more is better."""
     carry: Tree = ()
     """The recurrent state after the batch, where there is one."""
+    outputs: Tree = ()
+    """Of the network, where a `Lesson` asks for them."""
+
+
+class Lesson(NamedTuple):
+    """What a network learns from beside the targets of its batch."""
+
+    outputs: Tree = None
+    """Of another network for the same batch; None: there is none."""
+    labels: jax.Array | float = 1.0
+    """Share of the loss of the batch in the whole."""
+    soft: jax.Array | float = 1.0
+    """Share of the loss by these outputs."""
 
 
 class Estimate(NamedTuple):
@@ -116,12 +129,13 @@ class Penalty(Protocol):
 class WeightGradient(Protocol):
     """What steps the weights, in place of the derivative of the loss of their batch.
 
-    loss: (weights, mix) -> (loss, `Evaluated`), in training mode; in a mix for it a kind may have a table for every
-    cell of the network, [N, E, O], by the number of the cell. -> ((loss, `Evaluated`), gradient).
+    loss: (weights, mix, lesson=None) -> (loss, `Evaluated`), in training mode; in a mix for it a kind may have a table
+    for every cell of the network, [N, E, O], by the number of the cell; a `Lesson` only for methods that distil.
+    Methods with a teacher take it as `teacher`, `SearchState.teacher`, too. -> ((loss, `Evaluated`), gradient).
     """
 
     def __call__(
-        self, loss: Callable[[Weights, Mix], tuple[jax.Array, Evaluated]], weights: Weights, mix: Mix, clock: Clock
+        self, loss: Callable[..., tuple[jax.Array, Evaluated]], weights: Weights, mix: Mix, clock: Clock
     ) -> tuple[tuple[jax.Array, Evaluated], Weights]: ...
 
 
@@ -177,3 +191,5 @@ class SearchState(NamedTuple):
     """Numbers that the method turns between epochs."""
     carry: Tree = ()
     """Recurrent state {"train": ..., "valid": ...}, which goes on from batch to batch of a part of the data."""
+    teacher: Tree = ()
+    """Weights that stay as they are and teach the others, of methods that have such."""

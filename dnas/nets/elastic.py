@@ -168,7 +168,7 @@ class Supernet(nnx.Module):
         for number, place in enumerate(chain):
             if 0 <= number - len(plan.before) < sum(map(len, plan.stages)):
                 widths = widths_of(place.inputs, plan.expansions)
-                part = ElasticBlock(place.block, place.inputs, plan.kernels, widths, norm, space.paths, rngs=rngs)
+                part: Any = ElasticBlock(place.block, place.inputs, plan.kernels, widths, norm, space.paths, rngs=rngs)
             else:
                 part = blocks.build(place.block, place.inputs, size.classes, norm, rngs=rngs)
             parts.append(part)

@@ -1,5 +1,6 @@
 """The levels of a step one after the other: any hypergradient, any number of inner steps, mixes of their own."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -68,6 +69,7 @@ class Apart:
             (loss, seen), (gradient, _) = gradients(state.weights, state.alphas)
         else:
             mix = self.mix_of(state, state.alphas, key, False)
+            own = partial(own, teacher=state.teacher) if self.method.teacher else own
             value = self.loss_of_mix(state, train, key, before)
             (loss, seen), gradient = own(value, state.weights, mix, self.clock(state))
         state = self.with_weights(state._replace(stats=absorb(state.stats, seen.moments)), gradient, train.pace)

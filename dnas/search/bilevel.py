@@ -29,11 +29,12 @@ from dnas.search.levels import (
     carry_of,
     check,
     check_alike,
+    taught,
     with_carry,
 )
 from dnas.search.method import Method, adapted
 from dnas.search.turns import InTurns
-from dnas.tasks.task import Sums, Task, reward
+from dnas.tasks.task import Sums, Task, Teaching, reward
 from dnas.training.epoch import SHORT
 from dnas.training.protocols import Optimiser
 from dnas.training.weights import clip, optimiser_of, rate_of
@@ -78,6 +79,11 @@ def make_search(
     check(method, config)
     if method.members > 1 and network.carry is not None:
         raise UserError("Supernets side by side cannot be recurrent: choose a method with one supernet.")
+    if method.distils and not isinstance(task, Teaching):
+        raise UserError(
+            "This method lets networks learn from the outputs of others, which the task of this search does not tell "
+            "how: search one with classes, or use another method."
+        )
     network, supernet = ensemble(network, method.members), method.supernet(space)
     bilevel = Bilevel(
         network,
@@ -165,6 +171,7 @@ class Bilevel(Apart, InTurns):
             memory=self.each_member(own.init)(weights) if (own := self.method.gradient_filter) is not None else (),
             knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
+            teacher=weights if self.method.teacher else (),
         )
 
     def clock(self, state: SearchState, after: bool = False) -> Clock:
@@ -202,17 +209,18 @@ class Bilevel(Apart, InTurns):
         return loss
 
     def loss_of_mix(self, state: SearchState, batch: Batch, key: jax.Array, carry: Tree) -> Callable[..., Any]:
-        """(weights, mix, train) -> the loss on a batch, and what else is seen."""
+        """(weights, mix, train, lesson) -> the loss on a batch, and what else is seen."""
         now = self.clock(state)
         noise = Noise(keys.stream(key, "noise"), self.method.drop_rate(now) if self.method.drop_rate else 0.0)
 
-        def value(weights, mix, train=True):
+        def value(weights, mix, train=True, lesson=None):
             more: dict[str, Any] = {"noise": noise} if train and self.draws else {}
             outputs, moments, after = forward(
                 self.traced, weights, state.stats, batch.inputs, mix, carry=carry, last=batch.last, train=train, **more
             )
             total, sums = self.task.loss(outputs, batch)
-            return total, Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
+            seen = Evaluated(moments, sums, mix, reward(self.task.score, sums), after)
+            return (total, seen) if lesson is None else taught(self.task, lesson, outputs, batch, total, seen)
 
         return value
 

@@ -180,6 +180,11 @@ class Job:
             alpha_opt=prune_alphas(state.alpha_opt, old.space, pruned.columns),
             mask=(),
         )
+        if new.method.teacher and not carried.teacher:
+            carried = carried._replace(teacher=jax.tree.map(np.array, carried.weights))
+        if phase.begins is not None:
+            begun = jax.vmap(partial(phase.begins, new.space))(carried._replace(key=()))
+            carried = devices.fetch(begun)._replace(key=carried.key)
         like = fresh.state._replace(mask=())
         placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), carried, like)
         return new.begin(progress._replace(state=placed), jax.tree.map(jnp.asarray, mask))

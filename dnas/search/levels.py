@@ -13,7 +13,7 @@ from dnas.errors import UserError
 from dnas.search.method import Method
 from dnas.tasks.task import Sums
 from dnas.training.weights import optimiser_of
-from dnas.types import Batch, GradientFilter, SearchState, Tree
+from dnas.types import Batch, Evaluated, GradientFilter, Lesson, SearchState, Tree
 
 
 class Levels(NamedTuple):
@@ -102,6 +102,16 @@ def check(method: Method, config: SearchConfig) -> None:
             f"search.alphas.warmup_epochs is {warmup}, but the search, or a phase of it, has {config.epochs} epochs: "
             "no alphas would be trained; choose fewer warm-up epochs."
         )
+
+
+def taught(
+    task: Any, lesson: Lesson, outputs: Tree, batch: Batch, loss: jax.Array, seen: Evaluated
+) -> tuple[jax.Array, Evaluated]:
+    """The loss of a network on its batch with that of a lesson, and what is seen with its outputs."""
+    if lesson.outputs is None:
+        return lesson.labels * loss, seen._replace(outputs=outputs)
+    soft = task.distilled(outputs, jax.lax.stop_gradient(lesson.outputs), batch)
+    return lesson.labels * loss + lesson.soft * soft, seen._replace(outputs=outputs)
 
 
 def alike(levels: Levels) -> bool:

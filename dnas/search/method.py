@@ -26,6 +26,7 @@ from dnas.types import (
     Penalty,
     Perturbation,
     Relaxation,
+    SearchState,
     Selector,
     WeightGradient,
 )
@@ -46,6 +47,11 @@ def unchanged(space: Space) -> Space:
     return space
 
 
+def unaltered(method: "Method") -> "Method":
+    """The method is in every phase the same."""
+    return method
+
+
 @dataclass(frozen=True)
 class Phase:
     """A part of the search with a supernet of its own."""
@@ -64,6 +70,10 @@ class Phase:
     """As of the method, in its place."""
     freeze_schedules: bool = False
     """The method's own schedules stand where they were at the end of the phase before."""
+    method: Callable[["Method"], "Method"] = unaltered
+    """What the method, adapted, is in this phase."""
+    begins: Callable[[Space, SearchState], SearchState] | None = None
+    """(space, state) -> the state with which it begins, made of what the phase before has left."""
     trains: bool = True
     """Otherwise weights and alphas stay as they are, and an epoch is one step that does nothing: what happens, happens
     between epochs."""
@@ -179,6 +189,10 @@ class Method:
     """What disturbs the mix of the weights' step."""
     weight_gradient: WeightGradient | None = None
     """What steps the weights; None: the derivative of their loss."""
+    distils: bool = False
+    """Whether it gives that loss a `types.Lesson`, so that networks learn from the outputs of others."""
+    teacher: bool = False
+    """Whether the weights with which the first such phase begins are kept, to teach those that are trained."""
     gradient_filter: GradientFilter | None = None
     """What becomes of the gradient that steps the weights."""
     drop_rate: Callable[[Clock], jax.Array] | None = None

@@ -240,13 +240,15 @@ def two_paths(alphas: Alphas, key: jax.Array, clock: Clock) -> Mix:
     return _by_kind(gates, alphas, key)
 
 
-def uniform_path(space: Any) -> Relaxation:
-    """A genotype of the space as a mix, all with equal probability, whatever the alphas are; see `genotype.random`."""
+def uniform_path(space: Any, allowed: dict[str, np.ndarray] | None = None) -> Relaxation:
+    """A genotype of the space as a mix, all with equal probability, whatever the alphas are; see `genotype.random`.
+    allowed: operations that edges may have {kind: [E, O]}; None: all that a genotype may have there."""
+    open_to = {kind: allowed_operations(cell) for kind, cell in space.cells.items()} if allowed is None else allowed
 
     def one(kind: str, key: jax.Array) -> jax.Array:
         cell = space.cells[kind]
         edge_key, operation_key = jax.random.split(key)
-        operations = jax.random.categorical(operation_key, jnp.where(allowed_operations(cell), 0.0, -jnp.inf))
+        operations = jax.random.categorical(operation_key, jnp.where(open_to[kind], 0.0, -jnp.inf))
         mix = jax.nn.one_hot(operations, cell.mix_shape[1], dtype=float)
         if cell.kept is None:
             return mix

@@ -34,6 +34,7 @@ class Stage:
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = phase.config
         self.steps = steps_per_epoch(phase, task)
+        method = phase.method(method)
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.method = method

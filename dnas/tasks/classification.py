@@ -47,6 +47,12 @@ class Classification:
             targets = optax.smooth_labels(targets, self.smoothing)
         return weighted_mean(optax.softmax_cross_entropy(logits, targets.astype(logits.dtype)), batch).sum()
 
+    def distilled(self, outputs: Any, others: Any, batch: Batch) -> jax.Array:
+        """Cross-entropy with the softmax of the other network's logits [B, classes] (Hinton, Vinyals and Dean 2015,
+        arXiv:1503.02531, at temperature 1)."""
+        logits, targets = (given if isinstance(given, jax.Array) else given.logits for given in (outputs, others))
+        return weighted_mean(optax.softmax_cross_entropy(logits, jax.nn.softmax(targets)), batch)
+
     def evaluate(self, outputs: Any, batch: Batch) -> Sums:
         """ "loss", "accuracy" and "top5_accuracy" of what counts in a batch."""
         logits = outputs if isinstance(outputs, jax.Array) else outputs.logits

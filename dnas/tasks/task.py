@@ -163,6 +163,15 @@ class Answering(Protocol):
 
 
 @runtime_checkable
+class Teaching(Protocol):
+    """What a `Task` has besides if networks can learn from the outputs of others."""
+
+    def distilled(self, outputs: Any, others: Any, batch: Batch) -> jax.Array:
+        """Pure: how far outputs are from those of another network, a mean over what counts."""
+        ...
+
+
+@runtime_checkable
 class Reading(Protocol):
     """What a `Task` has besides if its networks read texts of any length."""
 

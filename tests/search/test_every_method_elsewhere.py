@@ -17,7 +17,12 @@ from dnas.search.job import Job
 from dnas.tasks import binding
 
 METHODS = find.available("method")
-KEPT = {"p_darts": "p_darts:keep=3+2", "sgas": "sgas:begin=0,every=1", "te_nas": "te_nas:prune=9"}
+KEPT = {
+    "once_for_all": "once_for_all:rule=sandwich",
+    "p_darts": "p_darts:keep=3+2",
+    "sgas": "sgas:begin=0,every=1",
+    "te_nas": "te_nas:prune=9",
+}
 SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=AugmentConfig(pad=0, flip=False))
 CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
@@ -28,6 +33,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "darts_minus": "no skip connection to add",
     "drnas": "Partial channels are",
     "lambda_darts": "no two of them .* or a space of cells",
+    "once_for_all rnn": "learn from the outputs of others, which the task of this search does not tell",
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
