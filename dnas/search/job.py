@@ -41,8 +41,7 @@ class Result:
     genotypes: tuple[Genotype, ...]
     """Of every seed."""
     scores: tuple[float, ...]
-    """The supernet's validation score of every seed: the last, that of the epoch that counts, or with the genotype that
-    was selected."""
+    """The supernet's validation score of every seed: the last, of the epoch that counts, or with what was selected."""
     score: Score = Score("accuracy")
     """Which measure that is."""
 
