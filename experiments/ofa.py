@@ -19,10 +19,11 @@ from dataclasses import replace
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 ORDER = "kernel+depth+depth+expansion+expansion"
-FOUND = "cost=multiply_adds,probes=50,population=50,generations=20"
+FOUND = "probes=50,population=50,generations=20"
 SMALL = Config(
     space="ofa:size=tiny",
-    method=f"once_for_all:order=kernel+depth+expansion,epochs=5+3+3+3,{FOUND},most=150000,pixels=8",
+    method=f"once_for_all:order=kernel+depth+expansion,epochs=5+3+3+3,{FOUND}",
+    budget="multiply_adds<150000",
     data="digits",
     search=SearchConfig(
         epochs=14,
@@ -45,7 +46,8 @@ SETTINGS = {
     "imagenet": Config(
         space="ofa",
         method=f"once_for_all:order={ORDER},epochs=180+120+25+120+25+120,rates=1+0.36+0.03+0.09+0.03+0.09,"
-        "cost=multiply_adds,most=4e8,pixels=224,probes=4000,population=100,generations=500",
+        "probes=4000,population=100,generations=500",
+        budget="multiply_adds<4e8",
         data="image_folder:size=224",
         search=SearchConfig(
             epochs=590,
@@ -66,9 +68,7 @@ SETTINGS = {
         ),
     ),
     "small": SMALL,
-    "sandwich": replace(
-        SMALL, method=f"once_for_all:rule=sandwich,{FOUND},most=150000,pixels=8", search=replace(SMALL.search, epochs=8)
-    ),
+    "sandwich": replace(SMALL, method=f"once_for_all:rule=sandwich,{FOUND}", search=replace(SMALL.search, epochs=8)),
 }
 
 

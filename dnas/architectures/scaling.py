@@ -84,7 +84,7 @@ def scaled_network(network: Network, factors: Factors, chain: bool) -> Network:
     """
     pixels = scaled_side(network.pixels, factors.resolution)
     if chain:
-        found = scaled(blocks_of(network.genotype), factors.width, factors.depth)
+        found = scaled(blocks_of(network.genotype), *factors)
         _check_depth(len(found), "blocks")
         return Network(genotype_of("chain", [*map(write, found)]), network.size, pixels)
     cells = deeper(network.size.cells, factors.depth)
@@ -109,10 +109,12 @@ def deeper(count: int, depth: float) -> int:
     return math.ceil(depth * count - 1e-9)
 
 
-def scaled(blocks: Sequence[Block], width: float, depth: float) -> list[Block]:
-    """The blocks of the scaled chain; what a stage lacks are copies of its last block."""
-    stages = list[list[Block]]()
-    for place in placed(blocks)[: len(blocks)]:
+def scaled(blocks: Sequence[Block], width: float, depth: float, resolution: float = 1.0) -> list[Block]:
+    """The blocks of the scaled chain; what a stage lacks are copies of its last block. A block that resizes the image
+    is of the scaled resolution. Errors: `UserError`, see `scaled_side`."""
+    stages, pools = list[list[Block]](), any(block.kind == "pool" for block in blocks)
+    written = [place for place in placed(blocks) if pools or place.block.kind != "pool"][: len(blocks)]
+    for place in written:
         block = replace(place.block, channels=place.block.outputs(place.inputs))
         before = stages[-1][-1] if stages else block
         alike = before.channels == block.channels and block.stride == 1
@@ -124,14 +126,16 @@ def scaled(blocks: Sequence[Block], width: float, depth: float) -> list[Block]:
     for stage in stages:
         count = deeper(len(stage), depth) if stage[0].kind in REPEATED else len(stage)
         copies = [replace(stage[-1], stride=1)] * (count - len(stage))
-        found += [_wider(block, width) for block in [*stage, *copies][:count]]
+        found += [_larger(block, width, resolution) for block in [*stage, *copies][:count]]
     return found
 
 
 REPEATED = {"mb", "shuffle", "xception", "skip"}
 
 
-def _wider(block: Block, width: float) -> Block:
+def _larger(block: Block, width: float, resolution: float) -> Block:
+    if block.kind == "resize":
+        return replace(block, channels=0, kernel=scaled_side(block.kernel, resolution))
     if block.kind in ("skip", "pool", "logits"):
         return replace(block, channels=0)
     if width == 1:  # also where channels are no multiple of 8

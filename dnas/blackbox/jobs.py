@@ -70,6 +70,11 @@ def build(config: BlackboxConfig) -> Job:
         for name in (reward.score, reward.cost):
             if name not in evaluator.measures:
                 raise unknown(f"measure of the evaluator '{config.evaluator}':", name, evaluator.measures)
+        if not evaluator.measures[reward.score] or evaluator.measures[reward.cost]:
+            raise UserError(
+                f"The objective '{config.objective}' multiplies {reward.score} by a power of {reward.cost}: write a "
+                "measure of which more is better, as accuracy, and a cost, of which less is."
+            )
     evaluator = replace(evaluator, measures={**evaluator.measures, **dict.fromkeys(rewards, True)})
     for name in names:
         if name not in evaluator.measures:

@@ -138,20 +138,22 @@ def _base(options: Scale) -> "tuple[Network, Space, Config | None]":
     if space is None or space.takes != "images":
         raise UserError(f"Compound scaling is of networks of images, and '{genotype.space}' has none here.")
     check(genotype, space)
+    if space.own_size:
+        raise UserError(f"The decisions of '{space.name}' say all sizes of its networks: none of them can be scaled.")
     if space.chain:
         if options.channels or options.cells or options.stem:
             raise UserError("The blocks of a chain say its widths and its depth: no --channels, --cells or --stem.")
         genotype = whole(genotype, space)
     about = records.read_description(options.network, "data.json") if of_run else {}
-    seen = (about.get("image") or [0])[0], len(about.get("classes") or ())
+    side, *_, image_channels = about.get("image") or (0, 3)
     entry = zoo.find(cleaned(options.network))
     stem = options.stem or (config.retrain.stem if config else "cifar")
     large = blocks.reduction(genotype) >= LARGE if space.chain else stem == "imagenet"
     usual = entry.pixels if entry is not None and space.chain else 224 if large else 32
     channels, cells = (config.retrain.channels, config.retrain.cells) if config else paper_size(space, stem)
-    classes = options.classes or seen[1] or (1000 if large else 10)
-    size = NetworkSize(options.cells or cells, options.channels or channels, classes, stem=stem)
-    return Network(genotype, size, options.pixels or seen[0] or usual), space, config
+    classes = options.classes or len(about.get("classes") or ()) or (1000 if large else 10)
+    size = NetworkSize(options.cells or cells, options.channels or channels, classes, image_channels, stem)
+    return Network(genotype, size, options.pixels or side or usual), space, config
 
 
 def _published(name: str) -> "Factors":

@@ -6,7 +6,7 @@ the best accuracy on the validation part decides. Tan and Le 2019, EfficientNet,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dnas import find
 from dnas.architectures.genotype_data import Genotype
@@ -45,5 +45,6 @@ def planned(config: Config, network: Network, chain: bool) -> tuple[Config, Geno
     data = f"{name}:{','.join(f'{key}={value}' for key, value in settings.items())}"
     plan = config.retrain
     if not chain:
-        plan = replace(plan, cells=network.size.cells, channels=network.size.channels)
+        stem: Any = network.size.stem
+        plan = replace(plan, cells=network.size.cells, channels=network.size.channels, stem=stem)
     return replace(config, space="chain" if chain else config.space, data=data, seeds=1, retrain=plan), network.genotype

@@ -45,9 +45,6 @@ def method(
     rates: str = "",
     samples: Count = 2,
     soft: Annotated[Amount, beside(rule="shrinking")] = 1.0,
-    cost: str = "multiply_adds",
-    most: Amount = 0.0,
-    pixels: Annotated[int, Range(1, 8192)] = 32,
     probes: Count = 100,
     population: Count = 100,
     generations: Count = 50,
@@ -59,8 +56,7 @@ def method(
     stands twice in two phases; empty: all of the space; others are open from the start. `epochs`: of the phases, the
     first of the largest network; empty: alike. `rates`: what the learning rate is multiplied by in each; empty: 1.
     `samples`: random networks of a step, whose gradients are added. `soft`: weight of the teacher's loss. At the end,
-    evolution (`search/predicted.py`) among networks whose `cost` is at most `most`, for 10 classes and images of
-    `pixels`; 0: whatever they cost."""
+    evolution (`search/predicted.py`) among the networks that `budget` allows."""
     if rule not in RULES:
         raise unknown("rule of method 'once_for_all':", rule, RULES)
     if rule == "sandwich" and (order or epochs or rates):
@@ -72,14 +68,12 @@ def method(
 
     def fitted(method: Method, space: Space, config: SearchConfig) -> Method:
         whole = opened(space, {})
-        bound = predicted.limit(space, cost, most, pixels) if most else None
         shrinks = rule == "shrinking"
         return replace(
             method,
             relax=largest(space),
             weight_relax=several(space, whole, samples) if shrinks else sandwich(space, samples),
             weight_gradient=summed if shrinks else by_the_largest,
-            select=predicted.evolution(breeding, bound),
         )
 
     return Method(
@@ -88,6 +82,7 @@ def method(
         single_path=True,
         phases=partial(shrinking, order, epochs, rates, samples, soft) if rule == "shrinking" else one_phase,
         select=predicted.evolution(breeding),
+        select_within=partial(predicted.evolution, breeding),
         adapt=fitted,
     )
 

@@ -12,6 +12,7 @@ subgradient methods", Operations Research Letters 31. Axis letters: N costs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import jax
@@ -32,6 +33,7 @@ from dnas.types import Alphas, Discretiser, Mix
 LARGEST = 2.0**12  # a multiplier, of costs that are at most 1
 HALVINGS = 40
 DRAWS = 2000  # of which one has to be within the budget of a method that draws
+WHOLE = 100  # the same, where networks are counted whole, which takes a while for each
 ROUNDS = 8  # through the costs, where there are several
 WITHIN = 1 - 1e-4  # of the budget, for sums in float32
 
@@ -62,14 +64,14 @@ def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
             f"Method '{name}' selects its architecture step by step and looks at no budget: leave it out, or choose "
             "a method that ends with a mix or with an evolution."
         )
+    select = method.select
+    sums = all(cost.additive is not None for cost in limits.costs)
     if method.select_within is not None:
-        draws = keys.generator(0, "within a budget")
-        if not any(limits.allows(random(space, draws)) for _ in range(DRAWS)):
-            raise UserError(
-                f"Method '{name}' draws its architectures, and of {DRAWS:,} random ones none is within the budget "
-                f"'{config.budget}': give more, or choose a method with alphas."
-            )
-    select = method.select_within(limits.allows) if method.select_within is not None else method.select
+        allowed = cache(limits.allows)
+        _check_draws(limits, config, allowed, DRAWS if sums else WHOLE)
+        select = method.select_within(allowed)
+    if method.hypergrad is None and method.select_within is not None and not sums:
+        return replace(method, select=select)  # of an epoch's genotype, which is none of these, only the costs are told
     found = replace(method, discretise=discretised(method.discretise, limits), select=select)
     if method.hypergrad is None:
         return found
@@ -81,6 +83,21 @@ def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
             "could move: leave it out, or choose another method."
         )
     return replace(found, within=projection(limits, method.move))
+
+
+def _check_draws(limits: budget.Limits, config: Config, allowed: Callable[[Genotype], bool], count: int) -> None:
+    """Errors: `UserError` where no random architecture is within the budget."""
+    draws, seen = keys.generator(0, "within a budget"), list[np.ndarray]()
+    for _ in range(count):
+        genotype = random(limits.space, draws)
+        if allowed(genotype):
+            return
+        seen.append(limits.of(genotype))
+    least = ", ".join(f"{c.name} {v:,.6g}" for c, v in zip(limits.costs, np.min(seen, 0), strict=True))
+    raise UserError(
+        f"Method '{config.method}' draws its architectures, and of {count:,} random ones none is within the budget "
+        f"'{config.budget}', the least among them is {least}: give more, or choose a method with alphas."
+    )
 
 
 def priced(method: Method, space: Space, config: Config, task: Task) -> Method:

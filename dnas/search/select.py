@@ -32,12 +32,12 @@ def random_search(
     def select(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
         generator, best = keys.generator(seed, "selection"), dict[Genotype, float]()
         for _ in range(rounds):
-            drawn = _some(_distinct(lambda: random(space, generator), samples, {}, allowed))
+            drawn = some(distinct(lambda: random(space, generator), samples, {}, allowed))
             quick = {genotype: evaluate(as_mix(genotype, space), batches=1) for genotype in drawn}
-            for genotype in _top(quick, finalists):
+            for genotype in top(quick, finalists):
                 if genotype not in best:
                     best[genotype] = evaluate(as_mix(genotype, space))
-        return _top(best, 1)[0]
+        return top(best, 1)[0]
 
     return select
 
@@ -60,21 +60,19 @@ def evolution(
         generator, tried = keys.generator(seed, "selection"), dict[Genotype, float]()
 
         def parent() -> Genotype:
-            best = _top(tried, parents)
+            best = top(tried, parents)
             return best[generator.integers(len(best))]
 
         for generation in range(generations):
             drawn: list[Genotype] = []
             if generation:
-                drawn += _distinct(lambda: cross(parent(), parent(), space, generator), population // 2, tried, allowed)
+                drawn += distinct(lambda: cross(parent(), parent(), space, generator), population // 2, tried, allowed)
                 known = tried | dict.fromkeys(drawn, 0.0)
-                drawn += _distinct(
-                    lambda: mutate(parent(), space, mutation, generator), population // 2, known, allowed
-                )
+                drawn += distinct(lambda: mutate(parent(), space, mutation, generator), population // 2, known, allowed)
             known = tried | dict.fromkeys(drawn, 0.0)
-            drawn += _distinct(lambda: random(space, generator), population - len(drawn), known, allowed)
+            drawn += distinct(lambda: random(space, generator), population - len(drawn), known, allowed)
             tried |= {genotype: evaluate(as_mix(genotype, space), train=True) for genotype in drawn}
-        return _top(_some(tried), 1)[0]
+        return top(some(tried), 1)[0]
 
     return select
 
@@ -84,7 +82,7 @@ def as_left(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -
     return strongest(space, mix)
 
 
-def _distinct(
+def distinct(
     draw: Callable[[], Genotype],
     count: int,
     known: dict[Genotype, Any],
@@ -96,23 +94,24 @@ def _distinct(
     drawn = refused = 0
     while len(found) < count and drawn < 10 * count and refused < REFUSALS * count:
         genotype = draw()
-        if not allowed(genotype):
-            refused += 1
-            continue
-        drawn += 1
-        if genotype not in known:
+        if genotype in known or genotype in found:
+            drawn += 1
+        elif allowed(genotype):
+            drawn += 1
             found[genotype] = None
+        else:
+            refused += 1
     return list(found)
 
 
-def _some(found: Any) -> Any:
+def some(found: Any) -> Any:
     """Errors: `UserError` where no draw was within the budget."""
     if not found:
         raise UserError("No architecture that was drawn is within the budget: give more, or a method with alphas.")
     return found
 
 
-def _top(values: dict[Genotype, float], count: int) -> list[Genotype]:
+def top(values: dict[Genotype, float], count: int) -> list[Genotype]:
     """The best, ties to the one tried first."""
     return sorted(values, key=lambda genotype: -values[genotype])[:count]
 

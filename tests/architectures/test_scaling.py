@@ -49,6 +49,26 @@ def test_phi_0_changes_nothing_not_even_channels_that_are_no_multiple_of_8():
     assert scaled_network(odd, Coefficients().at(0), chain=False) == odd
 
 
+def test_what_stands_behind_the_mean_over_the_image_stays():
+    """Also where no word says that mean, which is counted among the blocks then."""
+    chain = genotype_of("chain", ["conv3_c16", "mb3_e1_c16", "dense_c32_hswish", "logits_nobias"])
+    words = ["conv3_c24", "mb3_e1_c24", "dense_c48_hswish", "logits_nobias"]
+    assert scaled_network(Network(chain, SIZE, 32), Factors(1.5, 1, 1), chain=True).genotype == genotype_of(
+        "chain", words
+    )
+
+
+def test_a_chain_that_resizes_its_images_does_so_at_the_scaled_resolution():
+    """As networks of the space `ofa` do, whatever the images are."""
+    chain = genotype_of("chain", ["resize128", "conv3_c16_s2", "mb3_e3_c24", "logits"])
+    found = scaled_network(Network(chain, SIZE, 224), Factors(1.5, 2, 1.5), chain=True)
+    words = ["resize192", "conv3_c24_s2", "mb3_e3_c40", "mb3_e3_c40", "logits"]
+    assert found == Network(genotype_of("chain", words), SIZE, 336)
+    odd = genotype_of("chain", ["resize30", "conv3_c16_s2"])
+    with pytest.raises(UserError, match="30 pixels is not divisible by 4"):
+        scaled_network(Network(odd, SIZE, 32), Factors(1, 1, 1.5), chain=True)
+
+
 def test_of_cells_their_number_and_the_channels_of_the_first_are_scaled():
     cell = zoo.entry("darts_v2").genotype
     found = scaled_network(Network(cell, SIZE, 32), Factors(1.2, 1.31, 1.2), chain=False)

@@ -29,9 +29,10 @@ def evaluator(monkeypatch):
         known, resolve = budget.build("parameters<1e9", SPACE, SIZE, 8), find.resolve
 
         def evaluate(architecture, fidelity, seed):
-            return {"score": float(known.of(decode(architecture, SPACE))[0])}, 1.0
+            score = float(known.of(decode(architecture, SPACE))[0])
+            return {"score": score, "error": -score}, 1.0
 
-        made = HostEvaluator(SPACE, {"score": True}, evaluate, (1 / 9, 1 / 3, 1.0), network=network)
+        made = HostEvaluator(SPACE, {"score": True, "error": False}, evaluate, (1 / 9, 1 / 3, 1.0), network=network)
         monkeypatch.setattr(find, "resolve", lambda what, text: made if text == "own" else resolve(what, text))
         return BlackboxConfig("random_search", "own", "score", BUDGET, runs=1)
 
@@ -103,6 +104,8 @@ def test_rewards_of_a_score_and_a_cost(exponents, below, above, evaluator):
         ("score*(parameters/9)^1", "exponents from -100 to 0"),
         ("score*(parameters/x)^-1", "a target above 0"),
         ("worth*(parameters/9)^-1", "measure of the evaluator"),
+        ("error*(parameters/9)^-1", "a measure of which more is better"),
+        ("score*(score/9)^-1", "a measure of which more is better"),
         ("score*(parametres/9)^-1", "Did you mean parameters|measure of the evaluator"),
     ],
 )

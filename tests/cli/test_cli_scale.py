@@ -1,13 +1,17 @@
 """`dnas scale`: what it says of published networks, of cells and of runs, and what it refuses."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from dnas import cli
 from dnas.architectures import scaling
-from dnas.architectures.genotype import parse, read
+from dnas.architectures.genotype import parse, read, to_json
 from dnas.architectures.scaling import Coefficients, Network
 from dnas.architectures.topology import NetworkSize
-from dnas.config import Config
+from dnas.cli import scale
+from dnas.config import Config, to_dict
 from dnas.errors import UserError
 from dnas.evaluators import compound
 
@@ -60,9 +64,21 @@ def test_what_does_nothing_or_cannot_be_is_one_sentence(dnas, arguments, says):
     assert code == 2 and err.count("\n") == 1 and says in err, err
 
 
-def test_only_networks_of_images_are_scaled(dnas):
+def test_only_networks_of_images_whose_sizes_are_no_decisions_are_scaled(dnas):
     code, _, err = dnas("DARTS_V2_rnn", "--phi", 1)
     assert code == 2 and "Compound scaling is of networks of images" in err
+    code, _, err = dnas("nats_size(channels=[8, 16, 64, 8, 8])", "--phi", 1)
+    assert code == 2 and "say all sizes of its networks" in err
+
+
+def test_a_run_says_what_its_images_are(tmp_path):
+    """Also how many channels they have, which the stem's parameters are of."""
+    chain = parse("chain(block=[conv3_c8_s2])")
+    (tmp_path / "genotype.json").write_text(json.dumps([to_json(chain)]))
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(Config(space="chain"))))
+    (tmp_path / "data.json").write_text(json.dumps({"image": [16, 16, 1], "classes": ["a", "b"]}))
+    network, *_ = scale._base(scale.Scale(str(tmp_path)))
+    assert (network.pixels, network.size.image_channels, network.size.classes) == (16, 1, 2)
 
 
 def test_the_grid_is_trained_each_with_its_own_size_and_the_best_is_taken(dnas, monkeypatch):
@@ -79,6 +95,9 @@ def test_the_grid_is_trained_each_with_its_own_size_and_the_best_is_taken(dnas, 
     assert [point.accuracy for point in points] == [0.16, 0.16, 0.16]
     sizes = [(16, 5, 44), (16, 8, 36), (16, 10, 32)]
     assert seen == [("nasbench201", f"digits:limit=80,size={p}", c, n) for c, n, p in sizes]
+    large = network._replace(size=replace(network.size, stem="imagenet"))
+    plan, _ = compound.planned(Config(space="nasbench201", data="digits"), large, False)
+    assert plan.retrain.stem == "imagenet"  # as --stem says
     chain = Network(parse("mobilenet_v2"), NetworkSize(1, 1, 10), 32)
     *_, last = compound.search(Config(data="digits"), chain, True, [Coefficients()])
     assert seen[-1][:2] == ("chain", "digits:size=36") and len(last.network.genotype.cells[0][1].edges) > 19

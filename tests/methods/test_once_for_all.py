@@ -1,5 +1,6 @@
 """Once-for-all: its phases, what a step draws, what it learns from, and the selection at the end."""
 
+from functools import cache
 from types import SimpleNamespace
 
 import jax
@@ -11,10 +12,11 @@ from dnas import find
 from dnas.architectures.genotype import random
 from dnas.architectures.topology import NetworkSize, with_operations
 from dnas.config import SearchConfig
+from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.methods import once_for_all
 from dnas.nets.functional import functionalize
-from dnas.search import predicted
+from dnas.search import predicted, select
 from dnas.search.method import adapted
 from dnas.tasks.classification import Classification
 from dnas.types import Batch
@@ -66,7 +68,7 @@ def test_classes_are_distilled_by_the_other_networks_probabilities():
 
 
 def test_what_is_selected_keeps_the_limit_and_is_the_best_of_what_was_tried():
-    bound = predicted.limit(SPACE, "parameters", 6000, 8)
+    bound = budget.build("parameters<6000", SPACE, NetworkSize(1, 1, 10), 8)
     asked = []
 
     def evaluate(mix, train=False, batches=None):
@@ -74,13 +76,19 @@ def test_what_is_selected_keeps_the_limit_and_is_the_best_of_what_was_tried():
         return float(np.mean(mix["kernel"][:, -1]) + np.mean(mix["depth"][:, -1]))
 
     breeding = predicted.Breeding(10, 10, 3, 0.3, 0.3, 4)
-    found = predicted.evolution(breeding, bound)(SPACE, {}, evaluate, 0)
+    found = predicted.evolution(breeding, cache(bound.allows))(SPACE, {}, evaluate, 0)
     assert bound.of(found) <= 6000 < bound.of(random(largest_alone(), 0))
     assert 10 < len(asked) <= 14
     best = max(np.mean(mix["kernel"][:, -1]) + np.mean(mix["depth"][:, -1]) for mix in asked)
     assert np.mean([edge.operation == "7" for edge in found.cell("kernel").edges]) + np.mean(
         [edge.operation == "2" for edge in found.cell("depth").edges]
     ) == pytest.approx(best)
+
+
+def test_where_no_probe_is_within_the_budget_it_says_so(monkeypatch):
+    monkeypatch.setattr(select, "REFUSALS", 3)
+    with pytest.raises(UserError, match="No architecture that was drawn is within the budget"):
+        predicted.evolution(predicted.Breeding(2, 2, 1, 1.0, 0.1, 1), lambda genotype: False)(SPACE, {}, None, 0)
 
 
 def largest_alone():
@@ -110,7 +118,6 @@ def test_a_phase_begins_with_sorted_channels_and_a_new_optimiser():
         ("once_for_all:order=kernal", "Unknown decision of 'ofa' in the setting 'order'"),
         ("once_for_all:order=kernel,epochs=1+2", "search.epochs is 8"),
         ("once_for_all:order=kernel,epochs=1+2+5", "has 3 numbers"),
-        ("once_for_all:most=10", "No network of 'ofa' has multiply_adds of at most 10: the smallest has"),
     ],
 )
 def test_mistakes_are_one_sentence(choice, says):

@@ -129,6 +129,33 @@ def test_what_no_budget_reaches_is_refused_when_it_is_built(change, said, monkey
         build(replace(change, budget=change.budget or "parameters<1e9"))
 
 
+ELASTIC = replace(CONFIG, space="ofa:size=tiny", retrain=RetrainConfig(auxiliary=0, cells=1, drop_path=0))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "once_for_all:rule=sandwich,probes=4,population=4,generations=1,finalists=1",
+        "spos:population=4,generations=2,parents=2",
+    ],
+)
+def test_selection_keeps_a_budget_of_costs_that_are_no_sums(method, monkeypatch):
+    """All that is asked costs at most as much; a budget that nothing drawn meets says what the least cost was."""
+    monkeypatch.setattr(limits, "WHOLE", 20)
+    config = replace(ELASTIC, method=method, search=replace(SEARCH, cells=1))
+    job, tried = build(replace(config, budget="multiply_adds<150000")), []
+
+    def evaluate(mix, train):
+        tried.append(job.limits.of(discretise.strongest(job.space, mix))[0])
+        return tried[-1]
+
+    found = job.method.select(job.space, {}, evaluate, 0)
+    assert len(tried) >= 4 and job.limits.of(found)[0] == max(tried) <= 150_000
+    monkeypatch.setattr(limits, "WHOLE", 3)
+    with pytest.raises(UserError, match="of 3 random ones none .* the least among them is multiply_adds"):
+        build(replace(config, budget="multiply_adds<20"))
+
+
 def test_without_a_budget_nothing_is_projected():
     job = build(CONFIG)
     assert job.limits is None and job.method.within is None
