@@ -1,0 +1,56 @@
+"""MnasNet: REINFORCE or evolution by a reward of accuracy and latency (Tan et al., CVPR 2019, arXiv:1807.11626).
+
+    dnas blackbox experiments/mnasnet.py --out runs/mnasnet
+    dnas blackbox experiments/mnasnet.py:hard --out runs/mnasnet_hard
+
+Hardware: 2 CPU cores.
+The reward is theirs, accuracy (cost / T)^w: w = -0.07 is their soft constraint, 0 up to T and -1 beyond it their hard
+one. They draw 8,000 networks by an RNN that PPO trains, and train each on ImageNet for 5 epochs; T is 75 ms on a Pixel
+1. Published, top-1 accuracy on ImageNet: A1 75.2 % with 78 ms, 3.9 M parameters and 312 M multiply-adds; B1, without
+squeeze-excite, 74.5 % with 77 ms, 4.4 M and 315 M. Both are in dnas show mnasnet_a1 and mnasnet_b1. Their search took
+4.5 days on 64 TPUs, and there is no setting of that size here: it is the same command with a longer --budget and
+--evaluator train:config=FILE of your own, whose space is mnasnet.
+
+soft, hard, evolution: the small twin: two blocks, handwritten digits, 20 trainings of 3 epochs each; the cost is
+multiply-adds, because no table of latencies is of this space. Expected: no published number. Not yet run by this
+project to its end.
+"""
+
+from pathlib import Path
+
+from dnas.blackbox.config import BlackboxConfig
+from dnas.config import AugmentConfig, Config, RetrainConfig, WeightConfig
+
+TARGET = "150000"
+SOFT, HARD = f"accuracy*(multiply_adds/{TARGET})^-0.07", f"accuracy*(multiply_adds/{TARGET})^0|-1"
+SETTINGS = {  # name -> searcher, objective
+    "soft": ("reinforce:learning_rate=0.1", SOFT),
+    "hard": ("reinforce:learning_rate=0.1", HARD),
+    "evolution": ("evolution:population=10,tournament=3,mutation=edge", SOFT),
+}
+
+
+def config() -> Config:
+    """How every network is trained."""
+    return Config(
+        space="mnasnet:size=tiny",
+        data="digits",
+        retrain=RetrainConfig(
+            epochs=3,
+            batch_size=64,
+            cells=1,
+            auxiliary=0.0,
+            drop_path=0.0,
+            valid_portion=0.2,
+            weights=WeightConfig(0.1, "sgd:nesterov=true", "cosine", decay=4e-5),
+            augment=AugmentConfig(pad=1, flip=False),
+        ),
+    )
+
+
+def searches() -> dict[str, BlackboxConfig]:
+    evaluator = f"train:config={Path(__file__)}"
+    return {
+        name: BlackboxConfig(searcher, evaluator, objective, budget="20evaluations", runs=1)
+        for name, (searcher, objective) in SETTINGS.items()
+    }
