@@ -129,7 +129,7 @@ def resolve(what: str, text: str) -> Any:
     name, typed = parse_choice(text)
     known = described(what)
     if name not in known:
-        if meant := _with_setting(what, name.lower(), known):
+        if name and (meant := _with_setting(what, name.lower(), known)):
             raise UserError(f"Unknown {what} '{name}'. Did you mean {' or '.join(meant[:3])}?")
         raise unknown(what, name, known)
     factory = _factory(what, name)

@@ -1,7 +1,8 @@
 """Once-for-all: progressive shrinking, then evolution by a predictor (Cai et al., ICLR 2020, arXiv:1908.09791).
 
     dnas search experiments/ofa.py --out runs/ofa
-    dnas retrain runs/ofa
+    dnas search experiments/ofa.py:small --out runs/small_ofa
+    dnas retrain runs/small_ofa
 
 Hardware: accelerators for `imagenet`, not run by this project; two CPU cores for `small`.
 

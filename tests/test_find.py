@@ -59,7 +59,11 @@ def test_a_path_is_the_text_that_was_typed(written, read):
         ("space", "", ["Unknown space ''", "darts"]),
         ("space", "s1", ["Unknown space 's1'", "Did you mean robust:name=s1?"]),
         ("space", "S4:nodes=2", ["Unknown space 'S4'", "robust:name=s4"]),
-        ("space", "skip_connect", ["Known: chain, darts, fbnet, nasbench201, proxyless, rnn, robust, tabular"]),
+        (
+            "space",
+            "skip_connect",
+            ["Known: chain, darts, fbnet, mnasnet, nasbench201, nats_size, ofa, proxyless, rnn, robust, spos, tabular"],
+        ),
         ("method", "second", ["Did you mean darts:order=second or robust_darts:order=second?"]),
         ("method", "adversarial", ["sdarts:attack=adversarial"]),
         ("method", "accuracy", ["darts_pt:criterion=accuracy"]),

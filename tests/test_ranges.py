@@ -125,6 +125,7 @@ IDLE = {  # settings that do nothing beside the others -> what makes them act
     "snas:penalty=0,resource=parameters": "snas:resource=parameters",
     "snas:penalty=0,rule=linear": "snas:penalty=1,rule=linear",
     "proxyless_nas:target=9,weight=1": "proxyless_nas:cost=parameters,target=9,weight=1",
+    "once_for_all:rule=sandwich,soft=2": "once_for_all:soft=2",
     "proxyless_nas:rule=log": "proxyless_nas:cost=parameters,target=9,rule=log",
     "proxyless_nas:cost=parameters,target=9,rule=linear,power=2": "proxyless_nas:cost=parameters,target=9,power=2",
     "robust_darts:multiplier=2": "robust_darts:multiplier=2,adaptive=true",

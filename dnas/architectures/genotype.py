@@ -146,7 +146,7 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
             raise UserError(f"The {kind} cell concatenates {cell.concat or 'no nodes'}, expected {expected}.")
         last = max([space.cells[kind].computed[-1], *(edge.node for edge in cell.edges)])
         for edge in cell.edges:
-            if kind == blocks.KIND:
+            if (space.chain or space.chain_of) and kind == blocks.KIND:
                 blocks.parse(edge.operation)  # which says what does not fit
             if edge.operation not in space.operations:
                 raise unknown(f"operation in the {kind} cell:", edge.operation, space.operations)

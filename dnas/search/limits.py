@@ -42,13 +42,17 @@ def of_config(config: Config, space: Space, task: Task) -> budget.Limits | None:
     """The budget of a search, for networks as they will be trained. Errors: `UserError`."""
     if not config.budget:
         return None
-    plan = config.retrain
-    if set(space.contained(plan.cells)) != set(space.cells):
+    _check_kinds("The budget", config, space)
+    return budget.build(config.budget, space, *priced_as(config.retrain, space, task.shape))
+
+
+def _check_kinds(what: str, config: Config, space: Space) -> None:
+    cells = config.retrain.cells
+    if {*space.sequence(cells)} not in (set(), {*space.cells}):
         raise UserError(
-            f"The budget is of networks of {plan.cells} cells, and a search of {config.search.cells} cells has other "
-            "kinds of them: choose search.cells and retrain.cells that contain the same."
+            f"{what} is of networks of {cells} cells, and a search of {config.search.cells} cells has other kinds of "
+            "them: choose search.cells and retrain.cells that contain the same."
         )
-    return budget.build(config.budget, space, *priced_as(plan, space, task.shape))
 
 
 def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
@@ -104,6 +108,7 @@ def priced(method: Method, space: Space, config: Config, task: Task) -> Method:
     """A method with what it makes of costs, of networks as they will be trained."""
     if method.price is None:
         return method
+    _check_kinds(f"The cost in method '{config.method}'", config, space)
     return method.price(replace(method, price=None), space, *priced_as(config.retrain, space, task.shape))
 
 

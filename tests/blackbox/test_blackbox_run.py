@@ -97,7 +97,8 @@ def test_all_evaluations_of_a_number_count():
         ({"evaluator": "table:epochs=90"}, "after 12 and 200 epochs, not after 90"),
         ({"evaluator": "table:table=nasbench"}, "Did you mean nasbench201"),
         ({"evaluator": "tabel"}, "Did you mean table"),
-        ({"objective": "latency"}, "Unknown objective of the evaluator 'table': 'latency'"),
+        ({"objective": "acuracy"}, "Unknown objective of the evaluator 'table': 'acuracy'. Did you mean accuracy"),
+        ({"objective": "latency"}, "'table' does not say how large its networks are, so nothing is known of their lat"),
         ({"objective": "accuracy+mflops"}, "'random_search' needs one number .* 'accuracy[+]mflops' is 2"),
         ({"budget": "9evaluations", "past_budget": "interpolated"}, "a budget in seconds only"),
         ({"budget": "90000evaluations", "runs": 10_000}, "too many, the most are 100,000 in a run and 20,000,000"),
@@ -231,9 +232,7 @@ def published(name):
 def test_published_numbers(kind, data, tmp_path):
     mean, deviation = published(f"{kind}-{data}")
     search = [f"{EXPERIMENT}:{kind}-{data}", "--runs", "200", "--quiet", "--out", str(tmp_path / "run")]
-    plain = {
-        name: value for name, value in os.environ.items() if name != "XLA_FLAGS"
-    }  # it computes more than it builds
+    plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # much to compute
     subprocess.run([sys.executable, "-m", "dnas", "blackbox", *search], env=plain, check=True, capture_output=True)
     found = json.loads((tmp_path / "run" / "summary.json").read_text())["truths"][f"{data}_test_200"]
     assert abs(found["mean"] - mean) < deviation

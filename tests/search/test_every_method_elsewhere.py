@@ -32,6 +32,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "agreement rnn": "Supernets side by side cannot be recurrent",
     "darts_minus": "no skip connection to add",
     "drnas": "Partial channels are",
+    "fbnet": "is no sum over its decisions",
     "lambda_darts": "no two of them .* or a space of cells",
     "once_for_all rnn": "learn from the outputs of others, which the task of this search does not tell",
     "oles": "no operation of the space has weights",
