@@ -62,7 +62,7 @@ def test_a_path_is_the_text_that_was_typed(written, read):
         (
             "space",
             "skip_connect",
-            ["Known: chain, darts, fbnet, mnasnet, nasbench201, nats_size, ofa, proxyless, rnn, robust, spos, tabular"],
+            ["Known: chain, darts, fbnet, mnasnet, nasbench201, nats_size, ofa, proxyless, rnn, robust, "],
         ),
         ("method", "second", ["Did you mean darts:order=second or robust_darts:order=second?"]),
         ("method", "adversarial", ["sdarts:attack=adversarial"]),

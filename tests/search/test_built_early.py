@@ -118,7 +118,7 @@ def test_every_method_takes_few_operations_and_few_cells(name, space, cells):
         with pytest.raises(UserError, match=f"no two of them with search.cells {cells}: choose more cells"):
             job(name, space, cells=cells, channels=24, epochs=12)
         return
-    if name == "fbnet" and not space.startswith("nasbench201"):
+    if name == "fbnet" and cells < 3 and not space.startswith("nasbench201"):
         says = f"networks of 20 cells, and a search of {cells} cells has other kinds of them: choose search.cells"
         with pytest.raises(UserError, match=says):
             job(name, space, cells=cells, channels=24, epochs=12)
