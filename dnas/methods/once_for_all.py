@@ -130,11 +130,11 @@ def of_phase(space: Space, used: dict[str, int], samples: int, soft: float, taug
 
 
 def reordered(kind: str, before: int, space: Space, state: SearchState) -> SearchState:
-    """Weights that are ready for smaller options of a kind; the optimiser begins anew."""
-    weights, stats = state.weights, state.stats
-    if space.reorder is not None:
-        weights, stats = space.reorder(weights, stats, kind, before)
-    return state._replace(weights=weights, stats=stats, weight_opt=jax.tree.map(jnp.zeros_like, state.weight_opt))
+    """Weights that are ready for smaller options of a kind."""
+    if space.reorder is None:
+        return state
+    weights, stats = space.reorder(state.weights, state.stats, kind, before)
+    return state._replace(weights=weights, stats=stats)
 
 
 def opened(space: Space, used: dict[str, int], first: bool = False) -> Open:
