@@ -53,10 +53,11 @@ def method(
     finalists: Count = 10,
 ) -> Method:
     """`rule`: shrinking or sandwich. For shrinking, `order`: the decisions that open, a phase each, `a+b`, one that
-    stands twice in two phases; empty: all of the space; others are open from the start. `epochs`: of the phases, the
-    first of the largest network; empty: alike. `rates`: what the learning rate is multiplied by in each; empty: 1.
-    `samples`: random networks of a step, whose gradients are added. `soft`: weight of the teacher's loss. At the end,
-    evolution (`search/predicted.py`) among the networks that `budget` allows."""
+    stands twice in two phases; empty: all of the space; others are open from the start, as the paper's resolutions are:
+    name an order without them. `epochs`: of the phases, the first of the largest network; empty: alike. `rates`: what
+    the learning rate is multiplied by in each; empty: 1. `samples`: random networks of a step, whose gradients are
+    added. `soft`: weight of the teacher's loss. At the end, evolution (`search/predicted.py`) among the networks that
+    the budget of the search allows."""
     if rule not in RULES:
         raise unknown("rule of method 'once_for_all':", rule, RULES)
     if rule == "sandwich" and (order or epochs or rates):
