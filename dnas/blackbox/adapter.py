@@ -44,8 +44,7 @@ class _Limited:
             proposal = self.searcher.ask()
             if proposal is None or _allows(self.job, proposal.architecture):
                 return proposal
-            none = np.zeros(len(self.job.objectives))
-            self.searcher.tell(proposal, none if self.worst is None else self.worst)
+            self.searcher.tell(proposal, self.job.bad if self.worst is None else self.worst)
         raise _refused(self.job)
 
     def tell(self, proposal: Proposal, scores: np.ndarray) -> None:

@@ -27,8 +27,6 @@ from dnas.costs import budget
 from dnas.errors import StorageError, UserError
 from dnas.runs import loop
 
-WORST = 1e6  # told of a trial that fails before any other has ended, with a measure of which less is better
-
 
 def tried(
     job: Job, pool: Pool, folder: Path | None = None, quiet: bool = True, opening: Openings | None = None
@@ -190,7 +188,7 @@ class _Run:
     def _worst(self) -> np.ndarray:
         """Of each objective the worst score so far [M]."""
         known = [scores for scores in self.scores if np.isfinite(scores).all()]
-        return np.min(known, 0) if known else np.where(self.job.signs > 0, 0.0, -WORST)
+        return np.min(known, 0) if known else self.job.bad
 
     def _other(self, trial: int) -> StorageError:
         return StorageError(

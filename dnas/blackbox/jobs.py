@@ -21,6 +21,7 @@ from dnas.evaluators.protocol import Evaluator, HostEvaluator
 
 MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
 SEPARATOR = re.compile(rf"\+|,(?!\s*{find.KEY}\s*=)")  # of objectives: a comma may also stand between settings
+WORST = 1e6  # of a measure of which less is better
 SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decided after it, in float64
 
 
@@ -50,6 +51,11 @@ class Job(NamedTuple):
     def signs(self) -> np.ndarray:
         """1 for each objective of which more is better, else -1 [M]."""
         return np.array([1 if self.evaluator.measures[name] else -1 for name in self.objectives], np.float32)
+
+    @property
+    def bad(self) -> np.ndarray:
+        """What a searcher is told of what has no scores, before any other has [M]."""
+        return np.where(self.signs > 0, 0.0, -WORST)
 
     def columns(self, values: Mapping[str, Any]) -> list[Any]:
         """The objectives by the measures, such that more is better."""

@@ -7,7 +7,7 @@ letters: N costs, E edges, O operations.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -111,6 +111,8 @@ def build(text: str, space: Space, size: NetworkSize, image_size: int) -> Limits
     or is known to meet."""
     limits = parse(text)
     costs = tuple(cost_of(limit.cost, limit.unit, space, size, image_size) for limit in limits)
+    if len({cost.name for cost in costs}) < len(costs):  # one cost with several settings
+        costs = tuple(replace(cost, name=limit.cost) for cost, limit in zip(costs, limits, strict=True))
     found = Limits(space, costs, np.array([limit.most for limit in limits]))
     for cost, most in zip(costs, found.most, strict=True):
         if cost.additive is not None:

@@ -53,10 +53,11 @@ def method(
     finalists: Count = 10,
 ) -> Method:
     """`rule`: shrinking or sandwich. For shrinking, `order`: the decisions that open, a phase each, `a+b`, one that
-    stands twice in two phases; empty: all of the space; others are open from the start. `epochs`: of the phases, the
-    first of the largest network; empty: alike. `rates`: what the learning rate is multiplied by in each; empty: 1.
-    `samples`: random networks of a step, whose gradients are added. `soft`: weight of the teacher's loss. At the end,
-    evolution (`search/predicted.py`) among the networks that `budget` allows."""
+    stands twice in two phases; empty: all of the space; others are open from the start, as the paper's resolutions are:
+    name an order without them. `epochs`: of the phases, the first of the largest network; empty: alike. `rates`: what
+    the learning rate is multiplied by in each; empty: 1. `samples`: random networks of a step, whose gradients are
+    added. `soft`: weight of the teacher's loss. At the end, evolution (`search/predicted.py`) among the networks that
+    the budget of the search allows."""
     if rule not in RULES:
         raise unknown("rule of method 'once_for_all':", rule, RULES)
     if rule == "sandwich" and (order or epochs or rates):
@@ -130,11 +131,11 @@ def of_phase(space: Space, used: dict[str, int], samples: int, soft: float, taug
 
 
 def reordered(kind: str, before: int, space: Space, state: SearchState) -> SearchState:
-    """Weights that are ready for smaller options of a kind; the optimiser begins anew."""
-    weights, stats = state.weights, state.stats
-    if space.reorder is not None:
-        weights, stats = space.reorder(weights, stats, kind, before)
-    return state._replace(weights=weights, stats=stats, weight_opt=jax.tree.map(jnp.zeros_like, state.weight_opt))
+    """Weights that are ready for smaller options of a kind."""
+    if space.reorder is None:
+        return state
+    weights, stats = space.reorder(state.weights, state.stats, kind, before)
+    return state._replace(weights=weights, stats=stats)
 
 
 def opened(space: Space, used: dict[str, int], first: bool = False) -> Open:

@@ -182,7 +182,7 @@ class Job:
         if new.method.teacher and not carried.teacher:
             carried = carried._replace(teacher=jax.tree.map(np.array, carried.weights))
         if phase.begins is not None:
-            begun = jax.vmap(partial(phase.begins, new.space))(carried._replace(key=()))
+            begun = jax.vmap(partial(phase.begins, new.space))(carried._replace(key=(), weight_opt=shapes.weight_opt))
             carried = devices.fetch(begun)._replace(key=carried.key)
         like = fresh.state._replace(mask=())
         placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), carried, like)

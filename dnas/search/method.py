@@ -73,7 +73,8 @@ class Phase:
     method: Callable[["Method"], "Method"] = unaltered
     """What the method, adapted, is in this phase."""
     begins: Callable[[Space, SearchState], SearchState] | None = None
-    """(space, state) -> the state with which it begins, made of what the phase before has left."""
+    """(space, state) -> the state with which it begins, made of what the phase before has left, with an optimiser of
+    the weights that begins anew."""
     trains: bool = True
     """Otherwise weights and alphas stay as they are, and an epoch is one step that does nothing: what happens, happens
     between epochs."""

@@ -1,6 +1,7 @@
 """Black-box searches within a budget of what networks cost: every searcher."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from dnas import find
 from dnas.architectures.choices import decode
 from dnas.architectures.topology import NetworkSize
+from dnas.blackbox import adapter
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig, parse_budget
 from dnas.blackbox.jobs import build
+from dnas.blackbox.searcher import Proposal
 from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.evaluators.protocol import HostEvaluator
@@ -54,6 +57,24 @@ def test_every_searcher_keeps_a_budget(name, evaluator):
     assert all(job.limits.allows(decode(row, SPACE)) for row in tried)
     drawn = np.random.default_rng(0).integers(0, 5, (100, 3))
     assert not all(job.limits.allows(decode(row, SPACE)) for row in drawn)
+
+
+def test_what_is_refused_first_is_not_told_to_be_the_best(evaluator):
+    """Of a measure of which less is better, whose scores are below 0."""
+    job, told = build(replace(evaluator((SIZE, 8)), searcher="hyperband", objective="error")), []
+
+    class Searcher:
+        def ask(self):
+            return Proposal(np.full(3, len(told) + 1 if len(told) < 3 else 0))
+
+        def tell(self, proposal, scores):
+            told.append(scores.tolist())
+
+    first = SimpleNamespace(space=SPACE, allows=lambda genotype: genotype == decode(np.zeros(3, int), SPACE))
+    limited = adapter._Limited(Searcher(), job._replace(limits=first))
+    assert not limited.ask().architecture.any() and told == [[-1e6]] * 3
+    limited.tell(limited.ask(), np.array([-3.0]))
+    assert told[3:] == [[-3.0]]
 
 
 def test_what_is_refused(evaluator):

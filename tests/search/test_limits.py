@@ -129,6 +129,15 @@ def test_what_no_budget_reaches_is_refused_when_it_is_built(change, said, monkey
         build(replace(change, budget=change.budget or "parameters<1e9"))
 
 
+def test_the_log_has_every_cost_of_a_budget_also_one_twice_with_other_settings():
+    found = budget.build("activation_memory:bits=8<1e9,activation_memory:bits=16<1e9", TINY, SIZE, 16)
+    genotype = random(TINY, 0)
+    row = limits.row(found, as_mix(genotype, TINY), genotype)
+    names = ["activation_memory:bits=8", "activation_memory:bits=16"]
+    assert [*row] == [*names, *(f"expected_{name}" for name in names)]
+    assert row[names[1]] == 2 * row[names[0]] > 0
+
+
 ELASTIC = replace(CONFIG, space="ofa:size=tiny", retrain=RetrainConfig(auxiliary=0, cells=1, drop_path=0))
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import re
+import shutil
 import signal
 from contextlib import contextmanager
 from functools import partial
@@ -381,3 +382,22 @@ def test_a_phase_that_restarts_has_new_weights_and_alphas_and_its_own_schedule(t
     assert np.abs(stems[0] - stems[1]).min() > 0, "the same numbers were drawn again"
     rates = [row["learning_rate"] for row in records.read_metrics(result.folder)]
     np.testing.assert_allclose(rates, [0.025, 0.013] * 2, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_teacher_stays_and_stopping_changes_nothing_of_what_it_teaches(tmp_path, monkeypatch, transitions):
+    """Once-for-all: the weights of the end of the first phase teach, the optimiser begins as it does anew."""
+    method = "once_for_all:probes=2,population=2,generations=1,finalists=1"
+    weights = dataclasses.replace(CONFIG.search.weights, optimiser="rmsprop:initial=1")
+    search = dataclasses.replace(CONFIG.search, epochs=3, weights=weights)
+    space = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
+    config = dataclasses.replace(CONFIG, space=space, method=method, search=search)
+    with before_the_end_of(3, lambda: shutil.copytree(tmp_path / "whole", tmp_path / "run"), monkeypatch):
+        whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
+    (old, new, _), *others = transitions
+    assert not others
+    jax.tree.map(np.testing.assert_array_equal, (new.teacher, new.weights), (old.weights, old.weights))
+    squares = jax.tree.leaves(new.weight_opt[1].square)
+    assert all((leaf == 1).all() for leaf in squares) and len(squares) == len(jax.tree.leaves(new.weights))
+    assert final_state(tmp_path / "run") != final_state(tmp_path / "whole")
+    assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), whole)
