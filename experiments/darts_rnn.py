@@ -20,7 +20,8 @@ small: a cell of 4 nodes with 64 units on the first 100,000 words, to see all of
     seeds each: searched 185.15 ± 0.00, random 177.6 ± 4.3, unigram 496.2. So short a search ends with identities on all
     edges, as one of images may end with skip connections, and such a cell is worse than a random one. Alphas that begin
     after 7 of 12 epochs end there too, on 15 of 16 edges of 4 seeds. By method: `gdas` 179.9 ± 2.1; 179.2 ± 1.1 by
-    `darts_pt:blank=true,interval=1,criterion=loss` after 16 epochs, with identities as well (commit a1f7557).
+    `darts_pt:blank=true,interval=1,criterion=loss` after 16 epochs, with identities as well (commit a1f7557);
+    179.9 ± 3.0 by `dnas blackbox`'s asha with short trainings. Nothing has beaten random cells yet.
 """
 
 from dnas.config import AlphaConfig, Config, RetrainConfig, SearchConfig, WeightConfig
