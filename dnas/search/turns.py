@@ -68,15 +68,16 @@ class InTurns:
             return with_carry(stepped, "train", seen.carry), inner_gradient, loss
 
         def end_of_outer():
-            total, gradient = loss, to_alphas
-            if self.method.penalty is not None:
-                added = lambda a: self.method.penalty(a, self.mix_of(state, a, key), now)  # noqa: E731
-                extra, to_extra = jax.value_and_grad(added)(state.alphas)
-                total, gradient = loss + extra, jax.tree.map(jnp.add, gradient, to_extra)
+            total, gradient, of_weights = loss, to_alphas, to_weights
+            if self.method.factor is not None or self.method.penalty is not None:
+                whole = lambda of_data, a: self.outer_loss(of_data, a, self.mix_of(state, a, key), now)  # noqa: E731
+                total, (share, extra) = jax.value_and_grad(whole, (0, 1))(loss, state.alphas)
+                gradient = jax.tree.map(lambda g, e: share * g + e, to_alphas, extra)
+                of_weights = jax.tree.map(lambda g: share * g, to_weights)
             if implicit_term is None:
                 return with_carry(self.with_alphas(absorbed, gradient), "valid", seen.carry), inner_gradient, total
             inner = self.objective(state, levels.train, inner_key, False, carry_of(state, "train"))
-            implicit = implicit_term(inner, state.weights, state.alphas, update, inner_gradient, to_weights)
+            implicit = implicit_term(inner, state.weights, state.alphas, update, inner_gradient, of_weights)
             stepped = self.with_alphas(state, jax.tree.map(jnp.add, gradient, implicit))
             return with_carry(stepped, "valid", seen.carry), inner_gradient, total
 

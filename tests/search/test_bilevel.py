@@ -14,7 +14,7 @@ from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.methods import agreement
-from dnas.nets.functional import functionalize
+from dnas.nets.functional import Functional, functionalize
 from dnas.nets.supernet import Supernet
 from dnas.runs.devices import Layout
 from dnas.search import hypergrad, penalty, relax
@@ -50,8 +50,8 @@ def batches(count):
 FIRST_ORDER = Method()
 
 
-def trained(method=FIRST_ORDER, config=CONFIG, steps=3, seed=0):
-    search = make_search(NETWORK, SPACE, method, config, 2, task=Classification())
+def trained(method=FIRST_ORDER, config=CONFIG, steps=3, seed=0, network=NETWORK):
+    search = make_search(network, SPACE, method, config, 2, task=Classification())
     state, step, rows = search.init(jax.random.key(seed)), jax.jit(search.step), []
     for levels in batches(steps):
         state, metrics = step(state, levels)
@@ -80,6 +80,25 @@ def test_one_gradient_program_is_several(estimate, order, warmup_epochs):
     config = replace(CONFIG, order=order, alphas=replace(CONFIG.alphas, warmup_epochs=warmup_epochs))
     shared, rows = trained(Method(hypergrad=estimate, relax=noisy), config)
     separate, expected = trained(Method(hypergrad=apart(estimate), relax=noisy), config)
+    assert_close(shared._replace(key=0), separate._replace(key=0))
+    assert_close(rows, expected)
+
+
+@pytest.mark.parametrize("estimate", [hypergrad.first_order, hypergrad.unrolled])
+def test_one_gradient_program_minimises_what_several_do(estimate):
+    """With all that a method makes of the outer loss; of a network that is one matrix for every operation."""
+
+    def apply(weights, stats, x, mix, *, train, **_):
+        return jnp.tanh(jnp.einsum("eo,oij,bi->bj", mix["cell"], weights, x.mean((1, 2)))), {}
+
+    def factor(alphas, mix, clock):
+        return 1 + jnp.log1p(mix["cell"][:, 0].sum())
+
+    shape = (SPACE.mix_shapes["cell"][1], 3, 3)
+    network = Functional(lambda key: (jax.random.normal(key, shape), {}), apply)
+    method = Method(hypergrad=estimate, relax=noisy, penalty=penalty.beta_decay(1.0), factor=factor)
+    shared, rows = trained(method, network=network)
+    separate, expected = trained(replace(method, hypergrad=apart(estimate)), network=network)
     assert_close(shared._replace(key=0), separate._replace(key=0))
     assert_close(rows, expected)
 
