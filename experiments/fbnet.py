@@ -15,7 +15,9 @@ imagenet: as published, 90 epochs, of which 10 train weights alone, on 80 % of t
     multiply-adds and latency on the S8: A 73.0 %, 249 M, 19.8 ms; B 74.1 %, 295 M, 23.1 ms; C 74.9 %, 375 M, 28.1 ms.
     Their search took 216 GPU hours. The networks themselves are in dnas show fbnet_a, fbnet_b and fbnet_c.
 small: three layers on 2,000 JPEG images of CIFAR-10 of 16 pixels, with multiply-adds in the place of latency, and a
-    budget of 500,000 of them. Expected: no published number. Not yet run by this project to its end.
+    budget of 500,000 of them. Expected: no published number. At commit e083bef it found
+    [skip, mb5_e6_c16_s2, mb3_e1_c16] of 338,240 multiply-adds (279,000 expected of the last mix), with 43.5 % test
+    accuracy of 400 images: one seed, two minutes on two busy cores.
 """
 
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig

@@ -19,7 +19,8 @@ imagenet: their space, and their penalty, CE 0.2 (log E / log target)^0.3. Their
     --method proxyless_nas:cost=latency:table=here.json,target=80. Expected top-1 accuracy on ImageNet as published:
     mobile 74.6 % with 78 ms on a Pixel 1, GPU 75.1 % with 5.1 ms on a V100, CPU 75.3 % with 138.7 ms on a Xeon.
 small: three layers on 2,000 JPEG images of CIFAR-10 of 16 pixels, with the penalty and a budget. Expected: no published
-    number. Not yet run by this project to its end.
+    number. At commit c8f4858 it found [skip, mb3_e3_c16_s2_relu6, skip] of 175,936 multiply-adds, with 36.0 % test
+    accuracy of 400 images: one seed, two minutes on two busy cores. Nothing is claimed of it.
 """
 
 from dataclasses import replace
