@@ -65,7 +65,7 @@ def run(options: Search) -> None:
     score = result.score
     print(f"\nSupernet's validation {score.name}: {score.shown(score.best(result.scores))}{several}.")
     print(f"Open {result.folder / 'report.html'}")
-    print(f"Train the cell: {loop.program()} retrain {loop.quoted(result.folder)}")
+    print(f"Train its network: {loop.program()} retrain {loop.quoted(result.folder)}")
 
 
 def defaults(options: Search) -> Search | None:
