@@ -216,6 +216,8 @@ BESIDE = {  # what a setting needs to act
     "drnas:scale": ",distance=kl,keep=2",
     "gaea:edge_rate": ",edges=true",
     "idarts:damping": ",solver=cg",
+    "proxyless_nas:weight": ",cost=parameters,target=2",
+    "proxyless_nas:power": ",cost=parameters,target=2",
     "robust_darts:multiplier": ",adaptive=true",
     "robust_darts:largest": ",adaptive=true,multiplier=1.01",
 }
@@ -224,6 +226,7 @@ LEAST = [
     for name, factory in METHODS.items()
     for parameter in inspect.signature(factory).parameters.values()
     if isinstance(parameter.default, float) and (allowed := range_of(parameter.annotation))
+    if (name, parameter.name) != ("proxyless_nas", "target")  # 0: none, which a cost refuses
 ]
 
 
