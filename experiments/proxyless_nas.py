@@ -17,7 +17,8 @@ imagenet: their space, and their penalty, CE 0.2 (log E / log target)^0.3. Their
     is no part of this package, so the cost is multiply-adds, with the target of their network for phones. With a table
     of your own, of dnas latency proxyless --out here.json, it is
     --method proxyless_nas:cost=latency:table=here.json,target=80. Expected top-1 accuracy on ImageNet as published:
-    mobile 74.6 % with 78 ms on a Pixel 1, GPU 75.1 % with 5.1 ms on a V100, CPU 75.3 % with 138.7 ms on a Xeon.
+    mobile 74.6 % with 78 ms on a Pixel 1, GPU 75.1 % with 5.1 ms on a V100, CPU 75.3 % with 138.7 ms on a Xeon. These
+    milliseconds and the settings of its training are not checked against the paper.
 small: three layers on 2,000 JPEG images of CIFAR-10 of 16 pixels, with the penalty and a budget. Expected: no published
     number. At commit c8f4858 it found [skip, mb3_e3_c16_s2_relu6, skip] of 175,936 multiply-adds, with 36.0 % test
     accuracy of 400 images: one seed, two minutes on two busy cores. Nothing is claimed of it.

@@ -27,9 +27,8 @@ SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decid
 
 class Job(NamedTuple):
     """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up.
-    limits: what networks may cost.
-    prices: the costs of networks among the objectives. rewards: the
-    objectives that are made of a score and a cost."""
+    limits: what networks may cost. prices: the costs of networks among the objectives. rewards: the objectives that are
+    made of a score and a cost."""
 
     config: BlackboxConfig
     evaluator: Evaluator | HostEvaluator

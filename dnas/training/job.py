@@ -5,7 +5,7 @@ Searches have the like in `dnas/search/job.py`; `dnas.retrain` runs it, in a fol
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -262,7 +262,7 @@ def network_size_of(plan: RetrainConfig, space: Space, shape: Shape) -> NetworkS
 
 def priced_as(plan: RetrainConfig, space: Space, shape: Shape) -> tuple[NetworkSize, int]:
     """The same without an auxiliary head, and the pixels of a side of its images: what costs are of."""
-    return replace(network_size_of(plan, space, shape), auxiliary=False), shape.inputs[0]
+    return dataclasses.replace(network_size_of(plan, space, shape), auxiliary=False), shape.inputs[0]
 
 
 def evaluate_one(network: Functional, task: Task, state: tuple[Tree, Tree], data: Any) -> Sums:
