@@ -77,9 +77,7 @@ def measure(
     found = places(space, size, image_size)
     drawn = [random(space, seed) for seed in range(networks + fitted)]
     builds = {place.operation: _of_operation(space, place.operation, batch) for place in found}
-    x = jnp.zeros((batch, image_size, image_size, size.image_channels))
-    assert space.network is not None
-    wholes = [(partial(_built, space.network, genotype, space, size), x) for genotype in drawn]
+    wholes = _wholes(drawn, space, size, image_size, batch)
     wanted = [*builds.values(), *_around(space, size, image_size, batch), *wholes]
     programs = [one and compiled(*one) for one in shown(wanted, "compiling")]
     timings = in_turns(programs, calls, shown)
@@ -108,6 +106,13 @@ def measure(
         return written, None
     predicted, true = sums(written)[:networks], true[:networks]
     return written, Checked(predicted, true, accuracy(predicted, true))
+
+
+def of_networks(
+    genotypes: Sequence[Genotype], space: Space, size: NetworkSize, image_size: int, batch: int = 1, calls: int = 100
+) -> list[Timing]:
+    """What whole networks take here, of a batch, timed in turns."""
+    return in_turns([compiled(*one) for one in _wholes(genotypes, space, size, image_size, batch)], calls)
 
 
 def pinned(cores: int) -> None:
@@ -165,6 +170,14 @@ def device(cores: int = 0) -> str:
 
 def _apply(network: Any, weights: Any, stats: Any, x: jax.Array) -> jax.Array:
     return network.apply(weights, stats, x, train=False)[0]
+
+
+def _wholes(
+    genotypes: Sequence[Genotype], space: Space, size: NetworkSize, image_size: int, batch: int
+) -> list[tuple[Any, jax.Array]]:
+    assert space.network is not None
+    x = jnp.zeros((batch, image_size, image_size, size.image_channels))
+    return [(partial(_built, space.network, genotype, space, size), x) for genotype in genotypes]
 
 
 def _built(network: Any, genotype: Genotype, space: Space, size: NetworkSize, rngs: nnx.Rngs) -> Any:
