@@ -18,14 +18,12 @@ from dnas import find, retrain
 from dnas.architectures.genotype import Genotype, check, from_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
-from dnas.data import Text
 from dnas.data._arrays import as_labels
 from dnas.data._streamed import Streamed
-from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.loading import finetuning
 from dnas.loading.loaded import Evaluation, Loaded, changed, refuse_changed, refuse_part
-from dnas.loading.looks import images_as_test, looks_of, no_images
+from dnas.loading.looks import images_as_test, in_tokens_of, looks_of, no_images
 from dnas.nets.functional import Deferred, functionalize
 from dnas.runs import records
 from dnas.runs import weights as weights_of
@@ -120,7 +118,7 @@ class Found(Loaded):
         """Train the network further from its weights, in a run folder of its own, which is loaded then.
 
         data: by default the run's; else a data set, by name or as such, or arrays: of as many channels, of the same
-        columns, or a text, whose other words are `<unk>`. With other classes the network gets a new head.
+        columns, or texts, whose other words are `<unk>`. With other classes the network gets a new head.
         learning_rate: by default a tenth of the run's. batch_size: by default the run's. Everything else is as in the
         run, without a warm-up. out: by default a folder in runs/.
         Errors: `UserError` for data that do not fit, and as `dnas.retrain.run`.
@@ -161,9 +159,7 @@ def load_training(folder: Path, config: Config, index: int, given: Any) -> Found
 
 def _bound(config: Config, space: Space, description: Any, folder: Path, given: Any) -> Task:
     """The task of the run on its data set, which must be what it was."""
-    dataset = datasets.load(config.data if given is None else given)
-    if isinstance(dataset, Text) and description.get("vocabulary"):
-        dataset = with_vocabulary(dataset, description["vocabulary"])
+    dataset = in_tokens_of(datasets.load(config.data if given is None else given), description)
     task, _ = binding.bind(dataset, config, "retrain", space)
     refuse_changed(task.described(), description, config, folder)
     return task

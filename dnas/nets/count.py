@@ -69,7 +69,7 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
 
 def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: int = 0) -> Cost:
     """What the derived network of `size` costs without an auxiliary head, for one input: an image of image_size x
-    image_size pixels, a token, or a row of features.
+    image_size pixels, a token, a text of `NetworkSize.inputs` where there is no state, or a row of features.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
@@ -82,7 +82,7 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         return _of_chain(genotype, space, size, image_size)
     shape, kind = {
         "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
-        "tokens": ((1, 1), jnp.int32),
+        "tokens": ((1, *((1,) if space.recurrent else size.inputs)), jnp.int32),
         "features": ((1, *size.inputs), jnp.float32),
     }[space.takes]
     build = partial(space.network, genotype, space, size)

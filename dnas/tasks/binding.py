@@ -7,7 +7,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Task
+from dnas.tasks.task import Answering, Task
 
 AUTO = "auto"
 
@@ -27,7 +27,7 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"has {task.takes}: choose another space or data set."
         )
     if task.takes != "images":
-        _refuse_idle(config, stage, task.takes)
+        _refuse_idle(config, stage, task.takes, isinstance(task, Answering))
     _refuse_unknown_sizes(config, stage, space)
     return task, _at_rate_of_batch(plan)
 
@@ -61,12 +61,13 @@ def _refuse_unknown_sizes(config: Config, stage: str, space: Space) -> None:
         )
 
 
-def _refuse_idle(config: Config, stage: str, takes: str) -> None:
-    """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish."""
+def _refuse_idle(config: Config, stage: str, takes: str, labelled: bool) -> None:
+    """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish.
+    labelled: whether examples have labels, which could be smoothed."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
     off = {"auxiliary": 0.0, "drop_path": 0.0, "stem": "cifar", "augment": AugmentConfig(pad=0, flip=False, cutout=0)}
     off |= {"mixup": 0.0, "cutmix": 0.0, "rand_augment": 0, "magnitude": type(config)().retrain.magnitude}
-    if takes == "tokens":
+    if not labelled:
         off["label_smoothing"] = 0.0
     for name, value in off.items():
         set_to = getattr(plan, name, value)
