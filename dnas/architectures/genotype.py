@@ -158,8 +158,12 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
 
 
 def _check_lengths(genotype: Genotype, space: Space) -> None:
-    """Each layer has all decisions or, where the space has unlike numbers of them, there are as many as its own."""
+    """Each layer has all decisions or, where the space has unlike numbers of them, there are as many as its own, or
+    those that its network has."""
     if len(genotype.cells) < 2 or not decisions(genotype):
+        return
+    if space.used is not None:
+        space.used(genotype)  # which says what is missing
         return
     found = {kind: len(cell.edges) for kind, cell in genotype.cells}
     own = {kind: len(space.cells[kind].edges) for kind in found}
