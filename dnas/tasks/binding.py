@@ -7,7 +7,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Task
+from dnas.tasks.task import Answering, Stateful, Task
 
 AUTO = "auto"
 
@@ -26,6 +26,8 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"Networks of the space '{space.name}' read {space.takes}, and the task '{task.name}' on '{dataset.name}' "
             f"has {task.takes}: choose another space or data set."
         )
+    if isinstance(task, Stateful) and not space.recurrent:
+        task = task.stateless()
     if task.takes != "images":
         _refuse_idle(config, stage, task.takes, isinstance(task, Answering))
     _refuse_unknown_sizes(config, stage, space)

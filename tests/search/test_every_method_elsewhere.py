@@ -29,6 +29,9 @@ CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
     "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
     "text": Config(space="text:size=tiny", data="phrases", task="text_classification:max_length=3", search=SIZE),
+    "transformer": Config(
+        space="transformer:size=tiny,depths=1,widths=4+6", data="words", task="language:bptt=5", search=SIZE
+    ),
 }
 REFUSED = {  # method -> what it says on a space without images, or on the one named
     "agreement rnn": "Supernets side by side cannot be recurrent",
@@ -37,11 +40,13 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "fbnet": "is no sum over its decisions",
     "lambda_darts": "no two of them .* or a space of cells",
     "once_for_all rnn": "learn from the outputs of others, which the task of this search does not tell",
+    "once_for_all transformer": "learn from the outputs of others, which the task of this search does not tell",
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
     "te_nas": "Proxies score networks of images",
-    "tanglenas": "Entangled weights are those of convolutions",
+    "tanglenas rnn": "Entangled weights are those of convolutions",
+    "tanglenas tabular": "Entangled weights are those of convolutions",
     "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
     "snas": "The cost of single operations is counted in image spaces only",
@@ -61,7 +66,7 @@ def phrases():
 def built(name, space):
     config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
     built_of = find.resolve("space", config.space)
-    dataset = {"rnn": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
+    dataset = {"rnn": words, "transformer": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
     task, plan = binding.bind(dataset, config, "search", built_of)
     return Job(replace(config, search=plan), built_of, method, task, True)
 
