@@ -109,7 +109,7 @@ class Job:
                 progress = loop.drive(
                     self.record,
                     progress,
-                    stage.advanced,
+                    partial(_advanced, stage),
                     self._finish_epoch,
                     epochs=stage.plan.epochs,
                     steps_per_epoch=stage.steps,
@@ -344,3 +344,7 @@ class Job:
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(self.space.pictured(genotype), self.record.folder / name)
         report.page(self.record.folder)
+
+
+def _advanced(stage: Stage, progress: loop.Progress, count: Any) -> loop.Progress:
+    return stage.advanced(progress, count)

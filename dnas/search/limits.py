@@ -33,7 +33,7 @@ from dnas.types import Alphas, Discretiser, Mix
 LARGEST = 2.0**12  # a multiplier, of costs that are at most 1
 HALVINGS = 40
 DRAWS = 2000  # of which one has to be within the budget of a method that draws
-WHOLE = 100  # the same, where networks are counted whole, which takes a while for each
+WHOLE = 100  # the same, where networks are traced whole, which takes a while for each
 ROUNDS = 8  # through the costs, where there are several
 WITHIN = 1 - 1e-4  # of the budget, for sums in float32
 
@@ -72,7 +72,7 @@ def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
     sums = all(cost.additive is not None for cost in limits.costs)
     if method.select_within is not None:
         allowed = cache(limits.allows)
-        _check_draws(limits, config, allowed, DRAWS if sums else WHOLE)
+        _check_draws(limits, config, allowed, DRAWS if sums or space.chain else WHOLE)
         select = method.select_within(allowed)
     if method.hypergrad is None and method.select_within is not None and not sums:
         return replace(method, select=select)  # of an epoch's genotype, which is none of these, only the costs are told
