@@ -27,6 +27,7 @@ from dnas.search.outcomes import entropy_of, turned
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.plan import check_phases, spans
 from dnas.search.result import Result
+from dnas.search.select import norms
 from dnas.search.stage import Stage, steps_per_epoch
 from dnas.tasks.task import Task
 from dnas.training.epoch import measured
@@ -280,16 +281,15 @@ class Job:
         """Set the genotypes that the method chooses by trying several."""
         select = self.stage.method.select
         assert select is not None
-        mixes = devices.fetch(self.stage.mixes(state))
+        mixes, how = devices.fetch(self.stage.mixes(state)), norms(self.stage.method.calibration)
         for i in range(self.config.seeds):
-            seed, evaluate = self.config.seed + i, asked[i].worth
-            mix = {kind: m[i] for kind, m in mixes.items()}
+            seed, mix = self.config.seed + i, {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
-                self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)
+                self.genotypes[i] = select(self.stage.space, mix, count(asked[i].worth), seed)
             chosen = as_mix(self.genotypes[i], self.stage.space)
             for kind, rows in chosen.items():  # a supernet may have operations beside the space's
                 chosen[kind] = np.pad(rows, ((0, 0), (0, mix[kind].shape[1] - rows.shape[1])))
-            self.scores[i] = self.task.score.signed(evaluate(chosen, train=True))
+            self.scores[i] = self.task.score.signed(asked[i].worth(chosen, **how))
 
     def _conclude(self, progress: loop.Progress) -> None:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""

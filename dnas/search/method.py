@@ -110,8 +110,9 @@ class View(NamedTuple):
     notes: list[dict[str, Any]]
     """What the between-epoch hook noted so far, one dictionary per epoch of the whole search."""
     evaluate: Callable[..., tuple[float, float]]
-    """(mix, train=False, batches=None, first=0) -> (score, loss) on the validation part, or on `batches` of its batches
-    in a row, from number `first` on, of which the remainder counts; train: normalised by the batch."""
+    """(mix, train=False, batches=None, first=0, calibrate=0) -> (score, loss) on the validation part, or on `batches`
+    of its batches in a row, from number `first` on, of which the remainder counts; train: normalised by the batch;
+    calibrate: by statistics of the mix over so many examples of the training part."""
     hessian: Callable[[], np.ndarray]
     """() -> that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas."""
     score: Callable[[Mix, int], dict[str, float]]
@@ -162,6 +163,9 @@ class Method:
     """The genotype at the end, if another."""
     select_within: Callable[[Callable[[Genotype], bool]], Selector] | None = None
     """The same among the genotypes that a budget allows, where it can look at one."""
+    calibration: int = 0
+    """Examples of the training part on which norms are calibrated for every network that the selection evaluates
+    (`nets/calibration.py`); 0: they normalise by the batch."""
 
     # Estimator: how the alphas are trained, the outer level.
 

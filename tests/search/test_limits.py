@@ -152,7 +152,7 @@ def test_selection_keeps_a_budget_of_costs_that_are_no_sums(method, monkeypatch)
     config = replace(ELASTIC, method=method, search=replace(SEARCH, cells=1))
     job, tried = build(replace(config, budget="multiply_adds<150000")), []
 
-    def evaluate(mix, train):
+    def evaluate(mix, **norms):
         tried.append(job.limits.of(discretise.strongest(job.space, mix))[0])
         return tried[-1]
 
