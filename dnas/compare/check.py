@@ -14,7 +14,7 @@ from dnas.blackbox.jobs import build
 from dnas.compare import correlation
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
-from dnas.compare.rows import RANDOM
+from dnas.compare.rows import is_random
 from dnas.config import Config
 from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
@@ -30,7 +30,7 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
     for name in configs:
-        if not NAME.fullmatch(name) or name in (RANDOM, "cells") or name.startswith("comparison."):
+        if not NAME.fullmatch(name) or is_random(name) or name == "cells" or name.startswith("comparison."):
             raise UserError(
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
