@@ -41,10 +41,11 @@ class Stage:
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.method = method
-        if isinstance(task, Streaming) and (method.proxies or not phase.trains):
+        reads = "asks proxies about" if method.proxies or not phase.trains else "calibrates norms on"
+        if isinstance(task, Streaming) and (method.proxies or method.calibration or not phase.trains):
             raise UserError(
-                f"Method '{config.method}' asks proxies about training images, which must lie in memory, and those of "
-                f"'{config.data}' stay in their files: choose other data, or another method."
+                f"Method '{config.method}' {reads} training images, which must lie in memory, and those of "
+                f"'{config.data}' stay in their files: choose other data, or another method or setting of it."
             )
         self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
         self.build = supernet_of(phase, method, space, task)
