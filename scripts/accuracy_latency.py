@@ -78,8 +78,8 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
 
 def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
     """A point a network; the line joins what no other network of the picture is better and faster than."""
-    from dnas.blackbox.front import nondominated
     from dnas.reports.figures import GRID, new_figure, save
+    from dnas.reports.front import nondominated
 
     figure = new_figure(7, 4.5)
     axis = figure.add_subplot()

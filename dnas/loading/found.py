@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
 from dnas import data as datasets
@@ -18,6 +19,7 @@ from dnas.architectures.genotype import Genotype, check, from_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
 from dnas.data._arrays import as_labels
+from dnas.data._streamed import Streamed
 from dnas.errors import UserError
 from dnas.loading import finetuning
 from dnas.loading.loaded import Evaluation, Loaded, changed, refuse_changed, refuse_part
@@ -25,9 +27,11 @@ from dnas.loading.looks import images_as_test, in_tokens_of, looks_of, no_images
 from dnas.nets.functional import Deferred, functionalize
 from dnas.runs import records
 from dnas.runs import weights as weights_of
-from dnas.tasks import binding
+from dnas.runs.devices import Layout
+from dnas.tasks import binding, image_stream
 from dnas.tasks.images import training_splits
 from dnas.tasks.task import Task
+from dnas.training.feed import measured_part, summed
 from dnas.training.job import evaluate_one, network_of, network_size_of
 
 
@@ -48,17 +52,18 @@ class Found(Loaded):
         set if it has changed.
         """
         if self.looks is not None:
-            task, measured_part = self._images(data, part), "test"
+            task, name = self._images(data, part), "test"
         elif data is not None:
             raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
         else:
             parts = tuple(name for name in ("train", "valid", "test") if self.task.steps(name, 1) > 0)
             refuse_part(part, parts, self.folder)
-            task, measured_part = self.task, part
+            task, name = self.task, part
         with jax.enable_x64(self.config.dtype == "float64"):
-            measured = jax.jit(partial(evaluate_one, self.functional, task.pure))
-            sums = jax.device_get(measured((self.weights, self.stats), task.evaluation(measured_part)))
-        return Evaluation(task.measures(sums), self._confusion(task, measured_part))
+            found = measured_part(task, Layout(1), name)
+            measured, state = jax.jit(partial(evaluate_one, self.functional, task.pure)), (self.weights, self.stats)
+            sums = summed(jax.device_get(measured(state, piece)) for piece in found.pieces())
+        return Evaluation(task.measures(sums), self._confusion(task, name))
 
     def _images(self, data: Any, part: str) -> Task:
         """The task whose test part are these data."""
@@ -72,11 +77,14 @@ class Found(Loaded):
                 )
             return images_as_test(looks, x, y, self.config)
         splits = training_splits(self._dataset(data), self.config.retrain)
-        refuse_part(part, ("train", *("valid",) * bool(len(splits.valid_x)), "test"), self.folder)
+        refuse_part(part, ("train", *("valid",) * bool(splits.count("valid")), "test"), self.folder)
+        if isinstance(splits, Streamed):
+            self.task.inputs(np.zeros((1, *splits.shape), np.uint8))  # which refuses another size
+            return image_stream.as_test(splits, part, looks.mean, looks.std, self.config)
         x, y = (getattr(splits, f"{part}_{what}") for what in "xy")
         return images_as_test(looks, self.task.inputs(x), y, self.config)
 
-    def _dataset(self, data: Any) -> datasets.Dataset:
+    def _dataset(self, data: Any) -> datasets.Dataset | Streamed:
         own = self.config.data if self.given is None else self.given
         dataset = datasets.load(own if data is None else data)
         theirs, ours = dataset.classes, self.classes
@@ -89,7 +97,7 @@ class Found(Loaded):
                 f"'{dataset.name}' has other classes than the network of {self.folder} tells apart, {which}: give it "
                 "data of the same classes, in the same order."
             )
-        now = datasets.described(training_splits(dataset, self.config.retrain))
+        now = training_splits(dataset, self.config.retrain).described()
         if data is None and (names := changed(now, self.description)):
             raise UserError(
                 f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(names)}): name "

@@ -164,7 +164,8 @@ class Loaded:
         if found is None:
             return None
         confusion = np.zeros((len(self.classes),) * 2, int)
-        np.add.at(confusion, (found[1], self._logits(found[0]).argmax(-1)), 1)
+        for x, classes in found:
+            np.add.at(confusion, (classes, self._logits(x).argmax(-1)), 1)
         return confusion
 
 

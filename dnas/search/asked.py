@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dnas.nets import count
+from dnas.nets import work
 from dnas.search.stage import Stage
 from dnas.types import Mix, SearchState
 
@@ -63,14 +63,14 @@ def multiply_adds(stage: Stage, kind: str) -> int:
     """Of one question to the supernet of one seed, read off its program; float64 is as the search has it."""
     if kind == "scored":
         assert stage.scoring is not None
-        return count.multiply_adds(stage.scoring.traced)
+        return work.multiply_adds(stage.scoring.traced)
     state, (rows, constants) = _of_one(stage.shapes.state), stage.valid_batches
     if kind == "hessians":
-        return count.multiply_adds(jax.make_jaxpr(stage.hessian_one)(state, stage.valid_batches).jaxpr)
+        return work.multiply_adds(jax.make_jaxpr(stage.hessian_one)(state, stage.valid_batches).jaxpr)
     mix = _of_one(jax.eval_shape(stage.mixes.function, stage.shapes.state))
     batch = jax.tree.map(lambda leaf: leaf[:1], rows), constants
     traced = jax.make_jaxpr(partial(stage.evaluate_one, train=True))((state.weights, state.stats, mix), batch)
-    return count.multiply_adds(traced.jaxpr)
+    return work.multiply_adds(traced.jaxpr)
 
 
 def _of_one(shapes: Any) -> Any:

@@ -8,7 +8,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Task
+from dnas.tasks.task import Answering, Stateful, Task
 
 AUTO = "auto"
 OF_IMAGES = ("augment", "mixup", "cutmix", "rand_augment", "magnitude")  # what changes images in training
@@ -29,6 +29,8 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"Networks of the space '{space.name}' read {space.takes}, and the task '{task.name}' on '{dataset.name}' "
             f"has {task.takes}: choose another space or data set."
         )
+    if isinstance(task, Stateful) and not space.recurrent:
+        task = task.stateless()
     if task.takes != "images":
         idle = (*OF_THEIR_NETWORKS, *OF_IMAGES, *("label_smoothing",) * (not isinstance(task, Answering)))
         refuse_idle(config, stage, idle, f"networks of images only, while these read {task.takes}")

@@ -162,11 +162,11 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rows of a part that have a class, and these."""
         found = self.parts[part]
         known = np.ones(len(found.y), bool) if found.counted is None else found.counted > 0
-        return found.x[known], found.y[known]
+        return [(found.x[known], found.y[known])]
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))

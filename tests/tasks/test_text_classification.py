@@ -131,6 +131,8 @@ def test_inputs_and_answers():
         with pytest.raises(UserError, match=says):
             found.inputs(given)
     assert found.inputs([]).shape == (0, 5)
+    ((tokens, classes),) = found.labelled("test")
+    assert tokens.shape == (6, 5) and classes.shape == (6,)
 
 
 @pytest.mark.parametrize(
