@@ -93,8 +93,8 @@ class Loaded:
             return summary.layers(self.network, jnp.zeros((1, *self.task.shape.inputs), float))
 
     def predict(self, inputs: object) -> np.ndarray:
-        """Of images and of rows with classes their probabilities [B, classes]; of rows with numbers these numbers [B];
-        of texts the probabilities of the word that follows each [B, V].
+        """Of images, rows and texts with classes their probabilities [B, classes]; of rows with numbers these numbers
+        [B]; of other texts the probabilities of the word that follows each [B, V].
 
         inputs: images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also
         [B, H, W]; rows of a table as {column: values [B]}; texts as a list of strings, or of lists of words. Any number
@@ -164,7 +164,8 @@ class Loaded:
         if found is None:
             return None
         confusion = np.zeros((len(self.classes),) * 2, int)
-        np.add.at(confusion, (found[1], self._logits(found[0]).argmax(-1)), 1)
+        for x, classes in found:
+            np.add.at(confusion, (classes, self._logits(x).argmax(-1)), 1)
         return confusion
 
 
@@ -176,7 +177,8 @@ def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:
 
 def changed(now: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
     """What of the data is not what a run noted of it."""
-    return [name for name in ("train", "valid", "test", "crc32", "features") if now.get(name) != description.get(name)]
+    names = ("train", "valid", "test", "crc32", "features")
+    return [name for name in names if now.get(name) != description.get(name)]
 
 
 def refuse_changed(now: Mapping[str, Any], description: Mapping[str, Any], config: Config, folder: Path) -> None:

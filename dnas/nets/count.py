@@ -6,7 +6,7 @@ counted as its two parts; no norms, pools, additions or auxiliary head. Activati
 put out (Radosavovic et al. 2020, arXiv:2003.13678). Both are read off the traced network (`work.py`). A cell traces
 slowly and costs what its operations cost, so the network is traced with `_Meter`s in the place of its cells, and every
 different operation once in a process. A chain costs what its blocks cost, and each different one is traced once in a
-process as well. A network of tokens is traced as it is.
+process as well. A network of tokens is traced as it is, of tokens that see each other with a whole text.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
 
 def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: int = 0) -> Cost:
     """What the derived network of `size` costs without an auxiliary head, for one input: an image of image_size x
-    image_size pixels, a token, or a row of features.
+    image_size pixels, a token, a text of `NetworkSize.inputs` where there is no state, or a row of features.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
@@ -68,21 +68,21 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
     check(genotype, space, size.cells)
     if space.chain:
         return _of_chain(genotype, space, size, image_size)
+    text = (1, *((1,) if space.recurrent else size.inputs or (1,))), jnp.int32
     shape, kind = {
         "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
-        "tokens": ((1, 1), jnp.int32),
         "features": ((1, *size.inputs), jnp.float32),
-    }[space.takes]
-    build = partial(space.network, genotype, space, size)
+    }.get(space.takes, text)
+    one, build = jax.ShapeDtypeStruct(shape, kind), partial(space.network, genotype, space, size)
     return traced(
         lambda rngs: build(rngs=rngs),
         lambda network, x: (network(x)[0] if space.recurrent else network(x)).logits,
-        jax.ShapeDtypeStruct(shape, kind),
+        (one, one) if space.takes == "pairs" else one,
     )
 
 
 def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
-    """Count the derived network of `size`, of a space that reads tokens, for one token.
+    """Count the derived network of `size`, of a space that reads tokens, for one token or text as of `of_network`.
 
     Errors: `UserError` if the genotype is not one of this space.
     """

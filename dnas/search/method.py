@@ -118,6 +118,9 @@ class View(NamedTuple):
     score: Callable[[Mix, int], dict[str, float]]
     """(mix, number) -> the values of `Method.proxies` on a batch of the training part, random for every number; -inf
     for what is no number."""
+    fits: Callable[..., bool] = lambda mask, edges=None: True
+    """(mask, edges={}) -> whether it leaves a network within the budget that keeps these edges {kind: numbers}; without
+    a budget always."""
 
 
 class Outcome(NamedTuple):
@@ -211,6 +214,8 @@ class Method:
     """The between-epoch hook: looks at every seed, prunes, turns knobs, stops and goes back."""
     masks: bool = False
     """Whether it prunes."""
+    prunes_within: bool = False
+    """Whether what it leaves is what `View.fits`, as far as there is such."""
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     """What it asks of the supernet by `View.score`."""
     new_weights: bool = False

@@ -13,6 +13,7 @@ from flax import nnx
 from dnas import keys
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, to_dict
+from dnas.errors import UserError
 from dnas.nets.calibration import calibrated_over, calibrating
 from dnas.nets.functional import Functional, ensemble, forward
 from dnas.proxies.protocol import thinned
@@ -22,8 +23,9 @@ from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
 from dnas.search.scoring import Scoring
 from dnas.search.stops import hessian
-from dnas.tasks.task import Sums, Task
+from dnas.tasks.task import Level, Streaming, Sums, Task
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
+from dnas.training.feed import advanced, feed_of
 from dnas.types import Mix, SearchState, Tree
 
 
@@ -39,6 +41,12 @@ class Stage:
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.method = method
+        reads = "asks proxies about" if method.proxies or not phase.trains else "calibrates norms on"
+        if isinstance(task, Streaming) and (method.proxies or method.calibration or not phase.trains):
+            raise UserError(
+                f"Method '{config.method}' {reads} training images, which must lie in memory, and those of "
+                f"'{config.data}' stay in their files: choose other data, or another method or setting of it."
+            )
         self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
         self.build = supernet_of(phase, method, space, task)
         self.thin = supernet_of(phase, method, space, task, thin=True)
@@ -46,7 +54,9 @@ class Stage:
         self.search: Search = make_search(network, space, method, plan, self.steps, span, task=self.pure)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
+        levels = [Level("train", plan.batch_size, plan.inner_steps), Level("valid", plan.batch_size)]
+        self.feed = feed_of(task, layout, levels, span.start + plan.epochs * self.steps, config.seed)
+        self.arrays = self.feed.arrays
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
@@ -94,6 +104,10 @@ class Stage:
         state = self.layout.over_seeds(self.search.init)(seeded)
         sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
+
+    def advanced(self, progress: loop.Progress, count: Any) -> loop.Progress:
+        """After `count` more steps, all in one epoch."""
+        return advanced(self.advance, self.feed, progress, count)
 
     def begin(self, progress: loop.Progress, mask: Any) -> loop.Progress:
         """A new progress, with another mask."""

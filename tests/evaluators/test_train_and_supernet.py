@@ -58,7 +58,7 @@ def test_a_training_computes_its_epochs_and_one_validation(file):
     short, whole = known.multiply_adds(np.stack([cell, cell]), np.array(known.fidelities))
     job = dnas.retrain.build(CONFIG, decode(cell, known.space))
     validation = (3 * short - whole) / 2  # of 1 and of 3 epochs
-    rows, _ = job.parts["valid"]
+    rows, _ = job.parts["valid"].like
     forward = validation / np.prod(jax.tree.leaves(rows)[0].shape[:2])
     a_row = (whole - validation) / 3 / job.steps / CONFIG.retrain.batch_size
     widths = [leaf.shape for leaf in jax.tree.leaves(job.shapes.state.weights) if leaf.ndim == 3]

@@ -12,6 +12,7 @@ from dnas import data as datasets
 from dnas import find
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.data import Text
+from dnas.data._sentences import Row, of_rows
 from dnas.errors import UserError
 from dnas.search.job import Job
 from dnas.tasks import binding
@@ -27,6 +28,10 @@ SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=Augmen
 CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
     "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
+    "text": Config(space="text:size=tiny", data="phrases", task="text_classification:max_length=3", search=SIZE),
+    "transformer": Config(
+        space="transformer:size=tiny,depths=1,widths=4+6", data="words", task="language:bptt=5", search=SIZE
+    ),
 }
 REFUSED = {  # method -> what it says on a space without images, or on the one named
     "agreement rnn": "Supernets side by side cannot be recurrent",
@@ -35,11 +40,13 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "fbnet": "is no sum over its decisions",
     "lambda_darts": "no two of them .* or a space of cells",
     "once_for_all rnn": "learn from the outputs of others, which the task of this search does not tell",
+    "once_for_all transformer": "learn from the outputs of others, which the task of this search does not tell",
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
     "te_nas": "Proxies score networks of images",
-    "tanglenas": "Entangled weights are those of convolutions",
+    "tanglenas rnn": "Entangled weights are those of convolutions",
+    "tanglenas tabular": "Entangled weights are those of convolutions",
     "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
     "snas": "The cost of single operations is counted in image spaces only",
@@ -51,10 +58,16 @@ def words():
     return Text("words", tokens, tokens, tokens, tuple("abcdefg"), note="")
 
 
+def phrases():
+    rows = [Row(f"word{i % 7} word{i % 5}", "ab"[i % 2], f"line {i}") for i in range(80)]
+    return of_rows("phrases", {"train": rows})
+
+
 def built(name, space):
     config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
     built_of = find.resolve("space", config.space)
-    task, plan = binding.bind(words() if space == "rnn" else datasets.load(config.data), config, "search", built_of)
+    dataset = {"rnn": words, "transformer": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
+    task, plan = binding.bind(dataset, config, "search", built_of)
     return Job(replace(config, search=plan), built_of, method, task, True)
 
 

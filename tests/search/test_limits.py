@@ -115,8 +115,6 @@ TIGHT = share(TINY, 0.0001)
 @pytest.mark.parametrize(
     "change, said",
     [
-        (replace(CELLS, method="asap"), "leaves out operations"),
-        (replace(CELLS, method="darts_pt"), "leaves out operations|step by step"),
         (replace(CELLS, method="enas"), "not one table of operations"),
         (replace(CELLS, retrain=RetrainConfig(cells=1)), "has other kinds"),
         (replace(CONFIG, method="spos", budget=TIGHT), "of 1 random ones none is within"),
