@@ -94,10 +94,14 @@ class LanguageSteps:
         return Batch(*row)
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
-        """Of `recurrent.RecurrentOutputs`; of networks without states, see `stateless`, of whatever has logits."""
-        total, count = likelihood(outputs.logits, batch)
+        """Of `recurrent.RecurrentOutputs`; of networks without states, see `stateless`, of whatever has logits. Of
+        ensemble members [R, B, T, V] the loss is the sum of theirs, and the perplexity that of the first."""
+        logits = outputs.logits
+        total, count = likelihood(logits, batch)
+        loss = total / count
+        if logits.ndim > 3:
+            total, _ = likelihood(logits[0], batch)
         mean = total / count
-        loss = mean
         if self.ar:
             loss += self.ar * _mean_square(outputs.dropped, batch.weights)
         if self.tar:
@@ -254,7 +258,8 @@ def steps_of(words: int, columns: int, bptt: float) -> int:
 
 def likelihood(logits: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:
     """Sum of the negative log-likelihoods of the words that count, and their number."""
-    return weighted(optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets), batch)
+    targets = jnp.broadcast_to(batch.targets, logits.shape[:-1])
+    return weighted(optax.softmax_cross_entropy_with_integer_labels(logits, targets), batch)
 
 
 def _mean_square(values: jax.Array, weights: jax.Array | None) -> jax.Array:

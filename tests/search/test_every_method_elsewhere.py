@@ -30,7 +30,10 @@ CONFIGS = {
     "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
     "text": Config(space="text:size=tiny", data="phrases", task="text_classification:max_length=3", search=SIZE),
     "transformer": Config(
-        space="transformer:size=tiny,depths=1,widths=4+6", data="words", task="language:bptt=5", search=SIZE
+        space="transformer:size=tiny,depths=1,widths=4+6",
+        data="words",
+        task="language:bptt=5",
+        search=replace(SIZE, channels=SearchConfig().channels),  # its decisions say widths
     ),
 }
 REFUSED = {  # method -> what it says on a space without images, or on the one named
@@ -79,9 +82,15 @@ def test_it_is_built_or_refused_in_a_sentence(name, space):
         built(name, space)
 
 
+STEPPED = [(name, "rnn") for name in METHODS if not {name, f"{name} rnn"} & {*REFUSED}]
+STEPPED += [
+    (name, "transformer") for name in ("agreement", "gdas", "tanglenas")
+]  # members, one path, entangled weights
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in METHODS if not {name, f"{name} rnn"} & {*REFUSED}])
-def test_what_is_built_of_recurrent_cells_makes_a_step(name):
-    """Their state and their moments, one for every time, have other shapes than those of images."""
-    stage = built(name, "rnn").stage
+@pytest.mark.parametrize("name, space", STEPPED)
+def test_what_is_built_of_tokens_makes_a_step(name, space):
+    """Recurrent states and their moments, one for every time, have other shapes than those of images."""
+    stage = built(name, space).stage
     jax.eval_shape(stage.layout.over_seeds(stage._advance), stage.shapes, jnp.int32(1), stage.arrays)

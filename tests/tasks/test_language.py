@@ -196,6 +196,10 @@ def test_networks_without_states_have_none_that_are_regularised():
     assert usual.tar > 0
     loss, _ = found.pure.loss(Outputs(logits), batch)
     np.testing.assert_allclose(loss, negative_log_likelihood(logits, batch.targets).mean(), rtol=1e-6)
+    members, weighed = jnp.stack([logits, 2 * logits]), batch._replace(weights=jnp.ones((2, 4)))
+    loss, sums = found.pure.loss(Outputs(members), weighed)
+    both = [negative_log_likelihood(one, batch.targets).mean() for one in members]
+    np.testing.assert_allclose([loss, sums["nll"][0] / 8], [sum(both), both[0]], rtol=1e-6)
     for settings in ({"ar": 0.5}, {"tar": 0.5}):
         with pytest.raises(UserError, match="'ar' and 'tar' of task 'language' regularise the states of recurrent"):
             language(**settings).stateless()
