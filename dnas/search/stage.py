@@ -16,6 +16,7 @@ from dnas.config import Config, to_dict
 from dnas.nets.functional import forward
 from dnas.proxies.protocol import thinned
 from dnas.runs import devices, loop, programs
+from dnas.search import tradeoff
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
@@ -45,6 +46,7 @@ class Stage:
         self.search: Search = make_search(network, space, method, plan, self.steps, span, task=self.pure)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
+        self.expenses = tradeoff.weights(config)
         self.arrays = layout.replicate((task.arrays("train"), task.arrays("valid")))
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
@@ -90,6 +92,9 @@ class Stage:
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
             seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
         state = self.layout.over_seeds(self.search.init)(seeded)
+        if self.expenses:
+            weights = jnp.asarray(self.expenses, state.knobs["expense"].dtype)
+            state = state._replace(knobs={**state.knobs, "expense": weights})
         sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
 
