@@ -19,7 +19,7 @@ from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
-from dnas.search import ground_truth, limits
+from dnas.search import ground_truth, limits, tradeoff
 from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
@@ -43,6 +43,7 @@ class Job:
         self.unlimited, self.space = space, space.within(config.search.cells)
         space = self.space
         self.unadapted, self.limits = method, limits.of_config(config, space, task)
+        self.tradeoff = tradeoff.of_config(config, space, task)
         method = self._whole(space, config.search)
         self.method, self.phases = method, method.phases(space, config.search)
         if method.maximum_rollback and (config.seeds > 1 or config.checkpoint_epochs > 1):
@@ -70,6 +71,8 @@ class Job:
     def _whole(self, space: Space, plan: SearchConfig) -> Method:
         """The method with all its pieces."""
         method = limits.priced(adapted(self.unadapted, space, plan), space, self.config, self.task)
+        if self.tradeoff is not None:
+            method = tradeoff.applied(method, self.tradeoff, space, self.config)
         return method if self.limits is None else limits.applied(method, budget.on(self.limits, space), self.config)
 
     def _stage(self, index: int, space: Space) -> Stage:
@@ -107,8 +110,9 @@ class Job:
                 break
             progress = self._next_phase(progress)
         self._conclude(progress)
-        self._draw()
-        return Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
+        result = Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
+        self._draw(result)
+        return result
 
     def _ended(self) -> bool:
         return len(self.stopped) == self.config.seeds
@@ -192,6 +196,7 @@ class Job:
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
                 | limits.row(left, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
+                | tradeoff.row(self.tradeoff, stage.space, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
                 | (asked[i].counts + self.undone)
             )
@@ -327,12 +332,14 @@ class Job:
             + f" -> {self.record.folder}"
         )
 
-    def _draw(self) -> None:
+    def _draw(self, result: Result) -> None:
         if not devices.is_first_host():
             return
         for i, genotype in enumerate(self.genotypes):
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(self.space.pictured(genotype), self.record.folder / name)
+        if self.tradeoff is not None:
+            tradeoff.write(self.record.folder, self.tradeoff, result)
         report.page(self.record.folder)
 
 

@@ -181,6 +181,8 @@ class Method:
     """(alphas, their evaluation mix) -> the alphas that a budget allows, after every step; see `limits`."""
     factor: Penalty | None = None
     """What the outer loss is multiplied by."""
+    expense: Callable[[Mix], jax.Array] | None = None
+    """What the outer loss has besides, of the mix, times the knob of this name: see `tradeoff`."""
     members: int = 1
     """Supernets with weights of their own that share the alphas, an ensemble; with more than one, leaves of alphas and
     mix have a leading axis of members, those of the evaluation mix do not."""
@@ -221,7 +223,7 @@ class Method:
     new_weights: bool = False
     """Proxies score weights that are drawn for every number, instead of those of the search."""
     knobs: Mapping[str, float] = field(default_factory=dict)
-    """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay."""
+    """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay, and "expense"."""
     maximum_rollback: int = 0
     """How many epochs it may go back, whose checkpoints are kept."""
 

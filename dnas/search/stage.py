@@ -18,6 +18,7 @@ from dnas.nets.calibration import calibrated_over, calibrating
 from dnas.nets.functional import Functional, ensemble, forward
 from dnas.proxies.protocol import thinned
 from dnas.runs import devices, loop, programs
+from dnas.search import tradeoff
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
@@ -57,6 +58,7 @@ class Stage:
         levels = [Level("train", plan.batch_size, plan.inner_steps), Level("valid", plan.batch_size)]
         self.feed = feed_of(task, layout, levels, span.start + plan.epochs * self.steps, config.seed)
         self.arrays = self.feed.arrays
+        self.expenses = tradeoff.weights(config)
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
@@ -102,6 +104,9 @@ class Stage:
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
             seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
         state = self.layout.over_seeds(self.search.init)(seeded)
+        if self.expenses:
+            weights = jnp.asarray(self.expenses, state.knobs["expense"].dtype)
+            state = state._replace(knobs={**state.knobs, "expense": weights})
         sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
 
