@@ -6,6 +6,7 @@ samples, M bins.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -133,9 +134,9 @@ class SoundClasses(SoundSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The waveforms of a part and their classes."""
-        return self.parts[part]
+        return [self.parts[part]]
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.recordings.classes))
@@ -179,7 +180,7 @@ def task(
             parts=parts,
             moments=moments_of(front, parts["train"][0]),
             stage=stage,
-            cut=joined_notes(*(_cut_note(lengths, samples, seconds, part) for part, (_, lengths, _) in rows.items())),
+            cut=joined_notes(*(cut_note(lengths, samples, per_second, part) for part, (_, lengths, _) in rows.items())),
             front=front,
             dtype=config.dtype,
             changes=changes,
@@ -246,9 +247,10 @@ def _rows_of(dataset: Recordings, plan: Any, config: Config, stage: str) -> dict
     return found if stage == "search" else found | {"test": tuple(dataset.test)}
 
 
-def _cut_note(lengths: np.ndarray, samples: int, seconds: float, part: str) -> str:
-    count = int((lengths > samples).sum())
-    return f"of {count:,} of {len(lengths):,} {part} recordings only the first {seconds:g} s are heard" if count else ""
+def cut_note(lengths: Sequence[int] | np.ndarray, samples: int, sample_rate: int, part: str) -> str:
+    """A note on recordings that are longer than so many samples."""
+    count, heard = int((np.asarray(lengths) > samples).sum()), samples / sample_rate
+    return f"of {count:,} of {len(lengths):,} {part} recordings only the first {heard:g} s are heard" if count else ""
 
 
 def _check_front(front: FrontEnd, samples: int, seconds: float) -> None:
