@@ -9,6 +9,7 @@ step reads what it would have read, whatever the number of workers. Hosts share 
 """
 
 import atexit
+import gc
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -168,18 +169,25 @@ def batches(source: Examples, workers: int = 0) -> Iterator[tuple[np.ndarray, np
     return reading
 
 
-@atexit.register
+@lru_cache
+def _closed_at_exit() -> None:
+    """Call it when `grain` is imported: what is registered later is called earlier, before multiprocessing ends the
+    processes of whoever stopped in the middle in its own way, which leaves their shared memory."""
+    atexit.register(_close)
+
+
 def _close() -> None:
-    """Ends the processes of whoever stopped in the middle; `grain` cannot any more when the interpreter is ending."""
     open_ones = list(READING)
     for reading in open_ones:
         reading.close()
     if open_ones:
+        gc.collect()  # batches that objects hold which hold each other
         time.sleep(GIVEN_BACK)
 
 
 def _read(source: Examples, workers: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     grain, rows = reader(), source.local * source.together
+    _closed_at_exit()
     threads = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * rows)
     found = grain.MapDataset.source(_Told(source)).batch(rows, batch_fn=_stacked).to_iter_dataset(threads)
     if workers:
