@@ -19,7 +19,7 @@ from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
 from dnas.errors import UserError
-from dnas.nets import count
+from dnas.nets import work
 from dnas.runs import devices, loop, records, weights
 from dnas.tasks import binding
 from dnas.tasks.task import Task
@@ -110,8 +110,8 @@ def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) 
         validation = jax.make_jaxpr(job.evaluate["test"].function)(job.shapes.state, job.parts["valid"].like)
     epochs = config.retrain.epochs
     validations = (epochs + 1 if job.shapes.state.kept else 1) * job.parts["valid"].calls
-    trained = epochs * job.steps * count.multiply_adds(step.jaxpr)
-    return trained + validations * count.multiply_adds(validation.jaxpr)
+    trained = epochs * job.steps * work.multiply_adds(step.jaxpr)
+    return trained + validations * work.multiply_adds(validation.jaxpr)
 
 
 def default_folder(config: Config) -> Path:

@@ -99,6 +99,8 @@ class Space:
     one "cell", and a config's cells and channels make no difference to them.
     chain_of: of a chain whose blocks follow from several decisions each, genotype -> the genotype of all its blocks, of
     the space "chain"; None: the decisions are the blocks. joint: what an option costs depends on other decisions.
+    used: genotype -> the same without the decisions on what its network does not have, which may be missing; it raises
+    a `UserError` for one that lacks others. None: all decisions count.
     own_size: its decisions say all sizes of its networks, and a config's cells and channels make no difference to them.
     order: the kinds of the cells of a network of so many `NetworkSize.cells`, one after the other; None: all kinds.
     reorder: (weights, stats, kind, opened) -> (weights, stats) of the same function of the largest network, before more
@@ -128,6 +130,7 @@ class Space:
     chain: bool = False
     chain_of: Callable[[Any], Any] | None = None
     joint: bool = False
+    used: Callable[[Any], Any] | None = None
     own_size: bool = False
     order: Callable[[int], Sequence[str]] | None = None
     reorder: Callable[[Any, Any, str, int], tuple[Any, Any]] | None = None
@@ -137,8 +140,9 @@ class Space:
     entangled: bool = False
 
     def pictured(self, genotype: Any) -> Any:
-        """What a picture of a genotype shows: the genotype, or the blocks that follow from it."""
-        return genotype if self.chain_of is None else self.chain_of(genotype)
+        """What a picture of a genotype shows: what is used of it, or the blocks that follow from it."""
+        shown = self.chain_of or self.used
+        return genotype if shown is None else shown(genotype)
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""

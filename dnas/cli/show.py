@@ -112,18 +112,13 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
     if space.takes == "features" or (space.takes == "tokens" and not (space.recurrent or space.own_size)):
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
+    if space.takes in ("tokens", "pairs"):
+        return _texts(genotype, space, options)
     if space.chain or space.own_size:
         return _chain(genotype, space, options)
     from dnas.architectures.topology import NetworkSize
-    from dnas.nets.count import count, of_a_token
+    from dnas.nets.count import count
 
-    if space.takes == "tokens":
-        width, words = options.channels or 850, 10_000
-        size = of_a_token(genotype, space, NetworkSize(options.cells or 1, width, words, vocabulary=words))
-        return (
-            f"Network of width {width}, {words:,} words:\n"
-            f"  {size.parameters:,} parameters\n  {size.multiply_adds:,} multiply-adds a word"
-        )
     imagenet, paper = options.stem == "imagenet", paper_size(space, options.stem)
     channels, cells = options.channels or paper[0], options.cells or paper[1]
     lacking = {*(space.order(cells) if space.order else ())} - {*space.cells}
@@ -137,6 +132,27 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     return (
         f"Network of {number}, {channels} channels, {pixels}x{pixels} images, {classes:,} classes:\n"
         f"  {counts.parameters:,} parameters{head}\n  {counts.multiply_adds:,} multiply-adds"
+    )
+
+
+def _texts(genotype: "Genotype", space: "Space", options: Show) -> str:
+    """The same for networks of tokens."""
+    from dnas.architectures.topology import NetworkSize
+    from dnas.nets.count import of_a_token
+
+    words, width = 10_000, options.channels or 850
+    if not space.own_size:
+        size = of_a_token(genotype, space, NetworkSize(options.cells or 1, width, words, vocabulary=words))
+        of, per = f"width {width}", "a word"
+    elif options.channels or options.cells:
+        raise UserError(f"The decisions of '{space.name}' say all sizes: leave out --channels and --cells.")
+    else:
+        classes = 2 if getattr(space.network, "keywords", {}).get("reads") == "encoder" else words
+        size = of_a_token(genotype, space, NetworkSize(1, 1, classes, inputs=(TEXT,), vocabulary=words))
+        of, per = f"{classes:,} outputs", f"a text of {TEXT} words"
+    return (
+        f"Network of {of}, {words:,} words:\n"
+        f"  {size.parameters:,} parameters\n  {size.multiply_adds:,} multiply-adds {per}"
     )
 
 
@@ -165,4 +181,5 @@ def _chain(genotype: "Genotype", space: "Space", options: Show) -> str:
     )
 
 
+TEXT = 35  # words, as language models are trained on
 LARGE = 32  # by how much networks for ImageNet reduce their images

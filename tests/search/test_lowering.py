@@ -21,6 +21,7 @@ from dnas.types import Batch
 
 SPACE = find.resolve("space", "nasbench201:nodes=3,operations=none+skip_connect+nor_conv_1x1")
 MOBILE = find.resolve("space", "fbnet:size=tiny")  # groups, depthwise convolutions, norms with a ReLU inside
+ATTENTION = find.resolve("space", "vision_transformer:size=tiny,depths=1")
 EVERYTHING = find.resolve("space", "darts:nodes=2")  # has pools, separable and dilated convolutions
 KEPT = {  # by default more operations than an edge has here, or more epochs
     "drnas": "drnas:keep=2",
@@ -66,9 +67,10 @@ def test_all_operations_of_darts(order, dtype):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("space", [MOBILE, ATTENTION], ids=["inverted residuals", "transformer"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_inverted_residuals(dtype):
-    assert "dnas_" not in lowered("darts", ACCELERATORS, dtype, MOBILE, seeds=1)
+def test_layers(dtype, space):
+    assert "dnas_" not in lowered("darts", ACCELERATORS, dtype, space, seeds=1)
 
 
 def products_of_strided_slices(text):

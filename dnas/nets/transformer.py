@@ -1,0 +1,345 @@
+"""Transformers: of texts, pooled or predicting the next token, and of images cut into patches; as networks, and as
+supernets of entangled weights. The layers, and how options share weights, are in `nets/transformer_layers.py`.
+
+Decisions: embedding width and depth once for a network; heads, feed-forward ratio and kind, mixer and place of the norm
+for every layer. Of the deepest network a shallower one has the first layers; in a supernet the values that each depth
+ends with are summed. An encoder of texts (Vaswani et al. 2017, arXiv:1706.03762) takes token 0 for padding, which
+changes nothing: no token looks at it, convolutions read zeros, the mean leaves it out, and positions begin at the first
+token. A decoder of texts is causal, its output is tied to its embedding, and all tokens are words. An encoder of images
+is a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
+
+Axis letters: B batch, T tokens or patches, C embedding, V vocabulary, L layers, O options.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from dnas.architectures.genotype import Genotype
+from dnas.architectures.genotype_data import shown
+from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
+from dnas.errors import UserError, unknown
+from dnas.keys import stream
+from dnas.nets.layers import Linear, Outputs, checked_images, shape_and_type, uniform, uniform_fan_in
+from dnas.nets.supernet import check_mix
+from dnas.nets.tabular import LayerNorm
+from dnas.nets.transformer_layers import KINDS, MIXERS, PLACES, SMALL, Around, Layer, Plan, Row, chosen, dropped, first
+from dnas.types import Mix, Noise
+
+ONCE = ("width", "depth")
+WORDS: dict[str, tuple[str, ...]] = {
+    "feed_forward": (*KINDS, "gated"),
+    "mixer": tuple(MIXERS),
+    "norm": PLACES,
+}
+LAYERED = ("heads", "ratio", *WORDS)
+Options = Mapping[str, Sequence[Sequence[str]]]  # {decision: the candidates of every network or layer}
+
+
+class Tokens(nnx.Module):
+    """Embedded tokens with sinusoidal positions, times the root of the largest width as Vaswani et al. have it."""
+
+    def __init__(self, widths: Sequence[int], size: NetworkSize, plan: Plan, causal: bool, *, rngs: nnx.Rngs):
+        self.plan, self.causal = plan, causal
+        self.embedding = uniform(rngs, (size.vocabulary, max(widths)), float(np.sqrt(3 / plan.full)))
+
+    def __call__(self, tokens: jax.Array, kept: jax.Array) -> tuple[jax.Array, Around]:
+        """int32 [B, T], kept [C] -> [B, T, C]."""
+        embedding, count, full = self.embedding[...], tokens.shape[1], self.plan.full
+        there = jnp.ones(tokens.shape, bool) if self.causal else tokens != 0
+        places = jnp.maximum(jnp.cumsum(there, 1) - 1, 0)
+        rates = 10_000.0 ** (-np.arange(0, full, 2) / full)
+        angles = places[..., None] * jnp.asarray(rates, jnp.promote_types(embedding.dtype, jnp.float32))
+        waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1).reshape(*tokens.shape, -1)[..., : len(kept)]
+        root = jnp.asarray(np.sqrt(full), embedding.dtype)
+        x = (embedding[tokens] * root + waves.astype(embedding.dtype)) * kept
+        at = jnp.arange(count)
+        distances = (self.plan.places_of(at[None] - at[:, None]),) if self.plan.distance else ()
+        if self.causal:
+            return x, Around((at[None] <= at[:, None])[None, None], None, distances, None, True)
+        return x, Around(there[:, None, None], there[..., None].astype(x.dtype), distances)
+
+
+class Patches(nnx.Module):
+    """Images cut into squares, each one product, behind a class token where there is one, and learnt positions.
+
+    The positions are those of images of `Plan.pixels`; for others they are interpolated.
+    """
+
+    def __init__(self, widths: Sequence[int], size: NetworkSize, plan: Plan, *, rngs: nnx.Rngs):
+        self.plan, channels, side = plan, max(widths), plan.patch
+        shape = side, side, size.image_channels, channels
+        self.kernel = uniform_fan_in(rngs, shape, int(np.prod(shape[:3])))
+        self.bias = uniform_fan_in(rngs, (channels,), int(np.prod(shape[:3])))
+        self.token = uniform(rngs, (1, channels), SMALL) if plan.class_token else None
+        count = (plan.pixels // side) ** 2 + plan.class_token
+        self.positions = uniform(rngs, (count, channels), SMALL) if plan.positions else None
+
+    def __call__(self, x: jax.Array, kept: jax.Array) -> tuple[jax.Array, Around]:
+        """[B, H, W, image channels], kept [C] -> [B, T, C]."""
+        b, h, w, c = x.shape
+        side, kernel = self.plan.patch, self.kernel[...].astype(x.dtype)
+        if h % side or w % side:
+            raise UserError(
+                f"This network cuts images into patches of {side}x{side} pixels, and these have {h}x{w}: choose images "
+                f"of a multiple of {side}, or another patch."
+            )
+        grid = h // side, w // side
+        cut = x.reshape(b, grid[0], side, grid[1], side, c).swapaxes(2, 3).reshape(b, grid[0] * grid[1], -1)
+        y = cut @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(x.dtype)
+        if self.token is not None:
+            y = jnp.concatenate([jnp.broadcast_to(self.token[...].astype(y.dtype), (b, 1, y.shape[2])), y], 1)
+        if self.positions is not None:
+            y = y + self._placed(grid).astype(y.dtype)
+        return y * kept, Around(distances=self._distances(grid) if self.plan.distance else (), grid=grid)
+
+    def _placed(self, grid: tuple[int, int]) -> jax.Array:
+        assert self.positions is not None
+        table, more, side = self.positions[...], int(self.plan.class_token), self.plan.pixels // self.plan.patch
+        if grid == (side, side):
+            return table
+        resized = jax.image.resize(table[more:].reshape(side, side, -1), (*grid, table.shape[1]), "linear")
+        return jnp.concatenate([table[:more], resized.reshape(grid[0] * grid[1], -1)])
+
+    def _distances(self, grid: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+        """Rows, then columns, between patches; 0 where one of two is the class token."""
+        at, more = jnp.arange(grid[0] * grid[1]), int(self.plan.class_token)
+        both = [self.plan.places_of(of[None] - of[:, None]) for of in (at // grid[1], at % grid[1])]
+        rows, columns = (jnp.pad(one, ((more, 0), (more, 0))) for one in both)
+        return rows, columns
+
+
+class Transformer(nnx.Module):
+    """Embedding, layers, norm and head. options: of one layer each for `LAYERED`, one for `ONCE`. across: whether
+    layers look at a memory. answers: whether there is a head."""
+
+    def __init__(
+        self,
+        options: Options,
+        size: NetworkSize,
+        plan: Plan,
+        reads: str,
+        paths: Paths = "all",
+        *,
+        across: bool = False,
+        answers: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.widths, self.depths = (tuple(map(int, options[kind][0])) for kind in ONCE)
+        self.plan, self.paths, self.remat, channels = plan, paths, size.remat, max(self.widths)
+        image, self.causal = reads == "images", reads == "decoder"
+        if image:
+            self.front: Any = Patches(self.widths, size, plan, rngs=rngs)
+        else:
+            self.front = Tokens(self.widths, size, plan, self.causal, rngs=rngs)
+        rows = [{kind: options[kind][number] for kind in LAYERED} for number in range(max(self.depths))]
+        self.layers = nnx.List(
+            [Layer(row, self.widths, plan, paths, image=image, across=across, rngs=rngs) for row in rows]
+        )
+        last = [rows[depth - 1]["norm"] for depth in self.depths]
+        self.norm = LayerNorm(channels, affine=True) if any("pre" in places for places in last) else None
+        self.bias = nnx.Param(np.zeros(size.classes, np.float32)) if self.causal else None
+        pools = answers and not self.causal
+        self.classifier = Linear(channels, size.classes, rngs=rngs) if pools else None
+
+    @property
+    def dtype(self) -> Any:
+        """Of weights."""
+        return (self.front.kernel if isinstance(self.front, Patches) else self.front.embedding)[...].dtype
+
+    def __call__(self, inputs: jax.Array, tables: Mix | None, noise: Noise | None) -> jax.Array:
+        """Images, or tokens [B, T] -> logits [B, classes], of a decoder [B, T, V]."""
+        return self.answer(*self.read(inputs, tables, noise))
+
+    def read(
+        self,
+        inputs: jax.Array,
+        tables: Mix | None,
+        noise: Noise | None,
+        memory: jax.Array | None = None,
+        remembered: jax.Array | None = None,
+    ) -> tuple[jax.Array, Around]:
+        """What the layers give [B, T, C], and what they read beside. memory: of an encoder [B, S, C]; remembered: which
+        tokens of it there are, bool [B, 1, 1, S]."""
+        width: Row = None if tables is None else tables["width"][0]
+        kept = chosen(width, first(self.widths, max(self.widths), self.dtype), self.paths)
+        if isinstance(self.front, Patches):
+            kept = kept.astype(inputs.dtype)
+        x, around = self.front(inputs, kept)
+        around = around._replace(memory=memory, remembered=remembered)
+        x, ends = dropped(x, self.plan, noise, "embedded"), dict[int, jax.Array]()
+        for number, layer in enumerate(self.layers):
+            rows = None if tables is None else {kind: tables[kind][number] for kind in LAYERED}
+            own = None if noise is None else Noise(stream(noise.key, "layer", number))
+            x = self._applied(layer, x, kept, width, rows, around, own)
+            if number + 1 in self.depths:
+                ends[number + 1] = self._ended(layer, x, kept, rows)
+        row: Row = None if tables is None else tables["depth"][0]
+        return chosen(row, [ends[depth] for depth in self.depths], self.paths), around
+
+    def answer(self, x: jax.Array, around: Around) -> jax.Array:
+        """Logits, of what the layers give [B, T, C]."""
+        if self.bias is not None:
+            return x @ self.front.embedding[...].astype(x.dtype).T + self.bias[...].astype(x.dtype)
+        assert self.classifier is not None
+        return self.classifier(self.pooled(x, around))
+
+    def pooled(self, x: jax.Array, around: Around) -> jax.Array:
+        """Features [B, C] of the tokens or patches that there are, or of the class token."""
+        if around.present is not None:
+            return (x * around.present).sum(1) / jnp.maximum(around.present.sum(1), 1)
+        return x[:, 0] if self.plan.pool == "class" else x[:, int(self.plan.class_token) :].mean(1)
+
+    def _applied(self, layer: Layer, x: jax.Array, *more: Any) -> jax.Array:
+        if not self.remat:
+            return layer(x, *more)
+        graph, state = nnx.split(layer)
+
+        @jax.checkpoint
+        def inside(state, x):
+            return nnx.merge(graph, state)(x, *more)
+
+        return inside(nnx.as_pure(state), x)
+
+    def _ended(self, layer: Layer, x: jax.Array, kept: jax.Array, rows: Mapping[str, jax.Array] | None) -> jax.Array:
+        """What norms last is the layer itself where it norms behind its parts, else a norm of its own."""
+        if self.norm is None or layer.places == ("post",):
+            return x
+        normed = self.norm(x, kept) * kept
+        values = [normed if place == "pre" else x for place in layer.places]
+        return chosen(None if rows is None else rows["norm"], values, self.paths)
+
+
+class Supernet(nnx.Module):
+    """`supernet(x, mix, noise)`: images or tokens, a mix {decision: [1 or L, O]} -> logits [B, classes], of a decoder
+    `Outputs` with logits [B, T, V].
+
+    noise: of dropout, in training; without it, and in evaluation, nothing is dropped. Weights are entangled whether
+    `Space.entangled` asks for it or not. Errors: `UserError` for inputs and mixes of other shapes.
+    """
+
+    def __init__(self, space: Space, size: NetworkSize, *, plan: Plan, reads: str, rngs: nnx.Rngs):
+        reads = reading(space, size, reads)
+        if space.partial_channels != 1:
+            raise UserError(
+                f"Partial channels are for cells of images, and the space '{space.name}' has none: use a method, or a "
+                "setting partial=1, that takes all channels."
+            )
+        options = {kind: cell.operations for kind, cell in space.cells.items()}
+        self.body = Transformer(options, size, plan, reads, space.paths, rngs=rngs)
+        self.mix_shapes, self.use_running_average = tuple(space.mix_shapes.items()), False
+        self.size = size
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Called by `nnx.view`: True in evaluation."""
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
+
+    def __call__(self, x: jax.Array, mix: Mix, noise: Noise | None = None) -> jax.Array | Outputs:
+        x = checked(self.body, x, self.size)
+        check_mix(mix, dict(self.mix_shapes))
+        tables = {kind: jnp.asarray(mix[kind]) for kind, _ in self.mix_shapes}
+        logits = self.body(x, tables, None if self.use_running_average else noise)
+        return Outputs(logits) if self.body.causal else logits
+
+
+class Network(nnx.Module):
+    """`network(x)`: images or tokens -> `Outputs` with logits [B, classes], of a decoder [B, T, V].
+
+    noise: of dropout; training needs it where there is any. drop_path: None; there are no paths to drop.
+    Errors: `UserError` for a genotype that is none of layers, and for inputs of other shapes.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        space: Space,
+        size: NetworkSize,
+        *,
+        plan: Plan,
+        reads: str,
+        norm: Norm | None = None,
+        rngs: nnx.Rngs,
+    ):
+        reads = reading(space, size, reads)
+        self.body = Transformer(decided(genotype, space.name), size, plan, reads, rngs=rngs)
+        self.size, self.use_running_average = size, False
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Called by `nnx.view`: True in evaluation."""
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
+
+    def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
+        x = checked(self.body, x, self.size)
+        check_whole(drop_path, noise, self.body.plan, self.use_running_average)
+        return Outputs(self.body(x, None, None if self.use_running_average else noise))
+
+
+def check_whole(drop_path: Any, noise: Noise | None, plan: Plan, evaluates: bool) -> None:
+    """Errors: `UserError` for what a network takes beside its input, and for noise that is missing."""
+    if drop_path is not None:
+        raise UserError("A transformer has no paths to drop, it drops values: use --retrain.drop_path 0.")
+    if plan.dropout and noise is None and not evaluates:
+        raise UserError("In training this network draws noise: call it with noise=dnas.types.Noise(key).")
+
+
+def decided(genotype: Genotype, name: str) -> dict[str, list[tuple[str, ...]]]:
+    """The options of the network of a genotype, one each, of the layers that it has. Errors: `UserError`."""
+    found = {kind: [edge.operation for edge in cell.edges] for kind, cell in genotype.cells}
+    lengths = {kind: len(options) for kind, options in found.items()}
+    if set(found) != {*ONCE, *LAYERED} or any(lengths[kind] != 1 for kind in ONCE):
+        raise UserError(
+            f"A genotype of '{name}' decides {' and '.join(ONCE)} once, and {', '.join(LAYERED)} for every layer, and "
+            f"this one {shown(lengths)}: give one of this space."
+        )
+    for kind, options in found.items():
+        for option in options:
+            if kind in WORDS and option not in WORDS[kind]:
+                raise unknown(f"{kind} of '{name}':", option, WORDS[kind])
+            if kind not in WORDS and not (option.replace(".", "", kind == "ratio").isdecimal() and float(option) > 0):
+                raise UserError(f"The {kind} of a network of '{name}' is a number above 0, not '{option}'.")
+    depth = int(found["depth"][0])
+    if any(lengths[kind] < depth for kind in LAYERED):
+        raise UserError(f"A network of '{name}' of {depth} layers needs as many options for each decision, not fewer.")
+    return {
+        kind: [(option,) for option in options[: depth if kind in LAYERED else 1]] for kind, options in found.items()
+    }
+
+
+def reading(space: Space, size: NetworkSize, reads: str) -> str:
+    """What inputs are read by; "auto": a decoder where outputs are tokens, else an encoder. Errors: `UserError` for
+    sizes of which there is no transformer."""
+    if size.stem != "cifar" or size.auxiliary:
+        raise UserError(f"Networks of '{space.name}' have one head, and no stem but their embedding: leave others out.")
+    if reads == "images":
+        return reads
+    predicts = size.vocabulary == size.classes
+    if size.vocabulary < 2:
+        raise UserError(f"A network of '{space.name}' reads at least 2 different tokens, not {size.vocabulary:,}.")
+    if reads != "auto" and predicts != (reads == "decoder"):
+        expected = "as many outputs as tokens, to predict the next" if reads == "decoder" else "outputs of other things"
+        raise UserError(
+            f"The {reads} of '{space.name}' has {expected}, and here are {size.vocabulary:,} tokens and "
+            f"{size.classes:,} outputs: leave out reads={reads}."
+        )
+    return "decoder" if predicts else "encoder"
+
+
+def checked(body: Transformer, x: Any, size: NetworkSize) -> jax.Array:
+    """Images or tokens as a network takes them. Errors: `UserError` for other shapes and types."""
+    if isinstance(body.front, Patches):
+        return checked_images(x, size.image_channels, body.dtype)
+    return checked_tokens(x)
+
+
+def checked_tokens(x: Any) -> jax.Array:
+    """Tokens as a network takes them. Errors: `UserError` for other shapes and types."""
+    shape, given = shape_and_type("The batch of tokens", x)
+    if len(shape) != 2 or 0 in shape or given.kind not in "iu":
+        raise UserError(f"This network reads tokens, whole numbers [B, T], not {given.name} {list(shape)}.")
+    return jnp.asarray(x)
