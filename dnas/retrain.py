@@ -19,7 +19,7 @@ from dnas.architectures.genotype import Genotype, check, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
 from dnas.errors import UserError
-from dnas.nets import count
+from dnas.nets import work
 from dnas.runs import devices, loop, records, weights
 from dnas.tasks import binding
 from dnas.tasks.task import Task
@@ -88,14 +88,14 @@ def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> d
         job = Job(config, space, genotype, task, quiet=True)
         progress = job.first()
         for epoch in range(1, config.retrain.epochs + 1):
-            progress = job.advance(progress, np.int32(job.steps), job.arrays)
+            progress = job.advanced(progress, job.steps)
             if (bad := int(devices.fetch(progress.bad_step).max())) >= 0:
                 raise UserError(f"The loss became NaN or infinite at step {bad}.")
             if progress.state.kept:
                 progress = job.judged(epoch, progress, job.measure("valid", progress))
             if job.stopped(progress).all():
                 break
-        sums = devices.fetch(job.evaluate["test"](progress.state, job.parts["valid"]))
+        sums = job.sums("test", "valid", progress)
         size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
     return task.measures(jax.tree.map(lambda leaf: leaf[0], sums)) | {"parameters": size}
 
@@ -107,11 +107,11 @@ def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) 
         job = Job(config, space, genotype, task, quiet=True)
         one = jax.ShapeDtypeStruct((), np.int32)
         step = jax.make_jaxpr(job.advance.function)(job.shapes, one, job.arrays)
-        validation = jax.make_jaxpr(job.evaluate["test"].function)(job.shapes.state, job.parts["valid"])
+        validation = jax.make_jaxpr(job.evaluate["test"].function)(job.shapes.state, job.parts["valid"].like)
     epochs = config.retrain.epochs
-    validations = epochs + 1 if job.shapes.state.kept else 1
-    trained = epochs * job.steps * count.multiply_adds(step.jaxpr)
-    return trained + validations * count.multiply_adds(validation.jaxpr)
+    validations = (epochs + 1 if job.shapes.state.kept else 1) * job.parts["valid"].calls
+    trained = epochs * job.steps * work.multiply_adds(step.jaxpr)
+    return trained + validations * work.multiply_adds(validation.jaxpr)
 
 
 def default_folder(config: Config) -> Path:

@@ -24,7 +24,7 @@ from dnas.compare.rows import Rank, Row
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import UserError
 from dnas.evaluators.protocol import HostEvaluator
-from dnas.nets.count import multiply_adds
+from dnas.nets.work import multiply_adds
 from dnas.runs import records
 from dnas.tables import nasbench201 as tabular
 

@@ -4,7 +4,8 @@
                               3x3, squeeze-excite, 1x1 to 24 channels. `h72` for a hidden width in channels, `se4` for a
                               squeeze to 1/4 of the block's input, `se4h` to 1/4 of the hidden width (MobileNetV3),
                               `g2` for a projection in 2 groups with a channel shuffle (FBNet), `nores` for no shortcut,
-                              `poolres` for one through the mean over 3x3 pixels (MnasNet)
+                              `poolres` for one through the mean over 3x3 pixels (MnasNet), `convres` through the mean
+                              over the stride and, where channels change, a 1x1 convolution (AttentiveNAS)
     conv3_c32_s2_relu6        convolution, norm, activation; `se4`, and `res` or `poolres` for a shortcut
     shuffle5_c160_s2          ShuffleNetV2's block (arXiv:1807.11164) with a 5x5 kernel; `xception_c160`: three of 3x3
     resize128                 the image, with so many pixels on a side
@@ -13,7 +14,8 @@
     logits_nobias             the classifier without a bias; with one where no word says so
 
 Without `c` a block has as many channels as its input, without `s` a stride of 1. Parts stand in the order e or h, c, s,
-se, g, activation (relu, which is not written, relu6, swish, hswish, linear), nores, res or poolres, nobias. No jax.
+se, g, activation (relu, which is not written, relu6, swish, hswish, linear), nores, res, poolres or convres, nobias.
+No jax.
 """
 
 import re
@@ -48,7 +50,7 @@ PART = {
     "squeeze": re.compile(r"se([1-9]\d?)(h?)"),
     "groups": re.compile(r"g([2-9])"),
     "activation": re.compile("|".join(ACTIVATIONS)),
-    "nores": re.compile("nores|poolres"),
+    "nores": re.compile("nores|poolres|convres"),
     "res": re.compile("res|poolres"),
     "nobias": re.compile("nobias"),
 }
@@ -59,7 +61,7 @@ class Block:
     """One block, as its word says. kernel: of a "resize" pixels of a side. channels: 0 for those of the input. squeeze:
     by what the channels of the input, or the hidden ones (`of_hidden`), are divided, 0 for no squeeze. residual:
     whether an inverted residual adds its input, where it fits; added: whether a convolution does; pooled: whether it is
-    pooled first. bias: of dense layers."""
+    pooled first; projected: whether it is made to fit by a convolution. bias: of dense layers."""
 
     kind: str
     kernel: int = 1
@@ -74,6 +76,7 @@ class Block:
     residual: bool = True
     added: bool = False
     pooled: bool = False
+    projected: bool = False
     bias: bool = True
 
     def outputs(self, inputs: int) -> int:
@@ -96,6 +99,8 @@ class Block:
 
     def shortcut(self, inputs: int) -> bool:
         """Whether a block adds its input, or the mean of its surroundings: that has the block's stride."""
+        if self.projected:
+            return True
         if self.pooled:
             return self.outputs(inputs) == inputs
         return (self.residual if self.kind == "mb" else self.added) and self.keeps_shape(inputs)
@@ -148,12 +153,23 @@ def write(block: Block) -> str:
         block.groups > 1
     )
     parts += [block.activation] * (block.activation != "relu") + ["nores"] * (not block.residual)
-    parts += ["res"] * block.added + ["poolres"] * block.pooled
+    parts += ["res"] * block.added + ["poolres"] * block.pooled + ["convres"] * block.projected
     return "_".join([*parts, *["nobias"] * (not block.bias)])
+
+
+def of_size(word: str, kernel: str, hidden: int) -> str:
+    """The word of an inverted residual with another kernel and hidden width, much faster than by its block."""
+    _, _, rest = word.split("_", 2)
+    return f"mb{kernel}_h{hidden}_{rest}"
 
 
 def blocks_of(genotype: Genotype) -> list[Block]:
     """The blocks of a genotype that is one chain of them. Errors: `UserError` for any other."""
+    return [*map(parse, words(genotype))]
+
+
+def words(genotype: Genotype) -> list[str]:
+    """The same, as they are written."""
     kinds = [kind for kind, _ in genotype.cells]
     if kinds != [KIND]:
         raise UserError(
@@ -163,7 +179,7 @@ def blocks_of(genotype: Genotype) -> list[Block]:
     edges = genotype.cell(KIND).edges
     if [(e.node, e.source) for e in edges] != [(i + 1, i) for i in range(len(edges))]:
         raise UserError("The blocks of a chain stand one after the other, and those of this genotype do not.")
-    return [parse(edge.operation) for edge in edges]
+    return [edge.operation for edge in edges]
 
 
 def genotype_of(space: str, words: Sequence[str]) -> Genotype:
@@ -248,6 +264,7 @@ def _of_parts(kind: str, kernel: int, found: dict[str, str]) -> Block:
         residual=found.get("nores") != "nores",
         added=found.get("res") == "res",
         pooled="poolres" in found.values(),
+        projected="convres" in found.values(),
         bias="nobias" not in found,
     )
 

@@ -2,7 +2,7 @@
 A genotype of decisions has no such graph: its chains list options, and something flows through every layer.
 """
 
-from dnas.architectures.genotype_data import INPUTS, CellGenotype, Genotype, decisions
+from dnas.architectures.genotype_data import INPUTS, CellGenotype, Edge, Genotype, decisions
 from dnas.architectures.topology import Space
 
 OPAQUE = frozenset({"none", "noise"})  # what comes out of them tells nothing of what went in
@@ -52,6 +52,25 @@ def passed(cell: CellGenotype, inputs: int) -> frozenset[int]:
         if edge.node in found and edge.operation not in OPAQUE:
             found.add(edge.source)
     return frozenset(node for node in found if node < inputs)
+
+
+def live(genotype: Genotype) -> Genotype:
+    """The same with `none` in the place of operations of which nothing reaches the output of their cell: a compiler
+    leaves them out."""
+    if decisions(genotype):
+        return genotype
+    return Genotype(genotype.space, tuple((kind, _live(cell)) for kind, cell in genotype.cells))
+
+
+def _live(cell: CellGenotype) -> CellGenotype:
+    reached = {*(cell.concat if cell.concat is not None else (max(edge.node for edge in cell.edges),))}
+    used: set[Edge] = set()
+    for edge in sorted(cell.edges, key=lambda edge: -edge.node):
+        if edge.node in reached and edge.operation != "none":
+            reached.add(edge.source)
+            used.add(edge)
+    edges = (edge if edge in used else edge._replace(operation="none") for edge in cell.edges)
+    return CellGenotype(tuple(edges), cell.concat)
 
 
 def _inputs(kind: str, space: Space | None) -> int:

@@ -160,16 +160,16 @@ def check(genotype: Genotype, space: Space, cells: int | None = None) -> None:
 def _check_lengths(genotype: Genotype, space: Space) -> None:
     """Each layer has all decisions or, where the space has unlike numbers of them, there are as many as its own, or
     those that its network has."""
-    if len(genotype.cells) < 2 or not decisions(genotype):
+    found = {kind: len(cell.edges) for kind, cell in genotype.cells}
+    own = {kind: len(space.cells[kind].edges) for kind in found}
+    if len(found) < 2 or found == own or not decisions(genotype):
         return
     if space.used is not None:
         space.used(genotype)  # which says what is missing
         return
-    found = {kind: len(cell.edges) for kind, cell in genotype.cells}
-    own = {kind: len(space.cells[kind].edges) for kind in found}
     if len(set(own.values())) == 1 and len(set(found.values())) > 1:
         raise unreadable("the genotype", found, "as many options for each decision, one a layer")
-    if len(set(own.values())) > 1 and found != own:
+    if len(set(own.values())) > 1:
         raise unreadable("the genotype", found, f"as many options for each decision as '{space.name}' has, {own}")
 
 

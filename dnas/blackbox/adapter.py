@@ -8,62 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import keys
-from dnas.architectures.choices import decode
 from dnas.blackbox import warmup
-from dnas.blackbox.jobs import Job
+from dnas.blackbox.jobs import REFUSALS, Job
 from dnas.blackbox.searcher import HostSearcher, Proposal, Searcher
 from dnas.blackbox.traced import key_of_run
 from dnas.blackbox.warmup import Openings
-from dnas.errors import UserError
-
-REFUSALS = 10_000  # proposals beyond the limits, one after the other
 
 
 def searchers(job: Job, opening: Openings | None = None) -> Callable[[int], HostSearcher]:
-    """run -> its searcher, which proposes nothing beyond the limits of the job; compiled once for all of them.
-    opening: what they begin with."""
-    free = _searchers(job, opening)
-    if job.limits is None or job.strategy.host is None:
-        return free
-    return lambda run: _Limited(free(run), job)
-
-
-class _Limited:
-    """A searcher on the host whose proposals are within limits. One beyond them is no trial: the searcher is told the
-    worst score so far, and asked again.
-
-    Errors: `UserError` where `REFUSALS` in a row are beyond.
-    """
-
-    def __init__(self, searcher: HostSearcher, job: Job):
-        self.searcher, self.job = searcher, job
-        self.worst: np.ndarray | None = None
-
-    def ask(self) -> Proposal | None:
-        for _ in range(REFUSALS):
-            proposal = self.searcher.ask()
-            if proposal is None or _allows(self.job, proposal.architecture):
-                return proposal
-            self.searcher.tell(proposal, self.job.bad if self.worst is None else self.worst)
-        raise _refused(self.job)
-
-    def tell(self, proposal: Proposal, scores: np.ndarray) -> None:
-        self.worst = scores if self.worst is None else np.minimum(self.worst, scores)
-        self.searcher.tell(proposal, scores)
-
-
-def _allows(job: Job, architecture: np.ndarray) -> bool:
-    return job.limits is None or job.limits.allows(decode(architecture, job.limits.space))
-
-
-def _refused(job: Job) -> UserError:
-    return UserError(
-        f"The searcher '{job.config.searcher}' has proposed {REFUSALS:,} networks one after the other that are beyond "
-        f"the budget '{job.config.budget}': give more."
-    )
-
-
-def _searchers(job: Job, opening: Openings | None) -> Callable[[int], HostSearcher]:
+    """run -> its searcher, compiled once for all of them. opening: what they begin with."""
     config, strategy = job.config, job.strategy
     if strategy.host is not None:
         made = strategy.host
@@ -100,10 +53,10 @@ class _Traced:
         key = keys.stream(self.key, "ask", self.asked)
         for again in range(REFUSALS):
             state, architecture = self.searcher.ask(self.state, keys.stream(key, "again", again) if again else key)
-            if _allows(self.job, np.asarray(architecture)):
+            if self.job.allows(np.asarray(architecture)):
                 self.state, self.asked = state, self.asked + 1
                 return Proposal(np.asarray(architecture))
-        raise _refused(self.job)
+        raise self.job.refused
 
     def tell(self, proposal: Proposal, scores: np.ndarray) -> None:
         told = jnp.asarray(scores if self.job.strategy.several else scores[0], jnp.float32)

@@ -17,7 +17,7 @@ from dnas import keys
 from dnas.architectures.choices import decode
 from dnas.blackbox import adapter, journal, trials
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS
-from dnas.blackbox.jobs import Job
+from dnas.blackbox.jobs import REFUSALS, Job
 from dnas.blackbox.journal import Began, Ended, Event, Outcome
 from dnas.blackbox.searcher import HostSearcher, Proposal
 from dnas.blackbox.trials import ROUNDING, Trials
@@ -103,7 +103,7 @@ class _Run:
         """The next trial; None where there is none now, or for good."""
         if self.closed or self.began >= MOST_EVALUATIONS:
             return None
-        proposal = self.searcher.ask()
+        proposal = self._proposed()
         if proposal is None:
             if not self.open:
                 raise RuntimeError(f"The searcher '{self.job.config.searcher}' proposes nothing and waits for nothing.")
@@ -125,7 +125,7 @@ class _Run:
 
     def priced(self, trial: int, outcome: Outcome) -> Outcome:
         """With the objectives that are costs of the network."""
-        if outcome.failed or not self.job.on_host:
+        if outcome.failed or not (self.job.prices or self.job.rewards):
             return outcome
         genotype = decode(self.open[trial].architecture, self.job.evaluator.space)
         costs = {name: budget.price(cost, genotype) for name, cost in self.job.prices.items()}
@@ -152,7 +152,7 @@ class _Run:
                     raise self._other(event.trial)
                 self.tell(event)
                 continue
-            proposal, known = self.searcher.ask(), event.proposal
+            proposal, known = self._proposed(), event.proposal
             if proposal is None or event.trial != self.began or proposal.fidelity != known.fidelity:
                 raise self._other(event.trial)
             if (proposal.architecture != known.architecture).any():
@@ -177,6 +177,19 @@ class _Run:
         """How many trials end within a budget of seconds."""
         spent = self.before + np.cumsum([outcome.seconds for _, outcome in self.ended])
         return int((spent <= self.job.budget.amount).sum())
+
+    def _proposed(self) -> Proposal | None:
+        """What the searcher asks for next that is within the limits. Of anything else it is told the worst score so
+        far, and it is no trial; a traced one proposes nothing else (`adapter.py`).
+
+        Errors: `UserError` where `REFUSALS` in a row are beyond.
+        """
+        for _ in range(REFUSALS):
+            proposal = self.searcher.ask()
+            if proposal is None or self.job.allows(proposal.architecture):
+                return proposal
+            self.searcher.tell(proposal, self._worst())
+        raise self.job.refused
 
     def _begin(self, proposal: Proposal) -> Began:
         event = Began(self.number, self.began, proposal)

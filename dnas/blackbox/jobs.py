@@ -1,13 +1,16 @@
 """A search that can be run: what its config names, built and checked against each other."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from dnas import find
+from dnas.architectures.choices import decode
+from dnas.blackbox import prices as listed
 from dnas.blackbox import warmup
 from dnas.blackbox.config import MOST_EVALUATIONS, UNITS, BlackboxConfig, Budget, parse_budget
 from dnas.blackbox.rewards import Reward
@@ -18,17 +21,19 @@ from dnas.costs.budget import build as limits_of
 from dnas.costs.protocol import Cost
 from dnas.errors import UserError, unknown
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
+from dnas.tables.protocol import place
 
 MOST_ROWS = 20_000_000  # evaluations of all runs together: arrays of some GB
 SEPARATOR = re.compile(rf"\+|,(?!\s*{find.KEY}\s*=)")  # of objectives: a comma may also stand between settings
 WORST = 1e6  # of a measure of which less is better
+REFUSALS = 10_000  # proposals beyond the limits, one after the other
 SLACK = 0.01  # the traced loop adds up seconds in float32; what counts is decided after it, in float64
 
 
 class Job(NamedTuple):
     """objectives: the measures to search for. problem: as the searcher sees it. ranks: the evaluator of a warm-up.
-    limits: what networks may cost. prices: the costs of networks among the objectives. rewards: the objectives that are
-    made of a score and a cost."""
+    limits: what networks may cost. within: of a traced evaluator, which architectures do, by their places. prices: the
+    costs of networks among the objectives. rewards: the objectives that are made of a score and a cost."""
 
     config: BlackboxConfig
     evaluator: Evaluator | HostEvaluator
@@ -38,13 +43,23 @@ class Job(NamedTuple):
     problem: Problem
     ranks: HostEvaluator | None = None
     limits: Limits | None = None
+    within: np.ndarray | None = None
     prices: Mapping[str, Cost] = {}
     rewards: Mapping[str, Reward] = {}
 
+    def allows(self, architecture: np.ndarray) -> bool:
+        """Whether a network of int32 [D] costs at most what it may."""
+        if self.within is not None:
+            return bool(self.within[place(architecture.astype(np.int64), self.problem.decisions.options)])
+        return self.limits is None or self.limits.allows(decode(architecture, self.evaluator.space))
+
     @property
-    def on_host(self) -> bool:
-        """Whether something of it is decided on the host, trial by trial."""
-        return bool(self.limits or self.prices or self.rewards)
+    def refused(self) -> UserError:
+        """What is said where `REFUSALS` proposals in a row are beyond the limits."""
+        return UserError(
+            f"The searcher '{self.config.searcher}' has proposed {REFUSALS:,} networks one after the other that are "
+            f"beyond the budget '{self.config.budget}': give more."
+        )
 
     @property
     def signs(self) -> np.ndarray:
@@ -102,14 +117,42 @@ def build(config: BlackboxConfig) -> Job:
     evaluations = _most_evaluations(config, budget, evaluator, fidelities)
     problem = Problem(decisions_of(evaluator.space), evaluations, len(names), fidelities)
     ranks = warmup.evaluator_of(config, strategy, problem.decisions)
-    limits = _limits_of(config, budget, evaluator)
-    if limits is not None and (ranks is not None or not strategy.parallel):
-        what = "A warm-up" if ranks is not None else f"The searcher '{config.searcher}'"
-        raise UserError(
-            f"{what} decides by what it has asked for itself, so no proposal can be refused: leave out the limits of "
-            "the budget, or " + ("the warm-up." if ranks is not None else "choose another searcher.")
-        )
-    return Job(config, evaluator, strategy, budget, names, problem, ranks, limits, prices, rewards)
+    limits, within = _limits_of(config, budget, evaluator), None
+    if isinstance(evaluator, Evaluator):
+        within = None if limits is None else listed.allowed(limits, evaluator.space, budget.limits)
+        evaluator = listed.measured(evaluator, prices, rewards)
+    job = Job(config, evaluator, strategy, budget, names, problem, ranks, limits, within, prices, rewards)
+    return job._replace(problem=problem._replace(allowed=_traced(job)))
+
+
+def _traced(job: Job) -> Callable[[jax.Array], jax.Array] | None:
+    """int32 [N, D] -> which of them the limits of a job allow [N]; None where nobody asks: without a traced evaluator
+    only a searcher that lists architectures does, which then asks the host.
+
+    Errors: `UserError` for costs that it cannot ask for so often.
+    """
+    if job.within is not None:
+        return listed.looked_up(job.within, job.evaluator.space)
+    if job.limits is None or not job.strategy.lists:
+        return None
+    for cost in job.limits.costs:
+        if cost.additive is None:
+            raise UserError(
+                f"The searcher '{job.config.searcher}' asks what all neighbours of a network cost, and {cost.name} is "
+                "no sum over decisions, which would be quick: choose another searcher, or another cost."
+            )
+    known: dict[bytes, bool] = {}
+
+    def one(row: np.ndarray) -> bool:
+        if row.tobytes() not in known:
+            known[row.tobytes()] = job.allows(row)
+        return known[row.tobytes()]
+
+    def allowed(architectures: jax.Array) -> jax.Array:
+        shape = jax.ShapeDtypeStruct(architectures.shape[:1], bool)
+        return jax.pure_callback(lambda rows: np.array([one(row) for row in np.asarray(rows)]), shape, architectures)
+
+    return allowed
 
 
 def _priced(
@@ -135,7 +178,7 @@ def _limits_of(config: BlackboxConfig, budget: Budget, evaluator: Evaluator | Ho
     if evaluator.network is None:
         raise UserError(
             f"The evaluator '{config.evaluator}' does not say how large its networks are, so nothing is known of their "
-            "costs: leave the limits out of the budget, or choose train, supernet or proxy."
+            "costs: leave the limits out of the budget, or choose another evaluator, as train."
         )
     return limits_of(budget.limits, evaluator.space, *evaluator.network)
 

@@ -3,7 +3,7 @@
 White, Nolen and Savani, UAI 2021, arXiv:2005.02960 (naszilla): `first` moves to the first neighbour that is better,
 `best` asks for all of them and moves to the best. Den Ottelander et al. 2020, arXiv:2004.08996: `decision` does so for
 one decision after the other, in random order, until none of them gains (for one objective; theirs are two). Nothing is
-asked for twice.
+asked for twice, and nothing beyond a budget of costs: there is no way through what is.
 """
 
 from functools import partial
@@ -42,12 +42,19 @@ class Climb(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What does not change: the settings, what is searched, and how many evaluations there are at most."""
+    """What does not change: the settings, and what is searched."""
 
     move: str
     starts: int
-    decisions: Decisions
-    evaluations: int
+    problem: Problem
+
+    @property
+    def decisions(self) -> Decisions:
+        return self.problem.decisions
+
+    @property
+    def evaluations(self) -> int:
+        return self.problem.evaluations
 
     @property
     def parts(self) -> int:
@@ -61,10 +68,10 @@ def searcher(*, move: str = "first", starts: Annotated[int, Range(1, 10_000)] = 
         raise unknown("move", move, MOVES)
 
     def build(problem: Problem) -> Searcher:
-        rules = Rules(move, starts, problem.decisions, problem.evaluations)
+        rules = Rules(move, starts, problem)
         return Searcher(partial(_init, rules), partial(_ask, rules), partial(_tell, rules))
 
-    return Strategy(build, parallel=False)
+    return Strategy(build, parallel=False, lists=True)
 
 
 def _init(rules: Rules, key: jax.Array) -> Climb:
@@ -87,7 +94,8 @@ def _ask(rules: Rules, state: Climb, key: jax.Array) -> tuple[Climb, jax.Array]:
 
     state, _ = jax.lax.while_loop(exhausted, advance, (state, turn))
     drawn = jax.vmap(lambda key: random_architecture(key, rules.decisions))(jax.random.split(start, DRAWS))
-    fresh = drawn[jnp.argmax(_is_new(rules, state, drawn))]
+    legal = _legal(rules, drawn)
+    fresh = drawn[jnp.argmax(1 * legal + (legal & _is_new(rules, state, drawn)))]
     chances = jnp.where(_open(rules, state), 0.0, -jnp.inf)
     neighbour = neighbours(state.current, rules.decisions)[0][jax.random.categorical(pick, chances)]
     chosen = jnp.where(state.started < rules.starts, fresh, neighbour)
@@ -131,7 +139,13 @@ def _open(rules: Rules, state: Climb) -> jax.Array:
     """Which neighbours are new and of the present part [K]."""
     others, places = neighbours(state.current, rules.decisions)
     ours = places == state.order[state.part] if rules.move == "decision" else True
-    return _is_new(rules, state, others) & ours
+    return _is_new(rules, state, others) & _legal(rules, others) & ours
+
+
+def _legal(rules: Rules, architectures: jax.Array) -> jax.Array:
+    """Which may be asked for: [N, D] -> [N]."""
+    allowed = rules.problem.allowed
+    return jnp.ones(len(architectures), bool) if allowed is None else allowed(architectures)
 
 
 def _is_new(rules: Rules, state: Climb, architectures: jax.Array) -> jax.Array:

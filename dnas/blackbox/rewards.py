@@ -10,8 +10,12 @@ import math
 import re
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 from dnas.errors import UserError
 
+LEAST = 1e-12  # of a cost
 NUMBER = r"[-+]?[\w.]+(?:[eE][-+]?\d+)?"
 REWARD = re.compile(rf"\s*([\w ]+?)\s*\*\s*\((.+)/({NUMBER})\s*\)\s*\^\s*({NUMBER})(?:\|({NUMBER}))?\s*", re.DOTALL)
 
@@ -27,8 +31,13 @@ class Reward(NamedTuple):
 
     def of(self, score: float, cost: float) -> float:
         """Of one architecture; a cost of 0 counts as nearly nothing."""
-        ratio = max(cost, 1e-12) / self.target
+        ratio = max(cost, LEAST) / self.target
         return score * ratio ** (self.below if ratio <= 1 else self.above)
+
+    def traced(self, scores: jax.Array, costs: jax.Array) -> jax.Array:
+        """Of several, [N] and [N] -> [N]."""
+        ratio = jnp.maximum(costs, LEAST) / self.target
+        return scores * ratio ** jnp.where(ratio <= 1, self.below, self.above)
 
 
 def parse(text: str) -> Reward | None:

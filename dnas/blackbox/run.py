@@ -85,9 +85,9 @@ def searched(job: Job, crew: pools.Crew = pools.NOBODY, folder: Path | None = No
     try:
         opening = None
         if job.ranks is not None:
-            opening = warmup.openings(job.ranks, job.config, job.problem.decisions, folder, quiet)
+            opening = warmup.openings(job.ranks, job.config, job.problem.decisions, folder, quiet, job.allows)
             opening.check(job.config.budget, job.evaluator.seconds[1] if isinstance(job.evaluator, Evaluator) else 0.0)
-        traced = isinstance(job.evaluator, Evaluator) and job.strategy.build is not None and not job.on_host
+        traced = isinstance(job.evaluator, Evaluator) and job.strategy.build is not None
         if traced and crew == pools.NOBODY:
             return simulated(job, opening)
         with closing(pools.made(crew, job)) as pool:

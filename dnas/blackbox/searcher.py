@@ -45,6 +45,8 @@ class Problem(NamedTuple):
 
     fidelities: the portions of a whole evaluation that can be asked for, ascending; the last is 1.
     first: int32 [D] each, the random architectures that a searcher on the host begins with.
+    allowed: int32 [N, D] -> [N], which may be proposed, traced; None: all. Whoever proposes another is asked again; who
+    goes through lists of architectures leaves those out.
     """
 
     decisions: Decisions
@@ -52,6 +54,7 @@ class Problem(NamedTuple):
     objectives: int = 1
     fidelities: tuple[float, ...] = (1.0,)
     first: tuple[np.ndarray, ...] = ()
+    allowed: Callable[[jax.Array], jax.Array] | None = None
 
 
 class Proposal(NamedTuple):
@@ -79,7 +82,8 @@ class Strategy(NamedTuple):
 
     several: whether it takes several objectives at once. parallel: whether it may be asked again before it was told.
     fidelities: whether it needs evaluations of more than one fidelity. opens: whether one on the host begins with
-    `Problem.first`; a traced one needs nothing for that.
+    `Problem.first`; a traced one needs nothing for that. lists: whether it goes through lists of architectures, and
+    needs `Problem.allowed` for that.
     """
 
     build: Callable[[Problem], Searcher] | None = None
@@ -88,6 +92,7 @@ class Strategy(NamedTuple):
     parallel: bool = True
     fidelities: bool = False
     opens: bool = False
+    lists: bool = False
 
 
 def decisions_of(space: Space) -> Decisions:

@@ -12,10 +12,9 @@ import numpy as np
 
 from dnas.architectures.choices import decode
 from dnas.architectures.genotype import to_text
-from dnas.blackbox import front
 from dnas.blackbox.config import UNITS, Budget
 from dnas.blackbox.jobs import Job
-from dnas.reports import tables
+from dnas.reports import front, tables
 
 POINTS = 200  # of a curve
 QUARTILES = (25, 75)

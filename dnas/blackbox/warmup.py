@@ -14,6 +14,7 @@ Axis letters: R runs, N first proposals, D decisions.
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from dnas.paths import content_of
 from dnas.runs import loop
 
 FILE = "warmup.jsonl"
+DRAWS = 200  # of architectures for each of a pool; one of all of a space is drawn after some 10 of each
 MOST_RANKED = 20_000_000  # architectures of all pools together
 
 Known = dict[bytes, tuple[float, float]]  # architecture -> its score, more is better, and seconds
@@ -88,11 +90,18 @@ def evaluator_of(config: BlackboxConfig, strategy: Strategy, decisions: Decision
 
 
 def openings(
-    evaluator: HostEvaluator, config: BlackboxConfig, decisions: Decisions, folder: Path | None, quiet: bool
+    evaluator: HostEvaluator,
+    config: BlackboxConfig,
+    decisions: Decisions,
+    folder: Path | None,
+    quiet: bool,
+    allows: Callable[[np.ndarray], bool] = lambda _: True,
 ) -> Openings:
-    """What the runs begin with, the best first; what cannot be scored is last. folder: that keeps the scores.
+    """What the runs begin with, the best first; what cannot be scored is last. folder: that keeps the scores. allows:
+    int32 [D] -> whether it may be in a pool.
 
-    Errors: `UserError` where a pool has no score at all; `StorageError` for a damaged file of scores.
+    Errors: `UserError` where a pool has no score at all, or too little is allowed; `StorageError` for a damaged file of
+    scores.
     """
     known = read(folder) if folder is not None else Known()
     own = int(keys.generator(config.seed, "warm-up").integers(2**31))
@@ -110,7 +119,7 @@ def openings(
     with loop.counting("warm-up", "architectures ranked", quiet) as count:
         score = count(scored)
         for run in range(config.runs):
-            pool = distinct(keys.generator(config.seed, f"warm-up {run}"), decisions, config.warmup.pool)
+            pool = distinct(keys.generator(config.seed, f"warm-up {run}"), decisions, config.warmup.pool, allows)
             for architecture in pool:
                 if architecture.tobytes() not in known:
                     known[architecture.tobytes()] = score(architecture)
@@ -122,13 +131,29 @@ def openings(
     return Openings(np.stack(firsts), np.array(seconds))
 
 
-def distinct(generator: np.random.Generator, decisions: Decisions, count: int) -> np.ndarray:
-    """So many different architectures, all of them equally likely, int32 [count, D]."""
-    found: dict[bytes, np.ndarray] = {}
+def distinct(
+    generator: np.random.Generator,
+    decisions: Decisions,
+    count: int,
+    allows: Callable[[np.ndarray], bool] = lambda _: True,
+) -> np.ndarray:
+    """So many different architectures that are allowed, all of them equally likely, int32 [count, D].
+
+    Errors: `UserError` where `DRAWS` of all that are drawn for each do not give as many.
+    """
+    seen: dict[bytes, np.ndarray] = {}
+    found, drawn = list[np.ndarray](), 0
     while len(found) < count:
-        drawn = generator.integers(0, decisions.options, (count, len(decisions.options)), np.int32)
-        found |= {row.tobytes(): row for row in drawn}
-    return np.stack(list(found.values())[:count])
+        if drawn >= DRAWS * count:
+            raise UserError(
+                f"warmup.pool is {count:,}, and of {drawn:,} architectures that were drawn only {len(found):,} are "
+                "different and within the budget: give a smaller pool, or a larger budget."
+            )
+        rows = generator.integers(0, decisions.options, (count, len(decisions.options)), np.int32)
+        new = {row.tobytes(): row for row in rows if row.tobytes() not in seen}
+        found += [row for row in new.values() if allows(row)]
+        seen, drawn = seen | new, drawn + count
+    return np.stack(found[:count])
 
 
 def read(folder: Path) -> Known:

@@ -13,8 +13,9 @@ from dnas.errors import UserError
 from dnas.ranges import Count, Depth, Range, Width
 
 if TYPE_CHECKING:
-    from dnas.architectures.topology import NetworkSize, Space
+    from dnas.architectures.topology import Space
     from dnas.costs.latency_table import LatencyTable
+    from dnas.costs.measured import Checked
 
 HERE = "here"
 NUMBERS = {  # option: what it may be
@@ -24,7 +25,9 @@ NUMBERS = {  # option: what it may be
     "classes": Count,
     "batch": Annotated[int, Range(1, 4096)],
     "calls": Annotated[int, Range(1, 10_000)],
+    "fit": Annotated[int, Range(0, 1000)],
     "check": Annotated[int, Range(0, 1000)],
+    "cores": Annotated[int, Range(0, 1024)],
 }
 
 
@@ -33,9 +36,9 @@ class Latency:
     """Write a table of what every operation of a space takes, per layer, measured on this machine.
 
     The table is a cost: of any architecture, and of any mix. SPACE is a choice, see dnas list. Operations are compiled
-    once each and timed warm; --check times whole random networks beside what the table says. Let nothing else run
-    meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its 27 devices; cpu and
-    raspi4_32 are published tables per operation.
+    once each, and timed warm and in turns, on one core; --check times whole random networks beside what the table says.
+    Let nothing else run meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its
+    27 devices; cpu and raspi4_32 are published tables per operation.
 
     Examples:
       dnas latency nasbench201 --out here.json --check 20
@@ -59,10 +62,14 @@ class Latency:
     """Classes of the networks."""
     batch: int = 1
     """Images of one call."""
-    calls: int = 30
+    calls: int = 100
     """How often every operation is timed; its median counts."""
+    fit: int = 5
+    """How many whole random networks are timed for the factor by which sums of operations become networks."""
     check: int = 0
-    """How many whole random networks are timed as well."""
+    """How many others are timed, to say how well the table predicts them."""
+    cores: int = 1
+    """Cores that compute, 0: all. On several, branches of a cell run at once, and networks take less than their sum."""
 
 
 def run(options: Latency) -> None:
@@ -87,19 +94,22 @@ def run(options: Latency) -> None:
     from dnas.costs import measured
     from dnas.data._files import progress
 
-    size = NetworkSize(options.cells, options.channels, options.classes)
-    table = measured.measure(
+    measured.pinned(options.cores)
+    table, checked = measured.measure(
         space,
-        size,
+        NetworkSize(options.cells, options.channels, options.classes),
         options.image_size,
         batch=options.batch,
         calls=options.calls,
-        shown=lambda operations: progress(operations, "measuring operations"),
+        fitted=options.fit,
+        networks=options.check,
+        cores=options.cores,
+        shown=progress,
     )
     latency_table.write(table, path)
     print(f"Wrote {path}, measured on {table.device}")
-    if options.check:
-        _check(table, space, size, options)
+    if checked:
+        _show(checked)
 
 
 def _refuse_what_does_nothing(options: Latency, space: "Space") -> None:
@@ -123,17 +133,10 @@ def _fitted(space: "Space", device: str) -> "LatencyTable":
     return published.renamed(known, space)
 
 
-def _check(table: "LatencyTable", space: "Space", size: "NetworkSize", options: Latency) -> None:
-    from dnas.costs import measured
-    from dnas.data._files import progress
-
-    def shown(networks: Any) -> Any:
-        return progress(networks, "measuring networks")
-
-    found = measured.check(table, space, size, options.check, options.calls, shown)
-    for predicted, true in zip(found.predicted, found.measured, strict=True):
+def _show(checked: "Checked") -> None:
+    for predicted, true in zip(checked.predicted, checked.measured, strict=True):
         print(f"  table {predicted:9.3f} ms   network {true:9.3f} ms")
     print(
-        f"{options.check} networks: median error {100 * found.accuracy.error:.1f} %, rank correlation "
-        f"{found.accuracy.correlation:.3f}"
+        f"{len(checked.measured)} networks: median error {100 * checked.accuracy.error:.1f} %, rank correlation "
+        f"{checked.accuracy.correlation:.3f}"
     )

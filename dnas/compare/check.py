@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from dnas import data as datasets
 from dnas import find
 from dnas.architectures.genotype_data import shown
 from dnas.architectures.topology import Space
@@ -13,11 +14,13 @@ from dnas.blackbox.jobs import build
 from dnas.compare import correlation
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
-from dnas.compare.rows import RANDOM
+from dnas.compare.rows import is_random
 from dnas.config import Config
+from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
 from dnas.files import storage
+from dnas.search.tradeoff import weights
 
 NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,99}")
 TRUTH = "cifar10_test_200"  # what cells are looked up in NAS-Bench-201 for
@@ -28,10 +31,15 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
     for name in configs:
-        if not NAME.fullmatch(name) or name in (RANDOM, "cells") or name.startswith("comparison."):
+        if not NAME.fullmatch(name) or is_random(name) or name == "cells" or name.startswith("comparison."):
             raise UserError(
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
+            )
+        if isinstance(config := configs[name], Config) and config.penalty and len({*weights(config)}) > 1:
+            raise UserError(
+                f"Compared are methods by their seeds, and those of '{name}' have different weights of its penalty "
+                f"'{config.penalty}': make a row for each."
             )
     gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
     for name, config in gradients.items():
@@ -126,6 +134,14 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
             )
 
 
+def _validates(base: Config, space: Space) -> bool:
+    """Whether trainings have a validation part: one that is split off, or the data set's own."""
+    if base.retrain.valid_portion > 0 or space.takes != "tokens":
+        return base.retrain.valid_portion > 0
+    dataset = datasets.load(base.data)
+    return not isinstance(dataset, Sentences) or bool(dataset.valid.texts)
+
+
 def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:
     for name in protocol.tuning:
         if name not in configs:
@@ -137,8 +153,7 @@ def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space:
         name = next(name for name, value in asked.items() if value)
         raise UserError(f"{name} says how found cells are trained, and with --lookup none is: leave one of them out.")
     tried = len(protocol.settings(base.retrain)) if train and base is not None else 1
-    validates = base is not None and (base.retrain.valid_portion > 0 or space.takes == "tokens")
-    if tried > 1 and not validates:
+    if tried > 1 and not (base is not None and _validates(base, space)):
         raise UserError(
             f"{tried} settings of training are tried, of which the validation score chooses, and there is no "
             "validation part: set retrain.valid_portion to 0.1, say."

@@ -1,6 +1,6 @@
 """What searches cost, in floating-point operations: two for each multiply-add of a convolution or a matrix product.
 
-Those of a search with gradients are read off the program of its step (`dnas.nets.count`), forward and backward passes
+Those of a search with gradients are read off the program of its step (`dnas.nets.work`), forward and backward passes
 with all that a method adds, and off that of the validation after every epoch; XLA's own analysis sees nothing of the
 kernels, and only one round of a loop. What a method asked of its supernet beside that, between epochs and for a
 selection, counts as often as the rows of the run say (`dnas.search.asked`; those of earlier versions do not), and so do
@@ -24,7 +24,7 @@ from dnas import find
 from dnas.architectures.topology import with_operations
 from dnas.config import Config
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
-from dnas.nets.count import multiply_adds
+from dnas.nets.work import multiply_adds
 from dnas.runs import records
 from dnas.search import asked
 from dnas.search.method import adapted

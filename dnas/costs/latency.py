@@ -3,7 +3,7 @@
 HELP: Lee et al. 2021, arXiv:2106.08630, 27 devices (`published.py`). On NAS-Bench-201 all cells are measured. On FBNet
 5,000 networks are, so that others are predicted: by a table per layer and operation fitted to them, which is exact on
 pixel3, raspi4, eyeriss and fpga, or by a learned predictor (`predictors.py`). Of a table of your own, as `dnas latency`
-measures it, a network takes the sum.
+measures it, a network takes the sum over what reaches the output of its cells; a mix also of the rest.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
+from dnas.architectures.flow import live
 from dnas.architectures.genotype import Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.costs import latency_table, predictors, published
@@ -64,7 +65,7 @@ def _of_file(path: Path) -> Build:
 
     def build(space: Space, size: NetworkSize, image_size: int) -> Cost:
         additive = known.of_space(space, sizes_of(space, size, image_size))
-        return Cost("latency", "ms", space, lambda genotype: additive.of(genotype, space), additive, known.how)
+        return Cost("latency", "ms", space, lambda genotype: additive.of(live(genotype), space), additive, known.how)
 
     return build
 

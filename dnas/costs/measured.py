@@ -1,8 +1,12 @@
 """Latency as it is measured on this machine: every operation by itself, once compiled, warm, and whole networks.
 
-An operation's time is the median of calls of its program, less that of a program with the same arguments that does
-next to nothing. What all networks share (stem, reductions, head) is timed with nothing in the place of the cells. Sums
-of these leave out what cells add up and what a compiler makes of neighbours: `check` says how good they are.
+All programs are compiled first and then called in turns, again and again, so that whatever else slows the machine for a
+while slows all of them. An operation's time is the median of its calls, each right after one that does not count, less
+that of a call that does next to nothing. What all networks share (stem, reductions, head) is timed with nothing in the
+place of the cells. Sums of these leave out what cells add up, what a compiler makes of neighbours and how cold a memory
+is that all layers use: a factor makes up for them, the median of what some networks take over their sums. `Checked`
+says how good that is. What a cell computes for nothing no compiler keeps, and branches of a cell can run at once on
+several cores: sums are of one.
 """
 
 import os
@@ -19,15 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from dnas.architectures.flow import live
 from dnas.architectures.genotype import Genotype, random
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.costs.latency import sizes_of
 from dnas.costs.latency_table import LatencyTable
 from dnas.costs.predictors import Accuracy, accuracy
-from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, places
+from dnas.errors import UserError
+from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, image_of, places
 from dnas.nets.functional import functionalize
 
-WARM = 3  # calls before the first that counts
+Program = Callable[[], Any]
+Shown = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 class Timing(NamedTuple):
@@ -35,6 +42,9 @@ class Timing(NamedTuple):
 
     median: float
     spread: float
+
+
+NO_TIME = Timing(0.0, 0.0)
 
 
 class Checked(NamedTuple):
@@ -51,97 +61,139 @@ def measure(
     image_size: int,
     *,
     batch: int = 1,
-    calls: int = 30,
-    shown: Callable[[Sequence[Any]], Iterable[Any]] = iter,
-) -> LatencyTable:
-    """The table of a space on this machine. shown: wraps what is measured, to show how far it is.
+    calls: int = 100,
+    fitted: int = 0,
+    networks: int = 0,
+    cores: int = 0,
+    shown: Shown = lambda items, _: items,
+) -> tuple[LatencyTable, Checked | None]:
+    """The table of a space on this machine, and how well it predicts so many random networks.
 
-    Errors: `UserError` for a space whose single options have no costs.
+    fitted: of how many others the factor is; 0: it is 1. cores: what the process has been pinned to, see `pinned`.
+    shown: wraps what is compiled and the rounds of calls, with a word on what they are, to show how far it is. Errors:
+    `UserError` for a space whose single options have no costs.
     """
     check_own_costs(space)
     found = places(space, size, image_size)
-    known = {
-        operation: _of_operation(space, operation, batch, calls)
-        for operation in shown([*dict.fromkeys(place.operation for place in found)])
-    }
-    around = _around(space, size, image_size, batch, calls)
-    rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
-    spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
-    for place in found:
-        _add(rows, place, known[place.operation].median)
-        _add(spreads, place, known[place.operation].spread)
-    how = f"dnas latency: the median of {calls} calls of each operation by itself"
-    sizes = sizes_of(space, size, image_size)
-    return LatencyTable(space.name, device(), rows, how, around, batch, sizes, spreads)
+    drawn = [random(space, seed) for seed in range(networks + fitted)]
+    builds = {place.operation: _of_operation(space, place.operation, batch) for place in found}
+    wholes = _wholes(drawn, space, size, image_size, batch)
+    wanted = [*builds.values(), *_around(space, size, image_size, batch), *wholes]
+    programs = [one and compiled(*one) for one in shown(wanted, "compiling")]
+    timings = in_turns(programs, calls, shown)
+    known, first = dict(zip(builds, timings, strict=False)), len(timings) - len(drawn)
+    around = sum(timing.median for timing in timings[len(builds) : first])
+    true = np.array([timing.median for timing in timings[first:]])
+
+    def table(factor: float) -> LatencyTable:
+        rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+        spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+        for place in found:
+            _add(rows, place, factor * known[place.operation].median)
+            _add(spreads, place, factor * known[place.operation].spread)
+        how = f"dnas latency: the median of {calls} calls of each operation by itself"
+        if fitted:
+            how += f", times {factor:.4g}, the median of {fitted} networks over their sums"
+        sizes = sizes_of(space, size, image_size)
+        return LatencyTable(space.name, device(cores), rows, how, factor * around, batch, sizes, spreads)
+
+    def sums(table: LatencyTable) -> np.ndarray:
+        additive = table.of_space(space)
+        return np.array([additive.of(live(genotype), space) for genotype in drawn])
+
+    written = table(float(np.median((true / sums(table(1.0)))[networks:])) if fitted else 1.0)
+    if not networks:
+        return written, None
+    predicted, true = sums(written)[:networks], true[:networks]
+    return written, Checked(predicted, true, accuracy(predicted, true))
 
 
-def check(
-    table: LatencyTable,
-    space: Space,
-    size: NetworkSize,
-    networks: int,
-    calls: int = 30,
-    shown: Callable[[Sequence[Any]], Iterable[Any]] = iter,
-) -> Checked:
-    """Whole random networks, timed beside what the table of their size says."""
-    additive, pixels = table.of_space(space), int(table.sizes["image_size"])
-    drawn = [random(space, seed) for seed in range(networks)]
-    x = jnp.zeros((table.batch, pixels, pixels, size.image_channels))
-    assert space.network is not None
-    wholes = (partial(_built, space.network, genotype, space, size) for genotype in shown(drawn))
-    measured = np.array([timed(whole, x, calls).median for whole in wholes])
-    predicted = np.array([additive.of(genotype, space) for genotype in drawn])
-    return Checked(predicted, measured, accuracy(predicted, measured))
+def of_networks(
+    genotypes: Sequence[Genotype], space: Space, size: NetworkSize, image_size: int, batch: int = 1, calls: int = 100
+) -> list[Timing]:
+    """What whole networks take here, of a batch, timed in turns."""
+    return in_turns([compiled(*one) for one in _wholes(genotypes, space, size, image_size, batch)], calls)
 
 
-def timed(build: Callable[[nnx.Rngs], Any], x: jax.Array, calls: int) -> Timing:
-    """Of the module that `build` gives, in evaluation, with new weights."""
+def pinned(cores: int) -> None:
+    """Keep this process to so many of its cores, 0: all; before anything computes.
+
+    Errors: `UserError` where there are fewer.
+    """
+    if not cores:
+        return
+    allowed = sorted(os.sched_getaffinity(0))
+    if cores > len(allowed):
+        raise UserError(f"--cores is {cores}, and there are {len(allowed)} here: choose at most as many, or 0 for all.")
+    os.sched_setaffinity(0, allowed[-cores:])
+
+
+def compiled(build: Callable[[nnx.Rngs], Any], x: jax.Array) -> Program:
+    """A call of the module that `build` gives, in evaluation, with new weights."""
     network = functionalize(build)
     weights, stats = jax.jit(network.init)(jax.random.key(0))
-    program = jax.jit(lambda weights, stats, x: network.apply(weights, stats, x, train=False)[0])
-    nothing = jax.jit(lambda weights, stats, x: x.ravel()[0])
-    whole, call = (_calls(partial(one, weights, stats, x), calls) for one in (program, nothing))
-    low, middle, high = np.percentile(whole, [25, 50, 75])
-    return Timing(max(float(middle - np.median(call)), 0.0), float(high - low))
+    program = partial(jax.jit(partial(_apply, network)), weights, stats, x)
+    jax.block_until_ready(program())
+    return program
 
 
-def device() -> str:
-    """What computes here: the accelerator, or the processor and its cores."""
+def in_turns(programs: Sequence[Program | None], calls: int, shown: Shown = lambda items, _: items) -> list[Timing]:
+    """Of programs that are called in turns, less what a call takes anyhow; None takes no time."""
+    nothing = partial(jax.jit(lambda x: x.ravel()[0]), jnp.zeros(8))
+    all_programs = [nothing, *programs]
+    times = np.zeros((calls, len(all_programs)))
+    for row in shown(list(times), "measuring"):
+        for number, program in enumerate(all_programs):
+            if program is not None:
+                jax.block_until_ready(program())
+                began = time.perf_counter()
+                jax.block_until_ready(program())
+                row[number] = 1e3 * (time.perf_counter() - began)
+    low, middle, high = np.percentile(times, [25, 50, 75], axis=0)
+    return [
+        NO_TIME if program is None else Timing(max(float(half - middle[0]), 0.0), float(three - one))
+        for program, one, half, three in zip(programs, low[1:], middle[1:], high[1:], strict=True)
+    ]
+
+
+def device(cores: int = 0) -> str:
+    """What computes here: the accelerator, or the processor and its cores, or of these so many."""
     first = jax.devices()[0]
     if first.platform != "cpu":
         return first.device_kind
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{name or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    of = f"{cores} of " if cores else ""
+    return f"{name or platform.processor() or platform.machine()}, {of}{os.cpu_count()} cores"
 
 
-def _calls(program: Callable[[], Any], calls: int) -> np.ndarray:
-    """Milliseconds of each."""
-    times = []
-    for _ in range(WARM + calls):
-        began = time.perf_counter()
-        jax.block_until_ready(program())
-        times.append(1e3 * (time.perf_counter() - began))
-    return np.array(times[WARM:])
+def _apply(network: Any, weights: Any, stats: Any, x: jax.Array) -> jax.Array:
+    return network.apply(weights, stats, x, train=False)[0]
+
+
+def _wholes(
+    genotypes: Sequence[Genotype], space: Space, size: NetworkSize, image_size: int, batch: int
+) -> list[tuple[Any, jax.Array]]:
+    assert space.network is not None
+    x = jnp.zeros(image_of(size, image_size, batch))
+    return [(partial(_built, space.network, genotype, space, size), x) for genotype in genotypes]
 
 
 def _built(network: Any, genotype: Genotype, space: Space, size: NetworkSize, rngs: nnx.Rngs) -> Any:
     return network(genotype, space, size, rngs=rngs)
 
 
-def _around(space: Space, size: NetworkSize, image_size: int, batch: int, calls: int) -> float:
-    """Milliseconds of what all networks share: with nothing in the place of cells; of a chain, of the other blocks."""
+def _around(space: Space, size: NetworkSize, image_size: int, batch: int) -> list[tuple[Any, jax.Array]]:
+    """What all networks share: one with nothing in the place of cells; of a chain, the blocks around its layers."""
     if not space.chain:
-        x = jnp.zeros((batch, image_size, image_size, size.image_channels))
-        return timed(_shared(space, size), x, calls).median
-    first, total = first_of_chain(space), 0.0
+        return [(_shared(space, size), jnp.zeros(image_of(size, image_size, batch)))]
+    first, found = first_of_chain(space), []
     ((_, cell),) = space.cells.items()
     for number, (layer, shape, _) in enumerate(blocks_of_chain(first, space, size, image_size)):
         if not 0 <= layer < len(cell.edges):
-            build = partial(_block, space, first, size, number)
-            total += timed(build, jnp.zeros((batch, *shape[1:])), calls).median
-    return total
+            found.append((partial(_block, space, first, size, number), jnp.zeros((batch, *shape[1:]))))
+    return found
 
 
 def _block(space: Space, genotype: Genotype, size: NetworkSize, number: int, rngs: nnx.Rngs) -> Any:
@@ -149,12 +201,13 @@ def _block(space: Space, genotype: Genotype, size: NetworkSize, number: int, rng
     return space.network(genotype, space, size, rngs=rngs).blocks[number]
 
 
-def _of_operation(space: Space, operation: tuple[str, int, int, tuple[int, int]], batch: int, calls: int) -> Timing:
+def _of_operation(space: Space, operation: tuple[str, int, int, tuple[int, int]], batch: int) -> Any:
+    """What builds it, and what it is given; None for one that does nothing."""
     name, channels, stride, at = operation
     build = partial(space.operations[name], channels, stride, space.network_norm)
     if build(rngs=nnx.Rngs(0)) is None:
-        return Timing(0.0, 0.0)
-    return timed(lambda rngs: build(rngs=rngs), jnp.zeros((batch, *at, channels)), calls)
+        return None
+    return lambda rngs: build(rngs=rngs), jnp.zeros((batch, *at, channels))
 
 
 def _add(rows: dict[str, list[dict[str, float]]], place: Place, milliseconds: float) -> None:

@@ -26,9 +26,9 @@ __all__ = [
     "Splits",
     "Text",
     "data_dir",
-    "described",
     "from_arrays",
     "load",
+    "portioned",
     "split",
     "tailored",
 ]
@@ -78,6 +78,12 @@ class Dataset:
                 f"but test images of shape {list(self.test_x.shape[1:])}."
             )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, [H, W, C]."""
+        _, height, width, channels = self.train_x.shape
+        return height, width, channels
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -96,6 +102,30 @@ class Splits:
     name: str
     mirrors: bool = True
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, [H, W, C]."""
+        _, height, width, channels = self.train_x.shape
+        return height, width, channels
+
+    def count(self, part: str) -> int:
+        """How many images a part has."""
+        return len(getattr(self, f"{part}_y"))
+
+    def described(self) -> dict[str, Any]:
+        """What identifies the data of a run, for its record: name, sizes, a checksum of the train part; and what its
+        images must look like to whoever uses the network: their shape, how they are normalised, what their classes are
+        called."""
+        checksum = zlib.crc32(self.train_y.tobytes(), zlib.crc32(self.train_x.tobytes()))
+        return record_of(self, checksum)
+
+
+def record_of(splits: Any, checksum: int) -> dict[str, Any]:
+    """What `Splits.described` says, of images in memory or in files."""
+    sizes = {part: splits.count(part) for part in ("train", "valid", "test")}
+    looks = {"image": splits.shape, "mean": splits.mean, "std": splits.std, "classes": splits.classes}
+    return {"name": splits.name, "note": splits.note} | sizes | {"crc32": checksum} | looks
+
 
 def load(choice: Any) -> Any:
     """A data set: itself, by name, as `name:key=value`, or from arrays `(x, y)` or `(x, y, test_x, test_y)`.
@@ -113,39 +143,16 @@ def load(choice: Any) -> Any:
     raise UserError("Data is a name, as in 'fashion_mnist:limit=5000', or arrays (x, y) or (x, y, test_x, test_y).")
 
 
-def described(splits: Splits) -> dict[str, Any]:
-    """What identifies the data of a run, for its record: name, sizes, a checksum of the train part; and what its images
-    must look like to whoever uses the network: their shape, how they are normalised, what their classes are called."""
-    sizes = {"train": len(splits.train_x), "valid": len(splits.valid_x), "test": len(splits.test_x)}
-    checksum = zlib.crc32(splits.train_y.tobytes(), zlib.crc32(splits.train_x.tobytes()))
-    looks = {"image": splits.train_x.shape[1:], "mean": splits.mean, "std": splits.std, "classes": splits.classes}
-    return {"name": splits.name, "note": splits.note} | sizes | {"crc32": checksum} | looks
-
-
 def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = True) -> Splits:
     """Takes `valid_portion` of the train images as the validation split; 0 leaves that split empty.
 
     Without shuffle the first part is train and the rest valid, as DARTS' `train_search.py` does. The note names classes
     that are left without a train image, whatever took it: a limit, or the split.
-    Errors: `UserError` for a portion outside [0, 1) or one that leaves a split empty, and for a seed below 0.
+    Errors: `UserError` as of `portioned`.
     """
     if not isinstance(dataset, Dataset):
         raise UserError(f"Split is a data set, not a {type(dataset).__name__}: make one with dnas.data.load.")
-    if not isinstance(valid_portion, Real) or not 0 <= valid_portion < 1:
-        raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion!r}.")
-    if not isinstance(seed, Integral) or seed < 0:
-        raise UserError(f"The seed of a split must be a whole number of at least 0, not {seed!r}.")
-    count = len(dataset.train_x)
-    valid_count = math.ceil(valid_portion * count - 1e-6)  # as DARTS: the train part is rounded down
-    train_count = count - valid_count
-    if train_count == 0 or (valid_portion > 0 and valid_count == 0):
-        empty = "train" if train_count == 0 else "validation"
-        raise UserError(
-            f"A validation portion of {valid_portion} leaves the {empty} split empty: "
-            f"'{dataset.name}' has {count} train images."
-        )
-    order = np.random.default_rng(seed).permutation(count) if shuffle else np.arange(count)
-    train, valid = order[:train_count], order[train_count:]
+    train, valid = portioned(dataset.name, len(dataset.train_x), valid_portion, seed, shuffle)
     train_x, train_y = dataset.train_x[train], dataset.train_y[train]
     mean, std = _mean_and_std(train_x)
     return Splits(
@@ -158,10 +165,33 @@ def split(dataset: Dataset, valid_portion: float, seed: int, shuffle: bool = Tru
         mean=mean,
         std=std,
         classes=dataset.classes,
-        note=joined_notes(dataset.note, _untrained(dataset, train_y)),
+        note=joined_notes(dataset.note, untrained(dataset.classes, train_y, dataset.test_y)),
         name=dataset.name,
         mirrors=dataset.mirrors,
     )
+
+
+def portioned(
+    name: str, count: int, valid_portion: float, seed: int, shuffle: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` images train and which validate, see `split`; name: of the data set.
+
+    Errors: `UserError` for a portion outside [0, 1) or one that leaves a split empty, and for a seed below 0.
+    """
+    if not isinstance(valid_portion, Real) or not 0 <= valid_portion < 1:
+        raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion!r}.")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UserError(f"The seed of a split must be a whole number of at least 0, not {seed!r}.")
+    valid_count = math.ceil(valid_portion * count - 1e-6)  # as DARTS: the train part is rounded down
+    train_count = count - valid_count
+    if train_count == 0 or (valid_portion > 0 and valid_count == 0):
+        empty = "train" if train_count == 0 else "validation"
+        raise UserError(
+            f"A validation portion of {valid_portion} leaves the {empty} split empty: "
+            f"'{name}' has {count} train images."
+        )
+    order = np.random.default_rng(seed).permutation(count) if shuffle else np.arange(count)
+    return order[:train_count], order[train_count:]
 
 
 def from_arrays(
@@ -253,11 +283,11 @@ def named(what: str, names: Sequence[str], most: int = 5) -> str:
     return f"{what}: {', '.join(names[:most])}{more}" if names else ""
 
 
-def _untrained(dataset: Dataset, train_y: np.ndarray) -> str:
+def untrained(classes: Sequence[str], train_y: np.ndarray, test_y: np.ndarray) -> str:
     """A note on the classes that no train image is of, and on how many test images are of them."""
-    lacking = np.bincount(train_y, minlength=len(dataset.classes)) == 0
-    names = [dataset.classes[i] for i in np.flatnonzero(lacking)]
-    tested = f", and {lacking[dataset.test_y].sum():,} of {len(dataset.test_y):,} test images are of them"
+    lacking = np.bincount(train_y, minlength=len(classes)) == 0
+    names = [classes[int(i)] for i in np.flatnonzero(lacking)]
+    tested = f", and {lacking[test_y].sum():,} of {len(test_y):,} test images are of them"
     return named("classes without a train image", [f"'{name}'" for name in names]) + (tested if names else "")
 
 

@@ -87,6 +87,15 @@ def reading(what: Path | str, remedy: str) -> Iterator[None]:
         raise _corrupt(what, error, remedy) from error
 
 
+def decoded(content: bytes, where: str, remedy: str, encoding: str = "utf-8") -> str:
+    """The text of a file. Errors: `UserError` that names the line which is not in this encoding."""
+    try:
+        return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{where} is no text in UTF-8, see its line {line:,}: {remedy}.") from None
+
+
 def free_memory() -> int:
     """Bytes of memory that can still be had: the machine's free ones, or all of this container's if they are fewer.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dnas.data import joined_notes, named
 from dnas.data._images import read
 from dnas.data.image_folder import files_of, parts_of
 from dnas.errors import UserError
@@ -35,6 +36,10 @@ class Part(NamedTuple):
     files: tuple[str, ...]
     labels: np.ndarray
 
+    def taken(self, rows: np.ndarray) -> "Part":
+        """Some of them, in this order."""
+        return Part(tuple(self.files[row] for row in rows), self.labels[rows])
+
 
 class Host(NamedTuple):
     """Which of so many processes this is."""
@@ -45,11 +50,12 @@ class Host(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of images by class. test: None where it has no such part."""
+    """A folder of images by class. test: None where it has no such part. note: what was left out of it."""
 
     classes: tuple[str, ...]
     train: Part
     test: Part | None
+    note: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Examples:
     """The examples of one host in the order in which it reads them; a sequence for `grain`.
 
     size: side of the images. batch: of all hosts together. first: the step that the sequence begins with. steps: how
-    many it has. train: in a random order for every epoch, cropped at random; else in their own order.
+    many it has. train: in a random order for every epoch, cropped at random; else in their own order. mirrored: whether
+    every second crop is. together: steps that belong together, of which an epoch has a whole number.
     """
 
     part: Part
@@ -68,6 +75,8 @@ class Examples:
     seed: int
     train: bool
     host: Host
+    mirrored: bool
+    together: int
 
     @property
     def local(self) -> int:
@@ -76,8 +85,8 @@ class Examples:
 
     @property
     def epoch(self) -> int:
-        """Steps of one epoch; its last batch is filled from the start of its order."""
-        return -(-len(self.part.files) // self.batch)
+        """Steps of one epoch; its last batches are filled from the start of its order."""
+        return -(-len(self.part.files) // (self.batch * self.together)) * self.together
 
     def __len__(self) -> int:
         return self.steps * self.local
@@ -92,15 +101,28 @@ class Examples:
         path, label = Path(self.part.files[row]), self.part.labels[row]
         if not self.train:
             return centre(path, self.size), label
-        return random_crop(path, self.size, np.random.default_rng([self.seed, epoch, place])), label
+        random = np.random.default_rng([self.seed, epoch, place])
+        return random_crop(path, self.size, random, self.mirrored), label
 
 
 def folder(path: Path) -> Folder:
     """What a folder holds, as `image_folder` reads it. Errors: `UserError` where it has no classes."""
     found = parts_of(path)
-    parts = [_part(part, found.classes) if part else None for part in (found.train, found.test)]
-    assert parts[0] is not None
-    return Folder(found.classes, parts[0], parts[1])
+    train = _part(found.train, found.classes, found.others)
+    test = _part(found.test, found.classes, found.others) if found.test else None
+    others = [
+        named(what, [repr(str(file.relative_to(path))) for file in files]) for what, files in found.others.items()
+    ]
+    return Folder(found.classes, train, test, joined_notes(*found.notes, *others))
+
+
+def check_size(size: int) -> None:
+    """Errors: `UserError` for a side of images that networks do not divide."""
+    if size < SIDES or size % SIDES:
+        raise UserError(
+            f"A resolution of {size} pixels is not divisible by {SIDES}: choose {max(SIDES, size // SIDES * SIDES)} or "
+            f"{max(2, size // SIDES + 1) * SIDES}."
+        )
 
 
 def examples(
@@ -113,6 +135,8 @@ def examples(
     seed: int = 0,
     train: bool = True,
     host: Host | None = None,
+    mirrored: bool = True,
+    together: int = 1,
 ) -> Examples:
     """The examples of `steps` batches from step `first` on. host: by default this process among JAX's.
 
@@ -122,24 +146,21 @@ def examples(
         import jax
 
         host = Host(jax.process_index(), jax.process_count())
-    if size < SIDES or size % SIDES:
-        raise UserError(
-            f"A resolution of {size} pixels is not divisible by {SIDES}: choose {max(SIDES, size // SIDES * SIDES)} or "
-            f"{max(2, size // SIDES + 1) * SIDES}."
-        )
+    check_size(size)
     if batch % host.hosts:
         raise UserError(f"A batch of {batch} images is no multiple of {host.hosts} hosts: choose another batch size.")
-    return Examples(part, size, batch, first, steps, seed % 2**32, train, host)
+    return Examples(part, size, batch, first, steps, seed % 2**32, train, host, mirrored, together)
 
 
 def batches(source: Examples, workers: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """uint8 [B, size, size, 3] and int32 [B], B the rows of this host. workers: processes; 0: threads of this one.
+    """uint8 [B, size, size, 3] and int32 [B], B the rows of this host, of all steps that belong together. workers:
+    processes; 0: threads of this one.
 
     Errors: `UserError` without `grain`, and for a file that cannot be read.
     """
-    grain = _grain()
-    threads = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * source.local)
-    found = grain.MapDataset.source(_Told(source)).batch(source.local, batch_fn=_stacked).to_iter_dataset(threads)
+    grain, rows = reader(), source.local * source.together
+    threads = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * rows)
+    found = grain.MapDataset.source(_Told(source)).batch(rows, batch_fn=_stacked).to_iter_dataset(threads)
     if workers:
         found = found.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
     for images, labels, refused in found:
@@ -171,11 +192,11 @@ def _stacked(rows: Any) -> tuple[np.ndarray, np.ndarray, str]:
     return np.stack(images), np.array(labels, np.int32), next(filter(None, refused), "")
 
 
-def random_crop(path: Path, size: int, random: np.random.Generator) -> np.ndarray:
-    """uint8 [size, size, 3]: a random part of a file's image, resized, and every second time mirrored."""
+def random_crop(path: Path, size: int, random: np.random.Generator, mirrored: bool = True) -> np.ndarray:
+    """uint8 [size, size, 3]: a random part of a file's image, resized, and if `mirrored` every second time mirrored."""
     areas = random.uniform(*AREA, TRIES)
     ratios = np.exp(random.uniform(np.log(RATIO[0]), np.log(RATIO[1]), TRIES))
-    places, mirrored = random.uniform(size=2), random.uniform() < 0.5
+    places, turned = random.uniform(size=2), random.uniform() < 0.5
 
     def least(width: int, height: int) -> tuple[int, int]:
         left, top, right, bottom = _box(width, height, areas, ratios, places)
@@ -184,7 +205,7 @@ def random_crop(path: Path, size: int, random: np.random.Generator) -> np.ndarra
 
     image, _ = read(path, least)
     box = _box(image.width, image.height, areas, ratios, places)
-    return _resized(image, box, size, mirrored)
+    return _resized(image, box, size, turned and mirrored)
 
 
 def centre(path: Path, size: int) -> np.ndarray:
@@ -217,16 +238,9 @@ def _resized(image: "Image", box: tuple[float, float, float, float], size: int, 
     return np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
 
 
-def _part(root: Path, classes: tuple[str, ...]) -> Part:
-    files, labels = files_of(root, classes, _Ignored())
+def _part(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]) -> Part:
+    files, labels = files_of(root, classes, others)
     return Part(tuple(map(str, files)), labels)
-
-
-class _Ignored(dict[str, list[Path]]):
-    """Whatever is no image, which `image_folder` counts for its note."""
-
-    def __missing__(self, reason: str) -> list[Path]:
-        return []
 
 
 @lru_cache(maxsize=2)  # the end of an epoch and the start of the next
@@ -234,7 +248,8 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def _grain() -> Any:
+def reader() -> Any:
+    """The package that reads. Errors: `UserError` where it is not installed."""
     try:
         import grain
         from absl import flags

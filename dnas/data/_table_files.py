@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from dnas.data._files import check_memory, reading
+from dnas.data._files import check_memory, decoded, reading
 from dnas.errors import UserError
 from dnas.paths import opened
 
@@ -42,12 +42,8 @@ def read(path: Path) -> Cells:
 
 
 def _text(content: bytes, path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path} is no text in UTF-8, see its line {line:,}: save it in UTF-8.") from None
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    text = decoded(content, str(path), "save it in UTF-8")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     names, lines = None, []
     for row in rows:
         if not any(cell.strip() for cell in row) and len(row) < 2:
@@ -66,7 +62,7 @@ def _text(content: bytes, path: Path) -> tuple[list[str], list[list[str]]]:
     return names, [list(column) for column in zip(*lines, strict=True)]
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """The one that parts the first row into the most cells."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([first], delimiter=delimiter), [])))

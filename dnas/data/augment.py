@@ -29,13 +29,18 @@ class Draw(NamedTuple):
 
 
 def fitted(recipe: AugmentConfig, splits: Splits) -> tuple[AugmentConfig, Splits]:
-    """The recipe as these images bear it, and the splits with a note that says what was changed.
+    """The recipe as these images bear it, see `fit`, and the splits with a note that says what was changed."""
+    fitting, note = fit(recipe, *splits.shape[:2], mirrors=splits.mirrors)
+    return fitting, replace(splits, note=joined_notes(splits.note, note))
+
+
+def fit(recipe: AugmentConfig, height: int, width: int, *, mirrors: bool) -> tuple[AugmentConfig, str]:
+    """The recipe as images of this size bear it, and a note that says what was changed.
 
     Crop and cutout together may not leave less than half of an image: where they would they are scaled from the 32
     pixels for which they were published, and cut down further if need be. What means something else when mirrored is
     not mirrored.
     """
-    height, width = splits.train_x.shape[1:3]
     half, share = height * width / 2, min(1, min(height, width) / PUBLISHED)
 
     def lost(pad: int, cutout: int) -> tuple[int, int]:
@@ -50,15 +55,15 @@ def fitted(recipe: AugmentConfig, splits: Splits) -> tuple[AugmentConfig, Splits
         while sum(lost(pad, cutout)) > half:
             by_crop, by_cutout = lost(pad, cutout)
             pad, cutout = (pad - 1, cutout) if by_crop > by_cutout else (pad, cutout - 2)
-    fit = replace(recipe, pad=pad, flip=recipe.flip and splits.mirrors, cutout=cutout)
+    found = replace(recipe, pad=pad, flip=recipe.flip and mirrors, cutout=cutout)
     changes = [
         f"{name} {old} -> {new}"
         for name, old, new in (("pad", recipe.pad, pad), ("cutout", recipe.cutout, cutout))
         if old != new
     ]
     left = f"{', '.join(changes)}, which leaves half of the {height}x{width} pixels at least" if changes else ""
-    unmirrored = "images not mirrored, as that changes what they mean" if recipe.flip != fit.flip else ""
-    return fit, replace(splits, note=joined_notes(splits.note, left, unmirrored))
+    unmirrored = "images not mirrored, as that changes what they mean" if recipe.flip != found.flip else ""
+    return found, joined_notes(left, unmirrored)
 
 
 def augment(

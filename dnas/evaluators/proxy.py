@@ -21,7 +21,7 @@ from dnas.data.augment import normalise
 from dnas.errors import UserError
 from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
-from dnas.nets.count import multiply_adds
+from dnas.nets.work import multiply_adds
 from dnas.proxies.protocol import named, of_new_weights, one_path
 from dnas.ranges import Depth, Range, Seed, Width
 from dnas.types import Batch, Mix

@@ -57,5 +57,6 @@ def evaluator(*, table: str = "nasbench201", data: str = "", epochs: Annotated[i
         **truths.of_table(known, chosen)._asdict(),
         cheaper={some / epochs: after(some) for some in known.epochs if some < epochs},
         multiply_adds=None if computed is None else multiply_adds,
+        network=known.networks.get(chosen),
         bounds={n: (float(c.min()), float(c.max())) for n, c in (fixed | {"accuracy": accuracies}).items()},
     )

@@ -7,13 +7,13 @@ from typing import Any
 from dnas import data as datasets
 from dnas import find
 from dnas.config import Config
-from dnas.data import Text
-from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.loading.loaded import Loaded
+from dnas.loading.looks import in_tokens_of
 from dnas.tasks import binding
-from dnas.tasks.language import Language
+from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.tabular import Rows
+from dnas.tasks.text_classification import SentenceClasses
 
 GENTLER = 0.1  # than the learning rate of the training
 
@@ -30,9 +30,7 @@ def plan(
     named = data if isinstance(data, str) else own.data
     given = found.given if data is None else data
     config = replace(own, data=named, seeds=1, seed=found.seed)
-    dataset = datasets.load(named if given is None else given)
-    if isinstance(dataset, Text) and isinstance(found.task, Language):
-        dataset = with_vocabulary(dataset, found.task.text.vocabulary)
+    dataset = in_tokens_of(datasets.load(named if given is None else given), found.description)
     rate = config.retrain.weights.learning_rate * GENTLER if learning_rate is None else learning_rate
     training = replace(
         config.retrain,
@@ -42,6 +40,11 @@ def plan(
     )
     config = replace(config, retrain=training)
     task, _ = binding.bind(dataset, config, "retrain", find.resolve("space", config.space))
+    if isinstance(task, SoundClasses) != isinstance(found.task, SoundClasses):
+        raise UserError(
+            f"'{dataset.name}' has other things than the {found.reads} that the network of {found.folder} "
+            "reads: give it such."
+        )
     head = "new" if _differs(found, task) else "kept"
     return replace(config, weights_from=f"{found.folder}:seed={found.seed},head={head}"), dataset
 
@@ -61,6 +64,15 @@ def _differs(found: Loaded, task: Any) -> bool:
                 f"trained on {known}: give it images of as many."
             )
         return not same_classes(task.splits.classes, found.classes)
+    if isinstance(task, SoundClasses) and isinstance(found.task, SoundClasses):
+        if task.front != found.task.front:
+            raise UserError(
+                f"'{task.recordings.name}' has {task.front.sample_rate:,} samples a second, and the network of "
+                f"{found.folder} was trained on {found.task.front.sample_rate:,}: give it recordings at that rate."
+            )
+        return task.class_names != found.classes
+    if isinstance(task, SentenceClasses) and isinstance(found.task, SentenceClasses):
+        return task.class_names != found.classes
     if not isinstance(task, Rows) or not isinstance(found.task, Rows):
         return False
     theirs, ours = task.features.names(), found.task.features.names()

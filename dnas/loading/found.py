@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
 from dnas import data as datasets
@@ -17,19 +18,20 @@ from dnas import find, retrain
 from dnas.architectures.genotype import Genotype, check, from_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
-from dnas.data import Text
 from dnas.data._arrays import as_labels
-from dnas.data._texts import with_vocabulary
+from dnas.data._streamed import Streamed
 from dnas.errors import UserError
 from dnas.loading import finetuning
 from dnas.loading.loaded import Evaluation, Loaded, changed, refuse_changed, refuse_part
-from dnas.loading.looks import images_as_test, looks_of, no_images
+from dnas.loading.looks import images_as_test, in_tokens_of, looks_of, no_images
 from dnas.nets.functional import Deferred, functionalize
 from dnas.runs import records
 from dnas.runs import weights as weights_of
-from dnas.tasks import binding
+from dnas.runs.devices import Layout
+from dnas.tasks import binding, image_stream
 from dnas.tasks.images import training_splits
 from dnas.tasks.task import Task
+from dnas.training.feed import measured_part, summed
 from dnas.training.job import evaluate_one, network_of, network_size_of
 
 
@@ -50,17 +52,18 @@ class Found(Loaded):
         set if it has changed.
         """
         if self.looks is not None:
-            task, measured_part = self._images(data, part), "test"
+            task, name = self._images(data, part), "test"
         elif data is not None:
             raise UserError(f"The network of {self.folder} is tested on the data of its run only: leave out data.")
         else:
             parts = tuple(name for name in ("train", "valid", "test") if self.task.steps(name, 1) > 0)
             refuse_part(part, parts, self.folder)
-            task, measured_part = self.task, part
+            task, name = self.task, part
         with jax.enable_x64(self.config.dtype == "float64"):
-            measured = jax.jit(partial(evaluate_one, self.functional, task.pure))
-            sums = jax.device_get(measured((self.weights, self.stats), task.evaluation(measured_part)))
-        return Evaluation(task.measures(sums), self._confusion(task, measured_part))
+            found = measured_part(task, Layout(1), name)
+            measured, state = jax.jit(partial(evaluate_one, self.functional, task.pure)), (self.weights, self.stats)
+            sums = summed(jax.device_get(measured(state, piece)) for piece in found.pieces())
+        return Evaluation(task.measures(sums), self._confusion(task, name))
 
     def _images(self, data: Any, part: str) -> Task:
         """The task whose test part are these data."""
@@ -74,11 +77,14 @@ class Found(Loaded):
                 )
             return images_as_test(looks, x, y, self.config)
         splits = training_splits(self._dataset(data), self.config.retrain)
-        refuse_part(part, ("train", *("valid",) * bool(len(splits.valid_x)), "test"), self.folder)
+        refuse_part(part, ("train", *("valid",) * bool(splits.count("valid")), "test"), self.folder)
+        if isinstance(splits, Streamed):
+            self.task.inputs(np.zeros((1, *splits.shape), np.uint8))  # which refuses another size
+            return image_stream.as_test(splits, part, looks.mean, looks.std, self.config)
         x, y = (getattr(splits, f"{part}_{what}") for what in "xy")
         return images_as_test(looks, self.task.inputs(x), y, self.config)
 
-    def _dataset(self, data: Any) -> datasets.Dataset:
+    def _dataset(self, data: Any) -> datasets.Dataset | Streamed:
         own = self.config.data if self.given is None else self.given
         dataset = datasets.load(own if data is None else data)
         theirs, ours = dataset.classes, self.classes
@@ -91,7 +97,7 @@ class Found(Loaded):
                 f"'{dataset.name}' has other classes than the network of {self.folder} tells apart, {which}: give it "
                 "data of the same classes, in the same order."
             )
-        now = datasets.described(training_splits(dataset, self.config.retrain))
+        now = training_splits(dataset, self.config.retrain).described()
         if data is None and (names := changed(now, self.description)):
             raise UserError(
                 f"'{dataset.name}' is not what {self.folder} was trained on any more ({', '.join(names)}): name "
@@ -112,7 +118,7 @@ class Found(Loaded):
         """Train the network further from its weights, in a run folder of its own, which is loaded then.
 
         data: by default the run's; else a data set, by name or as such, or arrays: of as many channels, of the same
-        columns, or a text, whose other words are `<unk>`. With other classes the network gets a new head.
+        columns, or texts, whose other words are `<unk>`. With other classes the network gets a new head.
         learning_rate: by default a tenth of the run's. batch_size: by default the run's. Everything else is as in the
         run, without a warm-up. out: by default a folder in runs/.
         Errors: `UserError` for data that do not fit, and as `dnas.retrain.run`.
@@ -153,9 +159,7 @@ def load_training(folder: Path, config: Config, index: int, given: Any) -> Found
 
 def _bound(config: Config, space: Space, description: Any, folder: Path, given: Any) -> Task:
     """The task of the run on its data set, which must be what it was."""
-    dataset = datasets.load(config.data if given is None else given)
-    if isinstance(dataset, Text) and description.get("vocabulary"):
-        dataset = with_vocabulary(dataset, description["vocabulary"])
+    dataset = in_tokens_of(datasets.load(config.data if given is None else given), description)
     task, _ = binding.bind(dataset, config, "retrain", space)
     refuse_changed(task.described(), description, config, folder)
     return task

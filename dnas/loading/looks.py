@@ -1,6 +1,7 @@
-"""What images must be like for a network, by what its run noted of them."""
+"""What images and texts must be like for a network, by what its run noted of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,9 @@ import numpy as np
 
 from dnas import data as datasets
 from dnas.config import Config
+from dnas.data import Text
+from dnas.data._sentences import Sentences
+from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.tasks.images import Images
 
@@ -21,9 +25,12 @@ class Looks(NamedTuple):
     classes: tuple[str, ...]
 
 
-def looks_of(description: Mapping[str, Any], folder: Path) -> Looks:
-    """By data.json. Errors: `UserError` where it does not say."""
+def looks_of(description: Mapping[str, Any], folder: Path) -> Looks | None:
+    """By data.json, of a network that reads images; None: they are spectra of sounds. Errors: `UserError` where it does
+    not say."""
     match description:
+        case {"sound": _}:
+            return None
         case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
             numbers = [*mean, *std]
             if len(mean) == len(std) == channels and all(isinstance(n, int | float) for n in numbers):
@@ -45,3 +52,12 @@ def images_as_test(looks: Looks, x: np.ndarray, y: np.ndarray, config: Config) -
 def no_images(looks: Looks, config: Config) -> Images:
     """The task without data, which predicts."""
     return images_as_test(looks, np.zeros((0, *looks.shape), np.uint8), np.zeros(0, np.int32), config)
+
+
+def in_tokens_of(dataset: Any, description: Mapping[str, Any]) -> Any:
+    """Texts that are read by the tokens of the run that noted them; other data as they are."""
+    if isinstance(dataset, Text) and description.get("vocabulary"):
+        return with_vocabulary(dataset, description["vocabulary"])
+    if isinstance(dataset, Sentences) and description.get("tokeniser"):
+        return replace(dataset, tokeniser=str(description["tokeniser"]))
+    return dataset

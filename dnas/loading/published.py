@@ -12,6 +12,7 @@ from dnas import data as datasets
 from dnas import find, interop
 from dnas.architectures.genotype import Genotype, check
 from dnas.config import Config, RetrainConfig
+from dnas.data._streamed import Streamed
 from dnas.errors import UserError
 from dnas.loading.found import Found
 from dnas.loading.looks import Looks, no_images
@@ -75,7 +76,7 @@ def load_published(
         weights=jax.tree.map(lambda leaf: leaf.astype(np.float32), weights),
         stats=jax.tree.map(lambda leaf: leaf.astype(np.float32), stats),
         layout=nnx.graphdef(build(Deferred(params=jax.random.key(0)))),
-        description=datasets.described(training_splits(dataset, sized)),
+        description=training_splits(dataset, sized).described(),
     )
 
 
@@ -86,9 +87,9 @@ def _with_size(plan: RetrainConfig, size: dict[str, Any]) -> RetrainConfig:
 
 
 def _looks(dataset: Any, usual: tuple[Moments, Moments], mean: Moments | None, std: Moments | None) -> Looks:
-    if not isinstance(dataset, datasets.Dataset):
+    if not isinstance(dataset, datasets.Dataset | Streamed):
         raise UserError(f"Published networks read images, and '{dataset.name}' has none: choose another data set.")
-    shape = dataset.train_x.shape[1:]
+    shape = dataset.shape
     moments = []
     for name, given, default in (("mean", mean, usual[0]), ("std", std, usual[1])):
         numbers = np.array(default if given is None else given, np.float32)

@@ -13,11 +13,9 @@ from dnas import find
 from dnas.architectures.genotype import Genotype, from_json
 from dnas.architectures.topology import with_operations
 from dnas.config import Config
-from dnas.data import Text
-from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
 from dnas.loading.loaded import Evaluation, Loaded, refuse_changed, refuse_part
-from dnas.loading.looks import looks_of
+from dnas.loading.looks import in_tokens_of, looks_of
 from dnas.loading.summary import parts
 from dnas.nets.functional import Deferred
 from dnas.runs import checkpoints, devices, records
@@ -134,9 +132,7 @@ def load_search(folder: Path, config: Config, index: int, given: Any) -> FoundSu
 
 def _bound(config: Config, description: Any, folder: Path, given: Any) -> tuple[Task, Any]:
     """The task of the run on its data set, which must be what it was, and the search as the data bear it."""
-    dataset = datasets.load(config.data if given is None else given)
-    if isinstance(dataset, Text) and description.get("vocabulary"):
-        dataset = with_vocabulary(dataset, description["vocabulary"])
+    dataset = in_tokens_of(datasets.load(config.data if given is None else given), description)
     task, plan = binding.bind(dataset, config, "search", find.resolve("space", config.space))
     refuse_changed(task.described(), description, config, folder)
     return task, plan

@@ -122,7 +122,8 @@ class Normed(Chain):
 
 
 class Residual(nnx.Module):
-    """`layers`, plus x where the shape stays, or plus the mean of x over 3x3 pixels.
+    """`layers`, plus x where the shape stays, or plus the mean of x over 3x3 pixels, or plus that over the stride
+    through `projection`, a 1x1 convolution where channels change.
 
     `factor` [B] multiplies what is added to x: drop-path.
     """
@@ -130,14 +131,28 @@ class Residual(nnx.Module):
     def __init__(self, block: Block, c_in: int, norm: Norm, *, rngs: nnx.Rngs):
         self.shortcut, self.pooled, self.stride = block.shortcut(c_in), block.pooled, block.stride
         layers = _inverted if block.kind == "mb" else _regular
-        self.layers = Normed(*layers(block, c_in, norm, rngs))
+        self.layers, self.projected = Normed(*layers(block, c_in, norm, rngs)), block.projected
+        changes = block.projected and block.outputs(c_in) != c_in
+        self.projection = Conv(c_in, block.outputs(c_in), 1, rngs=rngs) if changes else None
 
     def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
         y = self.layers(x)
         if not self.shortcut:
             return y
         carried = avg_pool_3x3(x, self.stride) if self.pooled else x
+        if self.projected and self.stride == 2:
+            carried = halved(x)
+        if self.projection is not None:
+            carried = self.projection(carried)
         return carried + (y if factor is None else y * factor[:, None, None, None].astype(y.dtype))
+
+
+def halved(x: jax.Array) -> jax.Array:
+    """The mean over 2x2 pixels, x [B, H, W, C] -> [B, H / 2, W / 2, C]; an odd side has zeros before it."""
+    odd = x.shape[1] % 2, x.shape[2] % 2
+    x = jnp.pad(x, ((0, 0), (odd[0], 0), (odd[1], 0), (0, 0)))
+    rows, height, width, channels = x.shape
+    return x.reshape(rows, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
 class Resize(nnx.Module):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas.architectures.blocks import KIND, Placed, blocks_of, parse, placed
+from dnas.architectures.blocks import KIND, Placed, blocks_of, parse, placed, words
 from dnas.architectures.genotype import Genotype
 from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError
@@ -167,6 +167,16 @@ class Supernet(nnx.Module):
                 more = ()
             x = applied(part, x, more, self.remat, self.use_running_average)
         return x
+
+
+def words_of(genotype: Genotype, space: Space) -> tuple[list[str], int]:
+    """The words of all blocks of the network of a genotype, as `blocks.placed` takes them, and which of them is the
+    first layer of the space. Errors: `UserError` for a genotype that is no chain."""
+    if space.chain_of is not None:
+        return words(space.chain_of(genotype)), 0
+    around = getattr(space.network, "keywords", {})
+    before, after = around.get("before", ()), around.get("after", ())
+    return [*before, *words(genotype), *after], len(before)
 
 
 def applied(part: Any, x: jax.Array, more: tuple[jax.Array, ...], remat: bool, evaluates: bool) -> jax.Array:

@@ -3,12 +3,12 @@ without running it.
 
 Multiply-adds are those of all convolutions and linear layers for one image in evaluation, a separable convolution
 counted as its two parts; no norms, pools, additions or auxiliary head. Activations are the numbers that these layers
-put out (Radosavovic et al. 2020, arXiv:2003.13678). Both are read off the traced network. A cell traces slowly and
-costs what its operations cost, so the network is traced with `_Meter`s in the place of its cells, and every different
-operation once in a process. A network of tokens is traced as it is, of tokens that see each other with a whole text.
+put out (Radosavovic et al. 2020, arXiv:2003.13678). Both are read off the traced network (`work.py`). A cell traces
+slowly and costs what its operations cost, so the network is traced with `_Meter`s in the place of its cells, and every
+different operation once in a process. A chain costs what its blocks cost, and each different one is traced once in a
+process as well. A network of tokens is traced as it is, of tokens that see each other with a whole text.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,18 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from dnas.architectures.blocks import genotype_of
+from dnas.architectures.blocks import Block, genotype_of, parse, placed
 from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import Cell, NetworkSize, Norm, Space
 from dnas.errors import UserError
-from dnas.kernels import native
-from dnas.nets.functional import Deferred
+from dnas.nets import blocks
+from dnas.nets.chain import check_size, words_of
 from dnas.nets.network import Network
-
-# The three faces of a convolution (`kernels/conv.py`) cost the same; where each has what stands for its output.
-OUTPUTS = {"forward": ("outvars", 0), "to_x": ("invars", 0), "to_kernel": ("invars", 1)}
+from dnas.nets.work import Cost, deferred, parameters_of, traced
 
 
 class Counts(NamedTuple):
@@ -38,15 +35,6 @@ class Counts(NamedTuple):
     parameters: int
     parameters_with_auxiliary: int
     multiply_adds: int
-
-
-class Cost(NamedTuple):
-    """What a module costs for inputs of one shape, and the shape of its output."""
-
-    parameters: int
-    multiply_adds: int
-    activations: int
-    output: tuple[int, ...]
 
 
 def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Counts:
@@ -62,14 +50,15 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
             return _Meter(genotype.cell(kind).concat, kind, channels, _not_asked)
 
         sizes = (replace(size, auxiliary=auxiliary, loop=True) for auxiliary in (True, False))
-        most, least = (_parameters(space.backbone(core, one, space.network_norm, rngs=_rngs())) for one in sizes)
+        most, least = (parameters_of(space.backbone(core, one, space.network_norm, rngs=deferred())) for one in sizes)
         head = most - least
     return Counts(cost.parameters, cost.parameters + head, cost.multiply_adds)
 
 
 def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: int = 0) -> Cost:
     """What the derived network of `size` costs without an auxiliary head, for one input: an image of image_size x
-    image_size pixels, a token, where tokens see each other a text of `NetworkSize.inputs`, or a row of features.
+    image_size pixels (see `image_of`), a token, a text of `NetworkSize.inputs` where there is no state, or a row of
+    features.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
@@ -82,11 +71,11 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         return _of_chain(genotype, space, size, image_size)
     text = (1, *((1,) if space.recurrent else size.inputs or (1,))), jnp.int32
     shape, kind = {
-        "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
+        "images": (image_of(size, image_size), jnp.float32),
         "features": ((1, *size.inputs), jnp.float32),
     }.get(space.takes, text)
     one, build = jax.ShapeDtypeStruct(shape, kind), partial(space.network, genotype, space, size)
-    return _cost(
+    return traced(
         lambda rngs: build(rngs=rngs),
         lambda network, x: (network(x)[0] if space.recurrent else network(x)).logits,
         (one, one) if space.takes == "pairs" else one,
@@ -100,6 +89,12 @@ def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
     """
     cost = of_network(genotype, space, size)
     return Counts(cost.parameters, cost.parameters, cost.multiply_adds)
+
+
+def image_of(size: NetworkSize, image_size: int, batch: int = 1) -> tuple[int, ...]:
+    """Shape of a batch of images of so many pixels a side; those of `size` that are as high have their own width."""
+    own = size.inputs if len(size.inputs) == 3 and size.inputs[0] == image_size else (image_size, image_size)
+    return batch, *own[:2], size.image_channels
 
 
 def _of_cells(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
@@ -118,8 +113,8 @@ def _of_cells(genotype: Genotype, space: Space, size: NetworkSize, image_size: i
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
         return _Meter(genotype.cell(kind).concat, kind, channels, cost_of)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
-    rest = _cost(
+    image = jax.ShapeDtypeStruct(image_of(size, image_size), jnp.float32)
+    rest = traced(
         lambda rngs: space.backbone(core, size, space.network_norm, rngs=rngs),
         lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits,
         image,
@@ -133,7 +128,7 @@ def _not_asked(*_: Any) -> NoReturn:
 
 
 def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
-    """Block by block, each different one once."""
+    """The sum over its blocks."""
     costs = [cost for _, _, cost in blocks_of_chain(genotype, space, size, image_size)]
     parameters, multiply_adds, activations = map(sum, zip(*(cost[:3] for cost in costs), strict=True))
     return Cost(parameters, multiply_adds, activations, costs[-1].output)
@@ -143,22 +138,30 @@ def blocks_of_chain(
     genotype: Genotype, space: Space, size: NetworkSize, image_size: int
 ) -> list[tuple[int, tuple[int, ...], Cost]]:
     """Of every block of a chain's network the layer that it is, below 0 or beyond the last for those around the layers,
-    the shape of its input, and what it costs."""
-    assert space.network is not None
-    network = space.network(genotype, space, size, rngs=_rngs())
-    known, found = dict[tuple, Cost](), list[tuple[int, tuple[int, ...], Cost]]()
-    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
-    for number, (block, place) in enumerate(zip(network.blocks, network.chain, strict=True)):
-        key = place.block, shape
-        if key not in known:
-            known[key] = _of_block(block, shape)
-        found.append((number - network.first, shape, known[key]))
-        shape = known[key].output
+    the shape of its input, and what it costs: looked up, so that thousands of networks are counted in a second."""
+    check_size(space, size)
+    words, first = words_of(genotype, space)
+    chain = placed([_parsed(word) for word in words], size.image_channels)
+    found = list[tuple[int, tuple[int, ...], Cost]]()
+    shape = image_of(size, image_size)
+    for number, (block, *_) in enumerate(chain):
+        cost = _of_block(block, size.classes if block.kind == "logits" else 0, space.network_norm, shape)
+        found.append((number - first, shape, cost))
+        shape = cost.output
     return found
 
 
-def _of_block(block: nnx.Module, shape: tuple[int, ...]) -> Cost:
-    return _cost(lambda rngs: block, lambda block, x: block(x), jax.ShapeDtypeStruct(shape, jnp.float32))
+_parsed = lru_cache(maxsize=100_000)(parse)
+
+
+@lru_cache(maxsize=100_000)
+def _of_block(block: Block, classes: int, norm: Norm, shape: tuple[int, ...]) -> Cost:
+    """Of a block for an input of this shape, traced once in a process."""
+    return traced(
+        lambda rngs: blocks.build(block, shape[-1], classes, norm, rngs=rngs),
+        lambda module, x: module(x),
+        jax.ShapeDtypeStruct(shape, jnp.float32),
+    )
 
 
 class Table(NamedTuple):
@@ -233,8 +236,8 @@ def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
         return _Meter(space.cells[kind].concat, kind, channels, cost_of)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
-    _cost(
+    image = jax.ShapeDtypeStruct(image_of(size, image_size), jnp.float32)
+    traced(
         lambda rngs: space.backbone(core, replace(size, auxiliary=False, loop=True), space.network_norm, rngs=rngs),
         lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits,
         image,
@@ -272,10 +275,10 @@ def _operation_cost(space: Space, name: str, channels: int, stride: int, size: t
 @lru_cache(maxsize=10_000)
 def _traced_cost(operation: Callable[..., Any], channels: int, stride: int, norm: Norm, size: tuple[int, int]) -> Cost:
     build = partial(operation, channels, stride, norm)
-    if build(rngs=_rngs()) is None:
+    if build(rngs=deferred()) is None:
         return Cost(0, 0, 0, ())
     image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
-    return _cost(lambda rngs: build(rngs=rngs), lambda module, x: module(x), image)
+    return traced(lambda rngs: build(rngs=rngs), lambda module, x: module(x), image)
 
 
 class _Meter(nnx.Module):
@@ -287,64 +290,3 @@ class _Meter(nnx.Module):
 
     def __call__(self, inputs: list[jax.Array], _) -> jax.Array:
         return jnp.zeros(self.cost_of(self.kind, self.channels, tuple(x.shape for x in inputs)).output)
-
-
-def _cost(build: Callable[[nnx.Rngs], nnx.Module], call: Callable[..., Any], inputs: Any) -> Cost:
-    """Trace `call(build(rngs), inputs)` in evaluation."""
-    graphdef, state = nnx.split(nnx.view(build(_rngs()), use_running_average=True, raise_if_not_found=False))
-
-    def run(state, inputs):
-        return call(nnx.merge(graphdef, state), inputs)
-
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), nnx.as_pure(state))
-    with native.traced_for("any"):
-        jaxpr = jax.make_jaxpr(run)(abstract, inputs)
-    return Cost(_parameters(nnx.merge(graphdef, state)), *work(jaxpr.jaxpr), jaxpr.out_avals[0].shape)
-
-
-def _parameters(module: nnx.Module) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(module, nnx.Param))))
-
-
-def _rngs() -> nnx.Rngs:
-    return Deferred(params=jax.random.key(0))
-
-
-def multiply_adds(jaxpr: Any) -> int:
-    """Multiply-adds of the convolutions, of their derivatives and of the matrix products of a jaxpr, those of its inner
-    jaxprs included: the dearest branch, and one round of a loop that does not say how many it takes."""
-    return work(jaxpr).multiply_adds
-
-
-class Work(NamedTuple):
-    """What the convolutions and matrix products of a program do, and how many numbers they give."""
-
-    multiply_adds: int
-    activations: int
-
-
-def work(jaxpr: Any) -> Work:
-    """As of `multiply_adds`; of the derivative of a convolution, the activations are those of the convolution."""
-    total = np.zeros(2, object)  # of Python's numbers, which have no bound
-    for equation in jaxpr.eqns:
-        name, settings = equation.primitive.name, equation.params
-        if (face := name.partition("_conv_")[2] or name.partition("_depthwise_")[2]) in OUTPUTS:
-            among, place = OUTPUTS[face]
-            output = getattr(equation, among)[place].aval
-            total += math.prod(output.shape[:-1]) * settings["settings"].multiply_adds, output.size
-        elif name == "dot_general":
-            (axes, _), _ = settings["dimension_numbers"]
-            contracted = math.prod(equation.invars[0].aval.shape[axis] for axis in axes)
-            size = equation.outvars[0].aval.size
-            total += size * contracted, size
-        elif name == "cond":
-            total += max(work(branch.jaxpr) for branch in settings["branches"])
-        else:
-            inner = [work(getattr(p, "jaxpr", p)) for p in settings.values() if _is_jaxpr(p)]
-            rounds = settings["length"] if name == "scan" else 1
-            total += np.array(inner, object).reshape(-1, 2).sum(0) * rounds
-    return Work(*total.tolist())
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return isinstance(value, Jaxpr | ClosedJaxpr)

@@ -131,13 +131,14 @@ class Plan:
     """An elastic network as data: the words of its fixed blocks, and its stages of elastic ones.
 
     stages: of each the words of its blocks in the largest network, without a hidden width, and how many blocks each
-    option of its depth has. kernels, expansions: the options of every elastic block. resolutions: pixels of a side;
-    empty: images are as they come.
+    option of its depth has. channels: that enter the first stage, and that each gives. kernels, expansions: the options
+    of every elastic block. resolutions: pixels of a side; empty: images are as they come.
     """
 
     before: tuple[str, ...]
     stages: tuple[tuple[str, ...], ...]
     after: tuple[str, ...]
+    channels: tuple[int, ...]
     kernels: tuple[int, ...]
     expansions: tuple[float, ...]
     depths: tuple[int, ...]

@@ -21,6 +21,7 @@ from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_c
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
 LAST = 10  # rows of metrics on a page
+LONGEST = 500  # characters of a value on a page, of a vocabulary say
 REDRAWN = "a run draws its own anew with --resume"
 
 
@@ -152,7 +153,8 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.5g}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text):,} characters)"
 
 
 def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:

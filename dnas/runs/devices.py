@@ -95,9 +95,21 @@ class Layout:
         """Put a tree of host arrays on every device."""
         return jax.device_put(tree, None if self.mesh is None else NamedSharding(self.mesh, P()))
 
+    @property
+    def parts_of_batch(self) -> int:
+        """Into how many a batch is split."""
+        return 1 if self.mesh is None else self.mesh.shape["data"]
+
+    def gathered(self, tree: Tree, axis: int) -> Tree:
+        """Put batches on the devices of which every host has its own rows along `axis`, laid over the "data" axis."""
+        if self.mesh is None:
+            return jax.device_put(tree)
+        place = NamedSharding(self.mesh, P(*(None,) * axis, "data"))
+        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(place, leaf), tree)
+
     def split_batch(self, tree: Tree) -> Tree:
         """Inside a program: lay the first axis of a batch, where a leaf has one, over the "data" axis."""
-        if self.mesh is None or self.mesh.shape["data"] == 1:
+        if self.mesh is None or self.parts_of_batch == 1:
             return tree
         return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, P("data") if leaf.ndim else P()), tree)
 

@@ -17,6 +17,8 @@ from dnas.runs.events import Events
 from dnas.runs.rows import is_metrics, named_mix, plain, tag, to_json
 from dnas.types import Mix, Tree
 
+SHOWN = 80  # characters of a value in a sentence
+
 
 class Run:
     """An open run folder; made by `create` or `resume`. Use it in a `with` statement, or call `close`.
@@ -98,7 +100,7 @@ class Run:
         except StorageError:  # no checkpoint knows it: the run begins anew, with these data
             known = {}
         changed = [
-            f"{key}: {known[key]} -> {description[key]}"
+            f"{key}: {str(known[key])[:SHOWN]} -> {str(description[key])[:SHOWN]}"
             for key in description
             if known.get(key, description[key]) != description[key]
         ]

@@ -12,12 +12,13 @@ BLOCKS = [f"mb{kernel}_{rest}" for kernel in (3, 5) for rest in ("e1", "e1_g2", 
 SIZES = {  # stem, stages, head
     "imagenet": ("conv3_c16_s2", "16x1+24x4s2+32x4s2+64x4s2+112x4+184x4s2+352x1", "conv1_c1984"),
     "cifar": ("conv3_c16", "16x1+24x4+32x4s2+64x4s2+112x4+184x4s2+352x1", "conv1_c1984"),
+    "small": ("conv3_c8", "8x1+16x3s2+32x3s2", "conv1_c128"),
     "tiny": ("conv3_c8", "8x1+16x2s2", "conv1_c32"),
 }
 
 
 def space(*, size: str = "imagenet") -> Space:
-    """`size`: imagenet, as published, for 224 pixels; cifar, for 32; tiny, three layers."""
+    """`size`: imagenet, as published, for 224 pixels; cifar, for 32; small, seven layers; tiny, three."""
     stem, stages, head = layers.sized("fbnet", SIZES, size)
-    inputs = 8 if size == "tiny" else 16
+    inputs = 8 if size in ("small", "tiny") else 16
     return layers.space_of("fbnet", layers.rows_of(stages, BLOCKS, inputs), before=[stem], after=[head])

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ class Words(Mapping[str, Callable[..., Any]]):
         self.candidates = tuple(dict.fromkeys(candidates))
 
     def __getitem__(self, word: str) -> Callable[..., Any]:
-        return partial(_block, word)
+        return _Builder(word)
 
     def __contains__(self, word: object) -> bool:
         try:
@@ -41,9 +41,15 @@ class Words(Mapping[str, Callable[..., Any]]):
         return len(self.candidates)
 
 
-def _block(word: str, channels: int, stride: int, norm: Norm, *, rngs: nnx.Rngs) -> Any:
-    """A block by itself, with the stride that its word has."""
-    return blocks.build(parse(word), channels, 0, norm, rngs=rngs)
+@dataclass(frozen=True)
+class _Builder:
+    """Builds the block of a word by itself, with the stride that its word has. Those of one word are equal, so that
+    what was counted of it is found again."""
+
+    word: str
+
+    def __call__(self, channels: int, stride: int, norm: Norm, *, rngs: nnx.Rngs) -> Any:
+        return blocks.build(parse(self.word), channels, 0, norm, rngs=rngs)
 
 
 def space_of(
@@ -71,11 +77,7 @@ def space_of(
 
 def whole(genotype: Genotype, space: Space) -> Genotype:
     """All blocks of the network of a genotype, as one of the space "chain"."""
-    if space.chain_of is not None:
-        return space.chain_of(genotype)
-    around = getattr(space.network, "keywords", {})
-    words = [edge.operation for edge in genotype.cell(KIND).edges]
-    return genotype_of("chain", [*around["before"], *words, *around["after"]])
+    return genotype_of("chain", chain.words_of(genotype, space)[0])
 
 
 def rows_of(stages: str, candidates: Sequence[str], inputs: int) -> list[list[str]]:

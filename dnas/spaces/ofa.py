@@ -7,9 +7,10 @@ and what a genotype says of blocks beyond its depth counts for nothing: `network
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
-from dnas.architectures.blocks import genotype_of, parse, rounded, write
+from dnas.architectures.blocks import genotype_of, of_size, parse, rounded, write
 from dnas.architectures.genotype_data import Genotype, shown
 from dnas.architectures.topology import Cell, Norm, Space
 from dnas.errors import UserError
@@ -110,16 +111,14 @@ def chain_of(genotype: Genotype, *, plan: Plan) -> Genotype:
     found = {kind: len(names) for kind, names in chosen.items()}
     if found != expected:
         raise UserError(f"A genotype of this space 'ofa' decides {shown(expected)}, and this one {shown(found)}.")
-    number, inputs = 0, parse(plan.before[-1]).channels
     words = [f"resize{chosen['resolution'][0]}"] if plan.resolutions else []
     words += plan.before
-    for stage, depth in zip(plan.stages, chosen["depth"], strict=True):
+    number = 0
+    for stage, depth, ends in zip(plan.stages, chosen["depth"], pairwise(plan.channels), strict=True):
         for place, word in enumerate(stage):
             if place < int(depth):
-                (hidden,) = widths_of(inputs, [int(chosen["expansion"][number])])
-                block = replace(parse(word), kernel=int(chosen["kernel"][number]), hidden=hidden)
-                words.append(write(block))
-                inputs = block.channels
+                (hidden,) = widths_of(ends[place > 0], [int(chosen["expansion"][number])])
+                words.append(of_size(word, chosen["kernel"][number], hidden))
             number += 1
     return genotype_of("chain", [*words, *plan.after])
 
@@ -162,6 +161,7 @@ def _plan(own: Size, width: float, options: dict[str, tuple[int, ...]]) -> Plan:
         tuple(before),
         tuple(stages),
         after,
+        tuple(parse(word).channels for word in (before[-1], *(stage[0] for stage in stages))),
         found["kernel"],
         tuple(map(float, found["expansion"])),
         found["depth"],

@@ -24,7 +24,7 @@ import numpy as np
 
 from dnas import find
 from dnas.architectures.genotype import Genotype
-from dnas.architectures.topology import all_edges
+from dnas.architectures.topology import NetworkSize, all_edges
 from dnas.data._archives import read_npz
 from dnas.data._files import reading
 from dnas.tables.protocol import Table, at, place
@@ -48,6 +48,8 @@ TRAINING_SECONDS = dict(zip(OPERATIONS, (14.36, 9.74, 55.81, 68.77, 33.98), stri
 TEST_SECONDS = dict(zip(OPERATIONS, (1.69, 1.39, 2.86, 4.23, 2.52), strict=True))
 TRAINING_IMAGES = {"cifar10": 25_000, "cifar100": 50_000, "imagenet16": 151_700}
 VALIDATION_IMAGES = {"cifar10": 25_000, "cifar100": 5_000, "imagenet16": 3_000}
+NETWORKS = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}  # classes, pixels of a side
+CELLS, CHANNELS = 5, 16  # of a stage, and of the first one
 
 
 class Row(NamedTuple):
@@ -107,6 +109,7 @@ def _read(path: Path) -> Table:
         options=OPTIONS,
         classes=classes,
         images={name: (TRAINING_IMAGES[name], VALIDATION_IMAGES[name]) for name in DATASETS},
+        networks={name: (NetworkSize(CELLS, CHANNELS, classes), side) for name, (classes, side) in NETWORKS.items()},
     )
 
 

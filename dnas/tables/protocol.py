@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dnas.architectures.genotype_data import Genotype
-from dnas.architectures.topology import Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError, unknown
 
 PASSES = 3  # of a step: one forward, and a backward one of twice its cost
@@ -34,6 +34,8 @@ class Table:
     classes: [N], a number that isomorphic architectures share and no others (`dnas.architectures.isomorphism`); None
     where that is not known.
     images: of each data set where that is known, how many an epoch of training reads, and how many a validation.
+    networks: of each data set where they can be built, the size of the networks, and the pixels of a side of their
+    images.
     notation: reads how the table's own authors write an architecture, None for any other text.
     """
 
@@ -47,6 +49,7 @@ class Table:
     listed: tuple[Genotype, ...] = ()
     classes: np.ndarray | None = None
     images: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    networks: Mapping[str, tuple[NetworkSize, int]] = field(default_factory=dict)
     notation: Callable[[str], Genotype | None] = lambda text: None
 
     @property

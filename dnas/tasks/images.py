@@ -16,6 +16,7 @@ from dnas import data as datasets
 from dnas import keys
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
 from dnas.data._arrays import as_images
+from dnas.data._streamed import Streamed
 from dnas.data.augment import augment, fitted, normalise
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
@@ -44,17 +45,21 @@ class ImageSteps(Classification):
     def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
         x, y, moments = arrays
         rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        return self.augmented(x[rows], y[rows], moments, key)
+
+    def augmented(self, x: jax.Array, y: jax.Array, moments: Tree, key: jax.Array) -> Batch:
+        """The training batch of images uint8 [B, H, W, C] and labels [B]; moments: (mean, std) of the training part."""
         options: dict[str, Any] = {**dataclasses.asdict(self.recipe), "dtype": jnp.dtype(self.dtype)}
         mixed = chosen(self.mixup, self.cutmix)
         if mixed is None and not self.rand_augment:
-            return Batch(augment(key, x[rows], *moments, **options), y[rows])
+            return Batch(augment(key, x, *moments, **options), y)
         more = None
         if self.rand_augment:
             more = partial(rand_augment(self.rand_augment, self.magnitude), keys.stream(key, "rand augment"))
-        images = augment(keys.stream(key, "crop"), x[rows], *moments, **options, more=more)
+        images = augment(keys.stream(key, "crop"), x, *moments, **options, more=more)
         if mixed is None:
-            return Batch(images, y[rows])
-        return Batch(*mixed(keys.stream(key, "mixing"), images, jax.nn.one_hot(y[rows], self.labels)))
+            return Batch(images, y)
+        return Batch(*mixed(keys.stream(key, "mixing"), images, jax.nn.one_hot(y, self.labels)))
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         x, y, counted = row
@@ -63,21 +68,16 @@ class ImageSteps(Classification):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Images(ImageSteps):
-    """`task.Task` of images and their labels."""
+class OfImages(ImageSteps):
+    """What is the same wherever the images of `splits` are: in memory (`Splits`), or in files (`Streamed`)."""
 
-    splits: datasets.Splits
+    splits: Any
     stage: str = "search"
-    name: ClassVar[str] = "images"
     takes: ClassVar[str] = "images"
 
     @property
-    def pure(self) -> Any:
-        return pure_part(self, ImageSteps)
-
-    @property
     def shape(self) -> Shape:
-        return Shape(len(self.splits.classes), self.splits.train_x.shape[1:])
+        return Shape(len(self.splits.classes), self.splits.shape)
 
     @property
     def note(self) -> str:
@@ -85,25 +85,21 @@ class Images(ImageSteps):
 
     @property
     def sizes(self) -> str:
-        splits = self.splits
-        if not len(splits.valid_x):
-            return f"{splits.name} ({len(splits.train_x)} images)"
-        valid = f"{len(splits.valid_x)} {VALIDATES[self.stage]}"
-        return f"{splits.name}: {len(splits.train_x)} images for the weights, {valid}"
+        splits, train = self.splits, self.splits.count("train")
+        if not splits.count("valid"):
+            return f"{splits.name} ({train} images)"
+        return f"{splits.name}: {train} images for the weights, {splits.count('valid')} {VALIDATES[self.stage]}"
+
+    @property
+    def moments(self) -> Tree:
+        """Mean and standard deviation of the channels."""
+        return self.splits.mean, self.splits.std
 
     def described(self) -> dict[str, Any]:
-        return datasets.described(self.splits)
-
-    def arrays(self, part: str) -> Tree:
-        return *self._part(part), (self.splits.mean, self.splits.std)
+        return self.splits.described()
 
     def steps(self, part: str, batch_size: int) -> int:
-        return -(-len(self._part(part)[0]) // batch_size)
-
-    def evaluation(self, part: str) -> tuple[Tree, Tree]:
-        x, y = self._part(part)
-        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
-        return (x[rows], y[rows], counted), (self.splits.mean, self.splits.std)
+        return -(-self.splits.count(part) // batch_size)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -126,18 +122,38 @@ class Images(ImageSteps):
 
     def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
         """What `evaluation_batch` takes, of inputs alone."""
-        return (x, None, None), (self.splits.mean, self.splits.std)
+        return (x, None, None), self.moments
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """The examples of a part and their classes."""
-        return self._part(part)
-
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.splits.classes))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Images(OfImages):
+    """`task.Task` of images and their labels, all in memory."""
+
+    splits: datasets.Splits
+    name: ClassVar[str] = "images"
+
+    @property
+    def pure(self) -> Any:
+        return pure_part(self, ImageSteps)
+
+    def arrays(self, part: str) -> Tree:
+        return *self._part(part), self.moments
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        x, y = self._part(part)
+        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+        return (x[rows], y[rows], counted), self.moments
+
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The examples of a part and their classes."""
+        return [self._part(part)]
 
     def _part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         return getattr(self.splits, f"{part}_x"), getattr(self.splits, f"{part}_y")
@@ -154,7 +170,7 @@ def task() -> Binding:
             check_search(plan, splits)
         else:
             splits = training_splits(dataset, plan)
-            check_training(plan, splits)
+            check_training(plan, splits.name, len(splits.train_x), splits.shape[-1])
         recipe, splits = fitted(plan.augment, splits)
         options = {} if stage == "search" else training_options(plan, len(splits.classes))
         task = Images(splits=splits, stage=stage, recipe=recipe, dtype=config.dtype, **options)
@@ -170,23 +186,27 @@ def training_options(plan: RetrainConfig, classes: int) -> dict[str, Any]:
     return losses | changes | {"labels": classes}
 
 
-def training_splits(dataset: datasets.Dataset, plan: RetrainConfig) -> datasets.Splits:
-    """What a training reads, the same for every seed: seeds differ in what they draw, not in the data."""
+def training_splits(dataset: Any, plan: RetrainConfig) -> Any:
+    """What a training reads, the same for every seed: seeds differ in what they draw, not in the data.
+
+    Of a `data.Dataset` its `Splits`, of a `Streamed` one with its parts. Errors: `UserError` as of `data.split`.
+    """
+    if isinstance(dataset, Streamed):
+        return dataset.divided(plan.valid_portion, 0)
     return datasets.split(dataset, plan.valid_portion, 0)
 
 
-def check_training(plan: RetrainConfig, splits: datasets.Splits) -> None:
-    """Refuse a training that its data cannot feed."""
-    if len(splits.train_x) < plan.batch_size:
+def check_training(plan: RetrainConfig, name: str, count: int, channels: int) -> None:
+    """Refuse a training that its data, so many training images of so many channels, cannot feed."""
+    if count < plan.batch_size:
         raise UserError(
-            f"retrain.batch_size is {plan.batch_size}, but '{splits.name}' has {len(splits.train_x)} "
-            f"train images: choose a batch of at most {len(splits.train_x)}."
+            f"retrain.batch_size is {plan.batch_size}, but '{name}' has {count} train images: choose a batch of at "
+            f"most {count}."
         )
-    channels = splits.train_x.shape[-1]
     if plan.rand_augment and channels not in CHANNELS:
         raise UserError(
             f"retrain.rand_augment is {plan.rand_augment}, which takes images of 1 or 3 channels, and those of "
-            f"'{splits.name}' have {channels}: leave it out."
+            f"'{name}' have {channels}: leave it out."
         )
     if plan.magnitude != RetrainConfig().magnitude and not plan.rand_augment:
         raise UserError(
@@ -198,23 +218,22 @@ def check_training(plan: RetrainConfig, splits: datasets.Splits) -> None:
             raise UserError(f"retrain.{name} is {value:g}, and a batch of one image has nothing to mix: leave it out.")
 
 
-def check_search(plan: SearchConfig, splits: datasets.Splits) -> None:
+def check_search(plan: SearchConfig, splits: Any) -> None:
     """Refuse a search that its data cannot feed."""
-    size, what = plan.batch_size, {"train": splits.train_x, "validation": splits.valid_x}
-    inner = plan.inner_steps
-    if size <= len(splits.train_x) < size * inner:
+    size, inner, train, valid = plan.batch_size, plan.inner_steps, splits.count("train"), splits.count("valid")
+    if size <= train < size * inner:
         raise UserError(
             f"search.inner_steps is {inner}, each with a batch of {size}, but the train part of '{splits.name}' has "
-            f"{len(splits.train_x)} images: choose at most {len(splits.train_x) // size}."
+            f"{train} images: choose at most {train // size}."
         )
-    if not len(splits.valid_x):
+    if not valid:
         raise UserError(
             "search.valid_portion is 0, but cells are chosen by the accuracy on validation images, also where a single "
             "level does not train on them: choose a portion above 0, say 0.1."
         )
-    for part, images in what.items():
-        if len(images) < size:
+    for part, images in {"train": train, "validation": valid}.items():
+        if images < size:
             raise UserError(
-                f"search.batch_size is {size}, but the {part} part of '{splits.name}' has {len(images)} images: "
-                f"choose a batch of at most {len(images)}."
+                f"search.batch_size is {size}, but the {part} part of '{splits.name}' has {images} images: choose a "
+                f"batch of at most {images}."
             )

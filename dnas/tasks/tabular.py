@@ -162,11 +162,11 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rows of a part that have a class, and these."""
         found = self.parts[part]
         known = np.ones(len(found.y), bool) if found.counted is None else found.counted > 0
-        return found.x[known], found.y[known]
+        return [(found.x[known], found.y[known])]
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))
@@ -272,25 +272,25 @@ def balance(targets: np.ndarray, classes: int) -> np.ndarray:
     return np.where(missing, 0, (~missing).sum() / (counts > 0).sum() / np.maximum(counts[labels], 1))
 
 
-def check(plan: Any, name: str, sizes: dict[str, int]) -> None:
-    """Refuse what rows so few cannot feed. Errors: `UserError`."""
+def check(plan: Any, name: str, sizes: dict[str, int], what: str = "rows") -> None:
+    """Refuse what rows, or others, so few cannot feed. Errors: `UserError`."""
     is_search, size = isinstance(plan, SearchConfig), plan.batch_size
     setting, fed = ("search.batch_size", ("train", "valid")) if is_search else ("retrain.batch_size", ("train",))
     if is_search and not sizes["valid"]:
         raise UserError(
-            "search.valid_portion is 0, but architectures are chosen by their score on validation rows: choose a "
+            f"search.valid_portion is 0, but architectures are chosen by their score on validation {what}: choose a "
             "portion above 0, say 0.3."
         )
     for part in fed:
         if sizes[part] < size:
             raise UserError(
-                f"{setting} is {size}, but the {part} part of '{name}' has {sizes[part]} rows: choose a batch of at "
+                f"{setting} is {size}, but the {part} part of '{name}' has {sizes[part]} {what}: choose a batch of at "
                 f"most {max(sizes[part], 1)}."
             )
     if is_search and sizes["train"] < size * plan.inner_steps:
         raise UserError(
             f"search.inner_steps is {plan.inner_steps}, each with a batch of {size}, but the train part of '{name}' "
-            f"has {sizes['train']} rows: choose at most {sizes['train'] // size}."
+            f"has {sizes['train']} {what}: choose at most {sizes['train'] // size}."
         )
 
 

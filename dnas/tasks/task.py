@@ -3,7 +3,7 @@
 Axis letters: N examples, B batch, T time. A *part* of the data is "train", "valid" or "test".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -47,6 +47,14 @@ class Shape(NamedTuple):
     outputs: int
     inputs: tuple[int, ...]
     vocabulary: int = 0
+
+
+class Level(NamedTuple):
+    """What an update reads of a part: so many batches of a size."""
+
+    part: str
+    size: int
+    batches: int = 1
 
 
 class Task(Protocol):
@@ -158,8 +166,31 @@ class Answering(Protocol):
         """Probabilities [B, classes], or numbers [B] in the unit of the target."""
         ...
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """The examples of a part that have a class, and these; None: there are no classes."""
+    def labelled(self, part: str) -> Iterable[tuple[np.ndarray, np.ndarray]] | None:
+        """The examples of a part that have a class, and these, in one or more pieces; None: there are no classes."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a `Task` has besides if its examples are too many for the devices, and are read while a network trains.
+
+    Then `arrays` of a part are what is the same for all its batches, and `batch` takes (rows, arrays), where rows are
+    the batches of one update on a first axis [K, B, ...]. Hosts share batches: what is read here are the rows of this
+    one. `evaluation` is as ever, all of a part at once, for parts that are small enough.
+    """
+
+    def rows(self, level: Level) -> Tree:
+        """Shapes of the rows of an update, of all hosts."""
+        ...
+
+    def updates(self, level: Level, first: int, last: int, seed: int) -> Iterator[Tree]:
+        """NumPy: the rows of the updates `first` to `last` - 1 of a run, whose order follows from the seed. Errors:
+        `UserError` for what cannot be read."""
+        ...
+
+    def pieces(self, part: str, size: int) -> Iterator[Tree]:
+        """NumPy: of a part the batches as of `evaluation`, one at a time, [1, B, ...]. Errors: as of `updates`."""
         ...
 
 

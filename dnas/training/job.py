@@ -26,8 +26,9 @@ from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
 from dnas.runs.weights import started_from
-from dnas.tasks.task import Score, Shape, Sums, Task
+from dnas.tasks.task import Level, Score, Shape, Sums, Task
 from dnas.training.epoch import SHORT, evaluated, measured, no_sums, train_batches
+from dnas.training.feed import advanced, feed_of, measured_part, summed
 from dnas.training.selection import loaded
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of
@@ -69,12 +70,14 @@ class Job:
         draws = space.draws or bool(space.random)
         self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
-        self.arrays = layout.replicate(task.arrays("train"))
-        validates = task.steps("valid", 1) > 0
-        self.parts = {name: layout.replicate(task.evaluation(name)) for name in (*("valid",) * validates, "test")}
+        level = Level("train", plan.batch_size, plan.accumulate)
+        self.feed = feed_of(task, layout, [level], plan.epochs * self.steps, config.seed)
+        (self.arrays,) = self.feed.arrays
+        names = (*("valid",) * (task.steps("valid", 1) > 0), "test")
+        self.parts = {name: measured_part(task, layout, name) for name in names}
         self.scores: list[float] = []
 
-        check_selection(plan, validates)
+        check_selection(plan, "valid" in self.parts)
         check_accumulation(plan, batches)
         network, pure, selection = self.network, self.pure, self.training.selection
 
@@ -133,13 +136,19 @@ class Job:
         return loop.drive(
             self.record,
             progress,
-            lambda p, count: self.advance(p, count, self.arrays),
+            self.advanced,
             self._finish_epoch,
             epochs=self.config.retrain.epochs,
             steps_per_epoch=self.steps,
             title="retrain",
             command="retrain",
             quiet=self.quiet,
+        )
+
+    def advanced(self, progress: loop.Progress, count: Any) -> loop.Progress:
+        """After `count` more steps, all in one epoch."""
+        return advanced(
+            lambda progress, count, arrays: self.advance(progress, count, *arrays), self.feed, progress, count
         )
 
     def first(self) -> loop.Progress:
@@ -165,9 +174,15 @@ class Job:
 
         return jax.lax.fori_loop(0, count, one, progress)
 
+    def sums(self, program: str, part: str, progress: loop.Progress) -> Sums:
+        """Of the measures on a part, on the host, leaves [S]. program: "test", of the weights that are loaded, or
+        "valid", of those that may be kept."""
+        evaluate, state = self.evaluate[program], progress.state
+        return summed(devices.fetch(evaluate(state, piece)) for piece in self.parts[part].pieces())
+
     def measure(self, part: str, progress: loop.Progress) -> list[dict[str, float]]:
         """The measures of every seed on a part."""
-        sums = devices.fetch(self.evaluate[part](progress.state, self.parts[part]))
+        sums = self.sums(part, part, progress)
         return [measured(self.task, sums, i, part) for i in range(self.config.seeds)]
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:

@@ -10,7 +10,7 @@ from dnas.architectures.scaling import scaled
 from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
 from dnas.nets.count import count
-from dnas.spaces import chain
+from dnas.spaces import chain, ofa
 
 SIZE = NetworkSize(1, 1, 1000)
 
@@ -20,6 +20,7 @@ def test_a_word_says_all_of_a_block():
         "mb", 5, expansion=6, channels=24, stride=2, squeeze=4, groups=2, activation="swish", residual=False
     )
     assert parse("conv3_c8_se4_res") == Block("conv", 3, channels=8, squeeze=4, added=True)
+    assert parse("mb3_e4_c8_s2_convres") == Block("mb", 3, 4, channels=8, stride=2, projected=True)
     assert parse("mb3_e1_poolres") == Block("mb", 3, pooled=True) and not parse("mb3_e1_nores").residual
     assert parse("mb3_h88_c24_se4h") == Block("mb", 3, hidden=88, channels=24, squeeze=4, of_hidden=True)
     assert parse("dense_c64_hswish_nobias") == Block("dense", channels=64, activation="hswish", bias=False)
@@ -37,6 +38,7 @@ def test_a_word_says_all_of_a_block():
         ("conv3_c8_c8", "'c8' stands twice"),
         ("mb3_e1_res", "'res' is no part of a mb block"),
         ("mb3_e1_nores_poolres", "'poolres' stands twice"),
+        ("conv3_c8_convres", "'convres' is no part of a conv block"),
         ("skip_c8", "'c8' is no part of a skip block"),
         ("mb3_e6_s3", "'s3' is no part of a mb block"),
     ],
@@ -94,7 +96,7 @@ def test_a_published_network_is_written_and_costs_exactly_this(name):
     assert (counts.parameters, counts.multiply_adds) == (entry.parameters, entry.multiply_adds)
 
 
-KNOWN = {  # what others counted: ../shared/oracles/mobile, torchvision for MobileNetV2 and V3
+KNOWN = {  # what others counted: ../shared/oracles/mobile and ofa, torchvision for MobileNetV2 and V3
     "efficientnet_b0": (5_288_548, 385_814_752),
     "efficientnet_b3": (12_233_232, 1_827_141_392),
     "efficientnet_b7": (66_347_960, 37_745_884_192),
@@ -107,14 +109,44 @@ KNOWN = {  # what others counted: ../shared/oracles/mobile, torchvision for Mobi
     "proxyless_gpu": (7_119_848, 465_260_160),
     "fbnet_a": (4_304_584, 244_452_664),
     "fbnet_c": (5_570_664, 378_136_224),
+    "ofa_d4_e6_k7": (7_664_760, 566_170_656),
+    "ofa_d2_e3_k3": (3_410_792, 41_476_224),
+}
+PUBLISHED = {  # millions of multiply-adds, as their authors print them
+    "spos": 323,
+    "ofa_595m": 595,
+    "attentivenas_a0": 203,
+    "attentivenas_a1": 279,
+    "attentivenas_a2": 317,
+    "attentivenas_a3": 357,
+    "attentivenas_a4": 444,
+    "attentivenas_a5": 491,
+    "attentivenas_a6": 709,
 }
 
 
 def test_the_costs_are_those_that_others_counted():
     for name, known in KNOWN.items():
         assert (zoo.entry(name).parameters, zoo.entry(name).multiply_adds) == known, name
-    assert round(zoo.entry("spos").multiply_adds / 1e6) == 323  # as published, with 3.5 million parameters
-    assert 3.5e6 <= zoo.entry("spos").parameters < 3.6e6
+    for name, millions in PUBLISHED.items():
+        assert round(zoo.entry(name).multiply_adds / 1e6) == millions, name
+    assert 3.5e6 <= zoo.entry("spos").parameters < 3.6e6 and 9.1e6 <= zoo.entry("ofa_595m").parameters < 9.2e6
+
+
+OFA = {  # width, kernels, depths, expansions
+    "ofa_d4_e6_k7": (1.0, "7" * 20, "44444", "6" * 20),
+    "ofa_d2_e3_k3": (1.0, "3" * 20, "22222", "3" * 20),
+    "ofa_595m": (1.2, "3533" + "5535" + "7535" + "3573" + "3353", "34444", "3433" + "4463" + "6634" + "6664" + "6663"),
+}
+
+
+@pytest.mark.parametrize("name", OFA)
+def test_sub_networks_of_once_for_all_are_those_of_its_space(name):
+    width, *options = OFA[name]
+    cells = zip(("kernel", "depth", "expansion"), map(", ".join, options), strict=True)
+    genotype = parse_genotype(f"ofa({', '.join(f'{kind}=[{values}]' for kind, values in cells)})")
+    chain = ofa.space(width=width, resolutions="none").chain_of(genotype)
+    assert blocks.words(chain) == [*blocks.words(zoo.entry(name).genotype), "logits"]
 
 
 def test_a_chain_is_one_line_and_its_image_shrinks():

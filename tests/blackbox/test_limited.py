@@ -9,10 +9,11 @@ import pytest
 from dnas import find
 from dnas.architectures.choices import decode
 from dnas.architectures.topology import NetworkSize
-from dnas.blackbox import adapter
+from dnas.blackbox import adapter, host
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig, parse_budget
 from dnas.blackbox.jobs import build
+from dnas.blackbox.journal import Ended, Outcome
 from dnas.blackbox.searcher import Proposal
 from dnas.costs import budget
 from dnas.errors import UserError
@@ -46,10 +47,6 @@ def evaluator(monkeypatch):
 def test_every_searcher_keeps_a_budget(name, evaluator):
     pytest.importorskip("optuna") if name in ("tpe", "cmaes") else None
     config = replace(evaluator((SIZE, 8)), searcher=name)
-    if name == "local_search":
-        with pytest.raises(UserError, match="no proposal can be refused"):
-            build(config)
-        return
     job = build(config)
     done = blackbox.searched(job)
     tried = done.architectures[0, : done.counts[0]]
@@ -71,10 +68,49 @@ def test_what_is_refused_first_is_not_told_to_be_the_best(evaluator):
             told.append(scores.tolist())
 
     first = SimpleNamespace(space=SPACE, allows=lambda genotype: genotype == decode(np.zeros(3, int), SPACE))
-    limited = adapter._Limited(Searcher(), job._replace(limits=first))
-    assert not limited.ask().architecture.any() and told == [[-1e6]] * 3
-    limited.tell(limited.ask(), np.array([-3.0]))
+    run = host._Run(job._replace(limits=first), 0, Searcher(), 0.0)
+    assert not run.ask().proposal.architecture.any() and told == [[-1e6]] * 3
+    run.tell(Ended(0, 0, Outcome({"error": 3.0}, 1.0)))
     assert told[3:] == [[-3.0]]
+
+
+def test_what_is_refused_later_is_told_to_be_the_worst_of_the_run(evaluator):
+    job, told = build(replace(evaluator((SIZE, 8)), searcher="hyperband")), []
+
+    class Searcher:
+        def ask(self):
+            return Proposal(np.full(3, 1 if len(told) == 2 else 0))
+
+        def tell(self, proposal, scores):
+            told.append(scores.tolist())
+
+    first = SimpleNamespace(space=SPACE, allows=lambda genotype: genotype == decode(np.zeros(3, int), SPACE))
+    run = host._Run(job._replace(limits=first), 0, Searcher(), 0.0)
+    for trial, outcome in enumerate([Outcome({"score": 7.0}, 1.0), Outcome({"score": 9.0}, 1.0)]):
+        run.ask()
+        run.tell(Ended(0, trial, outcome))
+    run.ask()
+    assert told == [[7.0], [9.0], [7.0]]
+
+
+def test_what_a_budget_never_allows_ends_with_a_sentence(evaluator, monkeypatch):
+    monkeypatch.setattr(host, "REFUSALS", 3)
+    monkeypatch.setattr(adapter, "REFUSALS", 3)
+    never = SimpleNamespace(space=SPACE, allows=lambda genotype: False)
+    config = evaluator((SIZE, 8))
+    for searcher in ("random_search", "hyperband"):
+        job = build(replace(config, searcher=searcher))
+        with pytest.raises(UserError, match=f"'{searcher}' has proposed .* beyond the budget"):
+            blackbox.searched(job._replace(limits=never))
+
+
+def test_neighbours_are_not_listed_of_costs_that_are_no_sums(evaluator, monkeypatch):
+    config = replace(evaluator((SIZE, 8)), searcher="local_search", budget="8evaluations,multiply_adds<1e9")
+    elastic = replace(build(config).evaluator, space=find.resolve("space", "ofa:size=tiny"))
+    resolve = find.resolve
+    monkeypatch.setattr(find, "resolve", lambda what, text: elastic if text == "own" else resolve(what, text))
+    with pytest.raises(UserError, match="no sum over decisions"):
+        build(config)
 
 
 def test_what_is_refused(evaluator):

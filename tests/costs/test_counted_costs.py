@@ -14,7 +14,7 @@ from dnas.architectures.topology import NetworkSize, with_operations
 from dnas.costs.protocol import Additive
 from dnas.errors import UserError
 from dnas.nets.count import of_network
-from dnas.spaces import darts, fbnet, nasbench201, rnn, tabular
+from dnas.spaces import darts, fbnet, nasbench201, rnn, tabular, text
 from dnas.tables.nasbench201 import OPTIONS, table
 from dnas.tables.protocol import at
 
@@ -78,8 +78,9 @@ def test_activations_by_hand():
     [
         (tabular.space(layers=2), NetworkSize(1, 8, 3, inputs=(5,))),
         (rnn.space(nodes=2), NetworkSize(1, 8, 11, vocabulary=11)),
+        (text.space(size="tiny"), NetworkSize(1, 8, 3, inputs=(5,), vocabulary=11)),
     ],
-    ids=["tabular", "rnn"],
+    ids=["tabular", "rnn", "text"],
 )
 def test_other_networks_are_counted_whole_and_their_mixes_are_refused(space, size):
     genotype = random(space, 0)

@@ -1,13 +1,16 @@
 """Measured latency: a table has a time for every operation where it stands, and agrees with whole networks."""
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.architectures.genotype import random
-from dnas.architectures.topology import NetworkSize
+from dnas.architectures.genotype import parse, random
+from dnas.architectures.topology import NetworkSize, Norm
 from dnas.cli import main
-from dnas.costs import latency_table, measured, published
+from dnas.costs import latency, latency_table, measured, published
 from dnas.costs.latency import sizes_of
 from dnas.costs.measured import Timing
 from dnas.errors import UserError
@@ -16,27 +19,32 @@ from dnas.nets.functional import functionalize
 from dnas.spaces import darts, fbnet, nasbench201, tabular
 
 
-def parameters(build, x, calls):
-    """In the place of a time: what can be known exactly. It looks at the shapes that arrive."""
+def parameters(build, x):
+    """In the place of a program: what can be known exactly. It looks at the shapes that arrive."""
     network = functionalize(build)
     weights, stats = jax.eval_shape(network.init, jax.random.key(0))
     jax.eval_shape(lambda w, s, x: network.apply(w, s, x, train=False), weights, stats, x)
-    return Timing(float(sum(leaf.size for leaf in jax.tree.leaves(weights))), 1.0)
+    return float(sum(leaf.size for leaf in jax.tree.leaves(weights)))
+
+
+def counted(counts, calls, shown):
+    return [measured.NO_TIME if count is None else Timing(count, 1.0) for count in counts]
 
 
 @pytest.mark.parametrize(
     "space", [darts.space(nodes=2), nasbench201.space(nodes=3), fbnet.space(size="tiny")], ids=lambda space: space.name
 )
 def test_a_table_adds_up_to_the_network(space, monkeypatch):
-    monkeypatch.setattr(measured, "timed", parameters)
+    monkeypatch.setattr(measured, "compiled", parameters)
+    monkeypatch.setattr(measured, "in_turns", counted)
+    monkeypatch.setattr(measured, "live", lambda genotype: genotype)  # all parameters count
     size = NetworkSize(3, 4, 10)
-    table = measured.measure(space, size, 16, batch=2)
+    table, found = measured.measure(space, size, 16, batch=2, fitted=2, networks=3)
     additive = table.of_space(space, sizes_of(space, size, 16))
     for seed in range(2):
         genotype = random(space, seed)
         assert additive.of(genotype, space) == of_network(genotype, space, size, 16).parameters
     assert table.batch == 2 and "cores" in table.device
-    found = measured.check(table, space, size, networks=3)
     np.testing.assert_array_equal(found.predicted, found.measured)
     assert found.accuracy.error == 0 and found.accuracy.correlation == pytest.approx(1)
     with pytest.raises(UserError, match="measured with image_size 16, and these networks have 8"):
@@ -48,13 +56,43 @@ def test_spaces_without_operations_on_images_are_refused():
         measured.measure(tabular.space(), NetworkSize(1, 8, 3, inputs=(5,)), 8)
 
 
+def test_a_factor_makes_networks_of_sums(monkeypatch):
+    """Others are fitted than are predicted."""
+    space, size = nasbench201.space(nodes=3), NetworkSize(1, 4, 10)
+    monkeypatch.setattr(measured, "compiled", parameters)
+    monkeypatch.setattr(measured, "live", lambda genotype: genotype)
+
+    def doubled(counts, calls, shown):  # the last four are networks; two of them are predicted
+        factors = [1.0] * (len(counts) - 4) + [4, 4, 2, 2]
+        return [Timing(factor * (count or 0), 1.0) for factor, count in zip(factors, counts, strict=True)]
+
+    monkeypatch.setattr(measured, "in_turns", doubled)
+    table, found = measured.measure(space, size, 16, fitted=2, networks=2)
+    assert found.accuracy.error == 0.5 and "times 2, the median of 2 networks" in table.how
+
+
 def test_a_larger_operation_takes_longer():
-    space = nasbench201.space()
-    small, large = (
-        measured._of_operation(space, ("nor_conv_3x3", 32, 1, (pixels, pixels)), 1, 5) for pixels in (4, 64)
-    )
+    build = partial(nasbench201.space().operations["nor_conv_3x3"], 32, 1, Norm(affine=True, pools=True))
+    programs = [
+        measured.compiled(lambda rngs: build(rngs=rngs), jnp.zeros((1, pixels, pixels, 32))) for pixels in (4, 64)
+    ]
+    small, none, large = measured.in_turns([programs[0], None, programs[1]], 5)
     assert large.median > small.median >= 0 and large.spread >= 0
-    assert measured._of_operation(space, ("none", 32, 1, (64, 64)), 1, 5) == (0, 0)
+    assert none == (0, 0)
+
+
+def test_what_reaches_no_output_takes_no_time(tmp_path):
+    space = nasbench201.space(nodes=3)
+    rows = {"cell": [{name: 1.0 for name in names} | {"none": 0.0} for names in space.cells["cell"].operations]}
+    latency_table.write(latency_table.LatencyTable("nasbench201", "here", rows, "made up"), tmp_path / "t.json")
+    cost = latency.cost(table=str(tmp_path / "t.json"))(space, NetworkSize(3, 4, 10), 16)
+    for text, milliseconds in {
+        "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|": 3,
+        "|nor_conv_1x1~0|+|nor_conv_1x1~0|none~1|": 1,
+        "|none~0|+|nor_conv_1x1~0|nor_conv_1x1~1|": 2,
+    }.items():
+        genotype = parse(text)
+        assert cost.of(genotype) == milliseconds <= cost.expected.of(genotype, space)
 
 
 SPACE = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
@@ -62,7 +100,22 @@ SPACE = "nasbench201:nodes=2,operations=skip_connect+nor_conv_1x1"
 
 @pytest.mark.slow
 def test_the_command_writes_a_table_and_checks_it(tmp_path, capsys):
-    sizes = ["--cells", "1", "--channels", "4", "--image-size", "8", "--calls", "3", "--check", "2"]
+    sizes = [
+        "--cells",
+        "1",
+        "--channels",
+        "4",
+        "--image-size",
+        "8",
+        "--calls",
+        "3",
+        "--check",
+        "2",
+        "--cores",
+        "0",
+        "--fit",
+        "1",
+    ]
     assert main(["latency", SPACE, "--out", str(tmp_path / "here.json"), *sizes]) == 0
     out = capsys.readouterr().out
     assert "2 networks: median error" in out and out.count("network ") == 2
@@ -77,6 +130,8 @@ def test_the_command_writes_a_table_and_checks_it(tmp_path, capsys):
         ([], "--out needs a file name that ends in .json"),
         (["--out", "here.txt"], "in a folder that exists, not 'here.txt'"),
         (["--out", "here.json", "--calls", "0"], "--calls must be at least 1"),
+        (["--out", "here.json", "--fit", "-1"], "--fit must be at least 0"),
+        (["--out", "here.json", "--cores", "1000"], "--cores is 1000, and there are"),
         (["--out", "here.json", "--image-size", "0"], "--image-size must be at least 1"),
         (["--out", "here.json", "--device", "pixel3"], "of the space 'fbnet' only, not of 'nasbench201'"),
         (["--out", "here.json", "--device", "pixel3", "--check", "3"], "not on pixel3: leave out one of both"),

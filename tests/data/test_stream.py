@@ -87,6 +87,17 @@ def test_hosts_share_every_batch_and_a_resumed_training_reads_what_it_would_have
     assert any((other[i][0] != rows[i][0]).any() for i in range(16))
 
 
+def test_an_epoch_has_a_whole_number_of_the_steps_that_belong_together(found):
+    one = examples(found.train, 32, 24, steps=16, together=2, seed=3)
+    assert one.epoch == 8  # of 160 images, in batches of 24, two together
+    row = lambda i: int(_stream._order(3, i // (8 * 24), 160)[i % (8 * 24) % 160])  # noqa: E731
+    assert [one[i][1] for i in range(0, 16 * 24, 7)] == [found.train.labels[row(i)] for i in range(0, 16 * 24, 7)]
+    halves = [examples(found.train, 32, 24, steps=16, together=2, seed=3, host=Host(i, 2)) for i in range(2)]
+    shared = [half[step * 12 + i] for step in (0, 9) for half in halves for i in range(12)]
+    rows = [one[step * 24 + i] for step in (0, 9) for i in range(24)]
+    assert all((a[0] == b[0]).all() and a[1] == b[1] for a, b in zip(rows, shared, strict=True))
+
+
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_batches_are_the_examples_whoever_reads_them(found, workers):
     pytest.importorskip("grain", reason="needs grain: pip install dnas[grain]")

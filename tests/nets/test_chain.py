@@ -108,6 +108,18 @@ def test_what_is_added_may_be_pooled_and_convolutions_may_squeeze():
     np.testing.assert_allclose(squeezed.layers[-1](plain(x)), squeezed(x), rtol=1e-5, atol=1e-6)
 
 
+def test_what_is_added_may_be_projected():
+    """After the mean over the stride; an odd side has zeros before it, as PyTorch pads."""
+    x = images(size=5, channels=4)
+    block = module("mb3_e2_c6_s2_convres", 4)
+    filled = np.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)))
+    mean = sum(filled[:, i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+    expected = mean @ block.projection.kernel[0, 0] + block.layers(x)
+    np.testing.assert_allclose(block(x), expected, rtol=1e-5, atol=1e-5)
+    same, plain = (module(f"mb3_e2_c4{more}", 4) for more in ("_convres", ""))
+    np.testing.assert_allclose(same(x), plain(x), rtol=1e-5, atol=1e-5)
+
+
 def test_a_shuffle_block_carries_half_of_its_channels():
     x = images(channels=6)
     for word in ("shuffle5_c6", "xception_c6"):

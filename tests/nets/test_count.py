@@ -1,19 +1,24 @@
 """Parameters and multiply-adds: published numbers, and a count of the whole network without the cells' shortcut."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from dnas import find
 from dnas.architectures import zoo
 from dnas.architectures.genotype import parse, random
 from dnas.architectures.topology import NetworkSize
 from dnas.errors import UserError
-from dnas.nets.count import Counts, count, multiply_adds
+from dnas.nets import count as counting
+from dnas.nets import work
+from dnas.nets.count import Counts, count, of_network
 from dnas.nets.functional import functionalize
 from dnas.nets.layers import dense_conv, separable_conv
 from dnas.nets.network import Network
+from dnas.nets.work import multiply_adds
 from dnas.spaces import darts, nasbench201
 
 CIFAR, IMAGENET = NetworkSize(20, 36, 10), NetworkSize(14, 48, 1000, stem="imagenet")
@@ -56,6 +61,49 @@ def test_cells_traced_once_are_all_cells(space, cells):
     counts = count(genotype, space, size, 15)
     assert counts.multiply_adds == multiply_adds(jaxpr.jaxpr) > 0
     assert counts.parameters == sum(leaf.size for leaf in jax.tree.leaves(weights))
+
+
+def test_images_may_be_wider_than_high():
+    """What a task says of its inputs counts, unless costs are asked of other images."""
+    for name, space in (("cells", nasbench201.space()), ("chain", find.resolve("space", "proxyless:size=tiny"))):
+        size, genotype = NetworkSize(1, 2, 3, 1, inputs=(9, 14, 1)), random(space, 1)
+        loop = replace(size, loop=True)
+        whole = work.traced(
+            lambda rngs, space=space, genotype=genotype, loop=loop: space.network(genotype, space, loop, rngs=rngs),
+            lambda network, x: network(x).logits,
+            jax.ShapeDtypeStruct((1, 9, 14, 1), jnp.float32),
+        )
+        assert of_network(genotype, space, size, 9).multiply_adds == whole.multiply_adds, name
+        square = replace(size, inputs=())
+        assert of_network(genotype, space, size, 8) == of_network(genotype, space, square, 8)
+        assert of_network(genotype, space, square, 9).multiply_adds < whole.multiply_adds
+
+
+CHAINS = ("fbnet", "mnasnet", "ofa", "proxyless", "spos")
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_costs_what_its_network_costs_as_a_whole(name):
+    space, size = find.resolve("space", f"{name}:size=tiny"), NetworkSize(1, 1, 3)
+    genotype = random(space, 5)
+    whole = work.traced(
+        lambda rngs: space.network(genotype, space, size, rngs=rngs),
+        lambda network, x: network(x).logits,
+        jax.ShapeDtypeStruct((1, 9, 9, 3), jnp.float32),
+    )
+    assert of_network(genotype, space, size, 9) == whole and min(whole[:3]) > 0
+
+
+def test_networks_of_blocks_that_are_known_are_counted_without_a_trace(monkeypatch):
+    space, size = find.resolve("space", "ofa:size=tiny"), NetworkSize(1, 1, 7)
+    text = "ofa(kernel=[{0}, {0}, {0}, {0}], depth=[2, 2], expansion=[{1}, {1}, {1}, {1}])"
+    known = [of_network(parse(text.format(k, e)), space, size, 8) for k in "35" for e in "23"]
+    monkeypatch.setattr(counting, "traced", None)
+    costs = [of_network(random(space, seed), space, size, 8) for seed in range(20)]
+    assert min(cost.multiply_adds for cost in costs) < known[0].multiply_adds  # a stage of one block
+    assert len({cost.parameters for cost in costs}) > 10
+    with pytest.raises(TypeError):
+        of_network(random(space, 0), space, size, 9)
 
 
 def test_multiply_adds_by_hand():

@@ -186,3 +186,9 @@ def test_the_table_is_printed_where_no_page_can_be_written(in_the_way, folder, t
     out, err = capsys.readouterr()
     assert "72.50 ± 0.71" in out and f"Open {tmp_path / 'fresh' / 'report.html'}" in out.replace("\n", "")
     assert err.startswith("dnas: Cannot write to ") and in_the_way in err and err.count("\n") == 1
+
+
+def test_a_long_value_is_cut_on_a_page():
+    found = report._shown(["word"] * 1000)
+    assert found.endswith(" ... (5,998 characters)") and len(found) < 600
+    assert report._shown(["a", "b"]) == "a, b"

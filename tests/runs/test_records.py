@@ -613,3 +613,12 @@ def test_the_last_genotypes_may_be_others_than_the_checkpoint_knows(folder):
     (folder / "genotypes" / "epoch_0001.json").write_text("{}")
     with pytest.raises(UserError, match="epoch_0001.json is damaged"):
         records.read_genotypes(folder, 1)
+
+
+def test_other_data_are_refused_in_a_sentence_however_long_they_are(tmp_path):
+    with records.create(tmp_path / "run", Config(), "dnas search") as run:
+        run.data({"vocabulary": ["a"] * 1000})
+        run.data({"vocabulary": ["a"] * 1000})
+        with pytest.raises(StorageError, match="begun with other data .vocabulary: .'a', .* -> .'b', ") as error:
+            run.data({"vocabulary": ["b"] * 1000})
+    assert len(str(error.value)) < 400 + len(str(tmp_path))

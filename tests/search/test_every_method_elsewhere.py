@@ -12,6 +12,7 @@ from dnas import data as datasets
 from dnas import find
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.data import Text
+from dnas.data._sentences import Row, of_rows
 from dnas.errors import UserError
 from dnas.search.job import Job
 from dnas.tasks import binding
@@ -27,6 +28,7 @@ SIZE = SearchConfig(epochs=3, cells=1, channels=4, batch_size=16, augment=Augmen
 CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
     "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
+    "text": Config(space="text:size=tiny", data="phrases", task="text_classification:max_length=3", search=SIZE),
     "transformer": Config(
         space="transformer:size=tiny,depths=1,widths=4+6",
         data="words",
@@ -59,12 +61,16 @@ def words():
     return Text("words", tokens, tokens, tokens, tuple("abcdefg"), note="")
 
 
+def phrases():
+    rows = [Row(f"word{i % 7} word{i % 5}", "ab"[i % 2], f"line {i}") for i in range(80)]
+    return of_rows("phrases", {"train": rows})
+
+
 def built(name, space):
     config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
     built_of = find.resolve("space", config.space)
-    task, plan = binding.bind(
-        words() if config.data == "words" else datasets.load(config.data), config, "search", built_of
-    )
+    dataset = {"rnn": words, "transformer": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
+    task, plan = binding.bind(dataset, config, "search", built_of)
     return Job(replace(config, search=plan), built_of, method, task, True)
 
 

@@ -115,8 +115,6 @@ TIGHT = share(TINY, 0.0001)
 @pytest.mark.parametrize(
     "change, said",
     [
-        (replace(CELLS, method="asap"), "leaves out operations"),
-        (replace(CELLS, method="darts_pt"), "leaves out operations|step by step"),
         (replace(CELLS, method="enas"), "not one table of operations"),
         (replace(CELLS, retrain=RetrainConfig(cells=1)), "has other kinds"),
         (replace(CONFIG, method="spos", budget=TIGHT), "of 1 random ones none is within"),
@@ -150,17 +148,17 @@ ELASTIC = replace(CONFIG, space="ofa:size=tiny", retrain=RetrainConfig(auxiliary
 )
 def test_selection_keeps_a_budget_of_costs_that_are_no_sums(method, monkeypatch):
     """All that is asked costs at most as much; a budget that nothing drawn meets says what the least cost was."""
-    monkeypatch.setattr(limits, "WHOLE", 20)
+    monkeypatch.setattr(limits, "DRAWS", 20)
     config = replace(ELASTIC, method=method, search=replace(SEARCH, cells=1))
     job, tried = build(replace(config, budget="multiply_adds<150000")), []
 
-    def evaluate(mix, train):
+    def evaluate(mix, **norms):
         tried.append(job.limits.of(discretise.strongest(job.space, mix))[0])
         return tried[-1]
 
     found = job.method.select(job.space, {}, evaluate, 0)
     assert len(tried) >= 4 and job.limits.of(found)[0] == max(tried) <= 150_000
-    monkeypatch.setattr(limits, "WHOLE", 3)
+    monkeypatch.setattr(limits, "DRAWS", 3)
     with pytest.raises(UserError, match="of 3 random ones none .* the least among them is multiply_adds"):
         build(replace(config, budget="multiply_adds<20"))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnas.blackbox import front
+from dnas.reports import front
 
 POINTS = np.random.default_rng(0).integers(0, 6, (40, 3)).astype(float)
 

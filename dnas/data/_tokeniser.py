@@ -1,0 +1,110 @@
+"""Texts as numbers of tokens, by the library `tokenizers`: words, or pieces of words by byte-pair encoding.
+
+Words are runs of letters and digits, or of other signs; or what stands between blanks, so that tokens can be written as
+the text again. Byte-pair encoding (Sennrich, Haddow and Birch 2016,
+arXiv:1508.07909) joins the most frequent pairs of pieces until there are as many tokens as wanted. Token 0 fills up
+what is shorter than others, token 1 stands for all that is not in the vocabulary.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dnas.errors import UserError, unknown
+
+PADDING, UNKNOWN = 0, 1
+SPECIAL = ("<pad>", "<unk>")
+KINDS = ("words", "bpe")
+START = "\u2581"  # of a word, in byte-pair encoding: a mark behind words would be numbered by chance
+
+# The library warns of threads wherever a process is forked after it was used, and these texts need none.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@dataclass(frozen=True, eq=False)
+class Tokeniser:
+    """made: of the library."""
+
+    made: Any
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        return self.made.get_vocab_size()
+
+    def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The tokens of each text, int32, none of them padding."""
+        found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(list(texts)))
+        return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What tokens stand for, of a tokeniser of what stands between blanks."""
+        words = [self.made.id_to_token(int(token)) for token in tokens]
+        pieces = self.made.model.__class__.__name__ == "BPE"
+        return "".join(words).replace(START, " ").strip() if pieces else " ".join(words)
+
+    def written(self) -> str:
+        """All of it, as `read` takes it."""
+        return self.made.to_str()
+
+
+def trained(
+    texts: Sequence[str],
+    *,
+    kind: str,
+    size: int,
+    least: int,
+    lower: bool,
+    blanks: bool = False,
+    special: Sequence[str] = (),
+) -> Tokeniser:
+    """The tokeniser of these texts alone. kind: "words" or "bpe". size: tokens at most, the most frequent. least: how
+    often a token is there at least. lower: whether letters are made small. blanks: whether words are what stands
+    between blanks. special: tokens that stand for no text, numbered from 2 on. Errors: `UserError` for an unknown
+    kind."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    if kind not in KINDS:
+        raise unknown("kind of tokens:", kind, KINDS)
+    settings: dict[str, Any] = {"vocab_size": size, "min_frequency": least, "show_progress": False}
+    settings["special_tokens"] = [*SPECIAL, *special]
+    model: Any
+    trainer: Any
+    if kind == "words":
+        model, trainer = models.WordLevel(unk_token=SPECIAL[UNKNOWN]), trainers.WordLevelTrainer(**settings)
+    else:
+        model, trainer = models.BPE(unk_token=SPECIAL[UNKNOWN]), trainers.BpeTrainer(**settings)
+    made = Tokenizer(model)
+    steps = [normalizers.NFC(), *[normalizers.Lowercase()] * lower]
+    made.normalizer = normalizers.Sequence(steps)
+    marks = [pre_tokenizers.Metaspace(replacement=START, prepend_scheme="always")] * (kind == "bpe")
+    words = pre_tokenizers.WhitespaceSplit() if blanks else pre_tokenizers.Whitespace()
+    made.pre_tokenizer = pre_tokenizers.Sequence([words, *marks])
+    made.train_from_iterator(texts, trainer)
+    return Tokeniser(made)
+
+
+def read(text: str) -> Tokeniser:
+    """The tokeniser that was written so. Errors: `UserError` for any other text."""
+    from tokenizers import Tokenizer
+
+    try:
+        made = Tokenizer.from_str(text)
+        if any(made.token_to_id(token) != number for number, token in enumerate(SPECIAL)):
+            raise ValueError("other tokens come first")
+    except Exception as error:  # the library's own exceptions have no class of their own
+        raise UserError(
+            f"The tokeniser of this run cannot be read ({str(error)[:80]}): data.json is damaged."
+        ) from error
+    return Tokeniser(made)
+
+
+def padded(tokens: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """int32 [N, length]: the first tokens of each text, filled up with padding."""
+    found = np.full((len(tokens), length), PADDING, np.int32)
+    for row, one in zip(found, tokens, strict=True):
+        row[: len(one)] = one[:length]
+    return found

@@ -1,0 +1,240 @@
+"""Classes of sentences: texts become numbers of tokens, filled up to one length with zeros that no network looks at.
+
+What a text becomes is learned from the part that is trained on, and kept with the run. Word dropout makes tokens
+unknown in training (Bowman et al. 2016, arXiv:1511.06349). Axis letters: N texts, B batch, T time.
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dnas import keys
+from dnas.config import AugmentConfig, Config
+from dnas.data import joined_notes
+from dnas.data._arrays import stratified_order
+from dnas.data._sentences import Examples, Sentences
+from dnas.data._tokeniser import PADDING, UNKNOWN, Tokeniser, padded, read, trained
+from dnas.errors import UserError, unknown
+from dnas.ranges import Count, Portion, Range
+from dnas.tasks.classification import Classification, told
+from dnas.tasks.tabular import check
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.types import Batch, Tree
+
+LONGER = ("cut", "refuse")
+SEARCH_NOTE = "the alphas are trained on the official validation part, so search.valid_portion is not used"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SentenceSteps(Classification):
+    """What traced functions hold. dropped: how often a token becomes unknown in training."""
+
+    dropped: float = 0.0
+
+    def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
+        return random_order(key, len(arrays[0]), needed)
+
+    def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
+        x, y = arrays
+        rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
+        tokens = x[rows]
+        if self.dropped:  # drawn place by place, so that what is drawn does not depend on how far texts are filled up
+            lost = jax.random.bernoulli(keys.stream(key, "dropped tokens"), self.dropped, tokens.shape[::-1]).T
+            tokens = jnp.where(lost & (tokens != PADDING), UNKNOWN, tokens)
+        return Batch(tokens, y[rows])
+
+    def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
+        return Batch(*row)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SentenceClasses(SentenceSteps):
+    """`task.Task` of sentences. parts: tokens int32 [N, T] and classes [N] of "train", of "valid" in a search and where
+    some of it validates, and of "test" after a search. cut: a note on texts that are longer than T."""
+
+    sentences: Sentences
+    tokeniser: Tokeniser
+    parts: dict[str, tuple[np.ndarray, np.ndarray]]
+    stage: str = "search"
+    longer: str = "cut"
+    cut: str = ""
+    name: ClassVar[str] = "text_classification"
+    takes: ClassVar[str] = "tokens"
+
+    @property
+    def pure(self) -> Any:
+        return pure_part(self, SentenceSteps)
+
+    @property
+    def length(self) -> int:
+        """T."""
+        return self.parts["train"][0].shape[1]
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(len(self.sentences.classes), (self.length,), self.tokeniser.size)
+
+    @property
+    def note(self) -> str:
+        official = self.stage == "search" and bool(self.sentences.valid.texts)
+        return joined_notes(self.sentences.note, SEARCH_NOTE if official else "", self.cut)
+
+    @property
+    def sizes(self) -> str:
+        name, count = self.sentences.name, len(self.parts["train"][1])
+        if "valid" not in self.parts:
+            return f"{name} ({count} texts)"
+        return f"{name}: {count} texts for the weights, {len(self.parts['valid'][1])} {VALIDATES[self.stage]}"
+
+    def described(self) -> dict[str, Any]:
+        x, y = self.parts["train"]
+        sizes = {name: len(classes) for name, (_, classes) in self.parts.items()}
+        checksum = {"crc32": zlib.crc32(y.tobytes(), zlib.crc32(x.tobytes()))}
+        about = {"name": self.sentences.name, "note": self.note, "classes": list(self.sentences.classes)}
+        return about | sizes | checksum | {"length": self.length, "tokeniser": self.tokeniser.written()}
+
+    def arrays(self, part: str) -> Tree:
+        return self.parts[part]
+
+    def steps(self, part: str, batch_size: int) -> int:
+        return -(-len(self.parts[part][1]) // batch_size) if part in self.parts else 0
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        x, y = self.parts[part]
+        rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
+        return (x[rows], y[rows], counted), ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.sentences.classes
+
+    def inputs(self, given: object) -> np.ndarray:
+        """Tokens int32 [B, T] of texts, a list of strings; what is longer than T is cut, or refused, as the task says.
+
+        Errors: `UserError` for anything else, and for a text without words.
+        """
+        texts = texts_of(given)
+        tokens, places = self.tokeniser(texts), [f"text {number}" for number in range(1, len(texts) + 1)]
+        cut_note(tokens, places, self.length, self.longer, "given")
+        return padded(tokens, self.length)
+
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        return (x, None, None), ()
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes]."""
+        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
+
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The texts of a part and their classes."""
+        return [self.parts[part]]
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        return told(super().measures(sums), len(self.sentences.classes))
+
+
+def task(
+    *,
+    tokens: str = "words",
+    vocabulary: Annotated[int, Range(10, 1_000_000)] = 20_000,
+    least: Count = 1,
+    lower: bool = True,
+    max_length: Annotated[int, Range(1, 4096)] = 64,
+    longer: str = "cut",
+    dropped: Portion = 0.0,
+) -> Binding:
+    """tokens: "words", or "bpe", pieces of words. vocabulary: tokens at most, the most frequent; least: how often one
+    is in the texts at least; lower: whether letters are made small. max_length: tokens of a text; of a longer one the
+    first, as a note says, or it is refused: longer, "cut" or "refuse". dropped: how often a token is unknown in
+    training."""
+    name = SentenceClasses.name
+    if longer not in LONGER:
+        raise unknown(f"value of setting 'longer' of task '{name}':", longer, LONGER)
+
+    def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[SentenceClasses, Any]:
+        if not isinstance(dataset, Sentences):
+            raise UserError(
+                f"The task '{name}' needs texts with a class each, such as 'sst2' or 'text_table:path=FILE', not "
+                f"'{dataset.name}'."
+            )
+        if config.dtype == "bfloat16":
+            raise UserError(f"The task '{name}' computes in the type of the weights: set dtype to 'float32'.")
+        examples = parts_of(dataset, plan, config, stage)
+        check(plan, dataset.name, {part: len(one.texts) for part, one in examples.items()}, "texts")
+        if dataset.tokeniser:
+            made = read(dataset.tokeniser)
+        else:
+            made = trained(examples["train"].texts, kind=tokens, size=vocabulary, least=least, lower=lower)
+        parts, notes = {}, []
+        for part, one in examples.items():
+            numbers = made(one.texts)
+            notes.append(cut_note(numbers, one.places, max_length, longer, part))
+            parts[part] = padded(numbers, max_length), one.y
+        found = SentenceClasses(
+            sentences=dataset,
+            tokeniser=made,
+            parts=parts,
+            stage=stage,
+            longer=longer,
+            cut=joined_notes(*notes),
+            dropped=dropped,
+            smoothing=0.0 if stage == "search" else plan.label_smoothing,
+        )
+        return found, replace(plan, augment=AugmentConfig(pad=0, flip=False, cutout=0))  # which is for images
+
+    return bind
+
+
+def parts_of(dataset: Sentences, plan: Any, config: Config, stage: str) -> dict[str, Examples]:
+    """The parts that a stage uses. Where a data set has no validation part, a portion of its train part is split off,
+    stratified by class: in a search by the seed of the run, in a training, if wanted, the same for every seed.
+
+    Errors: `UserError` for a portion where there is an official part.
+    """
+    found = {"train": dataset.train}
+    if dataset.valid.texts:
+        if stage == "retrain" and plan.valid_portion:
+            raise UserError(
+                f"retrain.valid_portion is {plan.valid_portion:g}, but '{dataset.name}' has a validation part of its "
+                "own: leave it out."
+            )
+        found["valid"] = dataset.valid
+    elif stage == "search" or plan.valid_portion:
+        count = int(np.ceil(plan.valid_portion * len(dataset.train.y) - 1e-6))  # as for images
+        order = stratified_order(dataset.train.y, config.seed if stage == "search" else 0)
+        rows = {"train": np.sort(order[count:]), "valid": np.sort(order[:count])}
+        found = {part: dataset.train.taken(rows[part]) for part in rows}
+    return found if stage == "search" else found | {"test": dataset.test}
+
+
+def cut_note(tokens: list[np.ndarray], places: Any, length: int, longer: str, part: str) -> str:
+    """A note on the texts that are longer than `length` tokens. Errors: `UserError` where they are refused, and for one
+    without any token."""
+    lengths = np.array(list(map(len, tokens)), int)
+    for number, place in enumerate(places):
+        if not lengths[number]:
+            raise UserError(f"Cannot read {place}: it has no words.")
+        if longer == "refuse" and lengths[number] > length:
+            raise UserError(
+                f"Cannot read {place}: it has {lengths[number]:,} tokens, and the task takes {length:,}: raise "
+                "max_length, or have it cut with longer=cut."
+            )
+    count = int((lengths > length).sum())
+    return f"of {count:,} of {len(lengths):,} {part} texts only the first {length:,} tokens are read" if count else ""
+
+
+def texts_of(given: object) -> list[str]:
+    """Errors: `UserError` for anything but a list of texts."""
+    if isinstance(given, str | bytes) or not isinstance(given, list | tuple | np.ndarray):
+        raise UserError(f"Texts are a list of strings, not of type {type(given).__name__}: write ['a first text'].")
+    for number, one in enumerate(given, 1):
+        if not isinstance(one, str):
+            raise UserError(f"Texts are strings, and text {number} is of type {type(one).__name__}: convert it.")
+        if not one.strip():
+            raise UserError(f"Cannot read text {number}: it has no words.")
+    return [str(one) for one in given]
