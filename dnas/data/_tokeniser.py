@@ -1,6 +1,7 @@
 """Texts as numbers of tokens, by the library `tokenizers`: words, or pieces of words by byte-pair encoding.
 
-Words are runs of letters and digits, or of other signs. Byte-pair encoding (Sennrich, Haddow and Birch 2016,
+Words are runs of letters and digits, or of other signs; or what stands between blanks, so that tokens can be written as
+the text again. Byte-pair encoding (Sennrich, Haddow and Birch 2016,
 arXiv:1508.07909) joins the most frequent pairs of pieces until there are as many tokens as wanted. Token 0 fills up
 what is shorter than others, token 1 stands for all that is not in the vocabulary.
 """
@@ -39,20 +40,37 @@ class Tokeniser:
         found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(_readable(texts)))
         return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """What tokens stand for, of a tokeniser of what stands between blanks."""
+        words = [self.made.id_to_token(int(token)) for token in tokens]
+        pieces = self.made.model.__class__.__name__ == "BPE"
+        return "".join(words).replace(START, " ").strip() if pieces else " ".join(words)
+
     def written(self) -> str:
         """All of it, as `read` takes it."""
         return self.made.to_str()
 
 
-def trained(texts: Sequence[str], *, kind: str, size: int, least: int, lower: bool) -> Tokeniser:
+def trained(
+    texts: Sequence[str],
+    *,
+    kind: str,
+    size: int,
+    least: int,
+    lower: bool,
+    blanks: bool = False,
+    special: Sequence[str] = (),
+) -> Tokeniser:
     """The tokeniser of these texts alone. kind: "words" or "bpe". size: tokens at most, the most frequent. least: how
-    often a token is there at least. lower: whether letters are made small. Errors: `UserError` for an unknown kind."""
+    often a token is there at least. lower: whether letters are made small. blanks: whether words are what stands
+    between blanks. special: tokens that stand for no text, numbered from 2 on. Errors: `UserError` for an unknown
+    kind."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     if kind not in KINDS:
         raise unknown("kind of tokens:", kind, KINDS)
     settings: dict[str, Any] = {"vocab_size": size, "min_frequency": least, "show_progress": False}
-    settings["special_tokens"] = list(SPECIAL)
+    settings["special_tokens"] = [*SPECIAL, *special]
     model: Any
     trainer: Any
     if kind == "words":
@@ -63,7 +81,8 @@ def trained(texts: Sequence[str], *, kind: str, size: int, least: int, lower: bo
     steps = [normalizers.NFC(), *[normalizers.Lowercase()] * lower]
     made.normalizer = normalizers.Sequence(steps)
     marks = [pre_tokenizers.Metaspace(replacement=START, prepend_scheme="always")] * (kind == "bpe")
-    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), *marks])
+    words = pre_tokenizers.WhitespaceSplit() if blanks else pre_tokenizers.Whitespace()
+    made.pre_tokenizer = pre_tokenizers.Sequence([words, *marks])
     made.train_from_iterator(_readable(texts), trainer)
     return Tokeniser(made)
 

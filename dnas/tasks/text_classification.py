@@ -131,9 +131,9 @@ class SentenceClasses(SentenceSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The texts of a part and their classes."""
-        return self.parts[part]
+        return [self.parts[part]]
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.sentences.classes))

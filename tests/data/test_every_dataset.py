@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from dnas.data import Dataset, Location, Text, load
+from dnas.data._pairs import Pairs
 from dnas.find import available, summary
 
 EVERY = available("data set")
 SETTINGS = {name: set(inspect.signature(factory).parameters) for name, factory in EVERY.items()}
-NEED_A_PATH = [name for name, settings in SETTINGS.items() if "path" in settings]
+PATHS = {"path", "source"}  # settings that name a file
+NEED_A_PATH = {name: path for name, settings in SETTINGS.items() for path in PATHS & settings}
 IMAGES = [name for name, settings in SETTINGS.items() if "size" in settings]  # the others: texts, tables
 
 
@@ -54,7 +56,9 @@ def test_loads_or_says_what_to_do(name, refused):
     if name not in IMAGES:
         found = load(f"{name}:limit=50")
         assert found.name == name and found.task in available("task")
-        if isinstance(found, Text):
+        if isinstance(found, Pairs):
+            assert [len(part.sources) for part in (found.train, found.valid, found.test)] == [50, 10, 10]
+        elif isinstance(found, Text):
             assert (len(found.train), len(found.valid), len(found.test)) == (50, 10, 10)
         else:
             assert (len(found.train_y), len(found.test_y)) == (50, 10)
@@ -88,7 +92,7 @@ def test_without_its_files_says_where_it_looked(name, data_folder, monkeypatch, 
     [(name, setting) for name in EVERY for setting in ("limit", "size") if setting in SETTINGS[name]],
 )
 def test_negative_settings_are_refused(name, setting, refused, tmp_path):
-    path = ",path=somewhere" if name in NEED_A_PATH else ""
+    path = f",{NEED_A_PATH[name]}=somewhere" if name in NEED_A_PATH else ""
     words = [setting, "-1"] if locate(name).found else []
     with refused(*words):
         load(f"{name}:{setting}=-1{path}")

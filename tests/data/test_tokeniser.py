@@ -74,3 +74,15 @@ def test_what_cannot_be_read_is_refused():
             read(text)
     with pytest.raises(UserError, match="Unknown kind of tokens: 'letters'"):
         trained(TEXTS, **WORDS | {"kind": "letters"})
+
+
+@pytest.mark.parametrize("kind", ["words", "bpe"])
+def test_what_stands_between_blanks_is_written_again(kind):
+    texts = ["don't go , ok ?", "a cat's hat ."]
+    made = trained(texts, **WORDS | {"kind": kind}, blanks=True, special=("<s>", "</s>"))
+    again = read(made.written())
+    for one in (made, again):
+        assert [one.text(tokens) for tokens in one(texts)] == texts
+        assert one.text(one(["go   cat's"])[0]) == "go cat's"
+    assert [made.made.id_to_token(number) for number in range(4)] == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert min(map(min, made(texts))) >= 4

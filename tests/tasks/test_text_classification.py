@@ -146,6 +146,10 @@ def test_inputs_and_answers():
         with pytest.raises(UserError, match=says):
             found.inputs(given)
     assert found.inputs([]).shape == (0, 5)
+    ((x, classes),) = found.labelled("test")
+    assert x.shape == (6, 5) and classes.tolist() == [0, 1] * 3
+    ((tokens, classes),) = found.labelled("test")
+    assert tokens.shape == (6, 5) and classes.shape == (6,)
 
 
 @pytest.mark.parametrize(
