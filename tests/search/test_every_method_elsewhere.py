@@ -49,6 +49,7 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "pc_darts": "Partial channels are",
     "te_nas": "Proxies score networks of images",
     "tanglenas rnn": "Entangled weights are those of convolutions",
+    "tanglenas text": "Entangled weights are those of convolutions",
     "tanglenas tabular": "Entangled weights are those of convolutions",
     "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
