@@ -11,7 +11,7 @@ from dnas import find, retrain
 from dnas.architectures.genotype import random
 from dnas.compare.check import _validates
 from dnas.config import Config
-from dnas.data import load
+from dnas.data import _files, load
 from dnas.data._sentences import Row, of_rows
 from dnas.data._tokeniser import PADDING, UNKNOWN
 from dnas.errors import UserError
@@ -118,6 +118,18 @@ def test_what_is_longer_is_cut_with_a_note_or_refused():
     assert bound().inputs(["red " * 6]).shape == (1, 5)
 
 
+def test_a_class_without_a_train_text_is_noted():
+    parts = {part: rows(8, part) for part in ("train", "test")}
+    few = of_rows("mine", {**parts, "train": parts["train"][::2]}, ("a", "b"))
+    assert bound(few).note == "classes without a train text: 'b'"
+
+
+def test_more_texts_than_the_memory_takes_are_refused(monkeypatch):
+    monkeypatch.setattr(_files, "free_memory", lambda: 1000)
+    with pytest.raises(UserError, match="The texts of 'mine' with max_length=5 take"):
+        bound()
+
+
 def test_inputs_and_answers():
     found = bound()
     x = found.inputs(["Red green", "strange"])
@@ -134,6 +146,8 @@ def test_inputs_and_answers():
         with pytest.raises(UserError, match=says):
             found.inputs(given)
     assert found.inputs([]).shape == (0, 5)
+    ((x, classes),) = found.labelled("test")
+    assert x.shape == (6, 5) and classes.tolist() == [0, 1] * 3
     ((tokens, classes),) = found.labelled("test")
     assert tokens.shape == (6, 5) and classes.shape == (6,)
 
