@@ -4,13 +4,15 @@ import re
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from cost import bytes_accessed, flops
+from sides import CLASSES, DISTANCE, FEED_FORWARDS, MIXERS, NORMS, TEXTS, VOCABULARY, transformer_sizes
 
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.architectures.zoo import entry
@@ -18,14 +20,15 @@ from dnas.config import RetrainConfig, SearchConfig
 from dnas.kernels import native
 from dnas.methods import darts as darts_method
 from dnas.methods import once_for_all
-from dnas.nets.functional import functionalize
+from dnas.nets.functional import Functional, functionalize
 from dnas.nets.network import Network
 from dnas.runs import devices, loop
 from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels
 from dnas.search.method import Method, adapted
-from dnas.spaces import darts, fbnet, layers, nasbench201, ofa
+from dnas.spaces import darts, fbnet, layers, nasbench201, ofa, rnn, transformer
 from dnas.tasks.classification import Classification
+from dnas.tasks.language import LanguageSteps
 from dnas.training.step import make_training
 from dnas.types import Batch
 
@@ -89,8 +92,13 @@ def device_bytes() -> int | None:
 
 
 def batches(options: Namespace) -> tuple[Batch, Batch]:
-    """Two batches of noise with labels."""
+    """Two batches of noise with labels, of a language model with the words that follow."""
     rng = np.random.default_rng(0)
+    if options.work in TEXTS:
+        size, whole = (options.batch, options.tokens), options.work == "transformer"
+        classes, shape, weights = (CLASSES, size[:1], None) if whole else (VOCABULARY, size, np.ones(size, bool))
+        pairs = [(rng.integers(1, VOCABULARY, size), rng.integers(0, classes, shape)) for _ in "ab"]
+        return tuple(Batch(*(of.astype(np.int32) for of in pair), weights) for pair in pairs)
     shape, dtype = (options.batch, 32, 32, 3), jnp.dtype(options.dtype)
     return tuple(
         Batch(rng.standard_normal(shape, np.float32).astype(dtype), rng.integers(0, 10, options.batch)) for _ in "ab"
@@ -99,19 +107,27 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 
 def search(options: Namespace):
     """(init, step) of a search."""
-    space = searched_space(options)
-    size = NetworkSize(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
+    space, network, task = searched(options)
     if options.work == "ofa":
         method = last_of_shrinking(space)
-    network = functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
-    built = make_search(network, space, method, SearchConfig(), steps=1000, task=Classification())
+    built = make_search(network, space, method, SearchConfig(batch_size=options.batch), steps=1000, task=task)
 
     def step(state, levels):
         state, metrics = built.step(state, levels)
         return state, metrics.train["loss"][0].astype(jnp.float32)
 
     return built.init, step
+
+
+def searched(options: Namespace) -> tuple[Space, Functional, Any]:
+    """The space of a work, its supernet and its task."""
+    space, task = searched_space(options), Classification()
+    size = NetworkSize(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
+    if options.work in TEXTS:
+        size = replace(size, classes=CLASSES if options.work == "transformer" else VOCABULARY, vocabulary=VOCABULARY)
+        task = task if options.work == "transformer" else LanguageSteps(tar=1e-3 if options.work == "rnn" else 0.0)
+    return space, functionalize(lambda rngs: space.supernet(space, size, rngs=rngs)), task
 
 
 def searched_space(options: Namespace) -> Space:
@@ -123,6 +139,12 @@ def searched_space(options: Namespace) -> Space:
             return fbnet_space(options.channels, options.cells)
         case "ofa":
             return ofa_space(options.channels, options.cells)
+        case "rnn":
+            return rnn.space(nodes=options.nodes)
+        case "transformer":
+            return transformer_space(options, reads="encoder", distance=DISTANCE)
+        case "transformer-lm":
+            return transformer_space(options, reads="decoder", distance=0)
     return darts.space(nodes=options.nodes)
 
 
@@ -150,6 +172,14 @@ def last_of_shrinking(space: Space) -> Method:
     """Once-for-all in its last phase: two sampled sub-networks a step, which the largest one teaches."""
     method = adapted(once_for_all.method(), space, SearchConfig())
     return method.phases(space, SearchConfig())[-1].method(method)
+
+
+def transformer_space(options: Namespace, **settings: Any) -> Space:
+    """Transformers whose largest embedding has all the channels, and the deepest all the layers (`--cells`)."""
+    sizes = transformer_sizes(options.channels, options.cells)
+    texts = {name: "+".join(map(str, getattr(sizes, name))) for name in ("widths", "depths", "heads", "ratios")}
+    words = {"feed_forwards": "+".join(FEED_FORWARDS), "mixers": "+".join(MIXERS), "norms": "+".join(NORMS)}
+    return transformer.space(**texts, **words, head=sizes.head, **settings)
 
 
 def training(options: Namespace):

@@ -7,12 +7,57 @@ import statistics
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-WORKS = ("darts-first", "darts-second", "nasbench201", "fbnet", "ofa", "derived")
-VARIANTS = ("channels_last", "nchw", "compile")
-FIELDS = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype", "remat", "unroll")  # what a work is made of
+TEXTS = ("rnn", "transformer", "transformer-lm")
+WORKS = ("darts-first", "darts-second", "nasbench201", "fbnet", "ofa", "derived", *TEXTS)
+LAYOUTS = ("channels_last", "nchw")  # images are compiled in the first
+VARIANTS = (*LAYOUTS, "eager", "compile")
+FIELDS = ("work", "cells", "channels", "nodes", "batch", "tokens", "seeds", "dtype", "remat", "unroll")  # of a work
+VOCABULARY, CLASSES = 10_000, 2  # of texts: words as of Penn Treebank, classes as of SST-2
+DISTANCE = 8  # relative positions that the encoder tells apart, as its space does
+FEED_FORWARDS = ("relu", "gelu", "relu2", "gated")
+MIXERS = ("attention", "convolution", "both")
+NORMS = ("pre", "post")
+
+
+class TransformerSizes(NamedTuple):
+    """The options of the transformers. head: width of one."""
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    ratios: tuple[int, ...]
+    head: int
+
+
+def transformer_sizes(channels: int, layers: int) -> TransformerSizes:
+    """Of an embedding of so many channels, in proportion to the size `small` of the space, which has 128 and 3."""
+    widths = channels // 2, 3 * channels // 4, channels
+    return TransformerSizes(widths, tuple(range(1, layers + 1)), (1, 2, 4), (1, 2, 4), channels // 4)
+
+
+def variants_of(work: str, wanted: Sequence[str] = VARIANTS) -> list[str]:
+    """Those of PyTorch's that there are of a work."""
+    return [name for name in wanted if name not in (LAYOUTS if work in TEXTS else ("eager",))]
+
+
+def refused(options: Namespace) -> str | None:
+    """What is wrong with a side, as a sentence."""
+    work = options.work
+    if options.variant and options.variant not in variants_of(work):
+        return f"The work '{work}' has no variant '{options.variant}': choose of {', '.join(variants_of(work))}."
+    if work not in TEXTS:
+        return None
+    if options.dtype != "float32":
+        return f"The work '{work}' is computed in float32, not {options.dtype}: leave --dtype out."
+    if work == "rnn":
+        return None if options.cells == 1 else f"The work 'rnn' has one cell, not {options.cells}: give --cells 1."
+    if options.channels % 4:
+        return f"The work '{work}' divides its channels by 4, and they are {options.channels}: give a multiple."
+    return None
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -20,16 +65,17 @@ def add_options(parser: ArgumentParser) -> None:
     one = parser.add_argument_group("one side alone")
     one.add_argument("--side", choices=("ours", "torch"))
     one.add_argument("--work", choices=WORKS, default="darts-first")
-    one.add_argument("--cells", type=positive, default=8)
+    one.add_argument("--cells", type=positive, default=8, help="of a transformer: layers")
     one.add_argument("--channels", type=positive, default=16)
-    one.add_argument("--nodes", type=positive, default=4, help="of a DARTS cell (ours only)")
+    one.add_argument("--nodes", type=positive, default=4, help="of a DARTS cell (ours only), of the recurrent one")
     one.add_argument("--batch", type=positive, default=16)
+    one.add_argument("--tokens", type=positive, default=35, help="of a sequence (rnn and transformers)")
     one.add_argument("--steps", type=positive, default=5)
     one.add_argument("--seeds", type=positive, default=1, help="searches in one program (ours only)")
     one.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     one.add_argument("--remat", action="store_true", help="rematerialise every cell (ours only)")
     one.add_argument("--unroll", action="store_true", help="compile every cell by itself (ours only)")
-    one.add_argument("--variant", choices=VARIANTS, default="channels_last", help="of PyTorch")
+    one.add_argument("--variant", choices=VARIANTS, help="of PyTorch; default: channels_last, of texts eager")
     one.add_argument("--cache", action="store_true", help="with JAX's persistent compilation cache (ours only)")
     one.add_argument("--count", action="store_true", help="count FLOP and bytes of a step (ours only)")
     one.add_argument("--json", action="store_true", help="print one JSON line")
@@ -51,6 +97,9 @@ def run(options: Namespace) -> None:
 
 def prepare(options: Namespace) -> tuple[Any, dict]:
     """The job and what is known before the first timed step."""
+    if sentence := refused(options):
+        sys.exit(sentence)
+    options.variant = options.variant or variants_of(options.work)[0]
     if options.side == "ours":
         import ours as side
     else:
@@ -93,12 +142,15 @@ def memory(job: Any) -> dict[str, float]:
 def alone(options: Namespace) -> None:
     """Time some steps and print the result."""
     job, facts = prepare(options)
+    began = time.process_time()
     seconds = timed(job, options.steps)
+    processor = (time.process_time() - began) / options.steps
     result = {
         **{name: getattr(options, name) for name in FIELDS},
         **facts,
         "median_seconds": statistics.median(seconds),
         "seconds": seconds,
+        "processor_seconds": round(processor, 5),  # of a step, by all threads: what others do counts less in it
         **memory(job),
     }
     if options.json:

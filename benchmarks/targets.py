@@ -5,8 +5,20 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from turns import TWICE
 
-COLUMNS = ("work", "side", "median s", "spread", "ratio", "cold s", "cold start s", "warm start s", "peak MiB", "img/s")
+COLUMNS = (
+    "work",
+    "side",
+    "median s",
+    "spread",
+    "ratio",
+    "cold s",
+    "cold start s",
+    "warm start s",
+    "peak MiB",
+    "img, tok/s",
+)
 
 
 class Verdict(NamedTuple):
@@ -30,7 +42,12 @@ def verdicts(rows: list[dict]) -> Iterator[Verdict]:
         ours = row["sides"].get("ours")
         if ours is None:
             continue
+        doubled = row["sides"].get(TWICE)
         found = {
+            "twice": (
+                "step with twice the tokens, to the step",
+                doubled and doubled["median_seconds"] / ours["median_seconds"],
+            ),
             "ratio": ("step, ratio to the best of PyTorch", row["ratio"]),
             "cold_seconds": ("trace + compile, seconds", ours["cold_seconds"]),
             "start_seconds": ("command to first step, warm, seconds", ours.get("warm_start_seconds")),
@@ -64,7 +81,7 @@ def show(rows: list[dict]) -> None:
                 _text(side.get("cold_start_seconds"), ".1f"),
                 _text(side.get("warm_start_seconds"), ".1f"),
                 _text(side.get("device_peak_mb", side["peak_mb"]), ".0f"),
-                _text(side["images_per_second"], ".0f"),
+                _text(side.get("images_per_second", side.get("tokens_per_second")), ".0f"),
             )
         table.add_section()
     Console(width=150).print(table)

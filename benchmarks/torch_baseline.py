@@ -1,19 +1,25 @@
 """The PyTorch side of the benchmark: the published supernets and search steps, written for PyTorch as one would today.
 
-DARTS: Liu et al. 2019, arXiv:1806.09055 (cells, operations, equation 7 and its finite difference, equation 8).
+DARTS: Liu et al. 2019, arXiv:1806.09055 (cells and operations).
 NAS-Bench-201: Dong and Yang 2020, arXiv:2001.00326. Used by `scripts/benchmark.py` only; the library never imports it.
 """
 
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+import torch_rnn
+import torch_transformer
+from sides import CLASSES, DISTANCE, TEXTS, VOCABULARY, transformer_sizes
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_fbnet import FBNet
 from torch_ofa import Ofa, Shrinking
+from torch_rnn import RecurrentSupernet
+from torch_steps import BilevelSearch, Training
+from torch_transformer import Transformer
 
 DARTS_OPERATIONS = (
     "none",
@@ -254,73 +260,6 @@ class NasBench201(nn.Module):
         return self.classifier(self.last(x).mean((2, 3)))
 
 
-class BilevelSearch:
-    """One step: alphas by the validation batch, then weights by the training batch; `second` as DARTS published it."""
-
-    def __init__(self, model: nn.Module, second: bool, forward: Callable, device):
-        self.model, self.forward, self.second = model, forward, second
-        self.weights = list(model.parameters())
-        self.alphas = {k: (1e-3 * torch.randn(s, device=device)).requires_grad_() for k, s in model.mix_shapes.items()}
-        self.weight_optimiser = torch.optim.SGD(self.weights, 0.025, momentum=0.9, weight_decay=3e-4)
-        self.alpha_optimiser = torch.optim.Adam(self.alphas.values(), 3e-4, (0.5, 0.999), weight_decay=1e-3)
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        mix = {kind: a.softmax(-1) for kind, a in self.alphas.items()}
-        return functional.cross_entropy(self.forward(x, mix), y)
-
-    def step(self, train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor]) -> float:
-        self.alpha_optimiser.zero_grad()
-        self._second_order(train, valid) if self.second else self.loss(*valid).backward()
-        self.alpha_optimiser.step()
-        self.weight_optimiser.zero_grad()
-        loss = self.loss(*train)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.weights, 5.0)
-        self.weight_optimiser.step()
-        return loss.item()
-
-    def _second_order(self, train, valid, rate: float = 0.025, momentum: float = 0.9, decay: float = 3e-4) -> None:
-        alphas = list(self.alphas.values())
-        start = [w.detach().clone() for w in self.weights]
-        gradients = torch.autograd.grad(self.loss(*train), self.weights)
-        with torch.no_grad():
-            for w, g in zip(self.weights, gradients, strict=True):
-                buffer = self.weight_optimiser.state[w].get("momentum_buffer")
-                update = g + decay * w if buffer is None else g + decay * w + momentum * buffer
-                w -= rate * update
-        both = torch.autograd.grad(self.loss(*valid), alphas + self.weights)
-        direct, vector = both[: len(alphas)], both[len(alphas) :]
-        radius = 0.01 / torch.cat([v.flatten() for v in vector]).norm()
-        ends = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for w, s, v in zip(self.weights, start, vector, strict=True):
-                    w.copy_(s + sign * radius * v)
-            ends.append(torch.autograd.grad(self.loss(*train), alphas))
-        with torch.no_grad():
-            for w, s in zip(self.weights, start, strict=True):
-                w.copy_(s)
-        for alpha, d, plus, minus in zip(alphas, direct, *ends, strict=True):
-            alpha.grad = d - rate * (plus - minus) / (2 * radius)
-
-
-class Training:
-    """One training step of the derived network: auxiliary loss, drop-path, clipping, SGD."""
-
-    def __init__(self, model: nn.Module, forward: Callable, drop_path: float = 0.1):
-        self.model, self.forward, self.drop_path = model, forward, drop_path
-        self.optimiser = torch.optim.SGD(model.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
-
-    def step(self, train: tuple[Tensor, Tensor], valid=None) -> float:
-        self.optimiser.zero_grad()
-        logits, auxiliary = self.forward(train[0], None, self.drop_path)
-        loss = functional.cross_entropy(logits, train[1]) + 0.4 * functional.cross_entropy(auxiliary, train[1])
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimiser.step()
-        return loss.item()
-
-
 class Job(NamedTuple):
     """A work that is ready. step(): one step, waits for its end and returns the loss. device_bytes(): the GPU's
     largest memory so far, or None on the CPU."""
@@ -334,9 +273,27 @@ class Job(NamedTuple):
 
 
 def prepare(options: Namespace) -> Job:
-    """Build the work in the variant "nchw" (as published), "channels_last" or "compile" (channels_last, compiled)."""
+    """Build the work in a variant of `sides.variants_of`: "nchw" (as published), "channels_last" or "eager", "compile"
+    (channels_last where there are images)."""
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, job, batches = (texts if options.work in TEXTS else images)(options, device)
+
+    def step() -> float:
+        loss = job.step(*batches)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return loss
+
+    def device_bytes() -> int | None:
+        return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+
+    parameters = sum(p.numel() for p in model.parameters())
+    return Job(step, parameters, 0.0, 0.0, {"variant": options.variant, "backend": device.type}, device_bytes)
+
+
+def images(options: Namespace, device: torch.device) -> tuple[nn.Module, Any, list]:
+    """The model, what makes its steps, and two batches of images."""
     if options.work == "derived":
         model: nn.Module = Darts(options.channels, options.cells, genotype=DARTS_V2)
     elif options.work == "nasbench201":
@@ -368,20 +325,36 @@ def prepare(options: Namespace) -> Job:
         for _ in "ab"
     ]
     if options.work == "derived":
-        job: Training | BilevelSearch | Shrinking = Training(model, forward)
-    elif options.work == "ofa":
-        job = Shrinking(model, forward)
-    else:
-        job = BilevelSearch(model, options.work == "darts-second", forward, device)
+        return model, Training(model, forward), batches
+    if options.work == "ofa":
+        return model, Shrinking(model, forward), batches
+    return model, BilevelSearch(model, options.work == "darts-second", forward, device), batches
 
-    def step() -> float:
-        loss = job.step(*batches)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return loss
 
-    def device_bytes() -> int | None:
-        return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+def texts(options: Namespace, device: torch.device) -> tuple[nn.Module, BilevelSearch, list]:
+    """The same of texts."""
+    model, whole = text_supernet(options).to(device).train(), options.work == "transformer"
+    shape = options.batch, options.tokens
+    pairs = [
+        (
+            torch.randint(1, VOCABULARY, shape, device=device),
+            torch.randint(0, CLASSES if whole else VOCABULARY, shape[:1] if whole else shape, device=device),
+        )
+        for _ in "ab"
+    ]
+    recurrent = options.work == "rnn"
+    if options.variant == "compile":
+        (model.cell if recurrent else model).compile()
+    if not recurrent:
+        return model, BilevelSearch(model, False, model, device, torch_transformer.loss), pairs
+    levels = [(torch_rnn.Level(tokens, options.channels), targets) for tokens, targets in pairs]
+    search = BilevelSearch(model, False, lambda level, mix: level.read(model, mix), device, torch_rnn.loss)
+    return model, search, levels
 
-    parameters = sum(p.numel() for p in model.parameters())
-    return Job(step, parameters, 0.0, 0.0, {"variant": options.variant, "backend": device.type}, device_bytes)
+
+def text_supernet(options: Namespace) -> nn.Module:
+    """What `ours.searched` has for texts."""
+    if options.work == "rnn":
+        return RecurrentSupernet(options.channels, options.nodes, VOCABULARY)
+    sizes, decodes = transformer_sizes(options.channels, options.cells), options.work == "transformer-lm"
+    return Transformer(sizes, VOCABULARY, 0 if decodes else CLASSES, 0 if decodes else DISTANCE, options.tokens)

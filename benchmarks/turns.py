@@ -21,17 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from sides import TEXTS, variants_of
 
 from dnas.paths import cache_dir
 
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parent / "scripts" / "benchmark.py"
+TWICE = "ours twice the tokens"
 console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is timed. ratio, cold_seconds, start_seconds: the largest wanted; the ratio is to the best of PyTorch."""
+    """What is timed. ratio, twice, cold_seconds, start_seconds: the largest wanted; the ratio is to the best of
+    PyTorch, twice the step with sequences of twice the tokens, to the step."""
 
     work: str = "darts-first"
     cells: int = 8
@@ -39,29 +42,38 @@ class Setting:
     batch: int = 16
     nodes: int = 4
     seeds: int = 1
+    tokens: int = 35
     dtype: str = "float32"
     remat: bool = False
     unroll: bool = False
     ratio: float | None = None
+    twice: float | None = None
     cold_seconds: float | None = None
     start_seconds: float | None = None
 
     def __str__(self) -> str:
         title = f"{self.work} {self.cells}x{self.channels}, batch {self.batch}"
+        title += f", {self.tokens} tokens" if self.work in TEXTS else ""
         title += f", {self.nodes} nodes" if self.nodes != 4 else ""
         title += f", {self.seeds} seeds" if self.seeds > 1 else ""
         return title + ", bf16" * (self.dtype == "bfloat16") + ", remat" * self.remat + ", unrolled" * self.unroll
 
     def words(self) -> list[str]:
         """As options of one side."""
-        names = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype")
+        names = ("work", "cells", "channels", "nodes", "batch", "tokens", "seeds", "dtype")
         words = [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
         return words + ["--remat"] * self.remat + ["--unroll"] * self.unroll
 
     @property
-    def images(self) -> int:
-        """Images of one step: a search with two levels reads two batches."""
-        return self.seeds * self.batch * (1 if self.work in ("ofa", "derived") else 2)
+    def rate(self) -> str:
+        """The name of what is read in a second."""
+        return "tokens_per_second" if self.work in TEXTS else "images_per_second"
+
+    @property
+    def read(self) -> int:
+        """Images, or tokens, of one step: a search reads two batches."""
+        each = self.tokens if self.work in TEXTS else 1
+        return self.seeds * self.batch * each * (1 if self.work in ("ofa", "derived") else 2)
 
 
 class Side:
@@ -98,7 +110,7 @@ class Side:
             **peak,
             "median_seconds": median,
             "spread": (min(self.seconds), max(self.seconds)),
-            "images_per_second": round(self.setting.images / median, 1),
+            self.setting.rate: round(self.setting.read / median, 1),
         }
 
     def _read(self) -> Any:
@@ -140,8 +152,12 @@ def measure(
 
 
 def compare(setting: Setting, variants: Sequence[str], options: Namespace) -> dict:
-    """One row of the table: ours and PyTorch's variants, and where it has a target the start of the command."""
-    named = {"ours": setting} | {f"torch-{variant}": setting for variant in variants}
+    """One row of the table: ours and PyTorch's variants; where there is a target, ours with twice the tokens, and the
+    start of the command."""
+    named = {"ours": setting}
+    if setting.twice is not None:
+        named[TWICE] = dataclasses.replace(setting, tokens=2 * setting.tokens)
+    named |= {f"torch-{variant}": setting for variant in variants_of(setting.work, variants)}
     with fresh_caches() as environment:
         results, failed = measure(named, options, environment)
         if setting.start_seconds is not None and "ours" in results:
@@ -149,10 +165,13 @@ def compare(setting: Setting, variants: Sequence[str], options: Namespace) -> di
                 cold, warm = start(setting, environment), start(setting, environment)
             results["ours"] |= {"cold_start_seconds": cold["start_seconds"]}
             results["ours"] |= {"warm_start_seconds": warm["start_seconds"], "peak_mb_warm": warm["peak_mb"]}
-    theirs = {name: result["median_seconds"] for name, result in results.items() if name != "ours"}
+    theirs = {name: result["median_seconds"] for name, result in results.items() if name.startswith("torch")}
     best = min(theirs, key=theirs.__getitem__) if theirs else None
     ratio = round(results["ours"]["median_seconds"] / theirs[best], 3) if best and "ours" in results else None
-    targets = {key: getattr(setting, key) for key in ("ratio", "cold_seconds", "start_seconds")}
+    numbers = {name: results[name]["parameters"] for name in results}
+    if len({*numbers.values()}) > 1:
+        console.print(f"These sides are not the same network, by their parameters: {numbers}", highlight=False)
+    targets = {key: getattr(setting, key) for key in ("ratio", "twice", "cold_seconds", "start_seconds")}
     about = {key: value for key, value in dataclasses.asdict(setting).items() if key not in targets}
     return {**about, "title": str(setting), "targets": targets, "ratio": ratio, "best": best} | {
         "sides": results,

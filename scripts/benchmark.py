@@ -38,6 +38,9 @@ TABLE = (
     Setting("fbnet", 1, 16, 32, ratio=0.7),
     Setting("ofa", 2, 16, 32, ratio=0.7),
     Setting("derived", 20, 36, 32, ratio=0.8),
+    Setting("rnn", 1, 300, 64, nodes=8, ratio=0.8, twice=2.2),
+    Setting("transformer", 3, 128, 64, ratio=0.8, twice=2.2),
+    Setting("transformer-lm", 3, 128, 64, ratio=0.8, twice=2.2),
 )
 QUICK = (TABLE[0], TABLE[4])
 TINY = Setting("nasbench201", 1, 2, 4)
@@ -81,7 +84,7 @@ def arguments() -> argparse.Namespace:
     sides.add_options(parser)
     options = parser.parse_args()
     if options.variants is None:
-        options.variants = sides.VARIANTS[:2] if options.quick else sides.VARIANTS
+        options.variants = [name for name in sides.VARIANTS if name != "compile" or not options.quick]
     return options
 
 
