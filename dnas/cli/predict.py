@@ -52,7 +52,9 @@ class Predict(Trained):
 def run(options: Predict) -> None:
     """`dnas predict`."""
     if not options.files:
-        raise UserError("dnas predict needs at least one file: an image, a recording, a table or a text, as the network reads.")
+        raise UserError(
+            "dnas predict needs at least one file: an image, a recording, a table or a text, as the network reads."
+        )
     if options.data is not None and options.weights is None:
         raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
     found = network_of(options)
