@@ -125,11 +125,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
 
 
 def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """The items, with a progress bar on stderr that disappears when done."""
+    """The items, with a progress bar on stderr that disappears when done; none where nobody looks at it."""
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(items, description, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    yield from track(items, description, console=console, transient=True, disable=not console.is_terminal)
 
 
 CONTENT_ERRORS = (

@@ -92,8 +92,9 @@ class Loaded:
         return self.task.class_names if isinstance(self.task, Answering) else ()
 
     def summary(self) -> str:
-        """A table of the layers: shapes, parameters, and floating point operations of one input."""
-        if self.task.takes == "tokens":
+        """A table of the parts: their shapes and parameters; of networks of rows of the layers, and of the floating
+        point operations of one input."""
+        if self.task.takes != "features":  # Flax cannot follow the calls of others, and leaves its classes changed
             return summary.parts(self.weights, {})
         with jax.enable_x64(self.config.dtype == "float64"):
             return summary.layers(self.network, jnp.zeros((1, *self.task.shape.inputs), float))
