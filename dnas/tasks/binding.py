@@ -7,7 +7,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Task
+from dnas.tasks.task import Answering, Task, Writing
 
 AUTO = "auto"
 
@@ -27,7 +27,7 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"has {task.takes}: choose another space or data set."
         )
     if task.takes != "images":
-        _refuse_idle(config, stage, task.takes, isinstance(task, Answering))
+        _refuse_idle(config, stage, task.takes, isinstance(task, Answering | Writing))
     _refuse_unknown_sizes(config, stage, space)
     return task, _at_rate_of_batch(plan)
 
