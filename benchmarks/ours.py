@@ -17,12 +17,14 @@ from dnas.architectures.zoo import entry
 from dnas.config import RetrainConfig, SearchConfig
 from dnas.kernels import native
 from dnas.methods import darts as darts_method
+from dnas.methods import once_for_all
 from dnas.nets.functional import functionalize
 from dnas.nets.network import Network
 from dnas.runs import devices, loop
 from dnas.search.bilevel import make_search
 from dnas.search.levels import Levels
-from dnas.spaces import darts, fbnet, layers, nasbench201
+from dnas.search.method import Method, adapted
+from dnas.spaces import darts, fbnet, layers, nasbench201, ofa
 from dnas.tasks.classification import Classification
 from dnas.training.step import make_training
 from dnas.types import Batch
@@ -96,10 +98,12 @@ def batches(options: Namespace) -> tuple[Batch, Batch]:
 
 
 def search(options: Namespace):
-    """(init, step) of a bilevel search."""
+    """(init, step) of a search."""
     space = searched_space(options)
     size = NetworkSize(options.cells, options.channels, 10, remat=options.remat, unroll=options.unroll)
     method = darts_method.method(order="second" if options.work == "darts-second" else "first")
+    if options.work == "ofa":
+        method = last_of_shrinking(space)
     network = functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
     built = make_search(network, space, method, SearchConfig(), steps=1000, task=Classification())
 
@@ -111,12 +115,14 @@ def search(options: Namespace):
 
 
 def searched_space(options: Namespace) -> Space:
-    """The space of a work. Of FBNet, which has no cells, they are the layers of every stage that has several."""
+    """The space of a work. Of FBNet and OFA, which have no cells, they are the layers of stages that have several."""
     match options.work:
         case "nasbench201":
             return nasbench201.space()
         case "fbnet":
             return fbnet_space(options.channels, options.cells)
+        case "ofa":
+            return ofa_space(options.channels, options.cells)
     return darts.space(nodes=options.nodes)
 
 
@@ -131,6 +137,19 @@ def fbnet_space(channels: int, cells: int) -> Space:
     stages = re.sub(r"x4", f"x{cells}", widths(stages, r"\b"))
     rows = layers.rows_of(stages, fbnet.BLOCKS, channels)
     return layers.space_of("fbnet", rows, before=[widths(stem, "_c")], after=[widths(head, "_c")])
+
+
+def ofa_space(channels: int, cells: int) -> Space:
+    """Once-for-all for images of 32 pixels, as published with 16 channels and 4 cells, at one resolution. channels: of
+    the stem; all others in proportion. cells: the largest depth of a stage, the others are one and two less."""
+    depths = "+".join(map(str, range(max(1, cells - 2), cells + 1)))
+    return ofa.space(size="cifar", width=channels / 16, depths=depths, resolutions="none")
+
+
+def last_of_shrinking(space: Space) -> Method:
+    """Once-for-all in its last phase: two sampled sub-networks a step, which the largest one teaches."""
+    method = adapted(once_for_all.method(), space, SearchConfig())
+    return method.phases(space, SearchConfig())[-1].method(method)
 
 
 def training(options: Namespace):

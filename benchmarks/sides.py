@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-WORKS = ("darts-first", "darts-second", "nasbench201", "fbnet", "derived")
+WORKS = ("darts-first", "darts-second", "nasbench201", "fbnet", "ofa", "derived")
 VARIANTS = ("channels_last", "nchw", "compile")
 FIELDS = ("work", "cells", "channels", "nodes", "batch", "seeds", "dtype", "remat", "unroll")  # what a work is made of
 

@@ -4,6 +4,7 @@ DARTS: Liu et al. 2019, arXiv:1806.09055 (cells, operations, equation 7 and its 
 NAS-Bench-201: Dong and Yang 2020, arXiv:2001.00326. Used by `scripts/benchmark.py` only; the library never imports it.
 """
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_fbnet import FBNet
+from torch_ofa import Ofa, Shrinking
 
 DARTS_OPERATIONS = (
     "none",
@@ -341,6 +343,12 @@ def prepare(options: Namespace) -> Job:
         model = NasBench201(options.channels, options.cells)
     elif options.work == "fbnet":
         model = FBNet(options.channels, options.cells)
+    elif options.work == "ofa":
+        if options.variant == "compile":
+            sys.exit(
+                "PyTorch compiles one network, and each step of the work 'ofa' samples others: choose channels_last."
+            )
+        model = Ofa(options.channels, options.cells)
     else:
         model = Darts(options.channels, options.cells)
     model = model.to(device).train()
@@ -348,9 +356,9 @@ def prepare(options: Namespace) -> Job:
     model = model.to(memory_format=layout)
     call = torch.compile(model) if options.variant == "compile" else model
 
-    def forward(*args):
+    def forward(*args, model=call):
         with torch.autocast(device.type, torch.bfloat16, enabled=options.dtype == "bfloat16"):
-            return call(*args)
+            return model(*args)
 
     batches = [
         (
@@ -360,7 +368,9 @@ def prepare(options: Namespace) -> Job:
         for _ in "ab"
     ]
     if options.work == "derived":
-        job: Training | BilevelSearch = Training(model, forward)
+        job: Training | BilevelSearch | Shrinking = Training(model, forward)
+    elif options.work == "ofa":
+        job = Shrinking(model, forward)
     else:
         job = BilevelSearch(model, options.work == "darts-second", forward, device)
 

@@ -60,8 +60,8 @@ class Setting:
 
     @property
     def images(self) -> int:
-        """Images of one step: a search reads two batches."""
-        return self.seeds * self.batch * (1 if self.work == "derived" else 2)
+        """Images of one step: a search with two levels reads two batches."""
+        return self.seeds * self.batch * (1 if self.work in ("ofa", "derived") else 2)
 
 
 class Side:

@@ -54,8 +54,7 @@ class WeightConfig:
     clip: Amount = 5.0
     """Largest global norm of the gradient; 0 for no clipping."""
     reference_batch: Whole = 0
-    """Examples of an update that the learning rate is meant for: with more it is larger, in proportion; 0: it is what
-    it is, whatever the batch."""
+    """Examples of an update that the learning rate is meant for: with more it is larger, in proportion; 0: any."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,7 @@ class RetrainConfig:
     batch_size: Count = 96
     """Images per step."""
     accumulate: Count = 1
-    """Batches of an update, one after the other, whose gradient is that of all of them as one; each is normalised by
-    itself."""
+    """Batches of an update, one after the other, whose gradient is that of all as one; each is normalised by itself."""
     valid_portion: Portion = 0.0
     """Part of the train set that validates after every epoch and is not trained on; a text has one of its own."""
     cells: Depth = 20
@@ -145,8 +143,7 @@ class RetrainConfig:
     average: str = "none"
     """What of the weights is evaluated and loaded, in place of the last ones; see `dnas list`."""
     patience: Whole = 0
-    """Epochs that are no better on the validation part before the training ends, with the best; 0: it has all epochs,
-    and ends with the last."""
+    """Epochs no better on the validation part before the training ends, with the best; 0: it ends with the last one."""
     weights: WeightConfig = field(default_factory=lambda: WeightConfig(schedule="cosine"))
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(cutout=16))
 
@@ -173,6 +170,9 @@ class Config:
     """Epochs between checkpoints."""
     budget: str = ""
     """Costs of the derived network and what they may be at most: parameters<3e6,latency_ms:device=raspi4<20."""
+    penalty: str = ""
+    """A cost of it that the outer loss has as well, from 0, the cheapest network, to 1, times weights, which seeds have
+    in turn: parameters*0+0.3+1 with seeds 6 leaves a front of scores and costs."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Type of activations; alphas, optimisers and statistics stay in float32 or better."""
     search: SearchConfig = field(default_factory=SearchConfig)

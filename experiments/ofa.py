@@ -9,7 +9,7 @@ Hardware: accelerators for `imagenet`, not run by this project; two CPU cores fo
 imagenet: phases as published, 180 + 120 + 25 + 120 + 25 + 120 epochs, with the released learning rates relative to that
     of the largest network. Expected top-1 accuracy of found networks, after 75 epochs of fine-tuning: 80.0 % at 595 M
     multiply-adds, 79.6 % at 482 M, 79.1 % at 389 M (their README). Two networks a step in every phase, where they have
-    1, 2 and 4; no augmentation but crops and flips; networks are compared with norms of the batch.
+    1, 2 and 4; no augmentation but crops and flips.
 small: four blocks on 8x8 images of digits, at most 150,000 multiply-adds. Expected: no published number, and not yet
     run by this project to its end.
 sandwich: the same with the sandwich rule of BigNAS and AttentiveNAS.

@@ -36,6 +36,7 @@ TABLE = (
     Setting("darts-second", 8, 16, 64, ratio=0.6),
     Setting("nasbench201", 5, 16, 64, ratio=0.6, start_seconds=8),
     Setting("fbnet", 1, 16, 32, ratio=0.7),
+    Setting("ofa", 2, 16, 32, ratio=0.7),
     Setting("derived", 20, 36, 32, ratio=0.8),
 )
 QUICK = (TABLE[0], TABLE[4])

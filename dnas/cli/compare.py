@@ -42,7 +42,8 @@ class Compare:
     """The first of them, for more searches in another folder; by default as in the file."""
     random_cells: int = 8
     """Cells drawn at random that join the comparison, trained as the found ones: in spaces without a table the baseline
-    of equal cost; in NAS-Bench-201 there is random search for as much as a search cost, too."""
+    of equal cost; in NAS-Bench-201 there is random search for as much as a search cost, too. Beside methods with a
+    budget of networks both are within it."""
     lookup: Flag = False
     """Train nothing: cells are only looked up in NAS-Bench-201."""
     train_seeds: int = 0

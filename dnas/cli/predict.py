@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,15 +27,16 @@ NEXT_WORDS = 5  # of a text that are said
 
 @dataclass(frozen=True)
 class Predict(Trained):
-    """Say what a network makes of files: a line for each image, row of a table, or text.
+    """Say what a network makes of files: a line for each image, recording, row of a table, or text.
 
-    Of an image, a row and a text with a class it is class and probability, or a number; of other texts the perplexity
-    and the most probable words that follow, or its translation alone. With --weights RUN is a genotype, as in dnas
-    test.
+    Of an image, a recording, a row and a text with a class it is class and probability, or a number; of other texts the
+    perplexity and the most probable words that follow, or the translation alone. With --weights RUN is a genotype, as
+    in dnas test.
 
     Examples:
       dnas predict runs/first/retrain seven.png nine.png
       dnas predict runs/first/retrain *.jpg --json > answers.jsonl
+      dnas predict runs/digits/retrain seven.wav
       dnas predict runs/houses/retrain new.csv
       dnas predict runs/rnn/retrain beginning.txt
       dnas predict runs/reviews/retrain "a fine film" more.txt
@@ -42,9 +44,10 @@ class Predict(Trained):
     """
 
     files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")] = ()
-    """Images in any usual format, whose centre squares are resized to what the network was trained on; CSV, TSV or
-    parquet files with the columns of the table it was trained on; or texts in UTF-8. Texts to be classified or
-    translated may be written here as they are, or in files with one on each line."""
+    """Images in any usual format, whose centre squares are resized to what the network was trained on; wav or
+    flac files, resampled to its sample rate; CSV, TSV or parquet files with the columns of the table it was trained on;
+    or texts in UTF-8. Texts to be classified or translated may be written here as they are, or in files with one on
+    each line."""
     json: Flag = False
     """A JSON object for each: file, class, probability, and the probabilities of all classes, say."""
 
@@ -52,7 +55,9 @@ class Predict(Trained):
 def run(options: Predict) -> None:
     """`dnas predict`."""
     if not options.files:
-        raise UserError("dnas predict needs at least one file: an image, a table or a text, as the network reads.")
+        raise UserError(
+            "dnas predict needs at least one file: an image, a recording, a table or a text, as the network reads."
+        )
     if options.data is not None and options.weights is None:
         raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
     found = network_of(options)
@@ -62,14 +67,15 @@ def run(options: Predict) -> None:
 
 def _reader(found: "Found") -> Any:
     """What reads files for a network. Errors: `UserError` where nothing does."""
+    from dnas.tasks.audio_classification import SoundClasses
     from dnas.tasks.images import Images
     from dnas.tasks.language import Language
     from dnas.tasks.tabular import Rows
     from dnas.tasks.text_classification import SentenceClasses
     from dnas.tasks.translation import Translation
 
-    readers = (Images, _images), (Rows, _rows), (Language, _texts), (SentenceClasses, _sentences)
-    for kind, reader in (*readers, (Translation, _translations)):
+    of_texts = (Language, _texts), (SentenceClasses, _sentences), (Translation, _translations)
+    for kind, reader in ((Images, _images), (SoundClasses, _sounds), (Rows, _rows), *of_texts):
         if isinstance(found.task, kind):
             return reader
     raise UserError(f"Inputs of the task '{found.task.name}' are in no files that dnas predict reads: use Python.")
@@ -89,6 +95,24 @@ def _images(found: "Found", files: tuple[str, ...]) -> Any:
     if channels == 1:  # as Pillow makes grey of colours
         squares = [(square @ GREY).round().astype(square.dtype)[..., None] for square in squares]
     for file, row in zip(files, found.predict(np.stack(squares)), strict=True):
+        said, answer = _class(found.classes, row)
+        yield f"{file}: {said}", {"file": file} | answer
+
+
+def _sounds(found: "Found", files: tuple[str, ...]) -> Any:
+    from dnas.data._sounds import read_file
+    from dnas.tasks.audio_classification import cut_note
+
+    task, sounds, remarks = found.task, [], Counter[str]()
+    for file in files:
+        sound, remarked = read_file(Path(file), task.recordings.sample_rate)
+        sounds.append(sound)
+        remarks.update(remarked)
+    notes = [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
+    for note in (*notes, cut_note(list(map(len, sounds)), task.length, task.recordings.sample_rate, "given")):
+        if note:
+            print(f"Note: {note}.", file=sys.stderr)
+    for file, row in zip(files, found.predict(sounds), strict=True):
         said, answer = _class(found.classes, row)
         yield f"{file}: {said}", {"file": file} | answer
 

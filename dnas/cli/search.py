@@ -1,6 +1,7 @@
 """`dnas search`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -23,6 +24,7 @@ class Search:
       dnas search experiments/small_digits.py --out runs/first
       dnas search experiments/darts_minus.py:s1 --seeds 3
       dnas search --space nasbench201 --method darts:order=second --data fashion_mnist:limit=5000 --search.cells 1
+      dnas search --space fbnet:size=cifar --data fashion_mnist --penalty "multiply_adds*0+0.1+0.3+1" --seeds 4
       dnas search --out runs/first --resume
       dnas search --out runs/first --resume --search.epochs 100    # the same run, for longer
     """
@@ -64,8 +66,27 @@ def run(options: Search) -> None:
     print_warning(result.genotype, space_of(result.genotype), result.config.retrain.cells)
     score = result.score
     print(f"\nSupernet's validation {score.name}: {score.shown(score.best(result.scores))}{several}.")
+    if result.config.penalty:
+        _print_front(result.folder)
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train its network: {loop.program()} retrain {loop.quoted(result.folder)}")
+
+
+def _print_front(folder: Path) -> None:
+    """What no other search of the run beats, as its file says."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    known = json.loads((folder / "front.json").read_text())
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (names := [name for name in known["front"][0] if name != "genotype"]):
+        shown.add_column(name, justify="right")
+    for row in known["front"]:
+        shown.add_row(*(f"{row[name]:.6g}" for name in names))
+    print(f"\nFront of the searches, volume {known['hypervolume']:.4g}:")
+    Console().print(shown)
 
 
 def defaults(options: Search) -> Search | None:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from dnas.loading.found import Found
     from dnas.loading.loaded import Evaluation
 
-KINDS = {"images": "images", "features": "rows", "tokens": "texts"}  # what networks read: what is tested
+# What networks read: what is tested.
+KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens": "texts"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
     from dnas.reports import plots
 
     assert measured.confusion is not None
-    confusion, classes, what = measured.confusion, found.classes, KINDS[found.task.takes]
+    confusion, classes, what = measured.confusion, found.classes, KINDS[found.reads]
     right, count = int(confusion.trace()), int(confusion.sum())
     alike = "" if abs(measured.accuracy - right / count) < 1e-6 else " (every class counts alike)"
     print(

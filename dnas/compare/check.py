@@ -14,13 +14,14 @@ from dnas.blackbox.jobs import build
 from dnas.compare import correlation
 from dnas.compare.experiment import AnyConfig
 from dnas.compare.protocol import Protocol
-from dnas.compare.rows import RANDOM
+from dnas.compare.rows import is_random
 from dnas.config import Config
 from dnas.data._pairs import Pairs
 from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
 from dnas.evaluators.protocol import Evaluator, HostEvaluator
 from dnas.files import storage
+from dnas.search.tradeoff import weights
 
 NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,99}")
 TRUTH = "cifar10_test_200"  # what cells are looked up in NAS-Bench-201 for
@@ -31,10 +32,15 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
     for name in configs:
-        if not NAME.fullmatch(name) or name in (RANDOM, "cells") or name.startswith("comparison."):
+        if not NAME.fullmatch(name) or is_random(name) or name == "cells" or name.startswith("comparison."):
             raise UserError(
                 f"{shown(name)} cannot name a method of a comparison, as it names a folder in that of the comparison: "
                 "choose up to 100 letters, digits, blanks and signs as in 'darts, 2nd order'."
+            )
+        if isinstance(config := configs[name], Config) and config.penalty and len({*weights(config)}) > 1:
+            raise UserError(
+                f"Compared are methods by their seeds, and those of '{name}' have different weights of its penalty "
+                f"'{config.penalty}': make a row for each."
             )
     gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
     for name, config in gradients.items():

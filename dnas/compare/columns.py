@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from dnas.compare.rows import RANDOM, Rank, Row
+from dnas.compare.rows import Rank, Row, is_random
 from dnas.reports import statistics
 from dnas.reports.plots import ACCURACY, Measure
 from dnas.reports.statistics import Difference
@@ -93,7 +93,7 @@ def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dic
     seconds = cost.get("seconds")
     line["search s"] = "-" if seconds is None else f"{seconds:.0f}" if seconds >= FEW else f"{seconds:.2g}"
     line["search FLOP"] = f"{cost['flop']:.1e}" if "flop" in cost else "-"
-    line["tuning"] = "-" if row.failed or row.name == RANDOM else str(row.tuning)
+    line["tuning"] = "-" if row.failed or is_random(row.name) else str(row.tuning)
     own = tests["p"].get(row.name)
     line["better than random"] = "-" if own is None else f"{own.superiority:.0%}"
     line["p"] = "-" if own is None else f"{own.p:.3f}"
@@ -101,11 +101,11 @@ def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dic
 
 
 def _tests(rows: list[Row]) -> dict[str, dict[str, Difference]]:
-    """How methods differ from random cells ("p"), and from random search at equal cost, each family corrected by
-    itself."""
-    found = {row.name: row.judged for row in rows}
-    others = {name: values for name, values in found.items() if name != RANDOM}
-    tests = {"p": statistics.differences(others, found.get(RANDOM, []))}
+    """How methods differ from random cells within the same budget ("p"), and from random search at equal cost, each
+    family corrected by itself."""
+    drawn = {row.budget: row.judged for row in rows if is_random(row.name)}
+    others = {row.name: (row.judged, drawn.get(row.budget, [])) for row in rows if not is_random(row.name)}
+    tests = {"p": statistics.differences_each(others)}
     for unit in UNITS:
         pairs = {row.name: (row.tabulated, row.equal[unit].found) for row in rows if unit in row.equal}
         tests[unit] = statistics.differences_each(pairs)

@@ -1,8 +1,8 @@
 """Whether a search knows what is good: rank correlations with the test accuracies of NAS-Bench-201, on CIFAR-10.
 
 A mix scores a cell by the product of its weights over the edges, the supernet by its validation score with only the
-operations of the cell, normalised by the batch. Both look at nothing of the table. Axis letters: N cells, E edges, O
-operations.
+operations of the cell, normalised as in a selection of its method. Both look at nothing of the table. Axis letters: N
+cells, E edges, O operations.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from dnas.compare.rows import Rank
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.runs import records
+from dnas.search.select import norms
 from dnas.tables import nasbench201 as tabular
 from dnas.tables.protocol import at
 
@@ -60,7 +61,7 @@ def of_supernets(folder: Path, config: Config, *, cells: int, batches: int) -> l
     for i in range(config.seeds):
         score = loaded.stage.scorer(loaded.state, i)
         mixes = (one_hot(cell, space, loaded.stage.space) for cell in drawn)
-        scores = [score(mix, train=True, batches=batches) for mix in mixes]
+        scores = [score(mix, batches=batches, **norms(loaded.stage.method.calibration)) for mix in mixes]
         found += ranked(np.array(scores), truth)
     return found
 

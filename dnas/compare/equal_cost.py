@@ -4,16 +4,18 @@ Random search (`dnas.blackbox.random_search`) trains cells for 12 epochs and kee
 accuracy on CIFAR-10; what goes beyond the cost does not count. It pays the seconds that the table accounts for, or the
 floating-point operations of those trainings. A cost below that of one training buys none: what is found then is one
 cell drawn at random. Seconds are of different machines where a search was measured on another than the table's;
-operations are not. Spaces without a table have random cells alone, trained as the found ones are: of equal cost from
-there on.
+operations are not. Where a method has a budget of networks, random search trains cells within it. Spaces without a
+table have random cells alone, trained as the found ones are: of equal cost from there on.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dnas.blackbox import jobs, traced, trials
 from dnas.blackbox.config import UNITS, BlackboxConfig, Budget
+from dnas.blackbox.prices import looked_up
 from dnas.compare import costs
 from dnas.tables import nasbench201 as tabular
 
@@ -39,8 +41,26 @@ class Reference(NamedTuple):
         }
 
 
-def references(amounts: list[dict[str, float]]) -> list[dict[str, Reference]]:
-    """For each of several costs, by unit: "seconds", "flop"."""
+def references(
+    amounts: list[dict[str, float]], within: Sequence[np.ndarray | None] | None = None
+) -> list[dict[str, Reference]]:
+    """For each of several costs, by unit: "seconds", "flop".
+
+    within: of each, which cells of the table random search may train, bool by place; None: all.
+    """
+    found: list[dict[str, Reference]] = [{} for _ in amounts]
+    groups: dict[bytes, list[int]] = {}
+    masks = within or [None] * len(amounts)
+    for i, mask in enumerate(masks):
+        groups.setdefault(b"" if mask is None else mask.tobytes(), []).append(i)
+    for members in groups.values():
+        for i, one in zip(members, _of_one([amounts[i] for i in members], masks[members[0]]), strict=True):
+            found[i] = one
+    return found
+
+
+def _of_one(amounts: list[dict[str, float]], within: np.ndarray | None) -> list[dict[str, Reference]]:
+    """Of costs whose random search may train the same."""
     table = tabular.table()
     prices = {"seconds": table.column("cifar10", f"seconds_{EPOCHS}"), "flop": costs.of_training(EPOCHS)}
     wanted = [amount / prices[unit].min() for each in amounts for unit, amount in each.items()]
@@ -49,7 +69,11 @@ def references(amounts: list[dict[str, float]]) -> list[dict[str, Reference]]:
     most = int(min(max(wanted) + 2, MOST))
     # a power of two, so that comparisons that grow share a program
     random = BlackboxConfig("random_search", budget=f"{2 ** int(np.ceil(np.log2(most)))}evaluations", runs=RUNS)
-    done = traced.simulated(jobs.build(random))
+    job = jobs.build(random)
+    if within is not None:
+        allowed = looked_up(within, table.space)
+        job = job._replace(within=within, problem=job.problem._replace(allowed=allowed))
+    done = traced.simulated(job)
     places = tabular.place(done.architectures.astype(np.int64), tabular.OPTIONS)
     truth = table.column("cifar10", f"test_{table.epochs[-1]}")[places]
     return [

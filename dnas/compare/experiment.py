@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from dnas import config as configs
-from dnas.blackbox.config import BlackboxConfig
+from dnas.blackbox.config import BlackboxConfig, parse_budget
 from dnas.compare.protocol import Protocol
 from dnas.config import Config
 from dnas.errors import UserError
 
 AnyConfig = Config | BlackboxConfig
+
+
+def budget_of(config: AnyConfig) -> str:
+    """What its networks may cost, as it is written; empty: anything."""
+    return (config.budget if isinstance(config, Config) else parse_budget(config.budget).limits).strip()
 
 
 def load(source: str | Path) -> tuple[dict[str, AnyConfig], Protocol]:

@@ -6,12 +6,23 @@ import numpy as np
 
 from dnas.architectures.genotype import Genotype, to_json, to_text
 from dnas.compare.equal_cost import Reference
-from dnas.compare.experiment import AnyConfig
+from dnas.compare.experiment import AnyConfig, budget_of
 from dnas.config import Config, to_dict
 from dnas.reports.plots import ACCURACY, Measure
 from dnas.tables import nasbench201 as tabular
 
 RANDOM = "random cells"
+WITHIN = f"{RANDOM} within "
+
+
+def random_name(budget: str) -> str:
+    """Of the row of cells that are drawn at random, within a budget if there is one."""
+    return f"{WITHIN}{budget}" if budget else RANDOM
+
+
+def is_random(name: str) -> bool:
+    """Whether a row of this name is one of random cells."""
+    return name == RANDOM or name.startswith(WITHIN)
 
 
 class Rank(NamedTuple):
@@ -49,6 +60,13 @@ class Row(NamedTuple):
     settings: tuple[tuple[float, float], ...] = ()
 
     @property
+    def budget(self) -> str:
+        """What its networks may cost, as it is written; empty: anything."""
+        if is_random(self.name):
+            return self.name.removeprefix(RANDOM if self.name == RANDOM else WITHIN)
+        return budget_of(self.config)
+
+    @property
     def judged(self) -> list[float]:
         """The scores that it is judged by, such that more is better; none where it failed."""
         return [] if self.failed else [self.measure.sign * score for score in self.trained] or self.tabulated
@@ -78,6 +96,7 @@ class Row(NamedTuple):
             "measure": self.measure._asdict(),
             "mix_ranks": [rank._asdict() for rank in self.mix_ranks],
             "supernet_ranks": [rank._asdict() for rank in self.supernet_ranks],
+            "budget": self.budget,
             "cost": self.cost,
             "equal": {unit: reference.plain() for unit, reference in self.equal.items()},
         }
@@ -104,4 +123,4 @@ def by_seed(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
 
 def is_gradient(row: Row) -> bool:
     """Whether it is of a search with gradients, none of random cells or of a searcher."""
-    return isinstance(row.config, Config) and row.name != RANDOM
+    return isinstance(row.config, Config) and not is_random(row.name)

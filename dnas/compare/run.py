@@ -9,15 +9,16 @@ from typing import Annotated
 
 from dnas import paths, ranges
 from dnas.architectures.genotype import random
-from dnas.compare import early, equal_cost, pairs, searches
+from dnas.compare import early, equal_cost, pairs, searches, within
 from dnas.compare.check import base_of, check, space_of
 from dnas.compare.columns import cells
-from dnas.compare.experiment import AnyConfig
+from dnas.compare.experiment import AnyConfig, budget_of
 from dnas.compare.protocol import Protocol
-from dnas.compare.rows import RANDOM, Row, by_seed, looked_up
+from dnas.compare.rows import Row, by_seed, looked_up, random_name
 from dnas.compare.trainings import Trained, trainings
 from dnas.compare.truths import draw_truths
 from dnas.config import Config
+from dnas.costs.budget import Limits
 from dnas.files import atomic_write, storage
 from dnas.ranges import Range
 from dnas.reports import tables
@@ -39,8 +40,8 @@ def run(
     """Search with every config, look up and train what was found; best first.
 
     configs: by name; all of one space and data set, searches with gradients or by searchers. random_cells: that many
-    cells, drawn at random, join in. train: train the networks of all cells by the configs' `retrain` (else only look
-    them up). protocol: how they are judged.
+    cells, drawn at random, join in, as many for each budget of networks that methods have, and within it. train: train
+    the networks of all cells by the configs' `retrain` (else only look them up). protocol: how they are judged.
     Errors: `UserError` for configs that cannot be compared or run, before anything runs, and for a folder that cannot
     be used or in which another comparison runs; a search that fails later is a row that says so.
     """
@@ -48,17 +49,17 @@ def run(
     ranges.check(random_cells, RandomCells, "random_cells")
     check(configs, folder, train, protocol)
     early.check(configs, folder, train, protocol)
+    budgets = within.limits(configs)
+    drawn = _random(configs, random_cells, budgets) if random_cells else []
     with ExitStack() as lock:
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock.enter_context(paths.locked(folder, "a comparison"))
             if not (folder / "comparison.json").exists():
                 atomic_write(folder / "comparison.json", "[]")
-        rows = _searched(configs, folder, protocol, quiet)
-        if random_cells:
-            rows.append(_random(configs, random_cells))
+        rows = [*_searched(configs, folder, protocol, quiet), *drawn]
         rows = [row._replace(tabulated=looked_up(row.genotypes)) for row in rows]
-        rows = _with_references(rows)
+        rows = _with_references(rows, budgets)
         base = base_of(configs)
         if train and base is not None:
             score = trainings(rows, base, protocol, folder, quiet)
@@ -99,16 +100,22 @@ def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol
     return rows
 
 
-def _random(configs: Mapping[str, AnyConfig], count: int) -> Row:
-    """Cells drawn at random, which cost no search."""
-    first, space = base_of(configs) or next(iter(configs.values())), space_of(configs)
-    return Row(RANDOM, first, [random(space, first.seed + i) for i in range(count)], 0.0, [], [])
+def _random(configs: Mapping[str, AnyConfig], count: int, budgets: Mapping[str, Limits]) -> list[Row]:
+    """Cells drawn at random, which cost no search: a row for each budget, and one for methods without."""
+    first, space, rows = base_of(configs) or next(iter(configs.values())), space_of(configs), list[Row]()
+    for text in dict.fromkeys(map(budget_of, configs.values())):
+        seeds, limits = range(first.seed, first.seed + count), budgets.get(text)
+        cells = [random(space, s) if limits is None else within.drawn(space, limits, text, s) for s in seeds]
+        rows.append(Row(random_name(text), first, cells, 0.0, [], []))
+    return rows
 
 
-def _with_references(rows: list[Row]) -> list[Row]:
-    """With what random search finds at equal cost, where a table knows all cells."""
+def _with_references(rows: list[Row], budgets: Mapping[str, Limits]) -> list[Row]:
+    """With what random search finds at equal cost, where a table knows all cells, within the budget of the row."""
+    tables = {text: within.of_table(limits, text) for text, limits in budgets.items()}
     able = [row for row in rows if row.cost and len(row.tabulated) == len(row.genotypes) > 0]
-    found = equal_cost.references([row.cost for row in able])
+    able = [row for row in able if row.budget not in tables or tables[row.budget] is not None]
+    found = equal_cost.references([row.cost for row in able], [tables.get(row.budget) for row in able])
     by_name = {row.name: references for row, references in zip(able, found, strict=True)}
     return [row._replace(equal=by_name.get(row.name, {})) for row in rows]
 

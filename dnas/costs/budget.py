@@ -6,7 +6,7 @@ letters: N costs, E edges, O operations.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,6 +26,10 @@ PART = re.compile(r"\s*([^<]*)<([^,<]*)(?:,|$)", re.DOTALL)
 UNITS = ("ms", "bytes")  # that may stand behind a name
 SLACK = 1e-9  # costs are sums of floats
 MIXTURES = 64  # weightings of several costs with which a network is looked for that meets all
+
+
+Edges = Mapping[str, Collection[int]]  # by kind of cell
+ANY: Edges = {}
 
 
 class Limit(NamedTuple):
@@ -145,32 +149,65 @@ def price(cost: Cost, genotype: Genotype) -> float:
     return total
 
 
-def cheapest(space: Space, tables: Mapping[str, np.ndarray]) -> Genotype:
-    """The architecture with the smallest sum of tables {kind: [E, O]}."""
+def cheapest(space: Space, tables: Mapping[str, np.ndarray], edges: Edges = ANY) -> Genotype:
+    """The architecture with the smallest sum of tables {kind: [E, O]} that has these edges."""
     cells = []
     for kind, cell in space.cells.items():
         chosen, table = list[Edge](), tables[kind]
-        for edges, kept in decisions_of(cell):
+        for places, kept in decisions_of(cell):
             best = []
-            for e in edges:
+            for e in places:
                 names = options_of(cell, e)
                 cost, name = min((float(table[e, cell.operations[e].index(name)]), name) for name in names)
-                best.append((cost, e, name))
-            taken = sorted(sorted(best)[:kept], key=lambda choice: choice[1])
-            chosen += [Edge(*cell.edges[e], name) for _, e, name in taken]
+                best.append((e not in edges.get(kind, ()), cost, e, name))
+            taken = sorted(sorted(best)[:kept], key=lambda choice: choice[2])
+            chosen += [Edge(*cell.edges[e], name) for *_, e, name in taken]
         cells.append((kind, CellGenotype(tuple(chosen), cell.concat)))
     return Genotype(space.name, tuple(cells))
 
 
-def fitting(limits: Limits) -> Genotype | None:
-    """An architecture that meets several limits at once, the smallest in some weighting of them; None: not found."""
+def fitting(limits: Limits, edges: Edges = ANY) -> Genotype | None:
+    """An architecture with these edges that meets several limits at once, the smallest in some weighting of them; None:
+    not found."""
     generator = np.random.default_rng(0)
     for _ in range(MIXTURES):
         weights = generator.dirichlet(np.ones(len(limits.most))) / limits.most
-        genotype = cheapest(limits.space, weighted([cost.tables for cost in limits.additive], weights))
+        genotype = cheapest(limits.space, weighted([cost.tables for cost in limits.additive], weights), edges)
         if limits.allows(genotype):
             return genotype
     return None
+
+
+def leaves(limits: Limits, mask: Mix, edges: Edges = ANY) -> bool:
+    """Whether what is left, mask {kind: [E, O]} of ones and zeros, has a network within the limits with these edges; of
+    several costs: one that is found. Errors: `UserError` for a cost that is no sum."""
+    dear = {kind: np.where(np.asarray(rows) > 0, 0.0, np.inf) for kind, rows in mask.items()}
+    left = tuple(
+        replace(cost, additive=Additive(sums.constant, {kind: t + dear[kind] for kind, t in sums.tables.items()}))
+        for cost, sums in zip(limits.costs, limits.additive, strict=True)
+    )
+    found = replace(limits, costs=left)
+    if len(left) > 1:
+        return fitting(found, edges) is not None
+    return found.allows(cheapest(limits.space, found.additive[0].tables, edges))
+
+
+def on(limits: Limits, space: Space) -> Limits:
+    """The same for what pruning has left of the space."""
+    if space.cells == limits.space.cells:
+        return limits
+
+    def narrowed(sums: Additive | None) -> Additive | None:
+        return None if sums is None else Additive(sums.constant, {k: columns(k, t) for k, t in sums.tables.items()})
+
+    def columns(kind: str, table: np.ndarray) -> np.ndarray:
+        found = np.zeros(space.cells[kind].mix_shape)
+        for e, names in enumerate(space.cells[kind].operations):
+            found[e, : len(names)] = table[e, [limits.space.cells[kind].operations[e].index(name) for name in names]]
+        return found
+
+    costs = tuple(replace(cost, space=space, additive=narrowed(cost.additive)) for cost in limits.costs)
+    return replace(limits, space=space, costs=costs)
 
 
 def weighted(tables: Sequence[Mapping[str, np.ndarray]], weights: np.ndarray) -> dict[str, np.ndarray]:

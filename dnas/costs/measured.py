@@ -30,7 +30,7 @@ from dnas.costs.latency import sizes_of
 from dnas.costs.latency_table import LatencyTable
 from dnas.costs.predictors import Accuracy, accuracy
 from dnas.errors import UserError
-from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, places
+from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, image_of, places
 from dnas.nets.functional import functionalize
 
 Program = Callable[[], Any]
@@ -176,7 +176,7 @@ def _wholes(
     genotypes: Sequence[Genotype], space: Space, size: NetworkSize, image_size: int, batch: int
 ) -> list[tuple[Any, jax.Array]]:
     assert space.network is not None
-    x = jnp.zeros((batch, image_size, image_size, size.image_channels))
+    x = jnp.zeros(image_of(size, image_size, batch))
     return [(partial(_built, space.network, genotype, space, size), x) for genotype in genotypes]
 
 
@@ -187,7 +187,7 @@ def _built(network: Any, genotype: Genotype, space: Space, size: NetworkSize, rn
 def _around(space: Space, size: NetworkSize, image_size: int, batch: int) -> list[tuple[Any, jax.Array]]:
     """What all networks share: one with nothing in the place of cells; of a chain, the blocks around its layers."""
     if not space.chain:
-        return [(_shared(space, size), jnp.zeros((batch, image_size, image_size, size.image_channels)))]
+        return [(_shared(space, size), jnp.zeros(image_of(size, image_size, batch)))]
     first, found = first_of_chain(space), []
     ((_, cell),) = space.cells.items()
     for number, (layer, shape, _) in enumerate(blocks_of_chain(first, space, size, image_size)):

@@ -8,11 +8,15 @@ What an example is follows from its place in the training and the seed alone, so
 step reads what it would have read, whatever the number of workers. Hosts share every batch: each reads its own rows.
 """
 
-from collections.abc import Iterator
+import atexit
+import gc
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 AREA, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
 CENTRE = 7 / 8  # of the centre square, as 224 of 256 pixels
 SIDES = 4
+READING = WeakSet[Generator]()  # what is being read
+GIVEN_BACK = 0.5  # seconds that a thread of grain takes to give shared memory back
 THREADS = 2  # of a worker: one decodes while the other reads
 
 
@@ -158,15 +164,42 @@ def batches(source: Examples, workers: int = 0) -> Iterator[tuple[np.ndarray, np
 
     Errors: `UserError` without `grain`, and for a file that cannot be read.
     """
+    reading = _read(source, workers)
+    READING.add(reading)
+    return reading
+
+
+@lru_cache
+def _closed_at_exit() -> None:
+    """Call it when `grain` is imported: what is registered later is called earlier, before multiprocessing ends the
+    processes of whoever stopped in the middle in its own way, which leaves their shared memory."""
+    atexit.register(_close)
+
+
+def _close() -> None:
+    open_ones = list(READING)
+    for reading in open_ones:
+        reading.close()
+    if open_ones:
+        gc.collect()  # batches that objects hold which hold each other
+        time.sleep(GIVEN_BACK)
+
+
+def _read(source: Examples, workers: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     grain, rows = reader(), source.local * source.together
+    _closed_at_exit()
     threads = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * rows)
     found = grain.MapDataset.source(_Told(source)).batch(rows, batch_fn=_stacked).to_iter_dataset(threads)
     if workers:
         found = found.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
-    for images, labels, refused in found:
-        if refused:
-            raise UserError(refused)
-        yield images, labels
+    reading = iter(found)
+    try:
+        for images, labels, refused in reading:
+            if refused:
+                raise UserError(refused)
+            yield images, labels
+    finally:
+        reading.close()
 
 
 class _Told:

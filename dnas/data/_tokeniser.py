@@ -37,7 +37,7 @@ class Tokeniser:
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The tokens of each text, int32, none of them padding."""
-        found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(list(texts)))
+        found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(_readable(texts)))
         return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
 
     def text(self, tokens: np.ndarray) -> str:
@@ -83,8 +83,13 @@ def trained(
     marks = [pre_tokenizers.Metaspace(replacement=START, prepend_scheme="always")] * (kind == "bpe")
     words = pre_tokenizers.WhitespaceSplit() if blanks else pre_tokenizers.Whitespace()
     made.pre_tokenizer = pre_tokenizers.Sequence([words, *marks])
-    made.train_from_iterator(texts, trainer)
+    made.train_from_iterator(_readable(texts), trainer)
     return Tokeniser(made)
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    """Without halves of letters, which JSON and command lines can hold and the library does not take."""
+    return [text.encode(errors="replace").decode() for text in texts]
 
 
 def read(text: str) -> Tokeniser:

@@ -5,6 +5,7 @@ own is what the search has made of the weights. Seconds are measured.
 """
 
 import time
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -16,16 +17,24 @@ from dnas.errors import UserError, unknown
 from dnas.evaluators import truths
 from dnas.evaluators.protocol import HostEvaluator
 from dnas.loading import FoundSupernet, load
-from dnas.ranges import Whole
+from dnas.ranges import Count, Whole, beside
 from dnas.search import asked
 from dnas.training.job import priced_as
 
-STATISTICS = ("batch", "running")
+STATISTICS = ("batch", "running", "calibrated")
 
 
-def evaluator(*, run: str = "", number: Whole = 0, statistics: str = "batch", batches: Whole = 0) -> HostEvaluator:
+def evaluator(
+    *,
+    run: str = "",
+    number: Whole = 0,
+    statistics: str = "batch",
+    examples: Annotated[Count, beside(statistics="calibrated")] = 2000,
+    batches: Whole = 0,
+) -> HostEvaluator:
     """`run`, the folder of a search; `number`, which of its seeds, from 0; `statistics` that normalise: of the
-    batch itself, or running, those of the search; `batches` of the validation part, 0: all.
+    batch itself, running, those of the search, or calibrated, of the network over so many `examples` of the training
+    part, as once-for-all has them; `batches` of the validation part, 0: all.
 
     Errors: `UserError` for a folder that holds no search.
     """
@@ -39,19 +48,21 @@ def evaluator(*, run: str = "", number: Whole = 0, statistics: str = "batch", ba
         raise UserError(f"{run} holds a training and no search, which has a supernet: name the folder of a search.")
     stage, space, score = found.stage, found.stage.space, found.task.score
     measured = stage.evaluator(found.state, found.seed - found.config.seed)
+    calibrate = examples if statistics == "calibrated" else 0
 
     def evaluate(architecture: np.ndarray, fidelity: float, seed: int) -> tuple[dict[str, float], float]:
         began = time.perf_counter()
         mix = as_mix(decode(architecture, space), space)
         with jax.enable_x64(found.config.dtype == "float64"):
-            value, loss = measured(mix, train=statistics == "batch", batches=batches or None)
+            value, loss = measured(mix, train=statistics == "batch", batches=batches or None, calibrate=calibrate)
         return {score.name: score.signed(value), "loss": loss}, time.perf_counter() - began
 
     def multiply_adds(architectures: np.ndarray, fidelities: np.ndarray) -> np.ndarray:
         with jax.enable_x64(found.config.dtype == "float64"):
-            once = asked.multiply_adds(stage, "evaluated")
-        seen = min(batches or stage.batches, stage.batches)
-        return np.full(len(architectures), float(once * seen))
+            total = asked.multiply_adds(stage, "evaluated") * min(batches or stage.batches, stage.batches)
+            if count := stage.calibration_batches(calibrate):
+                total += asked.multiply_adds(stage, "calibrated") * count
+        return np.full(len(architectures), float(total))
 
     name, _ = find.parse_choice(found.config.data)
     measures = {score.name: score.more, "loss": False}

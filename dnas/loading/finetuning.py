@@ -11,6 +11,7 @@ from dnas.errors import UserError
 from dnas.loading.loaded import Loaded
 from dnas.loading.looks import in_tokens_of
 from dnas.tasks import binding
+from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.tabular import Rows
 from dnas.tasks.text_classification import SentenceClasses
 
@@ -39,6 +40,11 @@ def plan(
     )
     config = replace(config, retrain=training)
     task, _ = binding.bind(dataset, config, "retrain", find.resolve("space", config.space))
+    if isinstance(task, SoundClasses) != isinstance(found.task, SoundClasses):
+        raise UserError(
+            f"'{dataset.name}' has other things than the {found.reads} that the network of {found.folder} "
+            "reads: give it such."
+        )
     head = "new" if _differs(found, task) else "kept"
     return replace(config, weights_from=f"{found.folder}:seed={found.seed},head={head}"), dataset
 
@@ -58,6 +64,13 @@ def _differs(found: Loaded, task: Any) -> bool:
                 f"trained on {known}: give it images of as many."
             )
         return not same_classes(task.splits.classes, found.classes)
+    if isinstance(task, SoundClasses) and isinstance(found.task, SoundClasses):
+        if task.front != found.task.front:
+            raise UserError(
+                f"'{task.recordings.name}' has {task.front.sample_rate:,} samples a second, and the network of "
+                f"{found.folder} was trained on {found.task.front.sample_rate:,}: give it recordings at that rate."
+            )
+        return task.class_names != found.classes
     if isinstance(task, SentenceClasses) and isinstance(found.task, SentenceClasses):
         return task.class_names != found.classes
     if not isinstance(task, Rows) or not isinstance(found.task, Rows):

@@ -20,6 +20,7 @@ from dnas.loading import summary, texts, translations
 from dnas.loading.looks import Looks
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
+from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
 from dnas.types import Batch, Tree
 
@@ -80,8 +81,13 @@ class Loaded:
     def images(self) -> Looks:
         """What images are like. Errors: `UserError` for a network of other things."""
         if self.looks is None:
-            raise UserError(f"The network of {self.folder} reads {self.task.takes}, no images.")
+            raise UserError(f"The network of {self.folder} reads {self.reads}, no images.")
         return self.looks
+
+    @property
+    def reads(self) -> str:
+        """What is predicted of: images, sounds, or what else the networks of its space read."""
+        return "sounds" if isinstance(self.task, SoundClasses) else self.task.takes
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -96,13 +102,14 @@ class Loaded:
             return summary.layers(self.network, jnp.zeros((1, *self.task.shape.inputs), float))
 
     def predict(self, inputs: object) -> np.ndarray:
-        """Of images, rows and texts with classes their probabilities [B, classes]; of rows with numbers these numbers
-        [B]; of texts to be translated their translations, strings [B]; of other texts the probabilities of the word
-        that follows each [B, V].
+        """Of images, sounds, rows and texts with classes their probabilities [B, classes]; of rows with numbers these
+        numbers [B]; of texts to be translated their translations, strings [B]; of other texts the probabilities of the
+        word that follows each [B, V].
 
         inputs: images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also
-        [B, H, W]; rows of a table as {column: values [B]}; texts as a list of strings, or of lists of words. Any number
-        of them, texts of any lengths.
+        [B, H, W]; sounds as a list of waveforms [S] at the sample rate of the data set, int16 or floats from -1 to 1;
+        rows of a table as {column: values [B]}; texts as a list of strings, or of lists of words. Any number of them,
+        sounds and texts of any lengths.
         Errors: `UserError` for inputs of another size, type or number of channels, without a column, or without words.
         """
         with jax.enable_x64(self.config.dtype == "float64"):
@@ -127,7 +134,7 @@ class Loaded:
         Errors: `UserError` for a network of other things, and for a text of fewer than two words.
         """
         if not isinstance(self.task, Reading):
-            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and perplexities are of texts.")
+            raise UserError(f"The network of {self.folder} reads {self.reads}, and perplexities are of texts.")
         tokens = self.task.tokens(inputs)
         if short := [number for number, one in enumerate(tokens, 1) if len(one) < 2]:
             raise UserError(f"Text {short[0]} has one word: a perplexity needs at least 2, as the first is only read.")

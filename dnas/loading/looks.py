@@ -26,9 +26,12 @@ class Looks(NamedTuple):
     classes: tuple[str, ...]
 
 
-def looks_of(description: Mapping[str, Any], folder: Path) -> Looks:
-    """By data.json. Errors: `UserError` where it does not say."""
+def looks_of(description: Mapping[str, Any], folder: Path) -> Looks | None:
+    """By data.json, of a network that reads images; None: they are spectra of sounds. Errors: `UserError` where it does
+    not say."""
     match description:
+        case {"sound": _}:
+            return None
         case {"image": [int(), int(), int(channels)], "mean": [*mean], "std": [*std], "classes": [*classes]}:
             numbers = [*mean, *std]
             if len(mean) == len(std) == channels and all(isinstance(n, int | float) for n in numbers):

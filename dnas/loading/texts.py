@@ -1,4 +1,5 @@
-"""Texts read by a network that carries a state: what comes next, and how likely the text is.
+"""Texts read by a network, piece by piece: what comes next, and how likely the text is. A network that carries a state
+remembers the pieces before; a decoder sees the piece that a word stands in.
 
 Axis letters: B texts, T words of a piece, V vocabulary.
 """
@@ -20,7 +21,7 @@ SIDE_BY_SIDE = 32  # texts
 class Reader(NamedTuple):
     """A compiled network. piece(tokens [B, T], targets [B, T], left [B], carry) -> (sum of the log-likelihoods of the
     targets [B], log-probabilities after the last word [B, V], carry), where `left` words are left of every text.
-    carry(B): the state before the first word."""
+    carry(B): the state before the first word; None: there are none."""
 
     piece: Any
     carry: Any
@@ -56,7 +57,8 @@ def _side_by_side(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarr
     tokens = np.zeros((size, pieces * reader.length + 1), np.int32)  # the last is a target only
     for row, text in zip(tokens, texts, strict=True):
         row[: len(text)] = text
-    carry, after, likelihoods = reader.carry(size), None, np.zeros(size)
+    after, likelihoods = None, np.zeros(size)
+    carry = () if reader.carry is None else reader.carry(size)
     for start in range(0, pieces * reader.length, reader.length):
         here, targets = (tokens[:, start + shift : start + shift + reader.length] for shift in (0, 1))
         sums, logs, carry = reader.piece(here, targets, np.maximum(lengths - start, 0), carry)

@@ -21,7 +21,7 @@ from dnas.architectures.topology import Cell, Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
 from dnas.ranges import MANY, Range, Temperature
-from dnas.search import relax, select
+from dnas.search import projection, relax, select
 from dnas.search.method import Method, Outcome, Phase, View
 from dnas.types import Clock
 
@@ -56,17 +56,23 @@ def method(
         return (Phase(replace(config, alphas=replace(config.alphas, warmup_epochs=warmup))),)
 
     def look(view: View) -> Outcome:
-        mask, last = {}, view.epoch == view.epochs
+        mask, last = dict[str, np.ndarray](), view.epoch == view.epochs
         for kind, cell in view.space.cells.items():
             left = np.array(view.mask[kind]) > 0
             if last or not waits(view.epoch, view.epochs):
                 left = pruned(cell, np.asarray(view.mix[kind]), left, threshold)
                 left = limited(cell, np.asarray(view.alphas[kind]), left, last)
             mask[kind] = left.astype(float)
+        mask = projection.as_far_as_fits(view.mask, mask, view.mix, view.fits)
         return Outcome({f"left_{kind}": int(mask[kind].sum()) for kind in mask}, mask=mask)
 
     return Method(
-        relax=relax.annealed(temperature), phases=phases, between_epochs=look, masks=True, select=select.as_left
+        relax=relax.annealed(temperature),
+        phases=phases,
+        between_epochs=look,
+        masks=True,
+        prunes_within=True,
+        select=select.as_left,
     )
 
 

@@ -65,7 +65,7 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
                     return CRITERIA[criterion](view.evaluate(mix, train=True))
 
                 mix = relax.masked(view.mix, mask)
-                mask = projection.project(mix, mask, kind, view.space.cells[kind], plan[decision], damage)
+                mask = projection.project(mix, mask, kind, view.space.cells[kind], plan[decision], damage, view.fits)
                 decided[kind] = list(plan[decision])
         return Outcome({"decided": decided}, mask=mask if decided else None)
 
@@ -79,6 +79,7 @@ def _around(base: Method, on: str, blank: bool, interval: int, criterion: str) -
         phases=phases,
         between_epochs=look,
         masks=True,
+        prunes_within=True,
         select=projection.remaining,
         adapt=adapt if base.adapt else None,
     )

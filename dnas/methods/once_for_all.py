@@ -10,8 +10,7 @@ looks at the same batch in training mode, and channels are sorted before widths 
 labels, the smallest and random ones by what the largest says, from the first step on.
 
 Options stand in ascending order, as in the space `ofa`: of any other the "largest" network has the last of each. What
-differs from the paper: phases draw the same number of networks a step, and networks that are evaluated are normalised
-by the batch, as those of `spos`, where theirs have calibrated statistics.
+differs from the paper: phases draw the same number of networks a step.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError, unknown
 from dnas.methods.fairnas import summed
-from dnas.ranges import Amount, Count, Range, beside
+from dnas.ranges import Amount, Count, Range, Whole, beside
 from dnas.search import phases, predicted, relax
 from dnas.search.method import Method, Phase, one_phase
 from dnas.types import Lesson, Mix, Relaxation, SearchState
@@ -51,13 +50,15 @@ def method(
     parents: Share = 0.25,
     mutation: Share = 0.1,
     finalists: Count = 10,
+    calibration: Whole = 2000,
 ) -> Method:
     """`rule`: shrinking or sandwich. For shrinking, `order`: the decisions that open, a phase each, `a+b`, one that
     stands twice in two phases; empty: all of the space; others are open from the start, as the paper's resolutions are:
     name an order without them. `epochs`: of the phases, the first of the largest network; empty: alike. `rates`: what
     the learning rate is multiplied by in each; empty: 1. `samples`: random networks of a step, whose gradients are
     added. `soft`: weight of the teacher's loss. At the end, evolution (`search/predicted.py`) among the networks that
-    the budget of the search allows."""
+    the budget of the search allows. `calibration`: training examples, of one pass at most, on which the norms of each
+    network that is evaluated are calibrated (published: 2,000); 0: they normalise by the batch."""
     if rule not in RULES:
         raise unknown("rule of method 'once_for_all':", rule, RULES)
     if rule == "sandwich" and (order or epochs or rates):
@@ -65,7 +66,7 @@ def method(
             "With rule=sandwich all options are open from the first step: leave out the settings order, epochs and "
             "rates."
         )
-    breeding = predicted.Breeding(probes, population, generations, parents, mutation, finalists)
+    breeding = predicted.Breeding(probes, population, generations, parents, mutation, finalists, calibration)
 
     def fitted(method: Method, space: Space, config: SearchConfig) -> Method:
         whole = opened(space, {})
@@ -84,6 +85,7 @@ def method(
         phases=partial(shrinking, order, epochs, rates, samples, soft) if rule == "shrinking" else one_phase,
         select=predicted.evolution(breeding),
         select_within=partial(predicted.evolution, breeding),
+        calibration=calibration,
         adapt=fitted,
     )
 
@@ -185,13 +187,18 @@ def sandwich(space: Space, count: int) -> Relaxation:
 
 def by_a_teacher(whole: Relaxation, kinds: tuple[str, ...], soft: float, loss, weights, mix, clock, teacher: Any = ()):
     """Every path learns from its batch and from the largest network with the teacher's weights, whose other decisions
-    are those of the path."""
+    are those of the path: it looks at the batch once where there are none."""
 
-    def taught(weights, path):
+    def said(path: Mix) -> Any:
         all_of = whole((), jax.random.key(0), clock)
         teaching = {kind: all_of[kind] if kind in kinds else table for kind, table in path.items()}
         _, seen = loss(teacher, teaching, lesson=Lesson())
-        return loss(weights, path, lesson=Lesson(seen.outputs, soft=soft))
+        return seen.outputs
+
+    once = said(mix) if {*mix} <= {*kinds} else None
+
+    def taught(weights, path):
+        return loss(weights, path, lesson=Lesson(said(path) if once is None else once, soft=soft))
 
     return summed(taught, weights, mix, clock)
 

@@ -13,6 +13,7 @@ Unlike there, batches do not grow by 8 with every decision (what is decided is m
 factor that is equal on all edges decides nothing, where theirs makes all scores 0 (spaces without `none`).
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -38,14 +39,22 @@ def method(
     def look(view: View) -> Outcome:
         nothing: dict[str, dict] = {"decided": {kind: [] for kind in view.space.cells}, "rows": {}}
         epoch, before = view.epoch - 1, view.notes[-1] if view.notes else nothing
-        mask, all_rows, all_decided = dict(view.mask), {}, {}
+        mask, all_rows = dict(view.mask), {}
+        all_decided: dict[str, list[list[int]]] = {}
         for kind, cell in view.space.cells.items():
             rows, decided = np.array(view.mix[kind]), before["decided"][kind]
             for edge, _ in decided:  # as it was when it was decided
                 rows[edge] = before["rows"][kind][edge]
             past = [np.array(note["rows"][kind]) for note in view.notes[-history:]] if criterion == 2 else []
             if epoch >= begin and (epoch - begin) % every == 0 and len(decided) < len(cell.edges):
-                decided = decide(cell, rows, past, decided)
+
+                def fits(after: list[list[int]], kind=kind) -> bool:
+                    left = {**mask, kind: masked(np.array(view.mask[kind]), after)}
+                    known = {**before["decided"], **all_decided, kind: after}
+                    kept = {k: [e for e, column in pairs if column >= 0] for k, pairs in known.items()}
+                    return view.fits({k: left[k] * flowing(view.space.cells[k]) for k in left}, kept)
+
+                decided = decide(cell, rows, past, decided, fits)
                 mask[kind] = masked(np.array(view.mask[kind]), decided)
             all_rows[kind], all_decided[kind] = rows.tolist(), decided
         return Outcome({"decided": all_decided, "rows": all_rows}, mask=mask)
@@ -59,7 +68,7 @@ def method(
             )
         return method
 
-    return Method(between_epochs=look, masks=True, select=select.as_left, adapt=fitting)
+    return Method(between_epochs=look, masks=True, prunes_within=True, select=select.as_left, adapt=fitting)
 
 
 def decisions(cell: Cell) -> int:
@@ -97,17 +106,24 @@ def scaled(values: np.ndarray) -> np.ndarray:
     return (values - values.min()) / span if span > 0 else np.ones_like(values)
 
 
-def decide(cell: Cell, rows: np.ndarray, past: list[np.ndarray], decided: list[list[int]]) -> list[list[int]]:
-    """The pairs (edge, column) that are decided after one more decision, in order; column -1: the edge is left out."""
+def decide(
+    cell: Cell,
+    rows: np.ndarray,
+    past: list[np.ndarray],
+    decided: list[list[int]],
+    fits: Callable[[list[list[int]]], bool] = lambda decided: True,
+) -> list[list[int]]:
+    """The pairs (edge, column) that are decided after one more decision, in order; column -1: the edge is left out. The
+    column is the strongest with which they fit, if there is such."""
     score = scores(cell, rows, past)
     score[[edge for edge, _ in decided]] = -np.inf
     edge = int(score.argmax())
-    node, column = cell.edges[edge][0], int((rows * flowing(cell))[edge].argmax())
-    decided = [*decided, [edge, column]]
-    incoming, known = cell.incoming(node), {e for e, _ in decided}
-    if len(known & set(incoming)) >= (cell.kept or len(incoming)):
-        decided += [[e, -1] for e in incoming if e not in known]
-    return decided
+    incoming, known = cell.incoming(cell.edges[edge][0]), {e for e, _ in decided} | {edge}
+    full = len(known & set(incoming)) >= (cell.kept or len(incoming))
+    others = [[e, -1] for e in incoming if full and e not in known]
+    columns = np.argsort(-(rows * flowing(cell))[edge], kind="stable")[: max(1, flowing(cell)[edge].sum())]
+    able = [[*decided, [edge, int(column)], *others] for column in columns]
+    return next(filter(fits, able), able[0])
 
 
 def masked(mask: np.ndarray, decided: list[list[int]]) -> np.ndarray:

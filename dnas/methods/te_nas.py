@@ -73,6 +73,7 @@ def method(*, prune: Count = 1, repeats: Count = 3) -> Method:
         phases=phases,
         between_epochs=look,
         masks=True,
+        prunes_within=True,
         proxies={name: find.resolve("proxy", name) for name in (KERNEL, REGIONS)},
         new_weights=True,
     )
@@ -111,7 +112,7 @@ def after_round(view: View, mask: Mix, prune: int, numbers: range) -> Mix:
     for removal in by_importance(view, mask, removals, numbers):
         kind, edge, _ = removal
         lost = gone.get((kind, edge), 0)
-        if lost < min(prune, int((np.asarray(mask[kind])[edge] > 0).sum()) - 1):
+        if lost < min(prune, int((np.asarray(mask[kind])[edge] > 0).sum()) - 1) and can_go(view, removal, left):
             left, gone[kind, edge] = removal.of(left), lost + 1
     return left
 
@@ -122,10 +123,16 @@ def after_nodes(view: View, mask: Mix, numbers: range) -> Mix:
         for node in cell.computed:
             edges = cell.incoming(node)
             if cell.kept is not None and len(edges) > cell.kept:
-                removals = by_importance(view, mask, [Removal(kind, edge) for edge in edges], numbers)
-                for removal in removals[: -cell.kept]:
-                    mask = removal.of(mask)
+                removals, left = by_importance(view, mask, [Removal(kind, edge) for edge in edges], numbers), len(edges)
+                for removal in removals:
+                    if left > cell.kept and can_go(view, removal, mask):
+                        mask, left = removal.of(mask), left - 1
     return mask
+
+
+def can_go(view: View, removal: Removal, mask: Mix) -> bool:
+    """Whether a network within the budget is left, if there was one."""
+    return view.fits(removal.of(mask)) or not view.fits(mask)
 
 
 def by_importance(view: View, mask: Mix, removals: list[Removal], numbers: range) -> list[Removal]:

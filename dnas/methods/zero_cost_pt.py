@@ -44,6 +44,7 @@ def method(*, proxy: str = "jacob_cov", validations: Count = 100) -> Method:
         phases=lambda space, config: (Phase(config, trains=False),),
         between_epochs=look,
         masks=True,
+        prunes_within=True,
         proxies={proxy: find.resolve("proxy", proxy)},
     )
 
@@ -68,5 +69,6 @@ def proposal(view: View, proxy: str, validations: int) -> Mix:
         for kind, plan in plans.items():
             if decision < len(plan):
                 mix = relax.masked(view.alphas, mask)
-                mask = projection.project(mix, mask, kind, view.space.cells[kind], plan[decision], damage)
+                cell = view.space.cells[kind]
+                mask = projection.project(mix, mask, kind, cell, plan[decision], damage, view.fits)
     return mask

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dnas.nets.functional import Functional, functionalize
+from dnas.nets.functional import Functional, forward, functionalize
 from dnas.nets.layers import BatchNorm
 from dnas.types import Tree
 
@@ -38,6 +38,25 @@ def calibrated(network: Functional, weights: Tree, stats: Tree, batches: Iterabl
     for x in batches:
         _, moments = network.apply(weights, stats, x, *args, train=True)
         examples = len(x)
-        total = jax.tree.map(lambda old, new, examples=examples: old + examples * new, total, moments)
+        total = jax.tree.map(lambda old, new, examples=examples: old + examples * new, total, _seen(moments, stats))
         count += examples
     return jax.tree.map(lambda leaf: leaf / count, total)
+
+
+def calibrated_over(
+    network: Functional, weights: Tree, stats: Tree, inputs: Callable[[jax.Array], Tree], count: int, *args: Any
+) -> Tree:
+    """The same over the batches `inputs(0)` to `inputs(count - 1)`, all of one size, in one program."""
+
+    def one(total: Tree, number: jax.Array) -> tuple[Tree, None]:
+        x = inputs(number)
+        before = () if network.carry is None else network.carry(jax.tree.leaves(x)[0].shape[0])
+        _, moments, _ = forward(network, weights, stats, x, *args, carry=before, train=True)
+        return jax.tree.map(lambda old, new: old + new / count, total, _seen(moments, stats)), None
+
+    return jax.lax.scan(one, jax.tree.map(jnp.zeros_like, stats), jnp.arange(count))[0]
+
+
+def _seen(moments: Tree, stats: Tree) -> Tree:
+    """Moments as statistics: the mean over all times that a norm was used in the pass, see `layers.absorb`."""
+    return jax.tree.map(lambda new, old: new.mean(tuple(range(old.ndim - 1, new.ndim - 1))), moments, stats)

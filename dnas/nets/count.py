@@ -57,7 +57,8 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
 
 def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: int = 0) -> Cost:
     """What the derived network of `size` costs without an auxiliary head, for one input: an image of image_size x
-    image_size pixels, a token, a text of `NetworkSize.inputs` where there is no state, or a row of features.
+    image_size pixels (see `image_of`), a token, a text of `NetworkSize.inputs` where there is no state, or a row of
+    features.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
@@ -70,7 +71,7 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
         return _of_chain(genotype, space, size, image_size)
     text = (1, *((1,) if space.recurrent else size.inputs or (1,))), jnp.int32
     shape, kind = {
-        "images": ((1, image_size, image_size, size.image_channels), jnp.float32),
+        "images": (image_of(size, image_size), jnp.float32),
         "features": ((1, *size.inputs), jnp.float32),
     }.get(space.takes, text)
     one, build = jax.ShapeDtypeStruct(shape, kind), partial(space.network, genotype, space, size)
@@ -90,6 +91,12 @@ def of_a_token(genotype: Genotype, space: Space, size: NetworkSize) -> Counts:
     return Counts(cost.parameters, cost.parameters, cost.multiply_adds)
 
 
+def image_of(size: NetworkSize, image_size: int, batch: int = 1) -> tuple[int, ...]:
+    """Shape of a batch of images of so many pixels a side; those of `size` that are as high have their own width."""
+    own = size.inputs if len(size.inputs) == 3 and size.inputs[0] == image_size else (image_size, image_size)
+    return batch, *own[:2], size.image_channels
+
+
 def _of_cells(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
     """Of a network of cells, each different operation traced once."""
     check(genotype, space, size.cells)
@@ -106,7 +113,7 @@ def _of_cells(genotype: Genotype, space: Space, size: NetworkSize, image_size: i
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
         return _Meter(genotype.cell(kind).concat, kind, channels, cost_of)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
+    image = jax.ShapeDtypeStruct(image_of(size, image_size), jnp.float32)
     rest = traced(
         lambda rngs: space.backbone(core, size, space.network_norm, rngs=rngs),
         lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits,
@@ -136,7 +143,7 @@ def blocks_of_chain(
     words, first = words_of(genotype, space)
     chain = placed([_parsed(word) for word in words], size.image_channels)
     found = list[tuple[int, tuple[int, ...], Cost]]()
-    shape: tuple[int, ...] = (1, image_size, image_size, size.image_channels)
+    shape = image_of(size, image_size)
     for number, (block, *_) in enumerate(chain):
         cost = _of_block(block, size.classes if block.kind == "logits" else 0, space.network_norm, shape)
         found.append((number - first, shape, cost))
@@ -229,7 +236,7 @@ def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     def core(kind: str, channels: int, rngs: nnx.Rngs) -> nnx.Module:
         return _Meter(space.cells[kind].concat, kind, channels, cost_of)
 
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, size.image_channels), jnp.float32)
+    image = jax.ShapeDtypeStruct(image_of(size, image_size), jnp.float32)
     traced(
         lambda rngs: space.backbone(core, replace(size, auxiliary=False, loop=True), space.network_norm, rngs=rngs),
         lambda net, x: net(x, lambda _, cells: jnp.zeros(len(cells))).logits,

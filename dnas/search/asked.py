@@ -1,6 +1,7 @@
 """What a method asks of a supernet beside its steps, and how often: rows of a run say it, so that costs can count it.
 
 evaluated   validation batches on which some mix was evaluated: between epochs, for a genotype, for a selection
+calibrated  training batches on which norms were calibrated for a mix
 scored      scores by the method's proxies
 hessians    Hessians by the alphas
 undone      epochs that a search went back before: computed, but their rows are gone
@@ -18,7 +19,7 @@ from dnas.nets import work
 from dnas.search.stage import Stage
 from dnas.types import Mix, SearchState
 
-KINDS = ("evaluated", "scored", "hessians", "undone")
+KINDS = ("evaluated", "calibrated", "scored", "hessians", "undone")
 
 
 class Asked:
@@ -36,11 +37,13 @@ class Asked:
         return jax.tree.map(lambda leaf: leaf[self.i], self.state)
 
     def evaluate(
-        self, mix: Mix, train: bool = False, batches: int | None = None, first: int = 0
+        self, mix: Mix, train: bool = False, batches: int | None = None, first: int = 0, calibrate: int = 0
     ) -> tuple[float, float]:
         whole = self.stage.batches
         self.counts["evaluated"] += whole if batches is None else min(batches, whole)
-        return self._evaluate(mix, train=train, batches=batches, first=first)
+        if calibrating := self.stage.calibration_batches(calibrate):
+            self.counts["calibrated"] += calibrating
+        return self._evaluate(mix, train=train, batches=batches, first=first, calibrate=calibrate)
 
     def worth(self, *args: Any, **options: Any) -> float:
         """The score alone: what a discretiser and a selector take."""
@@ -68,6 +71,10 @@ def multiply_adds(stage: Stage, kind: str) -> int:
     if kind == "hessians":
         return work.multiply_adds(jax.make_jaxpr(stage.hessian_one)(state, stage.valid_batches).jaxpr)
     mix = _of_one(jax.eval_shape(stage.mixes.function, stage.shapes.state))
+    if kind == "calibrated":
+        once = partial(stage.calibrate_one, count=1)
+        traced = jax.make_jaxpr(once)((state.weights, state.stats, mix), state.key, stage.arrays[0])
+        return work.multiply_adds(traced.jaxpr)
     batch = jax.tree.map(lambda leaf: leaf[:1], rows), constants
     traced = jax.make_jaxpr(partial(stage.evaluate_one, train=True))((state.weights, state.stats, mix), batch)
     return work.multiply_adds(traced.jaxpr)

@@ -200,16 +200,19 @@ class Bilevel(Apart, InTurns):
                 fixed = jax.lax.stop_gradient(weights)
                 mix = self.method.perturb(mix, lambda m: value(fixed, m, False)[0], keys.stream(key, "perturb"), now)
             total, seen = value(weights, mix, True)
-            return (self.outer_loss(total, alphas, mix, now) if outer else total), seen
+            return (self.outer_loss(total, alphas, mix, state) if outer else total), seen
 
         return loss
 
-    def outer_loss(self, total: jax.Array, alphas: Tree, mix: Mix, now: Clock) -> jax.Array:
-        """What the outer level minimises, of its loss on the data: with the method's factor and penalty."""
+    def outer_loss(self, total: jax.Array, alphas: Tree, mix: Mix, state: SearchState) -> jax.Array:
+        """What the outer level minimises, of its loss on the data: with the method's factor, penalty and expense."""
+        now = self.clock(state)
         if self.method.factor is not None:
             total *= self.method.factor(alphas, mix, now)
         if self.method.penalty is not None:
             total += self.method.penalty(alphas, mix, now)
+        if self.method.expense is not None:
+            total += state.knobs["expense"] * self.method.expense(mix)
         return total
 
     def loss_of_mix(self, state: SearchState, batch: Batch, key: jax.Array, carry: Tree) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,41 +13,25 @@ import numpy as np
 from dnas.architectures.genotype import Genotype, as_mix, from_json, to_json, to_text
 from dnas.architectures.topology import Space, with_operations
 from dnas.config import Config, SearchConfig
+from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.reports import diagram
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
-from dnas.search import ground_truth, limits
+from dnas.search import ground_truth, limits, tradeoff
 from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
 from dnas.search.outcomes import entropy_of, turned
 from dnas.search.phases import carry_over, prune, prune_alphas
 from dnas.search.plan import check_phases, spans
+from dnas.search.result import Result
+from dnas.search.select import norms
 from dnas.search.stage import Stage, steps_per_epoch
-from dnas.tasks.task import Score, Task
+from dnas.tasks.task import Task
 from dnas.training.epoch import measured
 from dnas.types import Mix, SearchState, Tree
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a search leaves."""
-
-    folder: Path
-    config: Config
-    genotypes: tuple[Genotype, ...]
-    """Of every seed."""
-    scores: tuple[float, ...]
-    """The supernet's validation score of every seed: the last, of the epoch that counts, or with what was selected."""
-    score: Score = Score("accuracy")
-    """Which measure that is."""
-
-    @property
-    def genotype(self) -> Genotype:
-        """The genotype of the seed with the best validation score."""
-        return self.genotypes[int(np.argmax([self.score.signed(value) for value in self.scores]))]
 
 
 class Job:
@@ -60,6 +43,7 @@ class Job:
         self.unlimited, self.space = space, space.within(config.search.cells)
         space = self.space
         self.unadapted, self.limits = method, limits.of_config(config, space, task)
+        self.tradeoff = tradeoff.of_config(config, space, task)
         method = self._whole(space, config.search)
         self.method, self.phases = method, method.phases(space, config.search)
         if method.maximum_rollback and (config.seeds > 1 or config.checkpoint_epochs > 1):
@@ -87,7 +71,9 @@ class Job:
     def _whole(self, space: Space, plan: SearchConfig) -> Method:
         """The method with all its pieces."""
         method = limits.priced(adapted(self.unadapted, space, plan), space, self.config, self.task)
-        return method if self.limits is None else limits.applied(method, self.limits, self.config)
+        if self.tradeoff is not None:
+            method = tradeoff.applied(method, self.tradeoff, space, self.config)
+        return method if self.limits is None else limits.applied(method, budget.on(self.limits, space), self.config)
 
     def _stage(self, index: int, space: Space) -> Stage:
         method, phase = self._adapted(index, space), self.phases[index]
@@ -124,8 +110,9 @@ class Job:
                 break
             progress = self._next_phase(progress)
         self._conclude(progress)
-        self._draw()
-        return Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
+        result = Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
+        self._draw(result)
+        return result
 
     def _ended(self) -> bool:
         return len(self.stopped) == self.config.seeds
@@ -166,7 +153,9 @@ class Job:
         state = devices.fetch(progress.state._replace(key=jax.random.key_data(progress.state.key)))
         mixes = devices.fetch(old.mixes(progress.state))
         keep = phase.keep or max(max(map(len, cell.operations)) for cell in old.space.cells.values())
-        pruned = prune(old.space, mixes, keep)
+        if self.limits is not None and not self.genotypes:  # resumed after the last epoch
+            self._discretise(progress.state, [Asked(old, progress.state, i) for i in range(self.config.seeds)])
+        pruned = prune(old.space, mixes, keep, self.genotypes if self.limits is not None else ())
         self.stage = new = self._stage(self.index, pruned.space)
         fresh = new.init(new.seeds)
         mask = pruned.mask if phase.keep else state.mask
@@ -196,6 +185,7 @@ class Job:
         step = span.start + in_phase * stage.steps
         outcomes = [self._look(i, epoch, in_phase, asked[i], mixes) for i in range(self.config.seeds)]
         own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
+        left = None if self.limits is None else budget.on(self.limits, stage.space)
         rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1)) if self.phases[self.index].trains else 0.0
         for i, (seen, outcome) in enumerate(zip(self._seen(progress, in_phase), outcomes, strict=True)):
             self.record.log(
@@ -205,7 +195,8 @@ class Job:
                 | {"learning_rate": rate}
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
-                | limits.row(self.limits, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
+                | limits.row(left, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
+                | tradeoff.row(self.tradeoff, stage.space, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
                 | {name: value for name, value in outcome.notes.items() if isinstance(value, (int, float))}
                 | (asked[i].counts + self.undone)
             )
@@ -250,6 +241,7 @@ class Job:
                 evaluate=asked.evaluate,
                 hessian=asked.hessian,
                 score=asked.score,
+                fits=self._fits,
             )
             outcome = stage.method.between_epochs(view)
         self.notes[i].append(dict(outcome.notes))
@@ -257,6 +249,10 @@ class Job:
             self.stopped[i] = outcome.stop
             loop.say(f"Seed {self.config.seed + i} stops; the genotype of epoch {outcome.stop} counts.", self.quiet)
         return outcome
+
+    def _fits(self, mask: Mix, edges: budget.Edges = budget.ANY) -> bool:
+        """See `View.fits`."""
+        return self.limits is None or budget.leaves(budget.on(self.limits, self.stage.space), mask, edges)
 
     def _restarted(self, outcome: Outcome) -> loop.Progress:
         """The progress at the end of an earlier epoch of this phase, with the knobs turned."""
@@ -290,16 +286,15 @@ class Job:
         """Set the genotypes that the method chooses by trying several."""
         select = self.stage.method.select
         assert select is not None
-        mixes = devices.fetch(self.stage.mixes(state))
+        mixes, how = devices.fetch(self.stage.mixes(state)), norms(self.stage.method.calibration)
         for i in range(self.config.seeds):
-            seed, evaluate = self.config.seed + i, asked[i].worth
-            mix = {kind: m[i] for kind, m in mixes.items()}
+            seed, mix = self.config.seed + i, {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
-                self.genotypes[i] = select(self.stage.space, mix, count(evaluate), seed)
+                self.genotypes[i] = select(self.stage.space, mix, count(asked[i].worth), seed)
             chosen = as_mix(self.genotypes[i], self.stage.space)
             for kind, rows in chosen.items():  # a supernet may have operations beside the space's
                 chosen[kind] = np.pad(rows, ((0, 0), (0, mix[kind].shape[1] - rows.shape[1])))
-            self.scores[i] = self.task.score.signed(evaluate(chosen, train=True))
+            self.scores[i] = self.task.score.signed(asked[i].worth(chosen, **how))
 
     def _conclude(self, progress: loop.Progress) -> None:
         """The genotypes that count: those of the last epoch, of the epoch that a seed went back to, or a selection."""
@@ -337,12 +332,14 @@ class Job:
             + f" -> {self.record.folder}"
         )
 
-    def _draw(self) -> None:
+    def _draw(self, result: Result) -> None:
         if not devices.is_first_host():
             return
         for i, genotype in enumerate(self.genotypes):
             name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
             diagram.draw(self.space.pictured(genotype), self.record.folder / name)
+        if self.tradeoff is not None:
+            tradeoff.write(self.record.folder, self.tradeoff, result)
         report.page(self.record.folder)
 
 

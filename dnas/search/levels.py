@@ -86,7 +86,7 @@ def check(method: Method, config: SearchConfig) -> None:
         )
     if method.members > 1 and method.masks:
         raise UserError("This method prunes the operations of one supernet: it cannot be combined with an ensemble.")
-    if (method.penalty or method.factor) and not (estimator and estimator.differentiates):
+    if (method.penalty or method.factor or method.expense) and not (estimator and estimator.differentiates):
         raise UserError(
             "This method has a penalty in the outer loss, of which its alphas take no derivative: use a hypergradient "
             "that is one, or no penalty."

@@ -28,7 +28,7 @@ from dnas.errors import UserError
 from dnas.search.method import Method
 from dnas.tasks.task import Task
 from dnas.training.job import priced_as
-from dnas.types import Alphas, Discretiser, Mix
+from dnas.types import Alphas, Discretiser, Mix, Selector
 
 LARGEST = 2.0**12  # a multiplier, of costs that are at most 1
 HALVINGS = 40
@@ -42,11 +42,12 @@ def of_config(config: Config, space: Space, task: Task) -> budget.Limits | None:
     """The budget of a search, for networks as they will be trained. Errors: `UserError`."""
     if not config.budget:
         return None
-    _check_kinds("The budget", config, space)
+    check_kinds("The budget", config, space)
     return budget.build(config.budget, space, *priced_as(config.retrain, space, task.shape))
 
 
-def _check_kinds(what: str, config: Config, space: Space) -> None:
+def check_kinds(what: str, config: Config, space: Space) -> None:
+    """Errors: `UserError` where what is searched has other kinds of cells than the networks that have a cost."""
     cells = config.retrain.cells
     if {*space.sequence(cells)} not in (set(), {*space.cells}):
         raise UserError(
@@ -58,12 +59,19 @@ def _check_kinds(what: str, config: Config, space: Space) -> None:
 def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
     """A method within a budget; method: adapted. Errors: `UserError` for one that has no place for it."""
     name, space = config.method, limits.space
-    if method.masks or any(phase.keep for phase in method.phases(space, config.search)):
+    pruned = method.masks or any(phase.keep for phase in method.phases(space, config.search))
+    if method.masks and not method.prunes_within:
         raise UserError(
             f"Method '{name}' leaves out operations as it goes, whatever the rest costs: leave out the budget, or "
             "choose a method that keeps all until the end."
         )
-    if method.select is not None and method.select_within is None:
+    unknown = next((cost.name for cost in limits.costs if cost.additive is None), None) if pruned else None
+    if unknown:
+        raise UserError(
+            f"Method '{name}' leaves out operations as it goes, and {unknown} is no sum over decisions, so nobody "
+            "knows what the rest costs: choose another cost, or a method that keeps all until the end."
+        )
+    if method.select is not None and method.select_within is None and not method.masks:
         raise UserError(
             f"Method '{name}' selects its architecture step by step and looks at no budget: leave it out, or choose "
             "a method that ends with a mix or with an evolution."
@@ -74,9 +82,11 @@ def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
         allowed = cache(limits.allows)
         _check_draws(limits, config, allowed, DRAWS if sums or space.chain else WHOLE)
         select = method.select_within(allowed)
+    elif method.select is not None:
+        select = selected(method.select, limits)
     if method.hypergrad is None and method.select_within is not None and not sums:
         return replace(method, select=select)  # of an epoch's genotype, which is none of these, only the costs are told
-    found = replace(method, discretise=discretised(method.discretise, limits), select=select)
+    found = replace(method, discretise=discretised(method.discretise, limits, pruned), select=select)
     if method.hypergrad is None:
         return found
     shapes = jax.eval_shape(lambda key: method.alphas(space, key, config.search.alphas), jax.random.key(0))
@@ -108,7 +118,7 @@ def priced(method: Method, space: Space, config: Config, task: Task) -> Method:
     """A method with what it makes of costs, of networks as they will be trained."""
     if method.price is None:
         return method
-    _check_kinds(f"The cost in method '{config.method}'", config, space)
+    check_kinds(f"The cost in method '{config.method}'", config, space)
     return method.price(replace(method, price=None), space, *priced_as(config.retrain, space, task.shape))
 
 
@@ -163,10 +173,21 @@ def _directions(limits: budget.Limits) -> dict[str, np.ndarray]:
     return {kind: (step / largest[:, None, None]).astype(np.float32) for kind, step in found.items()}
 
 
-def discretised(discretise: Discretiser, limits: budget.Limits) -> Discretiser:
+def selected(select: Selector, limits: budget.Limits) -> Selector:
+    """A selection of what pruning has left, which evaluates nothing, within a budget: see `discretised`."""
+
+    def within(space: Space, mix: Mix, evaluate: Any, seed: int) -> Genotype:
+        return discretised(lambda space, mix, evaluate: select(space, mix, evaluate, seed), limits, True)(
+            space, mix, evaluate
+        )
+
+    return within
+
+
+def discretised(discretise: Discretiser, limits: budget.Limits, pruned: bool = False) -> Discretiser:
     """A discretiser whose genotypes meet a budget: where one does not, the mix is multiplied by exp(-l c) with the
     smallest l that makes one which does; then every edge takes the operation that weighs most, as far as the budget
-    has room, where a cell keeps all edges.
+    has room, where a cell keeps all edges. pruned: what weighs nothing is gone.
 
     Errors: `UserError` for a cost that is no sum.
     """
@@ -179,6 +200,8 @@ def discretised(discretise: Discretiser, limits: budget.Limits) -> Discretiser:
             step = np.tensordot(most, steps[kind], 1)
             found[kind][:, : step.shape[1]] -= multiplier * step
             found[kind] = np.exp(found[kind] - found[kind].max())
+            if pruned:
+                found[kind][np.asarray(rows) <= 0] = 0
         return found
 
     def within(space: Space, mix: Mix, evaluate: Any = None) -> Genotype:

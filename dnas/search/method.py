@@ -110,13 +110,17 @@ class View(NamedTuple):
     notes: list[dict[str, Any]]
     """What the between-epoch hook noted so far, one dictionary per epoch of the whole search."""
     evaluate: Callable[..., tuple[float, float]]
-    """(mix, train=False, batches=None, first=0) -> (score, loss) on the validation part, or on `batches` of its batches
-    in a row, from number `first` on, of which the remainder counts; train: normalised by the batch."""
+    """(mix, train=False, batches=None, first=0, calibrate=0) -> (score, loss) on the validation part, or on `batches`
+    of its batches in a row, from number `first` on, of which the remainder counts; train: normalised by the batch;
+    calibrate: by statistics of the mix over so many examples of the training part."""
     hessian: Callable[[], np.ndarray]
     """() -> that of the validation loss of one batch, with the alphas' L2 term, with respect to the alphas."""
     score: Callable[[Mix, int], dict[str, float]]
     """(mix, number) -> the values of `Method.proxies` on a batch of the training part, random for every number; -inf
     for what is no number."""
+    fits: Callable[..., bool] = lambda mask, edges=None: True
+    """(mask, edges={}) -> whether it leaves a network within the budget that keeps these edges {kind: numbers}; without
+    a budget always."""
 
 
 class Outcome(NamedTuple):
@@ -159,6 +163,9 @@ class Method:
     """The genotype at the end, if another."""
     select_within: Callable[[Callable[[Genotype], bool]], Selector] | None = None
     """The same among the genotypes that a budget allows, where it can look at one."""
+    calibration: int = 0
+    """Examples of the training part on which norms are calibrated for every network that the selection evaluates
+    (`nets/calibration.py`); 0: they normalise by the batch."""
 
     # Estimator: how the alphas are trained, the outer level.
 
@@ -174,6 +181,8 @@ class Method:
     """(alphas, their evaluation mix) -> the alphas that a budget allows, after every step; see `limits`."""
     factor: Penalty | None = None
     """What the outer loss is multiplied by."""
+    expense: Callable[[Mix], jax.Array] | None = None
+    """What the outer loss has besides, of the mix, times the knob of this name: see `tradeoff`."""
     members: int = 1
     """Supernets with weights of their own that share the alphas, an ensemble; with more than one, leaves of alphas and
     mix have a leading axis of members, those of the evaluation mix do not."""
@@ -207,12 +216,14 @@ class Method:
     """The between-epoch hook: looks at every seed, prunes, turns knobs, stops and goes back."""
     masks: bool = False
     """Whether it prunes."""
+    prunes_within: bool = False
+    """Whether what it leaves is what `View.fits`, as far as there is such."""
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     """What it asks of the supernet by `View.score`."""
     new_weights: bool = False
     """Proxies score weights that are drawn for every number, instead of those of the search."""
     knobs: Mapping[str, float] = field(default_factory=dict)
-    """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay."""
+    """Numbers that it turns, of which the step knows "decay_factor", of the weights' decay, and "expense"."""
     maximum_rollback: int = 0
     """How many epochs it may go back, whose checkpoints are kept."""
 

@@ -5,7 +5,7 @@ are one program on one space: on it an edge keeps what any seed keeps, and a mas
 seed nothing is masked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dnas import keys
+from dnas.architectures.genotype_data import Genotype
 from dnas.architectures.topology import Space, with_operations
 from dnas.config import SearchConfig
 from dnas.errors import UserError
@@ -83,11 +84,18 @@ class Pruned(NamedTuple):
     """{kind: [E, O']}: where these operations stood before; -1 where an edge keeps fewer than others."""
 
 
-def prune(space: Space, mixes: Mapping[str, np.ndarray], keep: int) -> Pruned:
-    """Keep the `keep` best operations of every edge; mixes {kind: [S, E, O]}, ties to the lower operation."""
+def prune(space: Space, mixes: Mapping[str, np.ndarray], keep: int, own: Sequence[Genotype] = ()) -> Pruned:
+    """Keep the `keep` best operations of every edge; mixes {kind: [S, E, O]}, ties to the lower operation.
+
+    own: of every seed a genotype whose operations count as the best, so that it is left.
+    """
     kept, masks, columns = {}, {}, {}
     for kind, cell in space.cells.items():
-        values = np.asarray(mixes[kind])[:, :, : cell.mix_shape[1]]
+        values = np.array(mixes[kind])[:, :, : cell.mix_shape[1]]
+        for seed, genotype in enumerate(own):
+            for node, source, operation in genotype.cell(kind).edges:
+                e = cell.edges.index((node, source))
+                values[seed, e, cell.operations[e].index(operation)] = np.inf
         chosen = []  # [E] of [S] sets of columns
         for e, names in enumerate(cell.operations):
             order = np.argsort(-values[:, e, : len(names)], axis=-1, kind="stable")

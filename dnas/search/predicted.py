@@ -20,7 +20,7 @@ from dnas.types import Mix, Selector
 class Breeding(NamedTuple):
     """probes: random architectures that are evaluated for the predictor. population, generations: of the evolution, of
     which the best `parents`, a share, breed: half of the rest are mutants, of which every decision changes with
-    probability `mutation`, half crossovers. finalists: what is evaluated at the end."""
+    probability `mutation`, half crossovers. finalists: what is evaluated at the end. calibration: as of a method."""
 
     probes: int
     population: int
@@ -28,16 +28,17 @@ class Breeding(NamedTuple):
     parents: float
     mutation: float
     finalists: int
+    calibration: int = 0
 
 
 def evolution(breeding: Breeding, allowed: Callable[[Genotype], bool] = select.anything) -> Selector:
-    """The best of the probes and the finalists by evaluation, none of which is not `allowed`. Batches are normalised by
-    themselves. Errors: `UserError` where no probe is allowed."""
+    """The best of the probes and the finalists by evaluation, none of which is not `allowed`. Errors: `UserError` where
+    no probe is allowed."""
 
     def chosen(space: Space, mix: Mix, evaluate: Callable[..., float], seed: int) -> Genotype:
-        generator = keys.generator(seed, "selection")
+        generator, norms = keys.generator(seed, "selection"), select.norms(breeding.calibration)
         probes = select.some(select.distinct(lambda: random(space, generator), breeding.probes, {}, allowed))
-        scores = {genotype: evaluate(as_mix(genotype, space), train=True) for genotype in probes}
+        scores = {genotype: evaluate(as_mix(genotype, space), **norms) for genotype in probes}
         predict = _predictor(scores, space)
         tried = dict(zip(probes, predict(probes), strict=True))
         for _ in range(breeding.generations):
@@ -54,7 +55,7 @@ def evolution(breeding: Breeding, allowed: Callable[[Genotype], bool] = select.a
                 break
             tried |= dict(zip(drawn, predict(drawn), strict=True))
         finalists = [genotype for genotype in select.top(tried, breeding.finalists) if genotype not in scores]
-        scores |= {genotype: evaluate(as_mix(genotype, space), train=True) for genotype in finalists}
+        scores |= {genotype: evaluate(as_mix(genotype, space), **norms) for genotype in finalists}
         return select.top(scores, 1)[0]
 
     return chosen

@@ -5,6 +5,7 @@ is, e.g. minus its accuracy. Mixes are NumPy arrays {kind: [E, O]} and are never
 """
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dnas.search.discretise import strongest
 from dnas.types import Mix
 
 Damage = Callable[[Mix], float]
+Fits = Callable[[Mix], bool]  # whether a mask leaves a network within the budget
 Decision = tuple[str, int]  # ("edge", e): which operation it keeps; ("node", n): which edges it keeps
 
 
@@ -25,20 +27,40 @@ def without(mix: Mix, kind: str, edge: int, column: int | slice) -> Mix:
     return {**mix, kind: rows}
 
 
-def best_operation(mix: Mix, kind: str, edge: int, operations: int, damage: Damage) -> int:
-    """The operation whose removal does most damage; ties to the first."""
-    return int(np.argmax([damage(without(mix, kind, edge, o)) for o in range(operations)]))
+def best_operation(mix: Mix, kind: str, edge: int, columns: Sequence[int], damage: Damage) -> int:
+    """Of some operations that whose removal does most damage; ties to the first."""
+    return columns[int(np.argmax([damage(without(mix, kind, edge, o)) for o in columns]))]
 
 
-def best_edges(mix: Mix, kind: str, edges: Sequence[int], keep: int, damage: Damage) -> list[int]:
-    """The `keep` edges of a node whose removal, each alone, does most damage; ties to the first. In order.
+def best_edges(
+    mix: Mix, kind: str, edges: Sequence[int], sets: Sequence[tuple[int, ...]], damage: Damage
+) -> tuple[int, ...]:
+    """Of some sets of edges of a node that with the edges whose removal, each alone, does most damage, the edge with
+    most of it first; ties to the first edge.
 
     The paper removes the least important edge and measures again; the reference code, and this, measure every edge
     once, with all others present.
     """
     losses = [damage(without(mix, kind, edge, slice(None))) for edge in edges]
-    worst = np.argsort(-np.array(losses), kind="stable")[:keep]
-    return sorted(edges[i] for i in worst)
+    places = {edges[i]: place for place, i in enumerate(np.argsort(-np.array(losses), kind="stable"))}
+    return min(sets, key=lambda chosen: sorted(places[edge] for edge in chosen))
+
+
+def as_far_as_fits(before: Mix, after: Mix, weights: Mix, fits: Fits) -> Mix:
+    """The mask {kind: [E, O]} that a method leaves of the one before, if it fits; else what it takes away goes one by
+    one, the lightest first, unless nothing fits without it."""
+    if fits(after) or not fits(before):
+        return after
+    left = {kind: np.array(rows) for kind, rows in before.items()}
+    taken = [
+        (float(np.asarray(weights[kind])[e, o]), kind, int(e), int(o))
+        for kind, rows in before.items()
+        for e, o in np.argwhere((np.asarray(rows) > 0) & ~(np.asarray(after[kind]) > 0))
+    ]
+    for _, kind, e, o in sorted(taken):
+        if fits(fewer := without(left, kind, e, o)):
+            left = fewer
+    return left
 
 
 def projections(space: Space, seed: int, name: str = "projection") -> dict[str, list[Decision]]:
@@ -54,17 +76,29 @@ def projections(space: Space, seed: int, name: str = "projection") -> dict[str, 
     return {kind: of(cell) for kind, cell in space.cells.items()}
 
 
-def project(mix: Mix, mask: Mix, kind: str, cell: Cell, decision: Decision, damage: Damage) -> Mix:
-    """The mask {kind: [E, O]} after one more decision: an edge keeps one operation, or a node some of its edges."""
+def project(
+    mix: Mix, mask: Mix, kind: str, cell: Cell, decision: Decision, damage: Damage, fits: Fits = lambda mask: True
+) -> Mix:
+    """The mask {kind: [E, O]} after one more decision: an edge keeps one operation, or a node some of its edges, of
+    those with which the mask fits, if there are such."""
     what, index = decision
-    left = np.array(mask[kind])
+
+    def after(choice: int | tuple[int, ...]) -> Mix:
+        left = np.array(mask[kind])
+        if isinstance(choice, int):
+            left[index] = np.eye(left.shape[1])[choice]
+        else:
+            left[[e for e in cell.incoming(index) if e not in choice]] = 0
+        return {**mask, kind: left}
+
     if what == "edge":
-        left[index] = np.eye(left.shape[1])[best_operation(mix, kind, index, len(cell.operations[index]), damage)]
-    else:
-        edges = cell.incoming(index)
-        kept = best_edges(mix, kind, edges, cell.kept or len(edges), damage)
-        left[[e for e in edges if e not in kept]] = 0
-    return {**mask, kind: left}
+        columns = range(len(cell.operations[index]))
+        able = [o for o in columns if fits(after(o))] or columns
+        return after(best_operation(mix, kind, index, able, damage))
+    edges = cell.incoming(index)
+    sets = [*combinations(edges, cell.kept or len(edges))]
+    fitting = [chosen for chosen in sets if fits(after(chosen))] or sets
+    return after(best_edges(mix, kind, edges, fitting, damage))
 
 
 def remaining(space: Space, mix: Mix, evaluate: Callable[..., float] | None = None, seed: int = 0) -> Genotype:

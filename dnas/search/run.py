@@ -10,7 +10,8 @@ from dnas import data as datasets
 from dnas import find
 from dnas.config import Config
 from dnas.runs import loop, records, weights
-from dnas.search.job import Job, Result
+from dnas.search.job import Job
+from dnas.search.result import Result
 from dnas.tasks import binding
 
 

@@ -21,6 +21,11 @@ def anything(genotype: Genotype) -> bool:
     return True
 
 
+def norms(calibration: int) -> dict[str, Any]:
+    """What a selection normalises a network by, as options of `method.View.evaluate`; see `method.Method`."""
+    return {"calibrate": calibration} if calibration else {"train": True}
+
+
 def random_search(
     rounds: int, samples: int, finalists: int, allowed: Callable[[Genotype], bool] = anything
 ) -> Selector:

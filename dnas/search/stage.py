@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import jax
@@ -14,9 +14,11 @@ from dnas import keys
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, to_dict
 from dnas.errors import UserError
-from dnas.nets.functional import forward
+from dnas.nets.calibration import calibrated_over, calibrating
+from dnas.nets.functional import Functional, ensemble, forward
 from dnas.proxies.protocol import thinned
 from dnas.runs import devices, loop, programs
+from dnas.search import tradeoff
 from dnas.search.bilevel import Search, make_search
 from dnas.search.levels import Levels, Span, StepMetrics, check_alike
 from dnas.search.method import Method, Phase
@@ -25,7 +27,7 @@ from dnas.search.stops import hessian
 from dnas.tasks.task import Level, Streaming, Sums, Task
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
 from dnas.training.feed import advanced, feed_of
-from dnas.types import Mix, SearchState
+from dnas.types import Mix, SearchState, Tree
 
 
 class Stage:
@@ -40,10 +42,11 @@ class Stage:
         if phase.drop_rate is not None:
             method = dataclasses.replace(method, drop_rate=phase.drop_rate)
         self.method = method
-        if isinstance(task, Streaming) and (method.proxies or not phase.trains):
+        reads = "asks proxies about" if method.proxies or not phase.trains else "calibrates norms on"
+        if isinstance(task, Streaming) and (method.proxies or method.calibration or not phase.trains):
             raise UserError(
-                f"Method '{config.method}' asks proxies about training images, which must lie in memory, and those of "
-                f"'{config.data}' stay in their files: choose other data, or another method."
+                f"Method '{config.method}' {reads} training images, which must lie in memory, and those of "
+                f"'{config.data}' stay in their files: choose other data, or another method or setting of it."
             )
         self.single_path = method.single_path or phase.supernet(method.supernet(space)).paths != "all"
         self.build = supernet_of(phase, method, space, task)
@@ -55,6 +58,7 @@ class Stage:
         levels = [Level("train", plan.batch_size, plan.inner_steps), Level("valid", plan.batch_size)]
         self.feed = feed_of(task, layout, levels, span.start + plan.epochs * self.steps, config.seed)
         self.arrays = self.feed.arrays
+        self.expenses = tradeoff.weights(config)
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
@@ -73,6 +77,7 @@ class Stage:
         self.mixes = kept.jit("mixes", layout.over_seeds(self.search.mix))
         self.evaluate_one = jax.jit(self._evaluate, static_argnames="train")
         self.hessian_one = jax.jit(self._hessian)
+        self.calibrate_one = jax.jit(self._calibrate, static_argnames="count")
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
@@ -99,6 +104,9 @@ class Stage:
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
             seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
         state = self.layout.over_seeds(self.search.init)(seeded)
+        if self.expenses:
+            weights = jnp.asarray(self.expenses, state.knobs["expense"].dtype)
+            state = state._replace(knobs={**state.knobs, "expense": weights})
         sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
 
@@ -160,17 +168,47 @@ class Stage:
         weights, stats, mix = network
         return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
 
+    @cached_property
+    def calibrating(self) -> Functional:
+        """The supernet, as `calibrated_over` takes it."""
+        return ensemble(calibrating(self.build), self.method.members)
+
+    def calibration_batches(self, examples: int) -> int:
+        """Training batches with so many examples, of one pass over the part at most; 0 where networks have no norms."""
+        size = self.plan.batch_size
+        if not (examples and jax.tree.leaves(self.shapes.state.stats)):
+            return 0
+        return max(1, min(-(-examples // size), self.task.steps("train", size)))
+
+    def _calibrate(self, network, key: jax.Array, train, count: int) -> Tree:
+        """The statistics of a mix over `count` training batches, of one seed always the same ones."""
+        weights, stats, mix = network
+        size, task = self.plan.batch_size, self.pure
+        of_order, of_images = jax.random.split(keys.stream(key, "calibration"))
+        order, images = task.order(of_order, train, count * size), jax.random.split(of_images, count)
+
+        def inputs(number: jax.Array) -> Tree:
+            return task.batch(train, order, number, size, images[number]).inputs
+
+        return calibrated_over(self.calibrating, weights, stats, inputs, count, self.counted(mix))
+
     def evaluator(self, state: SearchState, i: int) -> Callable[..., tuple[float, float]]:
-        """(mix, train=False, batches=None, first=0) -> score (more is better) and loss with the weights of one seed, on
-        the validation part or on `batches` of its batches in a row, by default the first ones: see `method.View`."""
+        """(mix, train=False, batches=None, first=0, calibrate=0) -> score (more is better) and loss with the weights of
+        one seed, on the validation part or on `batches` of its batches in a row, by default the first ones: see
+        `method.View`."""
         one = cache(lambda: jax.tree.map(lambda leaf: leaf[i], (state.weights, state.stats)))
 
-        def evaluate(mix: Mix, train: bool = False, batches: int | None = None, first: int = 0) -> tuple[float, float]:
+        def evaluate(
+            mix: Mix, train: bool = False, batches: int | None = None, first: int = 0, calibrate: int = 0
+        ) -> tuple[float, float]:
             rows, constants = self.valid_batches
             if batches is not None:
                 start = first % max(1, self.batches - batches + 1)
                 rows = jax.tree.map(lambda leaf: leaf[start : start + batches], rows)
-            sums = devices.fetch(self.evaluate_one((*one(), mix), (rows, constants), train=train))
+            weights, stats = one()
+            if count := self.calibration_batches(calibrate):
+                stats = self.calibrate_one((weights, stats, mix), state.key[i], self.arrays[0], count=count)
+            sums = devices.fetch(self.evaluate_one((weights, stats, mix), (rows, constants), train=train))
             found = self.task.measures(sums)
             return self.task.score.signed(found[self.task.score.name]), found["loss"]
 

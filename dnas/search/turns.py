@@ -69,8 +69,8 @@ class InTurns:
 
         def end_of_outer():
             total, gradient, of_weights = loss, to_alphas, to_weights
-            if self.method.factor is not None or self.method.penalty is not None:
-                whole = lambda of_data, a: self.outer_loss(of_data, a, self.mix_of(state, a, key), now)  # noqa: E731
+            if any(part is not None for part in (self.method.factor, self.method.penalty, self.method.expense)):
+                whole = lambda of_data, a: self.outer_loss(of_data, a, self.mix_of(state, a, key), state)  # noqa: E731
                 total, (share, extra) = jax.value_and_grad(whole, (0, 1))(loss, state.alphas)
                 gradient = jax.tree.map(lambda g, e: share * g + e, to_alphas, extra)
                 of_weights = jax.tree.map(lambda g: share * g, to_weights)

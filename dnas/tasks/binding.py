@@ -1,5 +1,6 @@
 """From a config and a data set to a task that search or training can use."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,9 +8,11 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Task, Writing
+from dnas.tasks.task import Answering, Stateful, Task, Writing
 
 AUTO = "auto"
+OF_IMAGES = ("augment", "mixup", "cutmix", "rand_augment", "magnitude")  # what changes images in training
+OF_THEIR_NETWORKS = ("auxiliary", "drop_path", "stem")
 
 
 def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, Any]:
@@ -26,8 +29,12 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
             f"Networks of the space '{space.name}' read {space.takes}, and the task '{task.name}' on '{dataset.name}' "
             f"has {task.takes}: choose another space or data set."
         )
+    if isinstance(task, Stateful) and not space.recurrent:
+        task = task.stateless()
     if task.takes != "images":
-        _refuse_idle(config, stage, task.takes, isinstance(task, Answering | Writing))
+        unlabelled = not isinstance(task, Answering | Writing)
+        idle = (*OF_THEIR_NETWORKS, *OF_IMAGES, *("label_smoothing",) * unlabelled)
+        refuse_idle(config, stage, idle, f"networks of images only, while these read {task.takes}")
     _refuse_unknown_sizes(config, stage, space)
     return task, _at_rate_of_batch(plan)
 
@@ -61,18 +68,14 @@ def _refuse_unknown_sizes(config: Config, stage: str, space: Space) -> None:
         )
 
 
-def _refuse_idle(config: Config, stage: str, takes: str, labelled: bool) -> None:
-    """Refuse what was set and acts on networks of images only. Defaults, and what switches it off, are no such wish.
-    labelled: whether examples have labels, which could be smoothed."""
+def refuse_idle(config: Config, stage: str, names: Sequence[str], acts_on: str) -> None:
+    """Refuse what was set of settings that do nothing here. Defaults, and what switches it off, are no such wish.
+    acts_on: what they act on, and what there is instead."""
     plan, default = getattr(config, stage), getattr(type(config)(), stage)
     off = {"auxiliary": 0.0, "drop_path": 0.0, "stem": "cifar", "augment": AugmentConfig(pad=0, flip=False, cutout=0)}
     off |= {"mixup": 0.0, "cutmix": 0.0, "rand_augment": 0, "magnitude": type(config)().retrain.magnitude}
-    if not labelled:
-        off["label_smoothing"] = 0.0
-    for name, value in off.items():
-        set_to = getattr(plan, name, value)
-        if set_to not in (value, getattr(default, name, value)):
-            raise UserError(
-                f"{stage}.{name} is {set_to}, and acts on networks of images only, while these read {takes}: leave it "
-                "out."
-            )
+    off |= {"label_smoothing": 0.0}
+    for name in names:
+        set_to = getattr(plan, name, off[name])
+        if set_to not in (off[name], getattr(default, name, off[name])):
+            raise UserError(f"{stage}.{name} is {set_to}, and acts on {acts_on}: leave it out.")

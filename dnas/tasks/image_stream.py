@@ -4,6 +4,7 @@ Reading crops and mirrors (`data/_stream.py`); all else is done to a batch insid
 Axis letters: K batches of an update, B batch, H W C.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -70,8 +71,11 @@ class ImageStream(StreamSteps, OfImages):
             mirrored=self.mirrored,
             together=together,
         )
-        for x, y in batches(source, self.splits.workers):
-            yield x.reshape(together, -1, *x.shape[1:]), y.reshape(together, -1)
+
+        def shaped(rows: tuple[np.ndarray, np.ndarray]) -> Tree:
+            return tuple(leaf.reshape(together, -1, *leaf.shape[1:]) for leaf in rows)
+
+        return map(shaped, batches(source, self.splits.workers))  # which keeps none of them
 
     def pieces(self, part: str, size: int) -> Iterator[Tree]:
         return self._pieces(part, size, None)
@@ -92,9 +96,12 @@ class ImageStream(StreamSteps, OfImages):
         """host: by default this process; `Host()`: it reads all."""
         files, pixels = self.splits.part(part), self.splits.size
         source = examples(files, pixels, size, steps=self.steps(part, size), train=False, host=host)
-        for number, (x, y) in enumerate(batches(source, self.splits.workers)):
+
+        def shaped(number: int, rows: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             places = number * size + source.host.number * source.local + np.arange(source.local)
-            yield x[None], y[None], (places < len(files.files))[None]
+            return rows[0][None], rows[1][None], (places < len(files.files))[None]
+
+        return map(shaped, itertools.count(), batches(source, self.splits.workers))
 
 
 def task() -> Binding:

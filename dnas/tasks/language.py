@@ -1,4 +1,4 @@
-"""Language modelling: the next word of a text, by networks that carry a state from batch to batch.
+"""Language modelling: the next word of a text, by networks that carry a state from batch to batch, or by decoders.
 
 The text is cut into B columns of equal length, which are read side by side: step t reads words [t bptt, (t + 1) bptt)
 of every column and predicts those that follow each; the last step of an epoch is filled up with words that do not
@@ -6,16 +6,17 @@ count. Perplexity is the exponential of the mean negative log-likelihood of a wo
 
     loss = NLL + ar mean(d^2) + tar mean((h_{t+1} - h_t)^2),    h the states of the cell, d the same after dropout
 
-(Merity, McCann and Socher 2017, arXiv:1708.01009; DARTS, arXiv:1806.09055, appendix A.2.) Sequences have the same
-length, or one drawn for every step, with a learning rate in proportion (AWD-LSTM, Merity, Keskar and Socher, ICLR 2018,
-arXiv:1708.02182): they are filled up to the longest with words that do not count, and the state goes on from the last
-that does. An epoch then has the steps that the mean length makes: it may leave out the end of the text, or read its
-beginning twice. Evaluation reads sequences of one length.
+(Merity, McCann and Socher 2017, arXiv:1708.01009; DARTS, arXiv:1806.09055, appendix A.2), and NLL alone where there are
+no states: a decoder sees what stands before a word in its sequence. Sequences have the same length, or one drawn for
+every step, with a learning rate in proportion (AWD-LSTM, Merity, Keskar and Socher, ICLR 2018, arXiv:1708.02182): they
+are filled up to the longest with words that do not count, and the state goes on from the last that does. An epoch then
+has the steps that the mean length makes: it may leave out the end of the text, or read its beginning twice. Evaluation
+reads sequences of one length.
 Axis letters: B batch, T time, V vocabulary, H width, N batches.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -28,7 +29,6 @@ from dnas.config import Config
 from dnas.data import Text
 from dnas.data._texts import numbered, words_of
 from dnas.errors import UserError
-from dnas.nets.recurrent import RecurrentOutputs
 from dnas.ranges import Amount, Probability, Range
 from dnas.tasks.task import Binding, Score, Shape, Sums, means, pure_part, weighted
 from dnas.types import Batch, Tree
@@ -93,10 +93,15 @@ class LanguageSteps:
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         return Batch(*row)
 
-    def loss(self, outputs: RecurrentOutputs, batch: Batch) -> tuple[jax.Array, Sums]:
-        total, count = likelihood(outputs.logits, batch)
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
+        """Of `recurrent.RecurrentOutputs`; of networks without states, see `stateless`, of whatever has logits. Of
+        ensemble members [R, B, T, V] the loss is the sum of theirs, and the perplexity that of the first."""
+        logits = outputs.logits
+        total, count = likelihood(logits, batch)
+        loss = total / count
+        if logits.ndim > 3:
+            total, _ = likelihood(logits[0], batch)
         mean = total / count
-        loss = mean
         if self.ar:
             loss += self.ar * _mean_square(outputs.dropped, batch.weights)
         if self.tar:
@@ -104,7 +109,7 @@ class LanguageSteps:
             loss += self.tar * _mean_square(outputs.states[:, 1:] - outputs.states[:, :-1], both)
         return loss, {"loss": (loss, 1), "nll": (total, count), "perplexity": (jnp.exp(mean) * count, count)}
 
-    def evaluate(self, outputs: RecurrentOutputs, batch: Batch) -> Sums:
+    def evaluate(self, outputs: Any, batch: Batch) -> Sums:
         """ "loss", without regularisers, and "perplexity", here that of the batch."""
         total, count = likelihood(outputs.logits, batch)
         return {"loss": (total, count), "perplexity": (jnp.exp(total / count) * count, count)}
@@ -125,6 +130,15 @@ class Language(LanguageSteps):
     @property
     def pure(self) -> Any:
         return pure_part(self, LanguageSteps)
+
+    def stateless(self) -> "Language":
+        """The same for networks without a state. Errors: `UserError` for weights of regularisers that were set."""
+        if self.ar or self.tar not in (0, LanguageSteps.tar):
+            raise UserError(
+                "The settings 'ar' and 'tar' of task 'language' regularise the states of recurrent cells, and networks "
+                "of this space have none: leave them out."
+            )
+        return replace(self, tar=0.0)
 
     @property
     def shape(self) -> Shape:
@@ -248,7 +262,8 @@ def with_perplexity(sums: Sums) -> dict[str, float]:
 
 def likelihood(logits: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:
     """Sum of the negative log-likelihoods of the words that count, and their number."""
-    return weighted(optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets), batch)
+    targets = jnp.broadcast_to(batch.targets, logits.shape[:-1])
+    return weighted(optax.softmax_cross_entropy_with_integer_labels(logits, targets), batch)
 
 
 def _mean_square(values: jax.Array, weights: jax.Array | None) -> jax.Array:

@@ -60,7 +60,8 @@ class Level(NamedTuple):
 class Task(Protocol):
     """A task bound to the data of one run; `tasks.<name>.task(*, settings)` gives what binds it, see `Binding`.
 
-    takes: what its networks read, "images", "tokens" or "features": a space that reads something else is refused.
+    takes: what its networks read, "images", "tokens", "pairs" of tokens (source, target) or "features": a space that
+    reads something else is refused.
     """
 
     @property
@@ -244,6 +245,15 @@ class Reading(Protocol):
 
     def tokens(self, given: object) -> list[np.ndarray]:
         """The words of texts in numbers, int32 each. Errors: `UserError` for what is no text."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a `Task` has besides if its loss sees the states of recurrent networks."""
+
+    def stateless(self) -> "Task":
+        """The same for networks that have none. Errors: `UserError` for settings that act on such states."""
         ...
 
 

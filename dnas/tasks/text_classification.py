@@ -14,19 +14,20 @@ import numpy as np
 
 from dnas import keys
 from dnas.config import AugmentConfig, Config
-from dnas.data import joined_notes
+from dnas.data import joined_notes, named
 from dnas.data._arrays import stratified_order
+from dnas.data._files import check_memory
 from dnas.data._sentences import Examples, Sentences
 from dnas.data._tokeniser import PADDING, UNKNOWN, Tokeniser, padded, read, trained
 from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Portion, Range
 from dnas.tasks.classification import Classification, told
+from dnas.tasks.language import SEARCH_NOTE
 from dnas.tasks.tabular import check
 from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 LONGER = ("cut", "refuse")
-SEARCH_NOTE = "the alphas are trained on the official validation part, so search.valid_portion is not used"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,14 +55,14 @@ class SentenceSteps(Classification):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SentenceClasses(SentenceSteps):
     """`task.Task` of sentences. parts: tokens int32 [N, T] and classes [N] of "train", of "valid" in a search and where
-    some of it validates, and of "test" after a search. cut: a note on texts that are longer than T."""
+    some of it validates, and of "test" after a search. more: a note beside that of the data set."""
 
     sentences: Sentences
     tokeniser: Tokeniser
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
     stage: str = "search"
     longer: str = "cut"
-    cut: str = ""
+    more: str = ""
     name: ClassVar[str] = "text_classification"
     takes: ClassVar[str] = "tokens"
 
@@ -81,7 +82,7 @@ class SentenceClasses(SentenceSteps):
     @property
     def note(self) -> str:
         official = self.stage == "search" and bool(self.sentences.valid.texts)
-        return joined_notes(self.sentences.note, SEARCH_NOTE if official else "", self.cut)
+        return joined_notes(self.sentences.note, SEARCH_NOTE if official else "", self.more)
 
     @property
     def sizes(self) -> str:
@@ -130,9 +131,9 @@ class SentenceClasses(SentenceSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The texts of a part and their classes."""
-        return self.parts[part]
+        return [self.parts[part]]
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.sentences.classes))
@@ -170,7 +171,14 @@ def task(
             made = read(dataset.tokeniser)
         else:
             made = trained(examples["train"].texts, kind=tokens, size=vocabulary, least=least, lower=lower)
-        parts, notes = {}, []
+        check_memory(
+            4 * max_length * sum(len(one.texts) for one in examples.values()),
+            f"The texts of '{dataset.name}' with max_length={max_length}",
+            "choose a smaller max_length, or a limit",
+        )
+        counts = np.bincount(examples["train"].y, minlength=len(dataset.classes))
+        untrained = [repr(name) for name, count in zip(dataset.classes, counts, strict=True) if not count]
+        parts, notes = {}, [named("classes without a train text", untrained)]
         for part, one in examples.items():
             numbers = made(one.texts)
             notes.append(cut_note(numbers, one.places, max_length, longer, part))
@@ -181,7 +189,7 @@ def task(
             parts=parts,
             stage=stage,
             longer=longer,
-            cut=joined_notes(*notes),
+            more=joined_notes(*notes),
             dropped=dropped,
             smoothing=0.0 if stage == "search" else plan.label_smoothing,
         )

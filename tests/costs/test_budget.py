@@ -1,5 +1,7 @@
 """Budgets of networks: how they are written, the smallest network there is, and expected costs by enumeration."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,6 +78,36 @@ def test_the_smallest_network_and_the_expected_cost_are_those_of_enumeration(spa
     chances = np.where(chosen.any(-1), (chosen * rows).sum(-1), 1).prod(-1)
     chances /= chances.sum()
     np.testing.assert_allclose(budget.relaxed(found)({kind: mix}) * found.most, chances @ costs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_left_has_a_network_within_the_budget_or_not(count):
+    """By enumeration of random masks of cells that keep two edges of a node."""
+    space = FEW.within(SIZE.cells)
+    wide = budget.build("parameters<1e9,multiply_adds<1e12", space, SIZE, 8)
+    every_one = list(every(space))
+    costs, chosen = np.array([wide.of(one) for one in every_one]), [as_mix(one, space) for one in every_one]
+    limits = replace(wide, costs=wide.costs[:count], most=np.quantile(costs, 0.2, 0)[:count])
+    draws, seen = np.random.default_rng(0), []
+    for _ in range(60):
+        mask = {kind: (draws.random(shape) < 0.5).astype(float) for kind, shape in space.mix_shapes.items()}
+        left = np.array([all((mix[kind] <= mask[kind]).all() for kind in mask) for mix in chosen])
+        seen.append(bool((left & (costs[:, :count] <= limits.most).all(1)).any()))
+        assert budget.leaves(limits, mask) == seen[-1]
+        kept = [e for e in (0, 3) if draws.random() < 0.5]  # of the two nodes one edge each
+        with_them = left & np.array([all(rows[kept].any(-1).all() for rows in mix.values()) for mix in chosen])
+        expected = bool((with_them & (costs[:, :count] <= limits.most).all(1)).any())
+        assert budget.leaves(limits, mask, dict.fromkeys(mask, kept)) == expected
+    assert 10 < sum(seen) < 50
+
+
+def test_a_budget_of_what_pruning_has_left_is_the_same():
+    space = FEW.within(SIZE.cells)
+    wide = budget.build("parameters<1e9,multiply_adds<1e12", space, SIZE, 8)
+    fewer = with_operations(space, {kind: [("sep_conv_3x3", "skip_connect")] * 5 for kind in space.cells})
+    left, one = budget.on(wide, fewer), random(fewer, 0)
+    assert left.of(one).tolist() == wide.of(one).tolist() and budget.on(wide, space) is wide
+    assert {kind: table.shape for kind, table in left.additive[0].tables.items()} == fewer.mix_shapes
 
 
 def test_a_budget_that_only_each_cost_meets_is_refused():

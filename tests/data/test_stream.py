@@ -1,6 +1,9 @@
 """Images in batches from a folder: what they are, who reads them, and that nothing but the seed and the place counts.
 200 images of 64 pixels in 10 classes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,6 +110,21 @@ def test_batches_are_the_examples_whoever_reads_them(found, workers):
     for i in range(48):
         image, label = source[i]
         assert (read[i // 16][0][i % 16] == image).all() and read[i // 16][1][i % 16] == label
+
+
+@pytest.mark.slow
+def test_who_stops_in_the_middle_ends_without_a_word(root):
+    pytest.importorskip("grain", reason="needs grain: pip install dnas[grain]")
+    text = f"""
+from pathlib import Path
+from dnas.data import _stream
+if __name__ == "__main__":
+    part = _stream.folder(Path({str(root)!r})).train
+    reading = _stream.batches(_stream.examples(part, 32, 16, steps=50), 1)
+    next(reading)
+"""
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -56,6 +56,11 @@ def test_nobody_writes_padding():
     assert all(PADDING not in tokens for tokens in made(["<pad> cat <unk>", "cat<pad>"]))
 
 
+def test_halves_of_letters_are_read_as_something():
+    made = trained([*TEXTS, "\ud800 x"], **WORDS)
+    assert [len(tokens) for tokens in made(["\udcff", "a \ud800"])] == [1, 2]
+
+
 def test_texts_are_filled_up_or_cut():
     tokens = [np.array([2, 3, 4], np.int32), np.array([5], np.int32)]
     assert padded(tokens, 2).tolist() == [[2, 3], [5, 0]] and padded(tokens, 2).dtype == np.int32

@@ -17,6 +17,7 @@ from dnas.evaluators import truths
 from dnas.evaluators.train import fidelities
 from dnas.nets import work
 from dnas.runs import records
+from dnas.search import asked
 
 PLAIN = AugmentConfig(pad=0, flip=False)
 CONFIG = Config(
@@ -112,6 +113,18 @@ def test_a_search_with_trainings_and_one_with_the_weights_of_a_search(file, tmp_
     stage = loaded.stage
     traced = jax.make_jaxpr(stage.evaluate.function)(stage.shapes.state, loaded.mixes, stage.valid_batches)
     assert known.multiply_adds(np.zeros((2, 5)), np.ones(2)).tolist() == [work.multiply_adds(traced.jaxpr)] * 2
+    anew = find.resolve("evaluator", f"supernet:run={searched.folder},statistics=calibrated,examples=20")
+    for norm, same in ((0, True), (1, False)):  # none, and batch norm
+        architecture = np.array([norm * (kind == "norm") for kind in known.space.cells])
+        of_run, of_batches = (one.evaluate(architecture, 1.0, 0)[0] for one in (known, anew))
+        assert (of_run == of_batches) == same
+    once = asked.multiply_adds(stage, "calibrated")
+    assert (
+        anew.multiply_adds(np.zeros((2, 5)), np.ones(2))[0]
+        == known.multiply_adds(np.zeros((1, 5)), np.ones(1)) + 2 * once
+    )
+    with pytest.raises(UserError, match="acts with statistics=calibrated only"):
+        find.resolve("evaluator", f"supernet:run={searched.folder},examples=20")
     assert known.source == str(searched.folder) and known.data == CONFIG.data
     for evaluator in (f"supernet:run={searched.folder}", f"train:config={file},epochs=1"):
         config = BlackboxConfig("random_search", evaluator, budget="2evaluations", runs=1)

@@ -50,8 +50,9 @@ def test_the_most_valuable_operations_and_edges_are_left(seed):
 
 
 def test_ties_go_to_the_first():
-    assert projection.best_operation(UNIFORM, "normal", 4, 3, lambda mix: 0.0) == 0
-    assert projection.best_edges(UNIFORM, "normal", [5, 6, 7], 2, lambda mix: 0.0) == [5, 6]
+    assert projection.best_operation(UNIFORM, "normal", 4, range(3), lambda mix: 0.0) == 0
+    sets = [(6, 7), (5, 7), (5, 6)]
+    assert projection.best_edges(UNIFORM, "normal", [5, 6, 7], sets, lambda mix: 0.0) == (5, 6)
 
 
 def test_nothing_is_renormalised_when_an_operation_is_removed():

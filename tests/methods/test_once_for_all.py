@@ -1,6 +1,6 @@
 """Once-for-all: its phases, what a step draws, what it learns from, and the selection at the end."""
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
 import jax
@@ -15,11 +15,12 @@ from dnas.config import SearchConfig
 from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.methods import once_for_all
+from dnas.nets import work
 from dnas.nets.functional import functionalize
 from dnas.search import predicted, select
 from dnas.search.method import adapted
 from dnas.tasks.classification import Classification
-from dnas.types import Batch
+from dnas.types import Batch, Evaluated
 
 SPACE = find.resolve("space", "ofa:size=tiny,kernels=3+5+7")
 CONFIG = SearchConfig(epochs=8)
@@ -56,6 +57,38 @@ def test_the_sandwich_has_the_largest_the_smallest_and_random_ones():
     for table in mix.values():
         assert (table[0, :, -1] == 1).all() and (table[1, :, 0] == 1).all()
         np.testing.assert_array_equal(table.sum(-1), 1)
+
+
+def test_the_teacher_looks_once_at_a_batch_where_it_teaches_all_paths_alike():
+    """A path is one product and its derivative by the weights."""
+    x, w, mix = jnp.ones((2, 3)), jnp.ones((3, 4)), {"kernel": jnp.ones((5, 1, 2))}
+
+    def loss(weights, path, lesson):
+        y = x @ weights
+        taught = 0.0 if lesson.outputs is None else (lesson.outputs * y).sum()
+        return path["kernel"].sum() + y.sum() + taught, Evaluated((), outputs=y)
+
+    def products(*kinds):
+        step = partial(once_for_all.by_a_teacher, lambda *_: {"kernel": jnp.ones((1, 2))}, kinds, 1.0, loss)
+        traced = jax.make_jaxpr(lambda w, teacher: step(w, mix, None, teacher=teacher))(w, w)
+        return work.multiply_adds(traced.jaxpr) / (2 * 3 * 4)
+
+    assert products("kernel") == 5 * 2 + 1 and products("depth") == 5 * 3
+
+
+def test_what_is_selected_is_normalised_by_calibrated_statistics():
+    """Unless it is asked not to be; the score at the end of the search too."""
+    given = []
+
+    def evaluate(mix, **norms):
+        given.append(norms)
+        return 0.0
+
+    for choice, expected in (("", {"calibrate": 2000}), ("calibration=0,", {"train": True})):
+        given.clear()
+        method = find.resolve("method", f"once_for_all:{choice}probes=2,population=2,generations=1,finalists=1")
+        method.select(SPACE, {}, evaluate, 0)
+        assert given and all(norms == expected == select.norms(method.calibration) for norms in given)
 
 
 def test_classes_are_distilled_by_the_other_networks_probabilities():

@@ -1,5 +1,6 @@
 """Parameters and multiply-adds: published numbers, and a count of the whole network without the cells' shortcut."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -60,6 +61,22 @@ def test_cells_traced_once_are_all_cells(space, cells):
     counts = count(genotype, space, size, 15)
     assert counts.multiply_adds == multiply_adds(jaxpr.jaxpr) > 0
     assert counts.parameters == sum(leaf.size for leaf in jax.tree.leaves(weights))
+
+
+def test_images_may_be_wider_than_high():
+    """What a task says of its inputs counts, unless costs are asked of other images."""
+    for name, space in (("cells", nasbench201.space()), ("chain", find.resolve("space", "proxyless:size=tiny"))):
+        size, genotype = NetworkSize(1, 2, 3, 1, inputs=(9, 14, 1)), random(space, 1)
+        loop = replace(size, loop=True)
+        whole = work.traced(
+            lambda rngs, space=space, genotype=genotype, loop=loop: space.network(genotype, space, loop, rngs=rngs),
+            lambda network, x: network(x).logits,
+            jax.ShapeDtypeStruct((1, 9, 14, 1), jnp.float32),
+        )
+        assert of_network(genotype, space, size, 9).multiply_adds == whole.multiply_adds, name
+        square = replace(size, inputs=())
+        assert of_network(genotype, space, size, 8) == of_network(genotype, space, square, 8)
+        assert of_network(genotype, space, square, 9).multiply_adds < whole.multiply_adds
 
 
 CHAINS = ("fbnet", "mnasnet", "ofa", "proxyless", "spos")

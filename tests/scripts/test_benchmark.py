@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,6 +39,32 @@ def test_our_side_alone():
 def test_the_torch_side_alone():
     found = side("--side", "torch", *TINY)
     assert found["side"] == "torch" and found["variant"] == "channels_last" and found["median_seconds"] > 0
+
+
+def elastic(channels, cells):
+    """(state, step) of our side of the work ofa, as shapes."""
+    import ours
+
+    options = Namespace(work="ofa", channels=channels, cells=cells, batch=2, remat=False, unroll=False, dtype="float32")
+    init, step = ours.search(options)
+    return jax.eval_shape(init, jax.random.key(0)), step, ours.batches(options)
+
+
+@pytest.mark.parametrize(("channels", "cells", "parameters"), [(4, 1, 181_868), (16, 2, 3_576_798)])
+def test_the_elastic_supernet_is_that_of_the_torch_side(channels, cells, parameters):
+    """Whose parameters these are."""
+    state, _, _ = elastic(channels, cells)
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.weights)) == parameters
+
+
+@pytest.mark.slow
+def test_a_step_of_the_elastic_supernet_trains_sub_networks_by_a_teacher():
+    from dnas.search.levels import Levels
+
+    state, step, batches = elastic(4, 1)
+    after, loss = jax.eval_shape(step, state, jax.tree.map(jnp.asarray, Levels(*batches)))
+    assert loss.shape == () and jax.tree.structure(after) == jax.tree.structure(state)
+    assert jax.tree.structure(state.teacher) == jax.tree.structure(state.weights)
 
 
 def test_a_wrong_number_is_one_sentence():

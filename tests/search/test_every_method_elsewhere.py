@@ -29,6 +29,12 @@ CONFIGS = {
     "tabular": Config(space="tabular:layers=2", data="wine", search=SIZE),
     "rnn": Config(space="rnn:nodes=2", data="words", task="language:bptt=5", search=SIZE),
     "text": Config(space="text:size=tiny", data="phrases", task="text_classification:max_length=3", search=SIZE),
+    "transformer": Config(
+        space="transformer:size=tiny,depths=1,widths=4+6",
+        data="words",
+        task="language:bptt=5",
+        search=replace(SIZE, channels=SearchConfig().channels),  # its decisions say widths
+    ),
 }
 REFUSED = {  # method -> what it says on a space without images, or on the one named
     "agreement rnn": "Supernets side by side cannot be recurrent",
@@ -37,11 +43,14 @@ REFUSED = {  # method -> what it says on a space without images, or on the one n
     "fbnet": "is no sum over its decisions",
     "lambda_darts": "no two of them .* or a space of cells",
     "once_for_all rnn": "learn from the outputs of others, which the task of this search does not tell",
+    "once_for_all transformer": "learn from the outputs of others, which the task of this search does not tell",
     "oles": "no operation of the space has weights",
     "p_darts": "drops skip connections",
     "pc_darts": "Partial channels are",
     "te_nas": "Proxies score networks of images",
-    "tanglenas": "Entangled weights are those of convolutions",
+    "tanglenas rnn": "Entangled weights are those of convolutions",
+    "tanglenas text": "Entangled weights are those of convolutions",
+    "tanglenas tabular": "Entangled weights are those of convolutions",
     "warm_start": "Proxies score networks of images",
     "zero_cost_pt": "Proxies score networks of images",
     "snas": "The cost of single operations is counted in image spaces only",
@@ -61,7 +70,7 @@ def phrases():
 def built(name, space):
     config, method = CONFIGS[space], find.resolve("method", KEPT.get(name, name))
     built_of = find.resolve("space", config.space)
-    dataset = {"rnn": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
+    dataset = {"rnn": words, "transformer": words, "text": phrases}.get(space, lambda: datasets.load(config.data))()
     task, plan = binding.bind(dataset, config, "search", built_of)
     return Job(replace(config, search=plan), built_of, method, task, True)
 
@@ -74,9 +83,15 @@ def test_it_is_built_or_refused_in_a_sentence(name, space):
         built(name, space)
 
 
+STEPPED = [(name, "rnn") for name in METHODS if not {name, f"{name} rnn"} & {*REFUSED}]
+STEPPED += [
+    (name, "transformer") for name in ("agreement", "gdas", "tanglenas")
+]  # members, one path, entangled weights
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in METHODS if not {name, f"{name} rnn"} & {*REFUSED}])
-def test_what_is_built_of_recurrent_cells_makes_a_step(name):
-    """Their state and their moments, one for every time, have other shapes than those of images."""
-    stage = built(name, "rnn").stage
+@pytest.mark.parametrize("name, space", STEPPED)
+def test_what_is_built_of_tokens_makes_a_step(name, space):
+    """Recurrent states and their moments, one for every time, have other shapes than those of images."""
+    stage = built(name, space).stage
     jax.eval_shape(stage.layout.over_seeds(stage._advance), stage.shapes, jnp.int32(1), stage.arrays)

@@ -401,3 +401,5 @@ def test_a_teacher_stays_and_stopping_changes_nothing_of_what_it_teaches(tmp_pat
     assert all((leaf == 1).all() for leaf in squares) and len(squares) == len(jax.tree.leaves(new.weights))
     assert final_state(tmp_path / "run") != final_state(tmp_path / "whole")
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), whole)
+    last = records.read_metrics(whole.folder)[-1]  # of the selection, whose networks had calibrated norms
+    assert last["calibrated"] >= last["evaluated"] > 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import dnas
 from dnas import retrain
 from dnas.config import Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.data import Text
@@ -62,6 +63,30 @@ def test_a_found_cell_is_trained(tmp_path):
     trained = retrain.run(CONFIG, result.genotype, tmp_path / "trained", data=text(), quiet=True)
     found = rows(trained.folder)
     assert found[-1]["test_perplexity"] == trained.scores[0] < 5
+
+
+@pytest.mark.slow
+def test_a_decoder_is_searched_trained_and_asked(tmp_path, monkeypatch):
+    """It carries no state from batch to batch, so the words of a sequence are all that it sees."""
+    weights = WeightConfig(learning_rate=0.01, optimiser="adam", schedule="constant", decay=0.0)
+    size = {"batch_size": 4, "weights": weights}
+    config = replace(
+        CONFIG,
+        space="transformer:size=tiny,depths=1,widths=8,mixers=attention,norms=pre",
+        search=SearchConfig(epochs=2, **size),
+        retrain=RetrainConfig(epochs=2, drop_path=0.0, auxiliary=0.0, **size),
+    )
+    result = run(config, tmp_path / "searched", data=text(), quiet=True)
+    assert result.scores[0] < 7
+    trained = retrain.run(config, result.genotype, tmp_path / "trained", data=text(), quiet=True)
+    assert trained.scores[0] < 5
+    monkeypatch.setattr("dnas.data.load", lambda choice: text())
+    found = dnas.load(trained.folder)
+    assert found.evaluate().measures["perplexity"] == trained.score
+    likely, unlikely = found.perplexity(["b e h a d", "b c b c b"])  # three further, or not
+    assert likely < 5 < unlikely
+    with pytest.raises(UserError, match="regularise the states of recurrent cells, and networks of this space have"):
+        run(replace(config, task="language:bptt=6,tar=0.5"), tmp_path / "refused", data=text(), quiet=True)
 
 
 def test_images_are_no_texts(tmp_path):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dnas import find
+from dnas import cli, find
 from dnas.architectures import encoding, flow
 from dnas.architectures.genotype import check, from_json, parse, random, to_json, to_text
 from dnas.architectures.genotype_data import decisions
@@ -76,6 +76,12 @@ def test_parameters_and_multiply_adds_by_hand(operation, parameters, multiply_ad
     assert cost.parameters == around + parameters
     assert cost.multiply_adds == 5 * 8 * 8 + 8 * 3 + multiply_adds
     assert cost.output == (1, 3)
+
+
+def test_it_is_shown(capsys):
+    assert cli.main(["show", "text(operation=[conv_3, gru], input=[1, 2])"]) == 0
+    said = capsys.readouterr().out
+    assert "2      gru        2" in said and "'text' is as large as its data make it, so it is not counted" in said
 
 
 def test_it_is_for_sentences_only():

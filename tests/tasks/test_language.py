@@ -13,6 +13,7 @@ from dnas import find
 from dnas.config import Config, RetrainConfig, SearchConfig
 from dnas.data import Dataset, Text, load
 from dnas.errors import UserError
+from dnas.nets.layers import Outputs
 from dnas.nets.recurrent import RecurrentOutputs
 from dnas.tasks.language import Language
 from dnas.tasks.task import reward
@@ -186,6 +187,22 @@ def test_what_cannot_be_trained_is_refused():
             call()
     with pytest.raises(UserError, match="computes in the type of the weights"):
         find.resolve("task", "language")(text(), SearchConfig(), Config(dtype="bfloat16"), "search")
+
+
+def test_networks_without_states_have_none_that_are_regularised():
+    usual = Language(text=text(), bptt=4)
+    found, logits = usual.stateless(), outputs(0, 2, 4).logits
+    batch = Batch(jnp.zeros((2, 4), jnp.int32), jnp.ones((2, 4), jnp.int32))
+    assert usual.tar > 0
+    loss, _ = found.pure.loss(Outputs(logits), batch)
+    np.testing.assert_allclose(loss, negative_log_likelihood(logits, batch.targets).mean(), rtol=1e-6)
+    members, weighed = jnp.stack([logits, 2 * logits]), batch._replace(weights=jnp.ones((2, 4)))
+    loss, sums = found.pure.loss(Outputs(members), weighed)
+    both = [negative_log_likelihood(one, batch.targets).mean() for one in members]
+    np.testing.assert_allclose([loss, sums["nll"][0] / 8], [sum(both), both[0]], rtol=1e-6)
+    for settings in ({"ar": 0.5}, {"tar": 0.5}):
+        with pytest.raises(UserError, match="'ar' and 'tar' of task 'language' regularise the states of recurrent"):
+            language(**settings).stateless()
 
 
 def test_a_text_is_given_as_it_is():

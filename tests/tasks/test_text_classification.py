@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dnas import find, retrain
+from dnas.architectures.genotype import random
+from dnas.compare.check import _validates
 from dnas.config import Config
-from dnas.data import load
+from dnas.data import _files, load
 from dnas.data._sentences import Row, of_rows
 from dnas.data._tokeniser import PADDING, UNKNOWN
 from dnas.errors import UserError
@@ -115,6 +118,18 @@ def test_what_is_longer_is_cut_with_a_note_or_refused():
     assert bound().inputs(["red " * 6]).shape == (1, 5)
 
 
+def test_a_class_without_a_train_text_is_noted():
+    parts = {part: rows(8, part) for part in ("train", "test")}
+    few = of_rows("mine", {**parts, "train": parts["train"][::2]}, ("a", "b"))
+    assert bound(few).note == "classes without a train text: 'b'"
+
+
+def test_more_texts_than_the_memory_takes_are_refused(monkeypatch):
+    monkeypatch.setattr(_files, "free_memory", lambda: 1000)
+    with pytest.raises(UserError, match="The texts of 'mine' with max_length=5 take"):
+        bound()
+
+
 def test_inputs_and_answers():
     found = bound()
     x = found.inputs(["Red green", "strange"])
@@ -131,6 +146,10 @@ def test_inputs_and_answers():
         with pytest.raises(UserError, match=says):
             found.inputs(given)
     assert found.inputs([]).shape == (0, 5)
+    ((x, classes),) = found.labelled("test")
+    assert x.shape == (6, 5) and classes.tolist() == [0, 1] * 3
+    ((tokens, classes),) = found.labelled("test")
+    assert tokens.shape == (6, 5) and classes.shape == (6,)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +181,30 @@ def test_data_of_other_tasks_are_refused():
 
 def test_labels_may_be_smoothed():
     assert bound(plan=replace(RETRAIN, label_smoothing=0.1)).pure.smoothing == 0.1
+
+
+@pytest.mark.parametrize("space", ["text:size=tiny", "transformer:size=tiny", "transformer:size=tiny,reads=encoder"])
+def test_networks_of_texts_read_its_batches(space):
+    """Traced only: a step of a training."""
+    config = replace(CONFIG, space=space, retrain=replace(RETRAIN, cells=1))
+    job = retrain.build(config, random(find.resolve("space", config.space), 0), data=data())
+    assert job.task.name == "text_classification" and job.steps == 5
+    job.init.shapes(job.seeds)
+    assert job.parts["valid"] is not None
+
+
+@pytest.mark.parametrize("space, says", [("rnn:nodes=2", "predicts the next"), ("tabular", "has tokens")])
+def test_other_networks_are_refused(space, says):
+    config = replace(CONFIG, space=space, retrain=replace(RETRAIN, cells=1))
+    with pytest.raises(UserError, match=says):
+        retrain.build(config, random(find.resolve("space", config.space), 0), data=data())
+
+
+def test_settings_of_a_training_are_chosen_on_a_validation_part(tmp_path):
+    lines = [f"word{i},{'ab'[i % 2]}" for i in range(20)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *lines]))
+    path = tmp_path / "mine.csv"
+    space, own = find.resolve("space", CONFIG.space), replace(CONFIG, data=f"text_table:path={path},valid={path}")
+    without = replace(CONFIG, data=f"text_table:path={path}")
+    some = replace(without, retrain=replace(RETRAIN, valid_portion=0.1))
+    assert [_validates(config, space) for config in (own, without, some)] == [True, False, True]

@@ -1,0 +1,103 @@
+"""Your own recordings, one folder of wav or flac files per class, as in `audio_folder:path=words,sample_rate=16000`.
+
+`path/<class>/*.wav`, or `path/train/<class>/*.wav` beside `path/test/<class>/*.wav`; without a test part it is a seeded
+20 %, stratified by class, or where there is a `testing_list.txt`, as Speech Commands has it, the files that it names.
+Folders whose names begin with a sign, as `_background_noise_`, are no classes. Any sample rate, mono or not.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from dnas.data import Location, joined_notes, named
+from dnas.data._audio import Recordings, Row, of_rows
+from dnas.data._files import decoded, reading, users_path
+from dnas.data._sounds import RATES, SUFFIXES, read_file
+from dnas.data.image_folder import TEST, TRAIN, VALID, folder_role
+from dnas.errors import UserError
+from dnas.paths import content_of
+from dnas.ranges import Limit, Range, Seed
+
+LIST, MOST_BYTES = "testing_list.txt", 2**26
+
+
+def dataset(
+    *, path: str = "", sample_rate: Annotated[int, Range(*RATES)] = 16_000, limit: Limit = 0, seed: Seed = 0
+) -> Recordings:
+    """sample_rate: in Hz; recordings of other rates are resampled. Only those within `limit` are read.
+
+    Errors: `UserError` for a folder without recordings of two classes, and for a recording that cannot be read.
+    """
+    if not path:
+        raise UserError(f"The data set 'audio_folder' needs the path of a folder: {_HOW}")
+    root = users_path(path)
+    rows, note = _rows(root, sample_rate)
+    return of_rows(root.resolve().name, rows, sample_rate, limit=limit, seed=seed, note=note)
+
+
+def locate() -> Location:
+    return Location((), None, _HOW[0].upper() + _HOW[1:])
+
+
+def _rows(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
+    """The rows of each part, and what was left out."""
+    inside, left_out = _folders(root), list[str]()
+    roles = {folder: folder_role(folder.name) for folder in inside if _folders(folder)}
+    parts = {role: [folder for folder, one in roles.items() if one == role] for role in (TRAIN, VALID, TEST)}
+    for role, folders in parts.items():
+        if len(folders) > 1:
+            raise UserError(f"{root} has several folders for its {role} part, '{folders[1].name}' say: keep one.")
+    train = parts[TRAIN][0] if parts[TRAIN] else root
+    left_out += [f"'{folder.name}' (a validation part is taken from the train part)" for folder in parts[VALID]]
+    found = {"train": _of_classes(train, sample_rate, [*parts[VALID], *parts[TEST]], left_out)}
+    if parts[TEST]:
+        found["test"] = _of_classes(parts[TEST][0], sample_rate, [], left_out)
+    elif os.path.exists(train / LIST):
+        listed = _listed(train / LIST)
+        for part, inside_it in (("test", True), ("train", False)):
+            found[part] = [r for r in found["train"] if (_name(r.place) in listed) == inside_it]
+        if not found["test"]:
+            raise UserError(f"{train / LIST} names no recording that is there: correct or remove it.")
+    return found, joined_notes(named("left out", left_out))
+
+
+def _of_classes(root: Path, sample_rate: int, others: list[Path], left_out: list[str]) -> list[Row]:
+    classes = []
+    for folder in _folders(root):
+        if folder.name[0].isalnum() and folder not in others:
+            classes.append(folder)
+        elif folder not in others:
+            left_out.append(f"'{folder.name}'")
+    if len(classes) < 2:
+        raise UserError(f"{root} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
+    rows = []
+    for folder in classes:
+        files = [entry for entry in _entries(folder) if entry.suffix.lower() in SUFFIXES]
+        if not files:
+            raise UserError(f"{folder} has no recording, a wav or flac file: fill the folder or remove it.")
+        rows += [Row(partial(read_file, file, sample_rate), folder.name, str(file)) for file in files]
+    return rows
+
+
+def _listed(path: Path) -> set[str]:
+    """The recordings that a file names, one a line, as class/file."""
+    with reading(path, "remove it, or give one in which every line is class/file"):
+        content = content_of(path, MOST_BYTES)
+    return {line.strip() for line in decoded(content, str(path), "save it in UTF-8").splitlines()}
+
+
+def _name(place: str) -> str:
+    return "/".join(Path(place).parts[-2:])
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if os.path.isdir(entry)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    with reading(folder, "give a folder that has one folder of recordings per class"):
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+_HOW = "write audio_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."
