@@ -281,9 +281,11 @@ def _cut_notes(
     numbers: tuple[list[np.ndarray], list[np.ndarray]], lines: Lines, length: int, longer: str, part: str
 ) -> list[str]:
     """Of sources and of targets, see `cut_note`."""
-    places = tuple(zip(*lines.places, strict=True))
-    what = [f"{part} {which}" for which in ("source", "target")]
-    return [cut_note(*one, length, longer, name) for *one, name in zip(numbers, places, what, strict=True)]
+    sources, targets = ([place[which] for place in lines.places] for which in (0, 1))
+    return [
+        cut_note(numbers[0], sources, length, longer, f"{part} source"),
+        cut_note(numbers[1], targets, length, longer, f"{part} target"),
+    ]
 
 
 def _tokens(tokeniser: Tokeniser, texts: Sequence[str]) -> list[np.ndarray]:
