@@ -30,7 +30,8 @@ class Predict(Trained):
     """Say what a network makes of files: a line for each image, recording, row of a table, or text.
 
     Of an image, a recording, a row and a text with a class it is class and probability, or a number; of other texts the
-    perplexity and the most probable words that follow. With --weights RUN is a genotype, as in dnas test.
+    perplexity and the most probable words that follow, or the translation alone. With --weights RUN is a genotype, as
+    in dnas test.
 
     Examples:
       dnas predict runs/first/retrain seven.png nine.png
@@ -39,12 +40,14 @@ class Predict(Trained):
       dnas predict runs/houses/retrain new.csv
       dnas predict runs/rnn/retrain beginning.txt
       dnas predict runs/reviews/retrain "a fine film" more.txt
+      dnas predict runs/multi30k/retrain english.txt > german.txt
     """
 
     files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")] = ()
     """Images in any usual format, whose centre squares are resized to what the network was trained on; wav or
     flac files, resampled to its sample rate; CSV, TSV or parquet files with the columns of the table it was trained on;
-    or texts in UTF-8. Texts with a class may be written here as they are, or in files with one on each line."""
+    or texts in UTF-8. Texts to be classified or translated may be written here as they are, or in files with one on
+    each line."""
     json: Flag = False
     """A JSON object for each: file, class, probability, and the probabilities of all classes, say."""
 
@@ -69,8 +72,9 @@ def _reader(found: "Found") -> Any:
     from dnas.tasks.language import Language
     from dnas.tasks.tabular import Rows
     from dnas.tasks.text_classification import SentenceClasses
+    from dnas.tasks.translation import Translation
 
-    of_texts = (Language, _texts), (SentenceClasses, _sentences)
+    of_texts = (Language, _texts), (SentenceClasses, _sentences), (Translation, _translations)
     for kind, reader in ((Images, _images), (SoundClasses, _sounds), (Rows, _rows), *of_texts):
         if isinstance(found.task, kind):
             return reader
@@ -141,14 +145,14 @@ def _rows(found: "Found", files: tuple[str, ...]) -> Any:
         yield f"{file} row {number}: {said}", {"file": file, "row": number} | answer
 
 
-def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
-    """Each is a text, or a file with a text on each line."""
+def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Texts, where each is from, and the same for JSON: what is given is a text, or a file with a text on each line."""
     from dnas.data._files import decoded, reading
     from dnas.data._sentences import numbered_lines
     from dnas.paths import content_of
     from dnas.tasks.text_classification import cut_note
 
-    asked: list[tuple[str, str, dict[str, Any]]] = []  # the text, where it is from, as a line and as JSON say it
+    asked: list[tuple[str, str, dict[str, Any]]] = []
     for one in given:
         if not os.path.exists(one) and not re.fullmatch(r"\S*([/\\]\S*|\.\w+)", one):
             asked.append((one, f"'{one}'", {}))
@@ -165,9 +169,21 @@ def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
     task = found.task
     if note := cut_note(task.tokeniser(texts), places, task.length, task.longer, "given"):
         print(f"Note: {note}.", file=sys.stderr)
-    for (text, place, where), row in zip(asked, found.predict(texts), strict=True):
+    return asked
+
+
+def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
+    asked = _asked(found, given)
+    for (text, place, where), row in zip(asked, found.predict([text for text, *_ in asked]), strict=True):
         said, answer = _class(found.classes, row)
         yield f"{place}: {said}", {**where, "text": text} | answer
+
+
+def _translations(found: "Found", given: tuple[str, ...]) -> Any:
+    """One a line and nothing else, so that they are a file again."""
+    asked = _asked(found, given)
+    for (text, _, where), one in zip(asked, found.translate([text for text, *_ in asked]), strict=True):
+        yield one.text, {**where, "text": text, "translation": one.text, "score": round(one.score, 6)}
 
 
 def _texts(found: "Found", files: tuple[str, ...]) -> Any:

@@ -16,7 +16,8 @@ KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens
 
 @dataclass(frozen=True)
 class Test(Trained):
-    """Test a network: its accuracy, class by class, and which classes it takes for which; or errors, or perplexities.
+    """Test a network: its accuracy, class by class, and which classes it takes for which; or errors, or perplexities,
+    and BLEU and chrF of translations with their signatures.
 
     RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it
     is a genotype, whose published PyTorch weights are tested.
@@ -34,11 +35,23 @@ def run(options: Test) -> None:
     measured = found.evaluate(options.data if options.weights is None else None)
     if measured.confusion is not None:
         _print_classes(found, measured, options.data or found.config.data)
+    elif measured.signatures:
+        _print_translations(measured)
     elif "perplexity" in measured.measures:
         for part, here in (("Validation", found.evaluate(part="valid")), ("Test", measured)):
             print(f"{part} perplexity: {here.measures['perplexity']:.6g}. Loss: {here.loss:.6g}.")
     else:
         print(f"Test {', '.join(f'{name} {value:.6g}' for name, value in measured.measures.items())}.")
+
+
+def _print_translations(measured: "Evaluation") -> None:
+    measures = measured.measures
+    print(
+        f"Test perplexity: {measures['perplexity']:.6g}. Loss: {measured.loss:.6g}. Most likely tokens: "
+        f"{100 * measured.accuracy:.2f} % right."
+    )
+    for name, title in (("bleu", "BLEU"), ("chrf", "chrF")):
+        print(f"{title}: {measures[name]:.2f} ({measured.signatures[name]}).")
 
 
 def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:

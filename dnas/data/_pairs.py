@@ -15,15 +15,16 @@ from dnas.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """N texts, their translations, and where each pair is from: `line 3 of FILE and FILE`."""
+    """N texts, their translations, and where both of each are from: (`line 3 of FILE`, `line 3 of FILE`)."""
 
     sources: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
+    places: tuple[tuple[str, str], ...] = ()
 
     def taken(self, rows: np.ndarray) -> "Lines":
         """Some of them."""
-        return Lines(*(tuple(values[i] for i in rows) for values in (self.sources, self.targets, self.places)))
+        sources, targets = (tuple(values[i] for i in rows) for values in (self.sources, self.targets))
+        return Lines(sources, targets, tuple(self.places[i] for i in rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def paired(source: str, target: str, files: Sequence[str]) -> Lines:
                     f"Line {number:,} of {file} is empty: write its translation, or remove it from both files."
                 )
     sources, targets = (tuple(line.strip() for _, line in lines) for lines in (first, second))
-    return Lines(sources, targets, tuple(f"line {n:,} of {files[0]} and {files[1]}" for n, _ in first))
+    return Lines(sources, targets, tuple((f"line {n:,} of {files[0]}", f"line {n:,} of {files[1]}") for n, _ in first))
 
 
 def paired_files(contents: Sequence[bytes], files: Sequence[str], remedy: str) -> Lines:

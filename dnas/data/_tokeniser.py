@@ -40,7 +40,7 @@ class Tokeniser:
         found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(_readable(texts)))
         return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
 
-    def text(self, tokens: Sequence[int]) -> str:
+    def text(self, tokens: np.ndarray) -> str:
         """What tokens stand for, of a tokeniser of what stands between blanks."""
         words = [self.made.id_to_token(int(token)) for token in tokens]
         pieces = self.made.model.__class__.__name__ == "BPE"

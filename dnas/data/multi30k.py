@@ -41,8 +41,8 @@ def dataset(*, direction: str = "en-de", test: str = "2016_flickr", limit: Limit
         raise UserError(f"{source} has no {missing[0]}: {remedy}.")
     parts = {}
     for part, pair in members.items():
-        texts = [html.unescape(decoded(found[member], f"{member} of {source}", remedy)) for member in pair]
-        parts[part] = paired(*texts, pair)
+        first, second = (html.unescape(decoded(found[member], f"{member} of {source}", remedy)) for member in pair)
+        parts[part] = paired(first, second, pair)
     return of_lines("multi30k", parts, note=NOTE, tokenised=True, limit=limit)
 
 

@@ -30,7 +30,7 @@ from dnas.runs import weights as weights_of
 from dnas.runs.devices import Layout
 from dnas.tasks import binding, image_stream
 from dnas.tasks.images import training_splits
-from dnas.tasks.task import Task
+from dnas.tasks.task import Task, Writing
 from dnas.training.feed import measured_part, summed
 from dnas.training.job import evaluate_one, network_of, network_size_of
 
@@ -46,7 +46,8 @@ class Found(Loaded):
 
     def evaluate(self, data: Any = None, *, part: str = "test") -> Evaluation:
         """On the test part of the run's data set, or another part. Of images also of another data set of the same
-        classes, by name or as a `Dataset`; or on all of the images and labels (x, y).
+        classes, by name or as a `Dataset`; or on all of the images and labels (x, y). Of translations also BLEU and
+        chrF, in percent, with the signatures of sacrebleu.
 
         Errors: `UserError` for data of other images or classes, a part that there is not, and for the run's own data
         set if it has changed.
@@ -63,7 +64,11 @@ class Found(Loaded):
             found = measured_part(task, Layout(1), name)
             measured, state = jax.jit(partial(evaluate_one, self.functional, task.pure)), (self.weights, self.stats)
             sums = summed(jax.device_get(measured(state, piece)) for piece in found.pieces())
-        return Evaluation(task.measures(sums), self._confusion(task, name))
+        measures = task.measures(sums)
+        if isinstance(task, Writing):
+            scores, signatures = task.scored([one.text for one in self._translated(task.sources(name))], name)
+            return Evaluation(measures | scores, None, signatures)
+        return Evaluation(measures, self._confusion(task, name))
 
     def _images(self, data: Any, part: str) -> Task:
         """The task whose test part are these data."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -15,21 +16,23 @@ from flax.traverse_util import flatten_dict
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import storage
-from dnas.loading import summary, texts
+from dnas.loading import summary, texts, translations
 from dnas.loading.looks import Looks
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
-from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
 from dnas.types import Batch, Tree
 
 
 class Evaluation(NamedTuple):
     """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
-    (rows) were taken for which (columns) [classes, classes]."""
+    (rows) were taken for which (columns) [classes, classes]. signatures: of measures that others may take otherwise, by
+    which settings they were."""
 
     measures: Mapping[str, float]
     confusion: np.ndarray | None = None
+    signatures: Mapping[str, str] = MappingProxyType({})
 
     @property
     def loss(self) -> float:
@@ -101,7 +104,8 @@ class Loaded:
 
     def predict(self, inputs: object) -> np.ndarray:
         """Of images, sounds, rows and texts with classes their probabilities [B, classes]; of rows with numbers these
-        numbers [B]; of other texts the probabilities of the word that follows each [B, V].
+        numbers [B]; of texts to be translated their translations, strings [B]; of other texts the probabilities of the
+        word that follows each [B, V].
 
         inputs: images as the data set gives them, uint8 [B, H, W, C], or floats in [0, 1], of one channel also
         [B, H, W]; sounds as a list of waveforms [S] at the sample rate of the data set, int16 or floats from -1 to 1;
@@ -112,9 +116,18 @@ class Loaded:
         with jax.enable_x64(self.config.dtype == "float64"):
             if isinstance(self.task, Reading):
                 return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+            if isinstance(self.task, Writing):
+                return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
                 raise UserError(f"The task '{self.task.name}' takes no inputs but its data: use found.network.")
             return self.task.answers(self._logits(self.task.inputs(inputs)))
+
+    def translate(self, inputs: object) -> list[translations.Translation]:
+        """Of every text its translation and the score of that, its log-likelihood over the length penalty. inputs: a
+        list of strings. Errors: `UserError` for anything else, and for a network of other things."""
+        if not isinstance(self.task, Writing):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
+        return self._translated(self.task.inputs(inputs))
 
     def perplexity(self, inputs: object) -> np.ndarray:
         """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
@@ -165,6 +178,15 @@ class Loaded:
     @cached_property
     def _texts(self) -> texts.Reader:
         return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
+
+    @cached_property
+    def _writer(self) -> Any:
+        return translations.writer(self.network, self.args, self.task)
+
+    def _translated(self, source: np.ndarray) -> list[translations.Translation]:
+        """Of sources [N, S], as the task made them."""
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return translations.written(self._writer, source, self.task)
 
     def _confusion(self, task: Any, part: str) -> np.ndarray | None:
         """Of a part of the data of a task like the own one."""

@@ -10,6 +10,7 @@ import numpy as np
 from dnas import data as datasets
 from dnas.config import Config
 from dnas.data import Text
+from dnas.data._pairs import Pairs
 from dnas.data._sentences import Sentences
 from dnas.data._texts import with_vocabulary
 from dnas.errors import UserError
@@ -60,4 +61,6 @@ def in_tokens_of(dataset: Any, description: Mapping[str, Any]) -> Any:
         return with_vocabulary(dataset, description["vocabulary"])
     if isinstance(dataset, Sentences) and description.get("tokeniser"):
         return replace(dataset, tokeniser=str(description["tokeniser"]))
+    if isinstance(dataset, Pairs) and description.get("tokenisers"):
+        return replace(dataset, tokenisers=tuple(map(str, description["tokenisers"])))
     return dataset

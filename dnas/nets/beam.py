@@ -10,6 +10,7 @@ Axis letters: B sentences, K hypotheses, T tokens, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -85,12 +86,11 @@ def beam_search(
             taken(state.ended) | (token == end),
         )
 
+    def goes_on(size: int, state: _State) -> jax.Array:
+        return (state.number < size) & ~(state.ended | jnp.isneginf(state.logs)).all()
+
     for size in _sizes(length):  # what is read at a step has a shape that is known, and is short while little is there
-
-        def goes_on(state: _State, size: int = size) -> jax.Array:
-            return (state.number < size) & ~(state.ended | jnp.isneginf(state.logs)).all()
-
-        state = jax.lax.while_loop(goes_on, lambda state, size=size: written(size, state), state)
+        state = jax.lax.while_loop(partial(goes_on, size), partial(written, size), state)
     return Found(state.tokens[:, 0, 1:], state.lengths[:, 0], state.logs[:, 0] / scale[state.lengths[:, 0]])
 
 

@@ -8,7 +8,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Stateful, Task
+from dnas.tasks.task import Answering, Stateful, Task, Writing
 
 AUTO = "auto"
 OF_IMAGES = ("augment", "mixup", "cutmix", "rand_augment", "magnitude")  # what changes images in training
@@ -32,7 +32,8 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
     if isinstance(task, Stateful) and not space.recurrent:
         task = task.stateless()
     if task.takes != "images":
-        idle = (*OF_THEIR_NETWORKS, *OF_IMAGES, *("label_smoothing",) * (not isinstance(task, Answering)))
+        unlabelled = not isinstance(task, Answering | Writing)
+        idle = (*OF_THEIR_NETWORKS, *OF_IMAGES, *("label_smoothing",) * unlabelled)
         refuse_idle(config, stage, idle, f"networks of images only, while these read {task.takes}")
     _refuse_unknown_sizes(config, stage, space)
     return task, _at_rate_of_batch(plan)

@@ -115,13 +115,7 @@ class LanguageSteps:
         return {"loss": (total, count), "perplexity": (jnp.exp(total / count) * count, count)}
 
     def measures(self, sums: Sums) -> dict[str, float]:
-        """The perplexity is that of all words together, not the mean over batches."""
-        found = means(sums)
-        likelihood = found.pop("nll", found.get("loss"))
-        if likelihood is None:
-            return {}
-        with np.errstate(over="ignore"):
-            return {**found, "perplexity": float(np.exp(likelihood))}
+        return with_perplexity(sums)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -254,6 +248,16 @@ def check_length(text: Text, part: str, columns: int, field: str) -> None:
 def steps_of(words: int, columns: int, bptt: float) -> int:
     """Sequences of so many words in a column; its last word is predicted only."""
     return int(-(-(words // columns - 1) // bptt))
+
+
+def with_perplexity(sums: Sums) -> dict[str, float]:
+    """The means; the perplexity is that of all words together, not the mean over batches."""
+    found = means(sums)
+    likelihood = found.pop("nll", found.get("loss"))
+    if likelihood is None:
+        return {}
+    with np.errstate(over="ignore"):
+        return {**found, "perplexity": float(np.exp(likelihood))}
 
 
 def likelihood(logits: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array | int]:

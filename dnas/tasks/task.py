@@ -3,7 +3,7 @@
 Axis letters: N examples, B batch, T time. A *part* of the data is "train", "valid" or "test".
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -191,6 +191,40 @@ class Streaming(Protocol):
 
     def pieces(self, part: str, size: int) -> Iterator[Tree]:
         """NumPy: of a part the batches as of `evaluation`, one at a time, [1, B, ...]. Errors: as of `updates`."""
+        ...
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """What a `Task` has besides if its networks write a text behind another, as a translation.
+
+    longest: tokens of what is written at most, its end among them. ends: begin and end of what is written. beam,
+    penalty: of `nets/beam.py`.
+    """
+
+    beam: int
+    penalty: float
+
+    @property
+    def longest(self) -> int: ...
+
+    @property
+    def ends(self) -> tuple[int, int]: ...
+
+    def inputs(self, given: object) -> np.ndarray:
+        """Tokens [B, S] of texts. Errors: `UserError` for anything else."""
+        ...
+
+    def sources(self, part: str) -> np.ndarray:
+        """The same of a part of the data."""
+        ...
+
+    def text(self, tokens: np.ndarray) -> str:
+        """What written tokens say."""
+        ...
+
+    def scored(self, texts: Sequence[str], part: str) -> tuple[dict[str, float], dict[str, str]]:
+        """Measures of what was written for a part of the data, and by which settings each was taken."""
         ...
 
 

@@ -1,0 +1,70 @@
+"""Texts written behind others by a network of an encoder and a decoder, by beam search.
+
+The encoder reads a source once. Sources of like length are written side by side, as a batch is as slow as its longest.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from dnas.data._tokeniser import PADDING
+from dnas.nets.beam import Found, beam_search
+from dnas.nets.transformer_pairs import PairNetwork, PairSupernet, parted
+from dnas.tasks.task import Writing
+from dnas.types import Tree
+
+SIDE_BY_SIDE = 32  # sources
+
+
+class Translation(NamedTuple):
+    """A text, and its score: log-likelihood over the length penalty."""
+
+    text: str
+    score: float
+
+
+def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> Callable[[np.ndarray], Found]:
+    """Compiled: sources int32 [B, S] -> what is written behind them. args: what the network takes beside its inputs."""
+    layout, state = nnx.split(network)
+    beam, penalty, longest, (begin, end) = task.beam, task.penalty, task.longest, task.ends
+
+    def write(state: Tree, args: tuple, source: jax.Array) -> Found:
+        body = nnx.merge(layout, state).body
+        own, other = parted(jax.tree.map(jnp.asarray, args[0])) if args else (None, None)
+        memory, shown = body.encoded(source, own)
+        memory, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), (memory, shown))  # nothing may be shown
+
+        def step(tokens: jax.Array, number: jax.Array) -> jax.Array:
+            x, around = body.decoder.read(tokens, other, None, memory, shown)
+            return body.decoder.answer(jax.lax.dynamic_slice_in_dim(x, number, 1, 1), around)[:, 0]
+
+        return beam_search(
+            step,
+            len(source),
+            beam=beam,
+            length=longest,
+            begin=begin,
+            end=end,
+            fill=PADDING,
+            penalty=penalty,
+            dtype=memory.dtype,
+        )
+
+    compiled = jax.jit(write)
+    return lambda source: compiled(nnx.as_pure(state), args, source)
+
+
+def written(write: Any, source: np.ndarray, task: Writing) -> list[Translation]:
+    """What is written behind sources [N, S], of any number. write: see `writer`."""
+    order = np.argsort((source != PADDING).sum(1), kind="stable")
+    size, found = min(SIDE_BY_SIDE, len(source)), dict[int, Translation]()
+    for start in range(0, len(source), max(size, 1)):
+        rows = order[np.arange(start, start + size) % len(source)]  # the last batch is filled up
+        tokens, _, scores = jax.device_get(write(source[rows]))
+        for row, one, score in zip(rows, tokens, scores, strict=True):
+            found[int(row)] = Translation(task.text(one), float(score))
+    return [found[number] for number in range(len(source))]
