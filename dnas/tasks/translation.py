@@ -10,7 +10,6 @@ Axis letters: N pairs, B batch, S tokens of a source, T of a target, V vocabular
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -270,7 +269,10 @@ def parts_of(dataset: Pairs, plan: Any, config: Config, stage: str) -> dict[str,
 
 def _made(train: Lines, shared: bool, settings: dict[str, Any]) -> tuple[Tokeniser, Tokeniser]:
     """The tokenisers of sources and of targets. settings: of `_tokeniser.trained`."""
-    learn = partial(trained, blanks=True, special=ENDS, **settings)
+
+    def learn(texts: Sequence[str]) -> Tokeniser:
+        return trained(texts, blanks=True, special=ENDS, **settings)
+
     if shared:
         both = learn([*train.sources, *train.targets])
         return both, both
