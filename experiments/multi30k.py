@@ -8,10 +8,9 @@ arXiv:2005.14187), with mixtures of entangled weights (TangleNAS, arXiv:2312.104
     dnas test runs/multi30k/retrain
     dnas predict runs/multi30k/retrain "a man is walking ."
 
-Hardware: 2 CPU cores for small, one GPU for base. Expected: no published numbers for these
-settings. By small transformers that
-are made by hand some thirty points of BLEU are reached on test 2016_flickr (quoted, not checked); BLEU here is of
-lowercased tokens, as the signature says, so it is none to set beside others that cut texts otherwise.
+Hardware: 2 CPU cores for small, one GPU for base. Expected: no published numbers for these settings. By small
+transformers that are made by hand some thirty points of BLEU are reached on test 2016_flickr (quoted, not checked);
+BLEU here is of lowercased tokens, as the signature says, so it is none to set beside others that cut texts otherwise.
 
 small: 4,000 of the 29,000 pairs, words that are there twice, one or two layers of width 32 or 64: to see all of it
     work. Not yet run by this project.

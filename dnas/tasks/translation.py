@@ -269,14 +269,11 @@ def parts_of(dataset: Pairs, plan: Any, config: Config, stage: str) -> dict[str,
 
 def _made(train: Lines, shared: bool, settings: dict[str, Any]) -> tuple[Tokeniser, Tokeniser]:
     """The tokenisers of sources and of targets. settings: of `_tokeniser.trained`."""
-
-    def learn(texts: Sequence[str]) -> Tokeniser:
-        return trained(texts, blanks=True, special=ENDS, **settings)
-
+    settings = settings | {"blanks": True, "special": ENDS}
     if shared:
-        both = learn([*train.sources, *train.targets])
+        both = trained([*train.sources, *train.targets], **settings)
         return both, both
-    return learn(train.sources), learn(train.targets)
+    return trained(train.sources, **settings), trained(train.targets, **settings)
 
 
 def _cut_notes(
