@@ -1,6 +1,7 @@
 """Accuracy against latency measured on this machine: four methods within one budget, and random networks within it.
 
     dnas latency fbnet:size=small --image-size 16 --batch 128 --out benchmarks/results/latency_fbnet_small.json
+    dnas compare experiments/small_latency.py --out runs/small_latency
     python scripts/accuracy_latency.py experiments/small_latency.py --out runs/small_latency
     dnas search experiments/small_latency.py:fbnet --out runs/fbnet_latency
 

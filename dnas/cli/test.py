@@ -16,10 +16,9 @@ KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens
 
 @dataclass(frozen=True)
 class Test(Trained):
-    """Test a network: its accuracy, class by class, and which classes it takes for which; or errors, or perplexities,
-    and BLEU and chrF of translations with their signatures.
+    """Test a network: its accuracy, class by class, and which it takes for which; or errors, perplexities, BLEU.
 
-    RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it
+    Of translations BLEU and chrF are said with their signatures. RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it
     is a genotype, whose published PyTorch weights are tested.
 
     Examples:

@@ -258,7 +258,7 @@ def test_selection_follows_its_seed_and_finds_a_good_genotype(name):
     """The accuracy asked for is how often a mix has the last operation."""
     asked = []
 
-    def evaluate(mix, train=False, batches=None):
+    def evaluate(mix, train=False, batches=None, calibrate=0):
         asked.append(batches)
         return float(np.mean(mix["cell"][:, -1]))
 

@@ -35,6 +35,7 @@ def test_an_evaluation_reads_batches_in_a_row_from_any_number_on(monkeypatch):
     stage = SimpleNamespace(
         valid_batches=(jnp.arange(5), None),
         batches=5,
+        calibration_batches=lambda examples: 0,
         evaluate_one=lambda network, data, train: data[0].tolist(),
         task=SimpleNamespace(score=Score("mean"), measures=lambda rows: {"mean": np.mean(rows), "loss": rows}),
     )

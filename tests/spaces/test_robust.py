@@ -48,7 +48,7 @@ def test_in_a_supernet_noise_is_drawn_for_every_step_edge_and_cell():
     assert small.random == {"noise"} and not space(name="s2").random
     network = functionalize(lambda rngs: Supernet(small, NetworkSize(3, 2, 3), rngs=rngs))
     looped = functionalize(lambda rngs: Supernet(small, NetworkSize(3, 2, 3, loop=True), rngs=rngs))
-    weights, stats = network.init(jax.random.key(0))
+    weights, stats = jax.jit(network.init)(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (4, 8, 8, 3))
     mix = {kind: np.full(shape, 0.5, np.float32) for kind, shape in small.mix_shapes.items()}
 
@@ -59,7 +59,7 @@ def test_in_a_supernet_noise_is_drawn_for_every_step_edge_and_cell():
     one, two = logits(jax.random.key(0)), logits(jax.random.key(1))
     np.testing.assert_array_equal(one, logits(jax.random.key(0)))
     assert np.abs(one - two).max() > 1e-3
-    twin = looped.apply(weights, stats, x, mix, Noise(jax.random.key(0)), train=True)[0]
+    twin = jax.jit(lambda key: looped.apply(weights, stats, x, mix, Noise(key), train=True)[0])(jax.random.key(0))
     np.testing.assert_allclose(one, twin, rtol=1e-3, atol=1e-4)
     evaluated = jax.jit(lambda: network.apply(weights, stats, x, mix, train=False)[0])
     np.testing.assert_array_equal(evaluated(), evaluated())
