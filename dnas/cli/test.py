@@ -18,8 +18,9 @@ KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens
 class Test(Trained):
     """Test a network: its accuracy, class by class, and which it takes for which; or errors, perplexities, BLEU.
 
-    Of translations BLEU and chrF are said with their signatures. RUN is the folder of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it
-    is a genotype, whose published PyTorch weights are tested.
+    Of translations BLEU and chrF are said with their signatures. RUN is the folder of a training (or of a search whose
+    cell was trained in its folder `retrain`); with --weights it is a genotype, whose published PyTorch weights are
+    tested.
 
     Examples:
       dnas test runs/first/retrain
