@@ -140,7 +140,7 @@ def test_derived_nasbench201_network_is_the_supernet_with_a_discrete_mix(superne
 @pytest.mark.slow
 @pytest.mark.parametrize("space, cells", [(SMALL_DARTS, 9), (SMALL_NB201, 2)], ids=["darts", "nasbench201"])
 def test_a_supernet_of_loops_is_the_same(space, cells):
-    """Gradients, moments and logits, scanned, vmapped and jitted against neither: stages of one to three cells."""
+    """Gradients, moments and logits, scanned and vmapped against neither: stages of one to three cells."""
     fast, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3))
     slow, _ = prepared(Supernet, space, NetworkSize(cells, 2, 3, loop=True))
     weights, stats = random_weights(fast)
@@ -153,9 +153,9 @@ def test_a_supernet_of_loops_is_the_same(space, cells):
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)
 
-    assert_close(jax.jit(gradients(fast))(weights, mix), gradients(slow)(weights, mix), 1e-9)
-    evaluate = partial(fast.apply, train=False), partial(slow.apply, train=False)
-    assert_close(jax.jit(evaluate[0])(weights, stats, x, mix), evaluate[1](weights, stats, x, mix))
+    assert_close(jax.jit(gradients(fast))(weights, mix), jax.jit(gradients(slow))(weights, mix), 1e-9)
+    evaluate = [jax.jit(partial(network.apply, train=False)) for network in (fast, slow)]
+    assert_close(*(one(weights, stats, x, mix) for one in evaluate))
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_a_derived_network_of_loops_is_the_same(unroll):
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)
 
-    assert_close(jax.jit(gradients(fast))(weights, factors), gradients(slow)(weights, factors), 1e-9)
+    assert_close(jax.jit(gradients(fast))(weights, factors), jax.jit(gradients(slow))(weights, factors), 1e-9)
 
 
 @pytest.mark.slow
