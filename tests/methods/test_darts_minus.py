@@ -41,7 +41,7 @@ def test_an_auxiliary_skip_is_a_skip_whose_weight_is_added():
     plain, more = (
         functionalize(lambda rngs, s=s: Supernet(s, size, rngs=rngs)) for s in (SPACE, with_auxiliary_skip(SPACE))
     )
-    weights, stats = plain.init(jax.random.key(0))
+    weights, stats = jax.jit(plain.init)(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (2, 6, 6, 3))
     alphas = {"cell": jax.random.normal(jax.random.key(2), (3, 3))}
     mix = relax.softmax(alphas, jax.random.key(0), None)

@@ -64,7 +64,7 @@ def supernet():
     """The same of a supernet of three cells."""
     space = nasbench201.space(nodes=2, operations="skip_connect+nor_conv_1x1")
     network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
-    weights, stats = network.init(jax.random.key(0))
+    weights, stats = jax.jit(network.init)(jax.random.key(0))
     images, labels = jax.random.normal(jax.random.key(1), (4, 4, 4, 3), float), jnp.arange(4) % 3
 
     def loss(weights, mix):

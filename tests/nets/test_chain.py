@@ -58,7 +58,7 @@ def test_a_norm_computes_the_relu_behind_it_and_no_other_activation(word, relu, 
     """What it gives, its gradients, and what its ReLUs get are those of layers one after the other."""
     norm, x = Norm(affine=True, pools=False), images(channels=4)
     block = functionalize(lambda rngs: blocks.build(parse(word), 4, CLASSES, norm, rngs=rngs))
-    weights, stats = block.init(jax.random.key(0))
+    weights, stats = jax.jit(block.init)(jax.random.key(0))
 
     def everything():
         def output(weights, x):  # a new function each time, which JAX traces anew
@@ -144,7 +144,7 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix(paths):
     genotype = random(space, 4)
     supernet = functionalize(lambda rngs: space.supernet(space, SIZE, rngs=rngs))
     network = functionalize(lambda rngs: space.network(genotype, space, SIZE, rngs=rngs))
-    weights, stats = supernet.init(jax.random.key(0))
+    weights, stats = jax.jit(supernet.init)(jax.random.key(0))
     mix, x = as_mix(genotype, space), images(rows=3)
 
     chosen = partial(blocks_of_mix, mix=mix)
@@ -164,7 +164,7 @@ def test_shuffle_blocks_are_mixed_as_they_are_derived():
     genotype = genotype_of("spos", ["xception_c24_s2", "shuffle5_c24"])
     supernet = functionalize(lambda rngs: space.supernet(space, SIZE, rngs=rngs))
     network = functionalize(lambda rngs: space.network(genotype, space, SIZE, norm=space.search_norm, rngs=rngs))
-    weights, stats = supernet.init(jax.random.key(0))
+    weights, stats = jax.jit(supernet.init)(jax.random.key(0))
     mix, x = as_mix(genotype, space), images(rows=3)
     theirs, _ = jax.jit(lambda: supernet.apply(weights, stats, x, mix, train=True))()
     own = (blocks_of_mix(tree, mix) for tree in (weights, stats))

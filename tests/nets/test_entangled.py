@@ -214,7 +214,7 @@ def test_vmapped_edges_are_a_loop_and_none_is_left_out_of_the_gradient():
 
     def run(loop):
         network = functionalize(lambda rngs: MixedCell(NB201, "cell", C, loop, rngs=rngs))
-        weights, stats = network.init(jax.random.key(0))
+        weights, stats = jax.jit(network.init)(jax.random.key(0))
 
         def loss(mix, weights):
             y, moments = network.apply(weights, stats, inputs, (mix, None), train=True)

@@ -56,7 +56,7 @@ def outcome(name, paths, remat=False):
 
 
 def start(name):
-    weights, stats = network(name, "all").init(jax.random.key(0))
+    weights, stats = jax.jit(network(name, "all").init)(jax.random.key(0))
     return weights, jax.tree.map(lambda s: s + 0.125, stats)  # unlike any batch's
 
 

@@ -309,7 +309,7 @@ def test_finite_difference_tends_to_the_exact_second_order(tiny):
 def test_hessian_products_of_a_supernet_are_reverse_over_reverse():
     space = nasbench201.space(nodes=2)
     network = functionalize(lambda rngs: Supernet(space, NetworkSize(1, 2, 3), rngs=rngs))
-    weights, stats = network.init(jax.random.key(0))
+    weights, stats = jax.jit(network.init)(jax.random.key(0))
     mix = {"cell": jnp.full((1, 5), 0.2)}
 
     def inner(weights, alphas):

@@ -119,7 +119,7 @@ def test_supernet_and_derived_network_run(name):
     size, x, shape = small(space)
     genotype = random(space, 0)
     supernet = functionalize(lambda rngs: space.supernet(space, size, rngs=rngs))
-    weights, stats = supernet.init(jax.random.key(0))
+    weights, stats = jax.jit(supernet.init)(jax.random.key(0))
     more = {"noise": Noise(jax.random.key(1))} if space.draws else {}
     run = jax.jit(lambda mix: supernet.apply(weights, stats, x, mix, train=True, **more))
     uniform = {kind: np.full(shape, 1 / shape[1], np.float32) for kind, shape in space.mix_shapes.items()}
@@ -133,7 +133,7 @@ def test_supernet_and_derived_network_run(name):
     assert np.abs(chosen - logits).max() > 1e-4
 
     network = functionalize(lambda rngs: space.network(genotype, space, size, rngs=rngs))
-    weights, stats = network.init(jax.random.key(0))
+    weights, stats = jax.jit(network.init)(jax.random.key(0))
     assert (network.carry is not None) == (supernet.carry is not None) == space.recurrent
     output, _ = jax.jit(lambda x: network.apply(weights, stats, x, train=True, **more))(x)
     assert logits_of(output, space).shape == shape

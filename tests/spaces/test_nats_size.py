@@ -39,14 +39,14 @@ def test_the_derived_network_is_the_supernet_of_its_own_mix():
     supernet = functionalize(lambda rngs: SPACE.supernet(SPACE, SIZE, rngs=rngs))
     network = functionalize(lambda rngs: SPACE.network(genotype, SPACE, SIZE, norm=SPACE.search_norm, rngs=rngs))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8, 8, 3)), jnp.float32)
-    wide = supernet.init(jax.random.key(0))
+    wide = jax.jit(supernet.init)(jax.random.key(0))
 
     def cut(own, theirs):
         if isinstance(own, dict):
             return {name: cut(own[name], theirs[name]) for name in own}
         return theirs[tuple(map(slice, own.shape))]
 
-    own = [cut(*trees) for trees in zip(network.init(jax.random.key(1)), wide, strict=True)]
+    own = [cut(*trees) for trees in zip(jax.jit(network.init)(jax.random.key(1)), wide, strict=True)]
     narrow, moments = jax.jit(lambda: network.apply(*own, x, train=True))()
     for paths in ("all", "one"):
         chosen = replace(SPACE, paths=paths)

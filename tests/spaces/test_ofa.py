@@ -86,8 +86,8 @@ def test_a_one_hot_mix_is_the_derived_network():
         x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 10, 10, 3)))
         whole = functionalize(lambda rngs: space.supernet(space, SIZE, rngs=rngs))
         part = functionalize(lambda rngs: space.network(genotype, space, SIZE, rngs=rngs))
-        weights, stats = whole.init(jax.random.key(0))
-        drawn, moments = part.init(jax.random.key(1))
+        weights, stats = jax.jit(whole.init)(jax.random.key(0))
+        drawn, moments = jax.jit(part.init)(jax.random.key(1))
         theirs = [weights["before"][0], *(weights["stages"][s][b] for s, b in ((0, 0), (1, 0), (1, 1)))]
         given_by = [inherited(own, size) for own, size in zip(theirs[1:], (3, 5, 3), strict=True)]
         for number, given in enumerate([jax.tree.leaves(theirs[0]), *given_by], 1):

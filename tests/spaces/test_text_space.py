@@ -98,7 +98,7 @@ def test_a_new_network_knows_nothing_yet():
     """Embeddings are small, all layers count alike."""
     space = text.space(size="tiny", operations="identity")
     network = functionalize(lambda rngs: space.network(random(space, 0), space, SIZE, rngs=rngs))
-    weights, _ = network.init(jax.random.key(0))
+    weights, _ = jax.jit(network.init)(jax.random.key(0))
     ends = weights["body"]["ends"]
     assert np.abs(ends["embedding"]).max() <= 0.25 < 2 * np.abs(ends["embedding"]).max()
     assert not ends["shares"].any() and ends["shares"].shape == (3,)
