@@ -8,8 +8,9 @@
 Hardware: 2 CPU cores. Seven layers of FBNet's blocks on 5,000 JPEG images of CIFAR-10 of 16 pixels. The searches read
 the committed table of `dnas latency`; the figure has the measured milliseconds of every network that was found, on one
 core, of a batch of 128 images. `fbnet` and `proxyless_nas` have latency in their losses, `spos` in its evolution;
-`darts` knows of it by the budget alone, which all of them keep. Expected: no published numbers; what came out is in
-docs/results.md and benchmarks/results/accuracy_latency.json.
+`darts` knows of it by the budget alone, which all of them keep. Expected: no published numbers. Not yet run to its end
+by this project: the searches of fbnet, proxyless_nas and spos have ended, nothing was trained. The table was measured
+beside other work; it predicted 20 other networks with a median error of 5.3 % and a rank correlation of 0.80.
 """
 
 from dataclasses import replace

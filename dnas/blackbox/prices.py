@@ -33,7 +33,7 @@ def of_all(cost: Cost, space: Space) -> np.ndarray:
             f"{cost.name} out."
         )
     numbers = at(np.arange(count), options)
-    if cost.additive is None or any(cell.kept is not None for cell in space.cells.values()):
+    if cost.additive is None or not cost.exact or any(cell.kept is not None for cell in space.cells.values()):
         return np.array([cost.of(decode(row, space)) for row in numbers])
     rows = [row for kind in space.cells for row in cost.additive.tables[kind]]  # an edge each, as the decisions
     total = np.full(count, cost.additive.constant, float)

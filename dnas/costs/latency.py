@@ -7,6 +7,7 @@ measures it, a network takes the sum over what reaches the output of its cells; 
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from dnas.architectures.flow import live
 from dnas.architectures.genotype import Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.costs import latency_table, predictors, published
-from dnas.costs.protocol import Build, Cost
+from dnas.costs.protocol import Additive, Build, Cost
 from dnas.data._files import users_path
 from dnas.errors import UserError, unknown
 from dnas.ranges import Acts
@@ -65,9 +66,13 @@ def _of_file(path: Path) -> Build:
 
     def build(space: Space, size: NetworkSize, image_size: int) -> Cost:
         additive = known.of_space(space, sizes_of(space, size, image_size))
-        return Cost("latency", "ms", space, lambda genotype: additive.of(live(genotype), space), additive, known.how)
+        return Cost("latency", "ms", space, partial(_live_sum, additive, space), additive, known.how, exact=False)
 
     return build
+
+
+def _live_sum(additive: Additive, space: Space, genotype: Genotype) -> float:
+    return additive.of(live(genotype), space)
 
 
 def _fitted(space: Space, device: str) -> Cost:

@@ -65,7 +65,8 @@ class Cost:
     """A cost of the architectures of one space, as networks of one size.
 
     name, unit: "latency", "ms"; counts have no unit. of: an architecture -> its cost. additive: the same as a sum over
-    decisions, None where it is none. about: how it came about, for whoever reads a number.
+    decisions, None where it is none; without `exact` a bound, which some networks stay below. about: how it came about,
+    for whoever reads a number.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Cost:
     of: Callable[[Genotype], float]
     additive: Additive | None
     about: str = ""
+    exact: bool = True
 
     @property
     def expected(self) -> Additive:

@@ -13,7 +13,7 @@ from dnas.blackbox import host, jobs, prices, traced
 from dnas.blackbox import run as blackbox
 from dnas.blackbox.config import BlackboxConfig, WarmupConfig
 from dnas.blackbox.workers import Here, on_host
-from dnas.costs import budget, published
+from dnas.costs import budget, latency_table, published
 from dnas.errors import UserError
 from dnas.evaluators.protocol import Evaluator, HostEvaluator, Measured
 from dnas.tables import nasbench201
@@ -129,3 +129,14 @@ def test_a_space_that_is_too_large_to_list_is_refused(monkeypatch):
     monkeypatch.setattr(prices, "MOST", 124)
     with pytest.raises(UserError, match="has 125 architectures, too many"):
         prices.of_all(COST, SPACE)
+
+
+def test_what_reaches_no_output_is_free_as_it_is_for_one_network(tmp_path):
+    """Measured latencies leave out dead operations, so that their sums over decisions are a bound only."""
+    rows = {"cell": [{name: float(o) for o, name in enumerate(names)} for names in SPACE.cells["cell"].operations]}
+    latency_table.write(latency_table.LatencyTable("nasbench201", "here", rows, "made up"), tmp_path / "t.json")
+    cost = find.resolve("cost", f"latency:table={tmp_path / 't.json'}")(SPACE, SIZE, 8)
+    found, numbers = prices.of_all(cost, SPACE), at(np.arange(125), OPTIONS)
+    np.testing.assert_array_equal(found, [cost.of(decode(row, SPACE)) for row in numbers])
+    bounds = [cost.expected.of(decode(row, SPACE), SPACE) for row in numbers]
+    assert (found <= bounds).all() and (found < bounds).any()
