@@ -4,7 +4,6 @@ One data set per file, found by its file name: it has `dataset(*, ...) -> Datase
 Axis letters: N images, H W C.
 """
 
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dnas import modules_of
-from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order
+from dnas.data._arrays import as_images, as_labels, hold_out, resized, stratified_order, validation_count
 from dnas.data._files import Location, check_memory, data_dir
 from dnas.data._texts import Text
 from dnas.errors import UserError
@@ -182,7 +181,7 @@ def portioned(
         raise UserError(f"The portion of the train set for validation must be in [0, 1), not {valid_portion!r}.")
     if not isinstance(seed, Integral) or seed < 0:
         raise UserError(f"The seed of a split must be a whole number of at least 0, not {seed!r}.")
-    valid_count = math.ceil(valid_portion * count - 1e-6)  # as DARTS: the train part is rounded down
+    valid_count = validation_count(count, valid_portion)
     train_count = count - valid_count
     if train_count == 0 or (valid_portion > 0 and valid_count == 0):
         empty = "train" if train_count == 0 else "validation"

@@ -1,5 +1,7 @@
 """Array work that data sets share: stratified order, area resize, reading arrays as images or labels."""
 
+import math
+
 import numpy as np
 
 from dnas.errors import UserError
@@ -19,6 +21,11 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
     place = np.empty(len(labels))
     place[by_class] = (np.arange(len(labels)) - starts[sorted_labels] + 0.5) / counts[sorted_labels]
     return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def validation_count(count: int, portion: float) -> int:
+    """How many of so many train examples validate: as of DARTS' images the train part is rounded down."""
+    return math.ceil(portion * count - 1e-6)
 
 
 def hold_out(labels: np.ndarray, portion: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ bin of the train part; so every cell and chain of images is one of sounds. Axis 
 samples, M bins.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,13 +16,13 @@ import numpy as np
 from dnas import keys
 from dnas.config import AugmentConfig, Config
 from dnas.data import joined_notes
-from dnas.data._arrays import stratified_order
+from dnas.data._arrays import stratified_order, validation_count
 from dnas.data._audio import Recordings, padded
 from dnas.data._sounds import as_int16
 from dnas.errors import UserError
 from dnas.ranges import Range, Whole
 from dnas.tasks.binding import OF_IMAGES, refuse_idle
-from dnas.tasks.classification import Classification, told
+from dnas.tasks.classification import ClassesOfParts, Classification, told
 from dnas.tasks.spectra import Changes, FrontEnd, as_floats, changed, filters, masked, normalised, spectra
 from dnas.tasks.tabular import check
 from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
@@ -57,13 +56,12 @@ class SoundSteps(Classification):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SoundClasses(SoundSteps):
+class SoundClasses(SoundSteps, ClassesOfParts):
     """`task.Task` of recordings. parts: waveforms int16 [N, S] and classes [N] of "train", of "valid" in a search and
     where some of it validates, and of "test" after a search. moments: mean and std float32 [M] of the train part. cut:
     a note on recordings that are longer than S."""
 
     recordings: Recordings
-    parts: dict[str, tuple[np.ndarray, np.ndarray]]
     moments: tuple[np.ndarray, np.ndarray]
     stage: str = "search"
     cut: str = ""
@@ -89,30 +87,23 @@ class SoundClasses(SoundSteps):
 
     @property
     def sizes(self) -> str:
-        name, count = self.recordings.name, len(self.parts["train"][1])
-        if "valid" not in self.parts:
-            return f"{name} ({count} recordings)"
-        return f"{name}: {count} recordings for the weights, {len(self.parts['valid'][1])} {VALIDATES[self.stage]}"
+        name, counts = self.recordings.name, self.counts
+        if "valid" not in counts:
+            return f"{name} ({counts['train']} recordings)"
+        return f"{name}: {counts['train']} recordings for the weights, {counts['valid']} {VALIDATES[self.stage]}"
 
     def described(self) -> dict[str, Any]:
-        x, y = self.parts["train"]
-        sizes = {name: len(classes) for name, (_, classes) in self.parts.items()}
-        checksum = {"crc32": zlib.crc32(y.tobytes(), zlib.crc32(x.tobytes()))}
         about = {"name": self.recordings.name, "note": self.note, "classes": list(self.recordings.classes)}
         mean, std = self.moments
         sound = {"sound": self.front._asdict() | {"samples": self.length}, "mean": mean.tolist(), "std": std.tolist()}
-        return about | sizes | checksum | sound
+        return about | self.counts | {"crc32": self.checksum} | sound
 
     def arrays(self, part: str) -> Tree:
         return *self.parts[part], self.moments
 
-    def steps(self, part: str, batch_size: int) -> int:
-        return -(-len(self.parts[part][1]) // batch_size) if part in self.parts else 0
-
-    def evaluation(self, part: str) -> tuple[Tree, Tree]:
-        x, y = self.parts[part]
-        rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
-        return (x[rows], y[rows], counted), self.moments
+    @property
+    def constants(self) -> Tree:
+        return self.moments
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -126,20 +117,8 @@ class SoundClasses(SoundSteps):
         """
         return padded(waveforms_of(given), self.length)
 
-    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
-        """What `evaluation_batch` takes, of inputs alone."""
-        return (x, None, None), self.moments
-
-    def answers(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities [B, classes]."""
-        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
-
-    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The waveforms of a part and their classes."""
-        return [self.parts[part]]
-
     def measures(self, sums: Sums) -> dict[str, float]:
-        return told(super().measures(sums), len(self.recordings.classes))
+        return told(super().measures(sums), len(self.class_names))
 
 
 def task(
@@ -240,7 +219,7 @@ def _rows_of(dataset: Recordings, plan: Any, config: Config, stage: str) -> dict
     validation, stratified by class: in a search by the seed of the run, in a training, if wanted, the same for all."""
     found, y = {"train": tuple(dataset.train)}, dataset.train.y
     if stage == "search" or plan.valid_portion:
-        count = int(np.ceil(plan.valid_portion * len(y) - 1e-6))  # as for images
+        count = validation_count(len(y), plan.valid_portion)
         order = stratified_order(y, config.seed if stage == "search" else 0)
         rows = {"train": np.sort(order[count:]), "valid": np.sort(order[:count])}
         found = {part: tuple(values[rows[part]] for values in dataset.train) for part in rows}

@@ -3,15 +3,18 @@
 Axis letters: B batch, R ensemble members (supernets side by side, each with a mix of its own).
 """
 
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from dnas.tasks.task import Score, Sums, means, weighted, weighted_mean
-from dnas.types import Batch
+from dnas.tasks.task import EVALUATION_BATCH, Score, Sums, means, padded_rows, weighted, weighted_mean
+from dnas.types import Batch, Tree
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,6 +70,49 @@ class Classification:
     def measures(self, sums: Sums) -> dict[str, float]:
         """The mean of every measure that has examples."""
         return means(sums)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassesOfParts(Classification):
+    """What a task with data is whose `parts` are arrays by name: inputs [N, ...] and their classes [N]."""
+
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def constants(self) -> Tree:
+        """What `evaluation_batch` takes beside the rows."""
+        return ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Examples of each part."""
+        return {name: len(classes) for name, (_, classes) in self.parts.items()}
+
+    @property
+    def checksum(self) -> int:
+        """Of the train part."""
+        x, y = self.parts["train"]
+        return zlib.crc32(y.tobytes(), zlib.crc32(x.tobytes()))
+
+    def steps(self, part: str, batch_size: int) -> int:
+        return -(-self.counts.get(part, 0) // batch_size)
+
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        x, y = self.parts[part]
+        rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
+        return (x[rows], y[rows], counted), self.constants
+
+    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+        """What `evaluation_batch` takes, of inputs alone."""
+        return (x, None, None), self.constants
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities [B, classes]."""
+        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
+
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The examples of a part and their classes."""
+        return [self.parts[part]]
 
 
 def told(measures: dict[str, float], classes: int) -> dict[str, float]:

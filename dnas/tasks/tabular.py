@@ -16,7 +16,7 @@ import numpy as np
 
 from dnas.config import AugmentConfig, Config, SearchConfig
 from dnas.data import joined_notes, named
-from dnas.data._arrays import stratified_order
+from dnas.data._arrays import stratified_order, validation_count
 from dnas.data._features import Features, fit
 from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
@@ -230,7 +230,7 @@ def tested(table: Table, portion: float) -> Pieces:
 def divided(table: Table, portion: float, seed: int) -> Pieces:
     """The train part without, and the validation part with, a seeded portion of its rows, stratified by class."""
     count = len(table.train_y)
-    valid = math.ceil(portion * count - 1e-6)  # as for images: the train part is rounded down
+    valid = validation_count(count, portion)
     order = stratified_order(strata(table.train_y, table.classes), seed)
     parts = {"train": np.sort(order[valid:]), "valid": np.sort(order[:valid])}
     return {name: (taken(table.train, rows), table.train_y[rows]) for name, rows in parts.items()}

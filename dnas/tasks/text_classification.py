@@ -4,7 +4,6 @@ What a text becomes is learned from the part that is trained on, and kept with t
 unknown in training (Bowman et al. 2016, arXiv:1511.06349). Axis letters: N texts, B batch, T time.
 """
 
-import zlib
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
@@ -15,16 +14,16 @@ import numpy as np
 from dnas import keys
 from dnas.config import AugmentConfig, Config
 from dnas.data import joined_notes, named
-from dnas.data._arrays import stratified_order
+from dnas.data._arrays import stratified_order, validation_count
 from dnas.data._files import check_memory
 from dnas.data._sentences import Examples, Sentences
 from dnas.data._tokeniser import PADDING, UNKNOWN, Tokeniser, padded, read, trained
 from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Portion, Range
-from dnas.tasks.classification import Classification, told
+from dnas.tasks.classification import ClassesOfParts, Classification, told
 from dnas.tasks.language import SEARCH_NOTE
 from dnas.tasks.tabular import check
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.task import VALIDATES, Binding, Shape, Sums, pure_part, random_order
 from dnas.types import Batch, Tree
 
 LONGER = ("cut", "refuse")
@@ -53,13 +52,12 @@ class SentenceSteps(Classification):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SentenceClasses(SentenceSteps):
+class SentenceClasses(SentenceSteps, ClassesOfParts):
     """`task.Task` of sentences. parts: tokens int32 [N, T] and classes [N] of "train", of "valid" in a search and where
     some of it validates, and of "test" after a search. more: a note beside that of the data set."""
 
     sentences: Sentences
     tokeniser: Tokeniser
-    parts: dict[str, tuple[np.ndarray, np.ndarray]]
     stage: str = "search"
     longer: str = "cut"
     more: str = ""
@@ -86,28 +84,18 @@ class SentenceClasses(SentenceSteps):
 
     @property
     def sizes(self) -> str:
-        name, count = self.sentences.name, len(self.parts["train"][1])
-        if "valid" not in self.parts:
-            return f"{name} ({count} texts)"
-        return f"{name}: {count} texts for the weights, {len(self.parts['valid'][1])} {VALIDATES[self.stage]}"
+        name, counts = self.sentences.name, self.counts
+        if "valid" not in counts:
+            return f"{name} ({counts['train']} texts)"
+        return f"{name}: {counts['train']} texts for the weights, {counts['valid']} {VALIDATES[self.stage]}"
 
     def described(self) -> dict[str, Any]:
-        x, y = self.parts["train"]
-        sizes = {name: len(classes) for name, (_, classes) in self.parts.items()}
-        checksum = {"crc32": zlib.crc32(y.tobytes(), zlib.crc32(x.tobytes()))}
         about = {"name": self.sentences.name, "note": self.note, "classes": list(self.sentences.classes)}
-        return about | sizes | checksum | {"length": self.length, "tokeniser": self.tokeniser.written()}
+        tokens = {"length": self.length, "tokeniser": self.tokeniser.written()}
+        return about | self.counts | {"crc32": self.checksum} | tokens
 
     def arrays(self, part: str) -> Tree:
         return self.parts[part]
-
-    def steps(self, part: str, batch_size: int) -> int:
-        return -(-len(self.parts[part][1]) // batch_size) if part in self.parts else 0
-
-    def evaluation(self, part: str) -> tuple[Tree, Tree]:
-        x, y = self.parts[part]
-        rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
-        return (x[rows], y[rows], counted), ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -123,20 +111,8 @@ class SentenceClasses(SentenceSteps):
         cut_note(tokens, places, self.length, self.longer, "given")
         return padded(tokens, self.length)
 
-    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
-        """What `evaluation_batch` takes, of inputs alone."""
-        return (x, None, None), ()
-
-    def answers(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities [B, classes]."""
-        return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
-
-    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The texts of a part and their classes."""
-        return [self.parts[part]]
-
     def measures(self, sums: Sums) -> dict[str, float]:
-        return told(super().measures(sums), len(self.sentences.classes))
+        return told(super().measures(sums), len(self.class_names))
 
 
 def task(
@@ -213,7 +189,7 @@ def parts_of(dataset: Sentences, plan: Any, config: Config, stage: str) -> dict[
             )
         found["valid"] = dataset.valid
     elif stage == "search" or plan.valid_portion:
-        count = int(np.ceil(plan.valid_portion * len(dataset.train.y) - 1e-6))  # as for images
+        count = validation_count(len(dataset.train.y), plan.valid_portion)
         order = stratified_order(dataset.train.y, config.seed if stage == "search" else 0)
         rows = {"train": np.sort(order[count:]), "valid": np.sort(order[:count])}
         found = {part: dataset.train.taken(rows[part]) for part in rows}

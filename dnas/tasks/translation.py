@@ -19,6 +19,7 @@ import optax
 
 from dnas.config import AugmentConfig, Config
 from dnas.data import joined_notes
+from dnas.data._arrays import validation_count
 from dnas.data._pairs import Lines, Pairs
 from dnas.data._tokeniser import PADDING, UNKNOWN, Tokeniser, padded, read, trained
 from dnas.errors import UserError, unknown
@@ -260,7 +261,7 @@ def parts_of(dataset: Pairs, plan: Any, config: Config, stage: str) -> dict[str,
         found["valid"] = dataset.valid
     elif stage == "search" or plan.valid_portion:
         total = len(dataset.train.sources)
-        count = int(np.ceil(plan.valid_portion * total - 1e-6))  # as for images
+        count = validation_count(total, plan.valid_portion)
         order = np.random.default_rng(config.seed if stage == "search" else 0).permutation(total)
         rows = {"train": np.sort(order[count:]), "valid": np.sort(order[:count])}
         found = {part: dataset.train.taken(rows[part]) for part in rows}
