@@ -25,7 +25,6 @@ from dnas.runs import environment, loop
 
 BATCH, CALLS = 128, 100
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#6F4E9C")
-GREY = "#8A8F98"
 
 
 def main() -> None:
@@ -80,6 +79,7 @@ def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None
     """A point a network; the line joins what no other network of the picture is better and faster than."""
     from dnas.reports.figures import GRID, new_figure, save
     from dnas.reports.front import nondominated
+    from dnas.reports.marks import GREY
 
     figure = new_figure(7, 4.5)
     axis = figure.add_subplot()

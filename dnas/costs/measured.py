@@ -118,10 +118,12 @@ def of_networks(
 def pinned(cores: int) -> None:
     """Keep this process to so many of its cores, 0: all; before anything computes.
 
-    Errors: `UserError` where there are fewer.
+    Errors: `UserError` where there are fewer, and for a system, such as macOS, that does not let it.
     """
     if not cores:
         return
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError(f"--cores is {cores}, and this system keeps no process to some of its cores: give --cores 0.")
     allowed = sorted(os.sched_getaffinity(0))
     if cores > len(allowed):
         raise UserError(f"--cores is {cores}, and there are {len(allowed)} here: choose at most as many, or 0 for all.")

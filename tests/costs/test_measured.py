@@ -1,5 +1,6 @@
 """Measured latency: a table has a time for every operation where it stands, and agrees with whole networks."""
 
+import os
 from functools import partial
 
 import jax
@@ -141,6 +142,13 @@ def test_the_command_writes_a_table_and_checks_it(tmp_path, capsys):
 def test_what_does_not_fit_is_said(options, says, capsys):
     assert main(["latency", "nasbench201", *options]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_system_without_affinity_is_told_so(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity")
+    measured.pinned(0)
+    with pytest.raises(UserError, match="this system keeps no process to some of its cores: give --cores 0"):
+        measured.pinned(1)
 
 
 @pytest.mark.parametrize("option", ["--cells", "--channels"])
