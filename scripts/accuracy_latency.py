@@ -77,6 +77,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
 
 def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
     """A point a network; the line joins what no other network of the picture is better and faster than."""
+    from dnas.compare.rows import is_random
     from dnas.reports.figures import GRID, new_figure, save
     from dnas.reports.front import nondominated
     from dnas.reports.marks import GREY
@@ -85,10 +86,11 @@ def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None
     axis = figure.add_subplot()
     colours = iter(COLOURS)
     for name, networks in found.items():
-        random = name == dnas.compare.RANDOM
+        random = is_random(name)
+        label = dnas.compare.RANDOM if random else name  # without its budget, a long text
         style = {"color": GREY, "marker": "x"} if random else {"color": next(colours), "marker": "o"}
         axis.scatter(
-            [one["ms"] for one in networks], [100 * one["accuracy"] for one in networks], s=36, label=name, **style
+            [one["ms"] for one in networks], [100 * one["accuracy"] for one in networks], s=36, label=label, **style
         )
     points = np.array([[100 * one["accuracy"], -one["ms"]] for networks in found.values() for one in networks])
     front = points[nondominated(points)]
@@ -98,8 +100,9 @@ def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None
     axis.set_ylabel("test accuracy [%]")
     axis.set_title(title, fontsize=10)
     axis.grid(True, **GRID)
+    axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=9)
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=len(found))
     save(figure, path)
 
 
