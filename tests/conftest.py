@@ -34,6 +34,11 @@ TESTS = itertools.count()
 loop.use_compilation_cache()  # what two workers compile, and what was compiled the last time
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by how many there are: some have the time of day in them, and workers must agree on names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def forget_programs():
     """A process may map 65,530 pieces of memory (Linux' default). Every compiled program has some, and one too many
