@@ -101,7 +101,7 @@ class Ends(nnx.Module):
         """tokens [B, T] -> h_0 [B, T, C], mask [B, T, 1]."""
         embedding = self.embedding[...]
         mask = (tokens != PADDING)[..., None].astype(embedding.dtype)
-        x = embedding[tokens] * mask * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, len(tokens))
+        x = embedding[tokens] * mask * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, tokens.shape[0])
         return jax.nn.relu(self.norm(pointwise_conv(x, self.kernel[...]), mask)), mask
 
     def weights(self) -> jax.Array:
@@ -148,7 +148,7 @@ class MixedLayers(nnx.Module):
         def body(carry, row):
             (window, total), (state, operation, back, share, number) = carry, row
             layer = nnx.merge(graphdef, state)
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, len(tokens))
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, tokens.shape[0])
             y = layer(weighted_sum(back, [*window], self.paths), mask, operation, dropped)
             window = jnp.concatenate([y[None], window[:-1]])
             return (window, total + share * y), nnx.as_pure(nnx.state(layer, nnx.BatchStat))
@@ -191,7 +191,7 @@ class DerivedLayers(nnx.Module):
         shares, rate = self.ends.weights(), self.ends.rates.operations
         values, total = [x], shares[0] * x
         for number, (layer, back) in enumerate(zip(self.layers, self.backwards, strict=True)):
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, len(tokens))
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, tokens.shape[0])
             graphdef, state = nnx.split(layer)
 
             @rematerialised(self.remat)
