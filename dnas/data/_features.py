@@ -65,9 +65,7 @@ class Features:
         """Of every such column the features of each of its categories, and in a last row of any other text."""
         encoder, found, place = self.transformer.named_transformers_["category"], [], 0
         first = [names[0] for names in encoder.categories_]
-        for column, (names, rare) in enumerate(
-            zip(encoder.categories_, encoder.infrequent_categories_, strict=True)
-        ):
+        for column, (names, rare) in enumerate(zip(encoder.categories_, encoder.infrequent_categories_, strict=True)):
             asked = np.array([first] * (len(names) + 1), object)
             asked[:, column] = [*names, "?" * (1 + max(map(len, names)))]
             width = len(names) if rare is None else len(names) - len(rare) + 1

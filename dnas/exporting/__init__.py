@@ -30,7 +30,10 @@ __all__ = ["FORMATS", "Exported", "export"]
 __getattr__ = modules_of(__name__)
 
 FORMATS: dict[str, Any] = {"stablehlo": stablehlo, "npz": npz, "torch": torch}
-REFUSED: dict[str, str] = {}
+REFUSED = {
+    "onnx": "ONNX is not written.",
+    "tflite": "TensorFlow Lite is not written: its converters need TensorFlow.",
+}
 WEIGHTS = ("trained", "int8")
 CARD = "README.md"
 
@@ -45,7 +48,9 @@ class Exported(NamedTuple):
     rounding: str = ""
 
 
-def export(found: Found, out: str | Path | None = None, *, form: str = "stablehlo", weights: str = "trained") -> Exported:
+def export(
+    found: Found, out: str | Path | None = None, *, form: str = "stablehlo", weights: str = "trained"
+) -> Exported:
     """Write a trained network for others, into a new folder. out: by default one in that of its run.
 
     weights: as they were trained, "trained", or rounded to 8 bits, "int8". Errors: `UserError` for what cannot be

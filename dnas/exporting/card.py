@@ -58,7 +58,9 @@ def known_of(found: Found) -> dict[str, Any]:
         "purpose": _purpose(found),
         "data": {"name": description.get("name") or config.data, "note": description.get("note", "")},
         "config": config,
-        "counts": ", ".join(f"{description[part]:,} {part}" for part in ("train", "valid", "test") if part in description),
+        "counts": ", ".join(
+            f"{description[part]:,} {part}" for part in ("train", "valid", "test") if part in description
+        ),
         "licence": _licence(config.data) or "not known to this library; ask whoever gave them",
         "search": _search(found.folder),
         "seed": found.seed,
@@ -93,8 +95,8 @@ def _search(folder: Path) -> str:
     config = records.config_of(folder.parent)
     command = records.read_description(folder.parent, "environment.json").get("command") or "no command"
     return (
-        f"A search by {config.method} in the space {config.space} on {config.data}, {config.search.epochs} epochs, seeds "
-        f"{config.seed} to {config.seed + config.seeds - 1} ({command})"
+        f"A search by {config.method} in the space {config.space} on {config.data}, {config.search.epochs} epochs, "
+        f"seeds {config.seed} to {config.seed + config.seeds - 1} ({command})"
     )
 
 

@@ -115,7 +115,7 @@ def _rows(found: Found) -> Inputs:
     about = {"numbers": numbers, "categories": [list(pair) for pair in zip(categories, known, strict=True)]}
     return Inputs(
         arrays,
-        _features(task.features, bool(numbers), bool(categories)),
+        row_features(task.features, bool(numbers), bool(categories)),
         (tuple(given), task.features(tuple(column[rows] for column in values)).astype(task.dtype)),
         "rows",
         about | {"target": task.table.target},
@@ -124,7 +124,7 @@ def _rows(found: Found) -> Inputs:
     )
 
 
-def _features(features: Features, numbers: bool, categories: bool) -> Callable[..., jax.Array]:
+def row_features(features: Features, numbers: bool, categories: bool) -> Callable[..., jax.Array]:
     """What rows become, traced: numbers float64 [B, N] and categories int32 [B, K], where there are any, -> float32
     [B, F]. It is computed in float64, as scikit-learn does."""
 

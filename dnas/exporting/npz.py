@@ -13,8 +13,8 @@ from dnas.exporting.quantised import Int8
 
 FILE = "weights.npz"
 SCALE = ":scale"  # behind the name of what is in 8 bits: what it is multiplied by
-USAGE = """`weights.npz` has every weight by its path, as in `weights/backbone/classifier/kernel`, and running statistics
-as `stats/...`; equal cells lie along a first axis. It holds plain arrays:
+USAGE = """`weights.npz` has every weight by its path, as in `weights/backbone/classifier/kernel`, and running
+statistics as `stats/...`; equal cells lie along a first axis. It holds plain arrays:
 
 ```python
 with np.load("weights.npz", allow_pickle=False) as file:
@@ -23,7 +23,7 @@ with np.load("weights.npz", allow_pickle=False) as file:
 
 `architecture.json` has the genotype, the sizes, what the inputs were like and the settings of the training, from which
 dnas builds the network (`dnas.nets.functional.functionalize`)."""
-RESTORE = """weights = {name: array * arrays.get(name + ":scale", 1) for name, array in arrays.items() if ":" not in name}
+RESTORE = """arrays = {name: a * arrays.get(name + ":scale", 1) for name, a in arrays.items() if ":" not in name}
 """
 
 

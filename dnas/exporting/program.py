@@ -71,7 +71,7 @@ def checked(found: Found, inputs: Inputs, run: Callable[..., Any], weights: Tree
     difference = float((np.abs(got - wanted) / np.maximum(np.abs(wanted), 1)).max())
     if not difference <= TOLERANCE:  # `not`: catches NaN
         raise UserError(
-            f"What was exported of {found.folder} differs by {difference:g} from dnas predict on random inputs, and was "
-            "not kept: please report it, and export another format."
+            f"What was exported of {found.folder} differs by {difference:g} from dnas predict on random inputs, and "
+            "was not kept: please report it, and export another format."
         )
     return difference

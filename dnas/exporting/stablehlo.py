@@ -1,6 +1,7 @@
 """StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone.
 
-Serialised are flatbuffers, by the package of that name, which is not one of JAX's own dependencies. JAX promises to read what it wrote for six months at least (docs.jax.dev/en/latest/export), later versions too.
+Serialised are flatbuffers, by the package of that name, which is none of JAX's own dependencies. JAX promises to read
+what it wrote for six months at least (docs.jax.dev, "Exporting and serializing staged-out computations").
 """
 
 import shutil

@@ -101,7 +101,11 @@ class Ends(nnx.Module):
         """tokens [B, T] -> h_0 [B, T, C], mask [B, T, 1]."""
         embedding = self.embedding[...]
         mask = (tokens != PADDING)[..., None].astype(embedding.dtype)
-        x = embedding[tokens] * mask * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, tokens.shape[0])
+        x = (
+            embedding[tokens]
+            * mask
+            * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, tokens.shape[0])
+        )
         return jax.nn.relu(self.norm(pointwise_conv(x, self.kernel[...]), mask)), mask
 
     def weights(self) -> jax.Array:

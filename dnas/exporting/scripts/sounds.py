@@ -20,7 +20,10 @@ def predict(sounds):
 
 
 if __name__ == "__main__":
-    files = [wave.open(path) for path in sys.argv[1:]]
-    assert all(f.getparams()[:3] == (1, 2, ABOUT["sample_rate"]) for f in files), "not 16 bits, mono, of this rate"
-    for row in predict([np.frombuffer(file.readframes(file.getnframes()), "<i2") for file in files]):
+    sounds = []
+    for path in sys.argv[1:]:
+        with wave.open(path) as file:
+            assert file.getparams()[:3] == (1, 2, ABOUT["sample_rate"]), f"{path}: not 16 bits, mono, of this rate"
+            sounds.append(np.frombuffer(file.readframes(file.getnframes()), "<i2"))
+    for row in predict(sounds):
         print(json.dumps({"class": ABOUT["classes"][row.argmax()], "probability": float(row.max())}))
