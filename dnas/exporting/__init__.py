@@ -60,6 +60,8 @@ def export(
     if not isinstance(found, Found):
         raise UserError(f"{found.folder} is the folder of a search, whose cell is not trained: export its training.")
     is_small = weights == "int8"
+    if out is None and not found.folder.is_dir():
+        raise UserError(f"{found.folder} is no run, in whose folder exports are by default: name another, out.")
     folder = Path(out) if out is not None else found.folder / "export" / (f"{form}_int8" if is_small else form)
     FORMATS[form].refuse(Subject(found, found.weights, is_small))
     with _made(folder) as part:

@@ -21,8 +21,9 @@ from dnas.errors import UserError, printable
 from dnas.find import parse_choice
 from dnas.loading import Found, is_search
 from dnas.runs import records
+from dnas.tasks.task import Answering
 
-SPECIAL = re.compile(r"[\\`*_\[\]#|~@:$]|(?<=www)\.", re.IGNORECASE)  # also what GitHub makes links and formulas of
+SPECIAL = re.compile(r"[\\`*_\[\]#|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)  # also what GitHub makes links and formulas of
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -66,7 +67,7 @@ def known_of(found: Found) -> dict[str, Any]:
         "seed": found.seed,
         "genotype": json.dumps(to_json(found.genotype)),
         "training": json.dumps(configs.to_dict(config)["retrain"], indent=1),
-        "environment": records.read_description(found.folder, "environment.json"),
+        "environment": records.read_description(found.folder, "environment.json") if found.folder.is_dir() else {},
         "measured": measured,
         "measures": measures,
         "classes": [] if confusion is None else _by_class(found.classes, confusion),
@@ -77,7 +78,9 @@ def known_of(found: Found) -> dict[str, Any]:
 def _purpose(found: Found) -> str:
     if found.classes:
         return f"It tells {len(found.classes)} classes of {found.reads} apart"
-    return f"It answers questions of the task {found.task.name}"
+    if isinstance(found.task, Answering):
+        return f"It predicts {found.task.table.target}, a number, of rows of a table"
+    return f"It was trained on the task {found.task.name}"
 
 
 def _licence(choice: str) -> str:

@@ -58,7 +58,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def alone(folder: Path, *arguments: str) -> list[dict]:
     """What predict.py says in a process that can import JAX, NumPy and flatbuffers, and nothing of ours."""
-    code = ALONE % [path for path in sys.path if "site-packages" in path or "flatbuffers" in os.listdir(path or ".")]
+    code = ALONE % [path for path in sys.path if os.path.isdir(os.path.join(path, "flatbuffers"))]
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(folder / "predict.py"), *arguments], capture_output=True, text=True
     )
