@@ -110,9 +110,10 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     """One line on the network: parameters and multiply-adds."""
     if space is None:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
-    if space.takes == "features" or (space.takes == "tokens" and not (space.recurrent or space.own_size)):
+    of_texts = {*space.readable} & {"tokens", "pairs"}
+    if space.takes == "features" or (of_texts and not (space.recurrent or space.own_size)):
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
-    if space.takes in ("tokens", "pairs"):
+    if of_texts:
         return _texts(genotype, space, options)
     if space.chain or space.own_size:
         return _chain(genotype, space, options)

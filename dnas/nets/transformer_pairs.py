@@ -20,8 +20,9 @@ from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError
 from dnas.keys import stream
 from dnas.nets.layers import Outputs
+from dnas.nets.sequences import checked_tokens
 from dnas.nets.supernet import check_mix
-from dnas.nets.transformer import Options, Transformer, check_whole, checked_tokens, decided
+from dnas.nets.transformer import Options, Transformer, check_whole, decided
 from dnas.nets.transformer_layers import Plan
 from dnas.types import Mix, Noise
 

@@ -4,7 +4,8 @@ Weights are entangled: a smaller option has the first entries of the largest (Wa
 Transformers for Efficient Natural Language Processing", ACL 2020, arXiv:2005.14187), and a mix weighs what each option
 has, so that gradient methods apply as well (TangleNAS, arXiv:2312.10440). Kinds of feed-forward layers are those of
 Primer (So et al. 2021, arXiv:2109.08668) and of Shazeer 2020. An encoder reads a text whole, with token 0 for padding,
-and says one thing of it; a decoder is a language model. Networks are in `nets/transformer.py`.
+or the spectrum of a sound frame by frame, and says one thing of it; a decoder is a language model. Networks are in
+`nets/transformer.py`.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dnas.ranges import Portion, Range
 from dnas.spaces import layers
 from dnas.spaces.transformer_tables import space_of
 
-READS = ("auto", "encoder", "decoder", "both")
+TAKES = {"auto": "sequences", "encoder": "sequences", "decoder": "tokens", "both": "pairs"}
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ def space(
     kernel: Annotated[int, Range(1, 31)] = 3,
     dropout: Portion = 0.1,
 ) -> Space:
-    """`reads`: encoder, for tasks that say one thing of a text; decoder, for language; auto: which of these the task
-    needs; both, for pairs of texts, with decisions for each and one width.
+    """`reads`: encoder, for tasks that say one thing of a text or a sound; decoder, for language; auto: which of these
+    the task needs; both, for pairs of texts, with decisions for each and one width.
     `size`: small, base or tiny. The options `a+b+c` of each decision; empty: those of the size. head: width of a head,
     -1: that of the size; 0: all heads together are as wide as the widest embedding, however many they are. distance:
     largest relative position that is told apart; 0: none is. rescaled: what an option has less of is multiplied by as
     much (AutoFormer's `scale`). kernel: tokens that a convolution reads. dropout: of the embedding and of what every
     part adds."""
-    if reads not in READS:
-        raise unknown("setting reads of space 'transformer':", reads, READS)
+    if reads not in TAKES:
+        raise unknown("setting reads of space 'transformer':", reads, TAKES)
     own: Size = layers.sized("transformer", SIZES, size)
     texts = {
         "width": widths or own.widths,
@@ -83,4 +84,4 @@ def space(
         kernel=kernel,
         dropout=dropout,
     )
-    return space_of("transformer", reads, texts, plan, takes="pairs" if reads == "both" else "tokens")
+    return space_of("transformer", reads, texts, plan, takes=TAKES[reads])
