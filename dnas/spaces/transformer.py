@@ -8,7 +8,6 @@ or the spectrum of a sound frame by frame, and says one thing of it; a decoder i
 `nets/transformer.py`.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -17,20 +16,9 @@ from dnas.errors import unknown
 from dnas.nets.transformer_layers import Plan
 from dnas.ranges import Portion, Range
 from dnas.spaces import layers
-from dnas.spaces.transformer_tables import space_of
+from dnas.spaces.transformer_tables import Size, space_of
 
 TAKES = {"auto": "sequences", "encoder": "sequences", "decoder": "tokens", "both": "pairs"}
-
-
-@dataclass(frozen=True)
-class Size:
-    """The options of a size, and what its networks share."""
-
-    widths: str
-    depths: str
-    heads: str
-    ratios: str
-    head: int
 
 
 SIZES = {
@@ -48,9 +36,9 @@ def space(
     depths: str = "",
     heads: str = "",
     ratios: str = "",
-    feed_forwards: str = "relu+gelu+relu2+gated",
-    mixers: str = "attention+convolution+both",
-    norms: str = "pre+post",
+    feed_forwards: str = "",
+    mixers: str = "",
+    norms: str = "",
     head: Annotated[int, Range(-1, 1024)] = -1,
     distance: Annotated[int, Range(0, 1024)] = 8,
     rescaled: bool = False,
@@ -67,15 +55,15 @@ def space(
     if reads not in TAKES:
         raise unknown("setting reads of space 'transformer':", reads, TAKES)
     own: Size = layers.sized("transformer", SIZES, size)
-    texts = {
-        "width": widths or own.widths,
-        "depth": depths or own.depths,
-        "heads": heads or own.heads,
-        "ratio": ratios or own.ratios,
-        "feed_forward": feed_forwards,
-        "mixer": mixers,
-        "norm": norms,
-    }
+    texts = own.texts(
+        widths=widths,
+        depths=depths,
+        heads=heads,
+        ratios=ratios,
+        feed_forwards=feed_forwards,
+        mixers=mixers,
+        norms=norms,
+    )
     plan = partial(
         Plan,
         head=own.head if head < 0 else head,

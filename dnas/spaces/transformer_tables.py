@@ -1,6 +1,7 @@
-"""What the spaces of transformers share: tables of decisions, some made once and some for every layer."""
+"""What the spaces of transformers share: sizes, and tables of decisions, some made once and some for every layer."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
@@ -17,7 +18,34 @@ NUMBERS = {  # decision: least, most
     "heads": (1, 256),
     "ratio": (0.05, 64),
 }
+SETTINGS = {  # of a space, by decision
+    "width": "widths",
+    "depth": "depths",
+    "heads": "heads",
+    "ratio": "ratios",
+    "feed_forward": "feed_forwards",
+    "mixer": "mixers",
+    "norm": "norms",
+}
 Texts = Mapping[str, str]  # {decision: "a+b+c"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """The options `a+b+c` of every decision, and the width of a head, as of `Plan`."""
+
+    widths: str
+    depths: str
+    heads: str
+    ratios: str
+    head: int
+    feed_forwards: str = "relu+gelu+relu2+gated"
+    mixers: str = "attention+convolution+both"
+    norms: str = "pre+post"
+
+    def texts(self, **given: str) -> Texts:
+        """By decision what is given as a setting, else what the size has."""
+        return {kind: given[setting] or getattr(self, setting) for kind, setting in SETTINGS.items()}
 
 
 class Options(Mapping[str, Callable[..., Any]]):
