@@ -75,15 +75,15 @@ def space_of(genotype: "Genotype", choice: str = "") -> "Space | None":
 
 
 def choice_of(source: str, genotype: "Genotype") -> str:
-    """The space, with its settings, of the genotype of a source: a run's own, that of a published network, or what the
-    genotype names."""
+    """The space, with its settings, of the genotype of a source: a run's own, or that of a published network; empty:
+    that which the genotype names."""
     from dnas.architectures import zoo
     from dnas.architectures.genotype_paste import cleaned
 
     if is_run(source):
         return config_of(source).space
     entry = zoo.find(cleaned(source))
-    return entry.space if entry is not None and entry.space else genotype.space
+    return entry.space if entry is not None and entry.genotype == genotype else ""
 
 
 def print_warning(genotype: "Genotype", space: "Space | None", cells: int) -> None:

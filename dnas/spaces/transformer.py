@@ -55,15 +55,7 @@ def space(
     if reads not in TAKES:
         raise unknown("setting reads of space 'transformer':", reads, TAKES)
     own: Size = layers.sized("transformer", SIZES, size)
-    texts = own.texts(
-        widths=widths,
-        depths=depths,
-        heads=heads,
-        ratios=ratios,
-        feed_forwards=feed_forwards,
-        mixers=mixers,
-        norms=norms,
-    )
+    texts = own.texts(widths, depths, heads, ratios, feed_forwards, mixers, norms)
     plan = partial(
         Plan,
         head=own.head if head < 0 else head,

@@ -18,15 +18,6 @@ NUMBERS = {  # decision: least, most
     "heads": (1, 256),
     "ratio": (0.05, 64),
 }
-SETTINGS = {  # of a space, by decision
-    "width": "widths",
-    "depth": "depths",
-    "heads": "heads",
-    "ratio": "ratios",
-    "feed_forward": "feed_forwards",
-    "mixer": "mixers",
-    "norm": "norms",
-}
 Texts = Mapping[str, str]  # {decision: "a+b+c"}
 
 
@@ -43,9 +34,10 @@ class Size:
     mixers: str = "attention+convolution+both"
     norms: str = "pre+post"
 
-    def texts(self, **given: str) -> Texts:
-        """By decision what is given as a setting, else what the size has."""
-        return {kind: given[setting] or getattr(self, setting) for kind, setting in SETTINGS.items()}
+    def texts(self, *given: str) -> Texts:
+        """Of every decision the options that are given, in the order of `ONCE` and `LAYERED`; empty: those of the size."""
+        own = (self.widths, self.depths, self.heads, self.ratios, self.feed_forwards, self.mixers, self.norms)
+        return {kind: text or usual for kind, text, usual in zip((*ONCE, *LAYERED), given, own, strict=True)}
 
 
 class Options(Mapping[str, Callable[..., Any]]):

@@ -78,15 +78,7 @@ def space(
     the token gives. rescaled: what an option has less of is multiplied by as much. kernel: patches on a side that a
     convolution reads."""
     own: ImageSize = layers.sized("vision_transformer", SIZES, size)
-    texts = own.texts(
-        widths=widths,
-        depths=depths,
-        heads=heads,
-        ratios=ratios,
-        feed_forwards=feed_forwards,
-        mixers=mixers,
-        norms=norms,
-    )
+    texts = own.texts(widths, depths, heads, ratios, feed_forwards, mixers, norms)
     if class_token not in CLASS_TOKEN or pool not in ("", *POOLS):
         raise UserError(
             "The setting 'class_token' of the space 'vision_transformer' is true or false, and 'pool' mean or class, "
