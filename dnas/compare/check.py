@@ -12,7 +12,7 @@ from dnas.architectures.topology import Space
 from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import build
 from dnas.compare import correlation
-from dnas.compare.experiment import AnyConfig
+from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import is_random
 from dnas.config import Config
@@ -32,6 +32,11 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
     """Refuse what cannot be compared; train: whether cells are trained. Errors: `UserError`."""
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
+    if all(isinstance(config, Baseline) for config in configs.values()):
+        raise UserError(
+            "All rows are baselines, which do not say in what space, on what data and how their networks are trained: "
+            "add a Config of a search."
+        )
     for name in configs:
         if not NAME.fullmatch(name) or is_random(name) or name == "cells" or name.startswith("comparison."):
             raise UserError(
@@ -115,7 +120,7 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
             "retrain settings."
         )
     for name, config in configs.items():
-        if isinstance(config, Config):
+        if not isinstance(config, BlackboxConfig):
             continue
         evaluator = evaluator_of(name, config)
         if (evaluator.space.name, evaluator.space.cells) != (space.name, space.cells):
@@ -161,6 +166,11 @@ def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space:
         raise UserError(
             f"{tried} settings of training are tried, of which the validation score chooses, and there is no "
             "validation part: set retrain.valid_portion to 0.1, say."
+        )
+    if protocol.measure and space.takes != "pairs":
+        raise UserError(
+            f"Compared is {protocol.measure}, of networks that write texts, and those of '{space.name}' here do not: "
+            "leave the measure of the protocol out."
         )
     if protocol.supernet_cells and not correlation.known(space):
         raise UserError(
