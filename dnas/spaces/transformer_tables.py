@@ -35,7 +35,7 @@ class Size:
     norms: str = "pre+post"
 
     def texts(self, *given: str) -> Texts:
-        """Of every decision the options that are given, in the order of `ONCE` and `LAYERED`; empty: those of the size."""
+        """Of every decision, in the order of `ONCE` and `LAYERED`, the options that are given, or those of the size."""
         own = (self.widths, self.depths, self.heads, self.ratios, self.feed_forwards, self.mixers, self.norms)
         return {kind: text or usual for kind, text, usual in zip((*ONCE, *LAYERED), given, own, strict=True)}
 
