@@ -27,9 +27,10 @@ class Tune:
 
     With a field of the search, a trial is a search and the training of what it finds. With fields of retrain alone, a
     trial trains one network: that of the run folder EXPERIMENT, or --cell. With `architecture` it trains what the
-    searcher proposes. The score is that of the validation part, never of the test part. Trainings that are worse than
-    others after as many epochs are given up early (--pruner); searches are not. EXPERIMENT is a Python file with
-    `config()`, FILE.py:SETTING, a JSON file or a run folder; any field can be overridden (--retrain.epochs 10).
+    searcher proposes. The score is that of the validation part, never of the test part; where the config has none, a
+    fifth of the train set is one while the study goes on. Trainings that are worse than others after as many epochs are
+    given up early (--pruner); searches are not. EXPERIMENT is a Python file with `config()`, FILE.py:SETTING, a JSON
+    file or a run folder; any field can be overridden (--retrain.epochs 10).
 
     Repeated, the command goes on where it was: after Ctrl-C, after a crash, or for more --trials. What killed workers
     had begun is run again, and nothing that has ended is lost. With --storage, a database, any number of machines
@@ -77,9 +78,11 @@ def run(options: Tune) -> None:
     """`dnas tune`."""
     from dnas import tune
     from dnas.blackbox.optuna_study import library
+    from dnas.blackbox.pools import Crew
     from dnas.runs import loop
 
     library("optuna")  # before anything takes time
+    Crew(options.workers).prepare()
     if options.study and not options.storage:
         raise UserError("--study names a study in a --storage, and there is none: leave it out.")
     genotype = genotype_of(options.cell) if options.cell is not None else _of_run(options)

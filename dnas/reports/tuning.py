@@ -46,15 +46,15 @@ def plot_history(
     save(figure, path)
 
 
-def plot_importances(importances: Mapping[str, float], path: str | Path) -> None:
-    """A bar for each field: which share of the scores' variance it explains."""
+def plot_importances(importances: Mapping[str, float], trials: int, path: str | Path) -> None:
+    """A bar for each field: which share of the scores' variance it explains, over so many trials."""
     figure = new_figure(7.4, 1.0 + 0.3 * len(importances))
     axis, places = figure.subplots(), range(len(importances))
     axis.barh(places, [100 * share for share in importances.values()], color="#0072B2", height=0.62)
     for place, share in zip(places, importances.values(), strict=True):
         axis.annotate(f"{share:.0%}", (100 * share, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    axis.set_title("share of the scores' variance [%]", fontsize=10, loc="left")
-    axis.set_xlim(0, 108)
+    axis.set_title(f"share of the scores' variance [%], fANOVA over {trials} whole trials", fontsize=10, loc="left")
+    axis.set_xlim(0, 115 * max(importances.values()))
     dress(axis)
     axis.set_yticks(places, importances, fontsize=8)
     axis.set_ylim(len(importances) - 0.4, -0.6)

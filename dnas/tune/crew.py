@@ -34,8 +34,8 @@ Told = Callable[[str], None]
 
 
 class Place(NamedTuple):
-    """Where a study is. url: of its storage, empty for a file of the folder. alone: whether nobody but one process of
-    this folder is known to work on it."""
+    """Where a study is. url: of its storage, empty for a file of the folder. alone: whether one process at a time
+    is meant to work on it."""
 
     folder: Path
     url: str
@@ -78,7 +78,8 @@ class Worker:
         """One trial. Errors: `StorageError`; `KeyboardInterrupt` and `loop.Interrupted`, after which it waits to be run
         again."""
         optuna, number = library("optuna"), len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = studies.sampler_of(self.plan, number, "" if self.place.alone else self.name)
+        alone = self.place.alone and not studies.running(self.study, but=set())
+        self.study.sampler = studies.sampler_of(self.plan, number, "" if alone else self.name)
         self.study.pruner, self.begun = studies.pruner_of(self.plan), -1
         try:
             self.study.optimize(self.objective, n_trials=1, catch=(trials.Failed,))

@@ -104,10 +104,10 @@ def _draw(plan: Plan, trials: list[Any], whole: list[Any], shares: dict[str, flo
     numbers, values = [trial.number for trial in scored], np.array([trial.value for trial in scored])
     tuning.plot_history(numbers, values, complete, measure, folder / PICTURES[0])
     drawn, scores = [folder / PICTURES[0]], np.array([trial.value for trial in whole])
-    order = sorted(plan.axes, key=lambda axis: -shares.get(axis.path, 0.0))
+    order = sorted(plan.axes, key=lambda axis: (ARCHITECTURE in axis.path, -shares.get(axis.path, 0.0)))
     dimensions = [_dimension(axis, whole) for axis in order]
     if shares:
-        tuning.plot_importances(dict(list(shares.items())[:MOST_ROWS]), folder / PICTURES[1])
+        tuning.plot_importances(dict(list(shares.items())[:MOST_ROWS]), len(whole), folder / PICTURES[1])
         drawn.append(folder / PICTURES[1])
     if shares and len(dimensions) > 1:
         tuning.plot_contours(dimensions[:MOST_PANELS], scores, measure, folder / PICTURES[2])

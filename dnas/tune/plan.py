@@ -1,5 +1,6 @@
 """A study, fully described: the config, what of it is tuned, how values are proposed and trials given up."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -41,13 +42,14 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """JSON-ready, all that must not change while the study goes on."""
-        return {
+        described = {
             "over": [str(axis) for axis in self.axes],
             "searcher": self.searcher,
             "pruner": self.pruner,
             "cell": None if self.genotype is None else to_json(self.genotype),
             "config": to_dict(self.config),
         }
+        return json.loads(json.dumps(described))
 
     def proposed(self, values: Mapping[str, Any]) -> Genotype | None:
         """The genotype of a trial; None where it is searched."""

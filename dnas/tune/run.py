@@ -65,7 +65,7 @@ def run(
                 with closing(crew):
                     _drive(study, folder, crew, trials, moved)
             finally:
-                studies.revive(study, folder)
+                studies.revive(study, folder, ended=crew.names)
                 crews.tidy(folder)
     except (KeyboardInterrupt, loop.Interrupted):
         if any(trial.state.name == "COMPLETE" for trial in studies.ended(study)):

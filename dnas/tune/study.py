@@ -11,7 +11,7 @@ import re
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ HEARTBEAT, GRACE = 15, 90  # seconds between signs of life, and until a worker w
 SETTINGS = "dnas"  # the attribute of a study with what must not change
 WORKER, PLACE, DEATHS, FAILED, STOPPED = "worker", "place", "deaths", "failed", "stopped"  # attributes of trials
 WORKERS = "workers"  # the folder of the workers' folders
+EARLY = 4  # of such a part of the epochs too little is known to be worse than the median
 TRIES, PAUSE = 300, 0.2  # to get the folder for a moment
 
 
@@ -75,7 +76,7 @@ def pruner_of(plan: Plan) -> Any:
     pruners = library("optuna").pruners
     match plan.pruner:
         case "median":
-            return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+            return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=plan.config.retrain.epochs // EARLY)
         case "halving":
             return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
         case "hyperband":
@@ -111,17 +112,20 @@ def again(study: Any, trial: Any, died: bool = True) -> None:
         study.enqueue_trial(trial.params, user_attrs=kept)
 
 
-def revive(study: Any, folder: Path) -> None:
-    """Give up trials whose workers died, and let them be run again."""
+def revive(study: Any, folder: Path, ended: Collection[str] = ()) -> None:
+    """Give up trials whose workers died, and let them be run again. ended: workers that did not die of their own."""
     optuna = library("optuna")
     states = [optuna.trial.TrialState.RUNNING]
     if study.get_trials(deepcopy=False, states=states):
         with _alone(folder), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             for trial in study.get_trials(deepcopy=False, states=states):
-                if _dead(folder, trial.user_attrs.get(WORKER, "")):
+                worker = trial.user_attrs.get(WORKER, "")
+                if _dead(folder, worker):
+                    if worker in ended:
+                        optuna.trial.Trial(study, trial._trial_id).set_user_attr(STOPPED, True)
                     study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-                    again(study, trial)
+                    again(study, trial, died=worker not in ended)
             optuna.storages.fail_stale_trials(study)
 
 
@@ -170,7 +174,8 @@ def _reached(where: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna")) and not isinstance(error, ImportError):
             raise
-        detail = hidden(str(getattr(error, "orig", None) or error).partition("\n")[0]).removesuffix(".")
+        cause = error.__cause__ if type(error).__module__.startswith("optuna") and error.__cause__ else error
+        detail = hidden(str(getattr(cause, "orig", None) or cause).partition("\n")[0]).removesuffix(".")
         raise StorageError(
             f"Cannot use the storage {hidden(where)} ({detail}): give the URL of a database, as sqlite:///study.db or "
             "mysql://user@host/name, whose driver is installed."
