@@ -121,7 +121,7 @@ class Loaded:
                 return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
                 raise UserError(f"The task '{self.task.name}' takes no inputs but its data: use found.network.")
-            return self.task.answers(self._logits(self.task.inputs(inputs)))
+            return self.answers(self.task.inputs(inputs))
 
     def translate(self, inputs: object) -> list[translations.Translation]:
         """Of every text its translation and the score of that, its log-likelihood over the length penalty. inputs: a
@@ -156,6 +156,10 @@ class Loaded:
     def _saved(self) -> dict[str, Tree]:
         return {"weights": self.weights, "stats": self.stats}
 
+    def answers(self, x: Tree) -> np.ndarray:
+        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
+        return self.task.answers(self._logits(x))
+
     def _logits(self, x: Tree) -> np.ndarray:
         """Of any number of inputs [N, ...], as the task made them, what the network says [N, outputs]."""
         if not (count := len(jax.tree.leaves(x)[0])):
@@ -166,16 +170,22 @@ class Loaded:
             found = [np.asarray(self._outputs(*self.task.as_row(batch))) for batch in batches]
         return np.concatenate(found)[counted.ravel()]
 
-    @cached_property
-    def _outputs(self) -> Any:
+    @property
+    def pure_logits(self) -> Any:
+        """A pure function of weights, statistics, what the network takes beside its inputs, and what `as_row` of the
+        task makes of these: the logits [B, outputs]."""
         functional, pure = self.functional, self.task.pure
 
-        def outputs_of(weights, stats, args, row, constants):
+        def logits_of(weights, stats, args, row, constants):
             batch: Batch = pure.evaluation_batch(row, constants)
             outputs, _, _ = forward(functional, weights, stats, batch.inputs, *args, train=False)
             return outputs if isinstance(outputs, jax.Array) else outputs.logits
 
-        return partial(jax.jit(outputs_of), self.weights, self.stats, self.args)
+        return logits_of
+
+    @cached_property
+    def _outputs(self) -> Any:
+        return partial(jax.jit(self.pure_logits), self.weights, self.stats, self.args)
 
     @cached_property
     def _texts(self) -> texts.Reader:
