@@ -21,7 +21,7 @@ from dnas.errors import UserError, printable
 from dnas.find import parse_choice
 from dnas.loading import Found, is_search
 from dnas.runs import records
-from dnas.tasks.task import Answering
+from dnas.tasks.tabular import Rows
 
 SPECIAL = re.compile(
     r"[\\`*_\[\]#|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE
@@ -80,7 +80,7 @@ def known_of(found: Found) -> dict[str, Any]:
 def _purpose(found: Found) -> str:
     if found.classes:
         return f"It tells {len(found.classes)} classes of {found.reads} apart"
-    if isinstance(found.task, Answering):
+    if isinstance(found.task, Rows):
         return f"It predicts {found.task.table.target}, a number, of rows of a table"
     return f"It was trained on the task {found.task.name}"
 
