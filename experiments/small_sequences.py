@@ -58,9 +58,9 @@ class Compared(NamedTuple):
 
 
 def trained(
-    space: str, data: str, task: str, weights: WeightConfig, *, search: int, retrain: int, **more: int
+    space: str, data: str, task: str, weights: WeightConfig, *, search: int, retrain: int, **more: Any
 ) -> Config:
-    """search, retrain: epochs. more: batch_size, and channels where the space does not decide."""
+    """search, retrain: epochs. more: of both, as channels, which transformers decide themselves."""
     alike: dict[str, Any] = {"batch_size": 64, "cells": 1, "augment": PLAIN, "weights": weights} | more
     return Config(
         space=space,
