@@ -16,6 +16,7 @@ from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import is_random
 from dnas.config import Config
+from dnas.data._audio import Recordings
 from dnas.data._pairs import Pairs
 from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
@@ -142,10 +143,12 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
 
 def _validates(base: Config, space: Space) -> bool:
     """Whether trainings have a validation part: one that is split off, or the data set's own."""
-    if base.retrain.valid_portion > 0 or space.takes not in ("tokens", "pairs"):
+    if base.retrain.valid_portion > 0 or not {*space.readable} & {"tokens", "pairs"}:
         return base.retrain.valid_portion > 0
     dataset = datasets.load(base.data)
-    return not isinstance(dataset, Sentences | Pairs) or bool(dataset.valid.places)
+    if isinstance(dataset, Sentences | Pairs):
+        return bool(dataset.valid.places)
+    return not isinstance(dataset, Recordings)
 
 
 def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:

@@ -1,5 +1,6 @@
 """What every run that is loaded can do: predict, be summed up, give its network and its weights away."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -155,13 +156,14 @@ class Loaded:
     def _saved(self) -> dict[str, Tree]:
         return {"weights": self.weights, "stats": self.stats}
 
-    def _logits(self, x: np.ndarray) -> np.ndarray:
+    def _logits(self, x: Tree) -> np.ndarray:
         """Of any number of inputs [N, ...], as the task made them, what the network says [N, outputs]."""
-        if not len(x):
+        if not (count := len(jax.tree.leaves(x)[0])):
             return np.zeros((0, self.task.shape.outputs), np.float32)
-        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+        rows, counted = padded_rows(count, min(EVALUATION_BATCH, count))
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [np.asarray(self._outputs(*self.task.as_row(x[row]))) for row in rows]
+            batches = (jax.tree.map(operator.itemgetter(row), x) for row in rows)
+            found = [np.asarray(self._outputs(*self.task.as_row(batch))) for batch in batches]
         return np.concatenate(found)[counted.ravel()]
 
     @cached_property
