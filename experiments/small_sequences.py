@@ -44,6 +44,7 @@ LAYERS = (
 )
 DECODER = ", ".join(["width=[64]", *LAYERS])
 BOTH = ", ".join([DECODER, *(f"decoder_{decision}" for decision in LAYERS)])
+THREE = "text:size=small,layers=3,embedded=0.2,dropout=0.2"
 WIDE = "widths=64,depths=2,heads=1+2+4,ratios=1+2+4,head=16"
 
 
@@ -74,9 +75,8 @@ def trained(
 
 
 def sentences(data: str, length: int) -> Compared:
-    space = "text:size=small,layers=3,embedded=0.2,dropout=0.2"
     task = f"text_classification:least=2,dropped=0.1,max_length={length}"
-    return Compared(trained(space, data, task, ADAM, search=6, retrain=10, channels=32), {"CNN": CNN})
+    return Compared(trained(THREE, data, task, ADAM, search=6, retrain=10, channels=32), {"CNN": CNN})
 
 
 def speech() -> Compared:

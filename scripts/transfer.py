@@ -34,9 +34,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder of all comparisons, and of the tables")
     parser.add_argument("--random-cells", type=int, default=3, help="architectures drawn at random for each task")
     parser.add_argument("--seeds", type=int, default=0, help="searches on each task; 0: as in the file")
+    parser.add_argument("--only", nargs="+", default=(), metavar="FAMILY", help="only these families")
     options = parser.parse_args()
+    families = called(options.experiment, "families", None)
+    if missing := [name for name in options.only if name not in families]:
+        parser.error(f"'{missing[0]}' is no family of {options.experiment}; known: {', '.join(families)}")
     tables, about = list[str](), {"experiment": str(options.experiment), "families": {}}
-    for family, (tasks, made) in called(options.experiment, "families", None).items():
+    for family in options.only or families:
+        tasks, made = families[family]
         tasks = {task: replace(config, seeds=options.seeds or config.seeds) for task, config in tasks.items()}
         found = transferred(tasks, made, options.out, options.random_cells)
         header, lines = cells(found)
