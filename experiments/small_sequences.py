@@ -44,6 +44,7 @@ LAYERS = (
 )
 DECODER = ", ".join(["width=[64]", *LAYERS])
 BOTH = ", ".join([DECODER, *(f"decoder_{decision}" for decision in LAYERS)])
+THREE = "text:size=small,layers=3,embedded=0.2,dropout=0.2"
 WIDE = "widths=64,depths=2,heads=1+2+4,ratios=1+2+4,head=16"
 
 
@@ -58,9 +59,9 @@ class Compared(NamedTuple):
 
 
 def trained(
-    space: str, data: str, task: str, weights: WeightConfig, *, search: int, retrain: int, **more: int
+    space: str, data: str, task: str, weights: WeightConfig, *, search: int, retrain: int, **more: Any
 ) -> Config:
-    """search, retrain: epochs. more: batch_size, and channels where the space does not decide."""
+    """search, retrain: epochs. more: of both, as channels, which transformers decide themselves."""
     alike: dict[str, Any] = {"batch_size": 64, "cells": 1, "augment": PLAIN, "weights": weights} | more
     return Config(
         space=space,
@@ -74,9 +75,8 @@ def trained(
 
 
 def sentences(data: str, length: int) -> Compared:
-    space = "text:size=small,layers=3,embedded=0.2,dropout=0.2"
     task = f"text_classification:least=2,dropped=0.1,max_length={length}"
-    return Compared(trained(space, data, task, ADAM, search=6, retrain=10, channels=32), {"CNN": CNN})
+    return Compared(trained(THREE, data, task, ADAM, search=6, retrain=10, channels=32), {"CNN": CNN})
 
 
 def speech() -> Compared:

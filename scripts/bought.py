@@ -93,13 +93,13 @@ def gain(name: str, random: bool, scores: list[float], baseline: list[float], si
 
 
 def show(tasks: list[Task]) -> None:
-    table = Table("task", "row", "scores", "more than by hand", "95 % interval", box=None, pad_edge=False)
+    table = Table("task", "row", "scores", "gain", "95 % interval", box=None, pad_edge=False)
     for task in tasks:
         name, scores = task.baseline
-        table.add_row(task.name, name, spread(scores), "", task.unit)
-        for one in task.gains:
+        table.add_row(task.name, f"{name}, by hand", spread(scores), "", "")
+        for number, one in enumerate(task.gains):
             interval = "-" if np.isnan(one.low) else f"{one.low:+.2f} to {one.high:+.2f}"
-            table.add_row("", one.name, spread(one.scores), f"{one.mean:+.2f}", interval)
+            table.add_row("" if number else task.unit, one.name, spread(one.scores), f"{one.mean:+.2f}", interval)
     Console().print(table)
 
 

@@ -15,8 +15,9 @@ from dnas.ranges import Range, Seed
 
 @dataclass(frozen=True)
 class Baseline:
-    """An architecture that nobody searched for, made by hand, say: a row at no cost, whose network is trained as those
-    of found cells are. With several seeds it is trained several times, and each is a score of the row."""
+    """An architecture that is not searched for: made by hand, or found elsewhere. A row at no cost, whose network is
+    trained as those of found cells are. With several seeds it is trained several times, and each is a score of the row.
+    """
 
     genotype: str = ""
     """As `dnas retrain` takes it; of a file or run folder with several each is trained."""
