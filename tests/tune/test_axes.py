@@ -75,7 +75,7 @@ def test_values_get_into_the_config_and_every_end_is_built():
         (["search.alphas.beta1=0..1"], "search.alphas.beta1 must be at least 0 and below 1, not 1"),
         (["retrain.drop_path=0..0.5:log"], "a logarithm needs numbers above 0"),
         (["retrain.drop_path=0..0.5:ln"], "behind the colon stands log, or nothing, not 'ln'"),
-        (["retrain.drop_path=0...5"], "Cannot read"),
+        (["retrain.drop_path=0-0.5"], "Cannot read"),
         (["retrain.drop_path=nan..inf"], "Cannot read"),
         (["retrain.drop_path="], "Cannot read"),
         (["retrain.optimiser=[sgd]"], "nothing to choose"),
