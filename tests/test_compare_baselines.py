@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import dnas.reports.plots
 import dnas.retrain
 from dnas import compare
 from dnas.architectures.genotype import parse, to_json
@@ -38,6 +39,7 @@ def trained(monkeypatch):
         return dnas.retrain.Result(out, genotype, (config.seed / 100,), 1)
 
     monkeypatch.setattr(dnas.retrain, "run", run)
+    monkeypatch.setattr(dnas.reports.plots, "plot_comparison", lambda *_: None)
     monkeypatch.setattr(
         searches, "searched", lambda name, config, *_: compare.Row(name, config, [FOUND] * 2, 6, [], [])
     )

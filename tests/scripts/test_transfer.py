@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import dnas.reports.plots
 import dnas.retrain
 import dnas.search
 from dnas import compare, find
@@ -51,6 +52,7 @@ def trained(monkeypatch):
 
     monkeypatch.setattr(dnas.search, "run", searched)
     monkeypatch.setattr(dnas.retrain, "run", run)
+    monkeypatch.setattr(dnas.reports.plots, "plot_comparison", lambda *_: None)
     monkeypatch.setattr(costs, "of_search", lambda out, config: 2e9)
     monkeypatch.setattr(loop, "forget_programs", lambda: None)
     return done
