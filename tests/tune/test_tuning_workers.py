@@ -15,7 +15,7 @@ import pytest
 
 from dnas import paths
 
-pytest.importorskip("optuna", reason="no Optuna on this machine: pip install dnas[optuna]")
+optuna = pytest.importorskip("optuna", reason="no Optuna on this machine: pip install dnas[optuna]")
 PROGRAM = Path(__file__).with_name("fake_studies.py")
 
 
@@ -48,11 +48,14 @@ def test_killed_at_random_a_study_has_all_its_trials(tmp_path):
     started.wait()
     workers = list((folder / "workers").iterdir())
     until(lambda: all(paths.abandoned(worker) for worker in workers))  # who end with it
+    kept = optuna.load_study(study_name="study", storage=f"sqlite:///{folder / 'study.db'}").trials
+    ended = {trial.number: trial.value for trial in kept if trial.state.name == "COMPLETE"}
     again = begun(folder, 14)
     output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
-    rows = list(csv.DictReader((folder / "trials.csv").open()))
-    assert Counter(row["state"] for row in rows) == {"complete": 14}
+    rows = {int(row["trial"]): row for row in csv.DictReader((folder / "trials.csv").open())}
+    assert Counter(row["state"] for row in rows.values()) == {"complete": 14}
+    assert 0 < len(ended) < 14 and {n: float(rows[n]["accuracy"]) for n in ended} == pytest.approx(ended, rel=1e-6)
     assert not (folder / "workers").exists()
 
 
