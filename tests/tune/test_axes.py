@@ -17,6 +17,7 @@ CONFIG = Config(space="tabular:layers=1", data="wine")
         ("search.alphas.learning_rate=1e-4..1e-2:log", "search.alphas.learning_rate", (1e-4, 1e-2), False, True),
         ("search.channels=8..64", "search.channels", (8, 64), False, False),
         ("retrain.drop_path=0..0.5", "retrain.drop_path", (0.0, 0.5), False, False),
+        ("retrain.drop_path=0...5", "retrain.drop_path", (0.0, 0.5), False, False),
         ("retrain.optimiser=[sgd,adamw]", "retrain.weights.optimiser", ("sgd", "adamw"), True, False),
         ("retrain.flip=[true,false]", "retrain.augment.flip", (True, False), True, False),
         (" retrain.cutout = [0, 8,16] ", "retrain.augment.cutout", (0, 8, 16), True, False),
