@@ -297,7 +297,7 @@ def _experiment(path: Path, setting: str | None) -> Config:
 
 def called(path: Path, name: str, setting: str | None, optional: bool = False) -> Any:
     """What the function of this name in an experiment file returns; the file may import others of its folder.
-    optional: None where there is no such function."""
+    optional: None where there is no such function, and it need not know settings."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -315,7 +315,7 @@ def called(path: Path, name: str, setting: str | None, optional: bool = False) -
             meant = [command for other, command in others.items() if hasattr(module, other)] or others.values()
             raise UserError(f"{path} has no {name}(), for {commands[name]}: is it a file for {' or '.join(meant)}?")
         function = getattr(module, name)
-        if setting is None:
+        if setting is None or (optional and not inspect.signature(function).parameters):
             return function()
         settings = module.__dict__.get("SETTINGS")
         if settings is None or not inspect.signature(function).parameters:

@@ -175,6 +175,18 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         yield
 
 
+def abandoned(folder: Path) -> bool:
+    """Whether a process has held the lock of a folder and none does now; False where nobody can say."""
+    if fcntl is None:
+        return False
+    try:
+        with open(folder / LOCK, "r+b", opener=lambda name, flags: os.open(name, flags | PLAIN)) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or never there, or no lock of this file system
+        return False
+    return True
+
+
 def _circular(path: Path) -> Path | None:
     """The link in a path that leads back to itself, if there is one."""
     real = Path(os.path.realpath(path))  # in which every other link is resolved

@@ -6,6 +6,7 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,20 @@ def build(
     return job
 
 
-def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> dict[str, float]:
+def validated(
+    config: Config,
+    space: Space,
+    genotype: Genotype,
+    task: Task,
+    watch: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
-    config, task: of `binding.bind`. Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
+    config, task: of `binding.bind`. watch: is told after every epoch what that would be now, and may raise.
+    Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
+
+    def measures() -> dict[str, float]:
+        return task.measures(jax.tree.map(lambda leaf: leaf[0], job.sums("test", "valid", progress)))
+
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)
         progress = job.first()
@@ -93,11 +105,12 @@ def validated(config: Config, space: Space, genotype: Genotype, task: Task) -> d
                 raise UserError(f"The loss became NaN or infinite at step {bad}.")
             if progress.state.kept:
                 progress = job.judged(epoch, progress, job.measure("valid", progress))
+            if watch is not None:
+                watch(epoch, measures())
             if job.stopped(progress).all():
                 break
-        sums = job.sums("test", "valid", progress)
         size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
-    return task.measures(jax.tree.map(lambda leaf: leaf[0], sums)) | {"parameters": size}
+        return measures() | {"parameters": size}
 
 
 def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:

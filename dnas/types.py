@@ -35,6 +35,15 @@ class Batch(NamedTuple):
     """A factor of the learning rate of the step; None: 1."""
 
 
+class Frames(NamedTuple):
+    """Sequences of rows of numbers, F in each, filled up to one length: what is behind the end of one is padding."""
+
+    values: jax.Array
+    """[B, T, F]."""
+    lengths: jax.Array
+    """Frames of each sequence, int32 [B]."""
+
+
 class Clock(NamedTuple):
     """When a step happens. Schedules are functions of it; `epoch / epochs` runs from 0 to just below 1."""
 

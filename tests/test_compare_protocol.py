@@ -385,20 +385,20 @@ def test_of_several_settings_the_validation_score_chooses(trained, tmp_path):
     row = Row("one", BASE, CELLS[:1], 0.0, [], [])
     for _ in range(2):  # the second time all is read
         score = trainings.trainings([row], BASE, protocol, tmp_path, True)
-        assert score(row, CELLS[0]).test == pytest.approx(0.4) and score(row, CELLS[0]).setting == (0.1, 3e-4)
+        assert score(row)[0].test == pytest.approx(0.4) and score(row)[0].setting == (0.1, 3e-4)
     assert [(config.seeds, config.retrain.weights.learning_rate) for config in trained] == [
         (3, 0.025),
         (3, 0.1),
         (3, 0.01),
     ]
     score = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
-    assert score(row, CELLS[0]).test == 0.9 and len(trained) == 4, "one seed is another training"
+    assert score(row)[0].test == 0.9 and len(trained) == 4, "one seed is another training"
 
 
 def test_cells_of_searchers_are_trained_as_all_others(trained, tmp_path):
     both = [Row("a", BASE, CELLS[:1], 0.0, [], []), Row("b", SEARCHER, CELLS[:2], 0.0, [], [])]
     score = trainings.trainings(both, BASE, Protocol(), tmp_path, True)
-    assert len(trained) == 2 and score(both[1], CELLS[1]).test == score(both[0], CELLS[0]).test == 0.9
+    assert len(trained) == 2 and score(both[1])[1].test == score(both[0])[0].test == 0.9
 
 
 def test_a_score_of_an_earlier_version_is_said_again(trained, tmp_path, capsys):
@@ -409,7 +409,7 @@ def test_a_score_of_an_earlier_version_is_said_again(trained, tmp_path, capsys):
     file.write_text(json.dumps({name: known[name] for name in ("cell", "test_score", "measure")}))
     score = trainings.trainings([row], BASE, Protocol(), tmp_path, True)
     assert "earlier version: it is written anew" in capsys.readouterr().err
-    assert score(row, CELLS[0]).test == 0.9 and json.loads(file.read_text()) == known
+    assert score(row)[0].test == 0.9 and json.loads(file.read_text()) == known
 
 
 def test_a_search_of_an_earlier_version_is_read(tmp_path, monkeypatch):

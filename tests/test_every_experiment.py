@@ -1,12 +1,14 @@
 """What holds for every experiment: it enumerates the folder, so a new file is tested without an edit here."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dnas import compare, find
 from dnas.blackbox import config as blackbox
+from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.run import build
 from dnas.config import Config, called, from_dict, load, to_dict
 from dnas.costs import published
@@ -79,15 +81,27 @@ def test_its_first_setting_is_its_default_and_no_two_are_the_same(path):
     assert len(set(configs)) == len(configs)
 
 
-@pytest.mark.parametrize("path", filter(compares, EXPERIMENTS), ids=lambda path: path.stem)
-def test_a_comparison_names_its_settings_alike(path, tmp_path):
-    configs, protocol = compare.load(path)
+def compared(path):
+    """Each comparison of a file: one, whose rows are its settings, or one for each of these."""
+    several = "def configs(setting" in path.read_text()
+    return [f"{path}:{setting}" for setting in EXPERIMENTS[path].settings.split(",")] if several else [f"{path}"]
+
+
+@pytest.mark.parametrize(
+    "source", [one for path in filter(compares, EXPERIMENTS) for one in compared(path)], ids=lambda one: Path(one).stem
+)
+def test_a_comparison_names_its_settings_alike(source, tmp_path):
+    configs, protocol = compare.load(source)
     gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
-    assert list(gradients) == EXPERIMENTS[path].settings.split(",")
-    for name, config in gradients.items():
-        assert load(f"{path}:{name}").method == config.method
+    if source.endswith(".py"):
+        assert list(gradients) == EXPERIMENTS[Path(source)].settings.split(",")
+        assert all(load(f"{source}:{name}").method == config.method for name, config in gradients.items())
+    else:
+        first = next(iter(gradients.values()))
+        assert first == replace(load(source), seeds=first.seeds)
     try:
-        compare.check(configs, tmp_path, train=len(gradients) == len(configs), protocol=protocol)
+        searchers = any(isinstance(config, BlackboxConfig) for config in configs.values())
+        compare.check(configs, tmp_path, train=not searchers, protocol=protocol)
     except UserError as refused:
         if "DNAS_SHARED" not in str(refused):
             raise

@@ -44,6 +44,7 @@ ROOMS = (
     "dnas.evaluators dnas.evaluators.*",
     "dnas.blackbox dnas.blackbox.*",
     "dnas.compare dnas.compare.*",
+    "dnas.tune dnas.tune.*",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

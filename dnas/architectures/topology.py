@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Paths = Literal["all", "one", "one_with_scalars"]
+SEQUENCES = ("tokens", "frames")  # what a network of sequences reads, either
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Space:
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
     supernet: (space, size, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, size, *, rngs) ->
-    nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task. recurrent: its modules have a method
+    nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task, or "sequences", of which there are
+    `SEQUENCES`. recurrent: its modules have a method
     `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
     in training whatever their operations are (dropout).
     sizes: the fields of a config's size that make a difference to its networks, beside `channels`.
@@ -143,6 +145,11 @@ class Space:
         """What a picture of a genotype shows: what is used of it, or the blocks that follow from it."""
         shown = self.chain_of or self.used
         return genotype if shown is None else shown(genotype)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """What a task may have for its networks."""
+        return SEQUENCES if self.takes == "sequences" else (self.takes,)
 
     def cell_count(self, cells: int) -> int:
         """All cells of a network: `NetworkSize.cells` counts those of one stage."""

@@ -1,8 +1,9 @@
-"""Published cells and networks by name: `DARTS_V2`, `PC_DARTS_cifar`, `DARTS_V2_rnn`, `efficientnet_b3`, `fbnet_c`, ...
+"""Published cells and networks by name: `DARTS_V2`, `PC_DARTS_cifar`, `DARTS_V2_rnn`, `efficientnet_b3`, ...
 
 They stand in zoo.json in the text forms of `genotype_text.py`. `SDARTS_<data set>_<space>_<method>` are those of
 SmoothDARTS (Chen and Hsieh 2020, arXiv:2002.05283) for the spaces S1-S5; `_rnn` marks recurrent cells.
-Networks are chains of blocks for ImageNet (networks.json), by their words or as another one scaled.
+Networks are chains of blocks for ImageNet (networks.json), by their words or as another one scaled; and transformers
+(transformers.json), with the space that says what their decisions leave open.
 The cells of NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) have an index: its place in the benchmark's own table.
 """
 
@@ -28,7 +29,8 @@ class Entry:
 
     source: where it was published, `owner+repository:file:variable`.
     parameters, multiply_adds: of its CIFAR-10 network with 36 channels and 20 cells, without auxiliary head;
-    None if not known exactly. Of a whole network, with 1,000 classes. pixels: side of the images.
+    None if not known exactly. Of a whole network, with 1,000 classes. pixels: side of the images. space: with the
+    settings that the network is built with; empty: those of the genotype's space.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Entry:
     parameters: int | None
     multiply_adds: int | None
     pixels: int = 32
+    space: str = ""
 
 
 def names() -> list[str]:
@@ -47,6 +50,11 @@ def names() -> list[str]:
 def networks() -> list[str]:
     """The names of all published networks."""
     return list(_records("networks"))
+
+
+def transformers() -> list[str]:
+    """The names of all published transformers."""
+    return list(_records("transformers"))
 
 
 def scalings() -> dict[str, Factors]:
@@ -65,11 +73,10 @@ def find(name: str) -> Entry | None:
     if wanted in (records := _records("networks")):
         counts = {key: records[wanted][key] for key in ("source", "parameters", "multiply_adds", "pixels")}
         return Entry(wanted, genotype_of("chain", _words(records[wanted])), **counts)
-    by_lower = {known.lower(): known for known in _records("zoo")}
-    known = by_lower.get(wanted)
-    if known is None:
+    written = {known.lower(): (known, record) for known, record in (_records("zoo") | _records("transformers")).items()}
+    if wanted not in written:
         return None
-    record = _records("zoo")[known]
+    known, record = written[wanted]
     (genotype,) = from_texts(record["genotype"])
     return Entry(**{**record, "name": known, "genotype": genotype})
 
@@ -86,7 +93,7 @@ def entry(name: str) -> Entry:
     """The same. Errors: `UserError` with the nearest names."""
     found = find(name)
     if found is None:
-        raise unknown("published cell", name, (known.lower() for known in [*names(), *networks()]))
+        raise unknown("published cell", name, (known.lower() for known in [*names(), *networks(), *transformers()]))
     return found
 
 

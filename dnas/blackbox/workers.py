@@ -193,8 +193,8 @@ def _serve(connection: Connection, choice: str, number: int, size: int) -> None:
     from dnas.runs import loop
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _take_share(number, size)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    take_share(number, size)
     loop.prepare_process()
     evaluator: HostEvaluator | None = None
     while True:
@@ -210,14 +210,15 @@ def _serve(connection: Connection, choice: str, number: int, size: int) -> None:
         connection.send(answer)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """What a thread of a worker does, so that none is left behind."""
     parent = mp.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _take_share(number: int, size: int) -> None:
+def take_share(number: int, size: int) -> None:
     """The cores and the GPU of a worker, before JAX looks for them."""
     if hasattr(os, "sched_getaffinity"):
         cores = sorted(os.sched_getaffinity(0))

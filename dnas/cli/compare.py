@@ -3,14 +3,17 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from dnas.blackbox.config import BlackboxConfig
 from dnas.cli.parsing import Flag, optional
-from dnas.config import Config, parse_source
+from dnas.config import parse_source
 from dnas.errors import unknown
+
+if TYPE_CHECKING:
+    from dnas.compare.experiment import AnyConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Compare:
     """Compare methods under one protocol: search with each, train every found cell alike, show a figure and a table.
 
     EXPERIMENT is a Python file with `configs()`, a config by name, of searches with gradients (Config) and by searchers
-    (BlackboxConfig) together; FILE.py:SETTING names one of its settings, if it has any. Its `protocol()`, if it has
+    (BlackboxConfig) together, and of architectures made by hand (Baseline); FILE.py:SETTING names one of its settings,
+    if it has any. Its `protocol()`, if it has
     one, says how cells are judged. What is finished is kept: the same command goes on. DIR holds all numbers:
     comparison.csv, .md, .tex, .json, every seed in comparison.seeds.csv, tests of every two methods in
     comparison.tests.csv.
@@ -93,9 +97,9 @@ def run(options: Compare) -> None:
             print(f"Open {out / name}")
 
 
-def _seeded(config: Config | BlackboxConfig, options: Compare) -> Config | BlackboxConfig:
+def _seeded(config: "AnyConfig", options: Compare) -> "AnyConfig":
     """With the seeds that were typed: the runs, of a searcher."""
-    number = "seeds" if isinstance(config, Config) else "runs"
+    number = "runs" if isinstance(config, BlackboxConfig) else "seeds"
     typed: dict[str, Any] = {number: options.seeds} if options.seeds else {}
     typed |= {"seed": options.seed} if options.seed is not None else {}
     return dataclasses.replace(config, **typed)

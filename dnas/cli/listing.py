@@ -20,7 +20,7 @@ def run(_: List) -> None:
         found = find.described(what).items()
         lines = {name: f"{about.line} {about.paper}".rstrip() for name, about in found}
         _section(title, lines, {name: f"{name}:{about.settings}" for name, about in found if about.settings})
-    published = (zoo.entry(name) for name in zoo.networks())
+    published = (zoo.entry(name) for name in (*zoo.networks(), *zoo.transformers()))
     lines = {e.name: f"{e.parameters:,} parameters, {e.multiply_adds:,} multiply-adds" for e in published}
     _section("Published networks (dnas show NAME; cells as well, DARTS_V2 and others)", lines)
     folder = Path("experiments")

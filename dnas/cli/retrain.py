@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, Hidden, optional
-from dnas.cli.sources import base_config, genotype_of, is_run, space_of, started
+from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, space_of, started
 from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 
@@ -82,7 +82,8 @@ def defaults(options: Retrain) -> Retrain | None:
     source = options.base or (options.cell if options.cell and is_run(options.cell) else None)
     config = base_config(source, options.out if options.resume else None)
     if config is None and options.cell is not None:
-        config = Config(space=genotype_of(options.cell).space)
+        genotype = genotype_of(options.cell)
+        config = Config(space=choice_of(options.cell, genotype) or genotype.space)
     if config is None:
         return None
     return Retrain(config=TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}))

@@ -10,7 +10,7 @@ import tyro
 from dnas import config as configs
 from dnas import ranges
 from dnas.cli.parsing import optional
-from dnas.cli.sources import config_of, genotypes_of, is_run, print_text, print_warning, space_of
+from dnas.cli.sources import choice_of, genotypes_of, print_text, print_warning, space_of
 from dnas.config import RetrainConfig
 from dnas.errors import UserError
 from dnas.ranges import Range
@@ -33,6 +33,7 @@ class Show:
       dnas show PC_DARTS_image --stem imagenet
       dnas show 1835
       dnas show efficientnet_b3
+      dnas show autoformer_tiny
       dnas show "chain(block=[conv3_c16_s2, mb3_e6_c24_s2_se4, mb5_e3_c24, skip, conv1_c128])" --pixels 64
       dnas show "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=...)"
       dnas show '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
@@ -67,8 +68,9 @@ def run(options: Show) -> None:
     if options.png is not None and len(genotypes) > 1:
         raise UserError(f"--png draws one genotype, here are {len(genotypes)}: give one of them by itself.")
     ranges.check(options.pixels, Show.__annotations__["pixels"], "--pixels")
-    choice = options.space or (config_of(options.cell).space if is_run(options.cell) else "")
-    spaces = {genotype: space_of(genotype, choice) for genotype in genotypes}
+    spaces = {
+        genotype: space_of(genotype, options.space or choice_of(options.cell, genotype)) for genotype in genotypes
+    }
     for genotype, space in spaces.items():
         if space is not None:
             check(genotype, space)
@@ -110,9 +112,10 @@ def _size(genotype: "Genotype", space: "Space | None", options: Show) -> str:
     """One line on the network: parameters and multiply-adds."""
     if space is None:
         return f"The space '{genotype.space}' is not built here, so its network is not counted."
-    if space.takes == "features" or (space.takes == "tokens" and not (space.recurrent or space.own_size)):
+    of_texts = {*space.readable} & {"tokens", "pairs"}
+    if space.takes == "features" or (of_texts and not (space.recurrent or space.own_size)):
         return f"A network of '{space.name}' is as large as its data make it, so it is not counted."
-    if space.takes in ("tokens", "pairs"):
+    if of_texts:
         return _texts(genotype, space, options)
     if space.chain or space.own_size:
         return _chain(genotype, space, options)
@@ -170,8 +173,9 @@ def _chain(genotype: "Genotype", space: "Space", options: Show) -> str:
         raise UserError("The blocks of a chain say its widths and its depth: leave out --channels and --cells.")
     complete = whole(genotype, space) if space.chain else genotype
     entry = zoo.find(cleaned(options.cell))
-    large = options.stem == "imagenet" or space.chain and blocks.reduction(complete) >= LARGE
-    usual = entry.pixels if entry is not None and entry.genotype == genotype else 224 if large else 32
+    published = entry is not None and entry.genotype == genotype
+    large = published or options.stem == "imagenet" or space.chain and blocks.reduction(complete) >= LARGE
+    usual = entry.pixels if entry is not None and published else 224 if large else 32
     pixels, classes = options.pixels or usual, 1000 if large else 10
     counts = count(genotype, space, NetworkSize(1, 1, classes), pixels)
     around = "" if complete == genotype else f"All of its network:\n{to_text(complete)}\n\n"

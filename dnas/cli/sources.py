@@ -74,6 +74,18 @@ def space_of(genotype: "Genotype", choice: str = "") -> "Space | None":
     return dataclasses.replace(space, cells=known) if known else space
 
 
+def choice_of(source: str, genotype: "Genotype") -> str:
+    """The space, with its settings, of the genotype of a source: a run's own, or that of a published network; empty:
+    that which the genotype names."""
+    from dnas.architectures import zoo
+    from dnas.architectures.genotype_paste import cleaned
+
+    if is_run(source):
+        return config_of(source).space
+    entry = zoo.find(cleaned(source))
+    return entry.space if entry is not None and entry.genotype == genotype else ""
+
+
 def print_warning(genotype: "Genotype", space: "Space | None", cells: int) -> None:
     """What is cut off in a network of so many cells, if anything is."""
     from dnas.architectures import flow

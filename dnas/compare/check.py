@@ -12,10 +12,11 @@ from dnas.architectures.topology import Space
 from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import build
 from dnas.compare import correlation
-from dnas.compare.experiment import AnyConfig
+from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import is_random
 from dnas.config import Config
+from dnas.data._audio import Recordings
 from dnas.data._pairs import Pairs
 from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
@@ -31,6 +32,11 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
     """Refuse what cannot be compared; train: whether cells are trained. Errors: `UserError`."""
     if not configs:
         raise UserError("There is nothing to compare: configs() gave no config.")
+    if all(isinstance(config, Baseline) for config in configs.values()):
+        raise UserError(
+            "All rows are baselines, which do not say in what space, on what data and how their networks are trained: "
+            "add a Config of a search."
+        )
     for name in configs:
         if not NAME.fullmatch(name) or is_random(name) or name == "cells" or name.startswith("comparison."):
             raise UserError(
@@ -114,7 +120,7 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
             "retrain settings."
         )
     for name, config in configs.items():
-        if isinstance(config, Config):
+        if not isinstance(config, BlackboxConfig):
             continue
         evaluator = evaluator_of(name, config)
         if (evaluator.space.name, evaluator.space.cells) != (space.name, space.cells):
@@ -137,10 +143,12 @@ def _check_searchers(configs: Mapping[str, AnyConfig], space: Space, train: bool
 
 def _validates(base: Config, space: Space) -> bool:
     """Whether trainings have a validation part: one that is split off, or the data set's own."""
-    if base.retrain.valid_portion > 0 or space.takes not in ("tokens", "pairs"):
+    if base.retrain.valid_portion > 0 or not {*space.readable} & {"tokens", "pairs"}:
         return base.retrain.valid_portion > 0
     dataset = datasets.load(base.data)
-    return not isinstance(dataset, Sentences | Pairs) or bool(dataset.valid.places)
+    if isinstance(dataset, Sentences | Pairs):
+        return bool(dataset.valid.places)
+    return not isinstance(dataset, Recordings)
 
 
 def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:
@@ -158,6 +166,11 @@ def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space:
         raise UserError(
             f"{tried} settings of training are tried, of which the validation score chooses, and there is no "
             "validation part: set retrain.valid_portion to 0.1, say."
+        )
+    if protocol.measure and space.takes != "pairs":
+        raise UserError(
+            f"Compared is {protocol.measure}, of networks that write texts, and those of '{space.name}' here do not: "
+            "leave the measure of the protocol out."
         )
     if protocol.supernet_cells and not correlation.known(space):
         raise UserError(

@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from dnas.compare.rows import Rank, Row, is_random
+from dnas.compare.rows import Rank, Row, is_random, is_search
 from dnas.reports import statistics
 from dnas.reports.plots import ACCURACY, Measure
 from dnas.reports.statistics import Difference
@@ -93,7 +93,7 @@ def _line(row: Row, scored: str, tests: dict[str, dict[str, Difference]]) -> dic
     seconds = cost.get("seconds")
     line["search s"] = "-" if seconds is None else f"{seconds:.0f}" if seconds >= FEW else f"{seconds:.2g}"
     line["search FLOP"] = f"{cost['flop']:.1e}" if "flop" in cost else "-"
-    line["tuning"] = "-" if row.failed or is_random(row.name) else str(row.tuning)
+    line["tuning"] = str(row.tuning) if is_search(row) and not row.failed else "-"
     own = tests["p"].get(row.name)
     line["better than random"] = "-" if own is None else f"{own.superiority:.0%}"
     line["p"] = "-" if own is None else f"{own.p:.3f}"

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnas import find, retrain
-from dnas.architectures.genotype import random
+from dnas.architectures import genotype as genotypes
+from dnas.architectures.genotype import Genotype, random
 from dnas.blackbox import run as blackbox
 from dnas.compare.check import base_of, of_row
-from dnas.compare.experiment import AnyConfig
+from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.trainings import plain
 from dnas.config import Config, differences
@@ -25,6 +26,8 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool, protocol:
     loop.prepare_process()
     for name, config in configs.items():
         out = folder / name
+        if isinstance(config, Baseline):
+            continue
         if not isinstance(config, Config):
             if out.is_dir():
                 blackbox.known(out, config)
@@ -33,10 +36,30 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool, protocol:
         else:
             with of_row(f"'{name}'"):
                 build(config)
-    if train and (base := base_of(configs)) is not None and not (folder / "cells").exists():
-        config = plain(base, protocol, protocol.settings(base.retrain)[0])
+    if (base := base_of(configs)) is not None:
+        _check_trainings(configs, base, folder, train, protocol)
+
+
+def _check_trainings(
+    configs: Mapping[str, AnyConfig], base: Config, folder: Path, train: bool, protocol: Protocol
+) -> None:
+    space = find.resolve("space", base.space)
+    config = plain(base, protocol, protocol.settings(base.retrain)[0])
+
+    def built(genotype: Genotype) -> None:
+        if train:
+            retrain.build(config, genotype, allow_constant=True)
+        else:
+            genotypes.check(genotype, space)
+
+    for name, baseline in configs.items():
+        if isinstance(baseline, Baseline):
+            with of_row(f"'{name}'"):
+                for genotype in dict.fromkeys(baseline.genotypes):
+                    built(genotype)
+    if train and not (folder / "cells").exists():
         with of_row("The training of found cells"):
-            retrain.build(config, random(find.resolve("space", base.space), base.seed), allow_constant=True)
+            built(random(space, base.seed))
 
 
 def check_config(folder: Path, config: Config) -> None:

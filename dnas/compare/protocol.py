@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from dnas import ranges
 from dnas.config import RetrainConfig, WeightConfig
 from dnas.config import check as check_ranges
-from dnas.errors import UserError
+from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Range
 
 SETTINGS = {"learning_rates": "learning_rate", "weight_decays": "decay"}  # of a protocol -> of how weights are trained
+MEASURES = ("", "bleu", "chrf")
 Tuning = Annotated[int, Range(0, 10_000)]
 
 
@@ -32,11 +33,16 @@ class Protocol:
     evaluated. 0: none."""
     supernet_batches: Count = 1
     """Validation batches of such an evaluation."""
+    measure: str = ""
+    """What networks that write texts are compared by: bleu or chrf, as `dnas test` says them. Empty: the score of the
+    task, by which settings are chosen either way."""
     tuning: Mapping[str, int] = field(default_factory=dict)
     """Searches spent before on finding the settings of a method, by its name; they count as cost. Who is not named
     spent none."""
 
     def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise unknown("measure of a comparison:", self.measure, MEASURES[1:])
         for item in fields(self):
             ranges.check(getattr(self, item.name), item.type, item.name)
         for name, spent in self.tuning.items():

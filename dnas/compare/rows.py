@@ -6,7 +6,7 @@ import numpy as np
 
 from dnas.architectures.genotype import Genotype, to_json, to_text
 from dnas.compare.equal_cost import Reference
-from dnas.compare.experiment import AnyConfig, budget_of
+from dnas.compare.experiment import AnyConfig, Baseline, budget_of
 from dnas.config import Config, to_dict
 from dnas.reports.plots import ACCURACY, Measure
 from dnas.tables import nasbench201 as tabular
@@ -100,6 +100,11 @@ class Row(NamedTuple):
             "cost": self.cost,
             "equal": {unit: reference.plain() for unit, reference in self.equal.items()},
         }
+
+
+def is_search(row: Row) -> bool:
+    """Whether it is of a method or searcher: random cells and baselines cost none."""
+    return not (is_random(row.name) or isinstance(row.config, Baseline))
 
 
 def looked_up(genotypes: list[Genotype]) -> list[float]:

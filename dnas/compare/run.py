@@ -12,7 +12,7 @@ from dnas.architectures.genotype import random
 from dnas.compare import early, equal_cost, pairs, searches, within
 from dnas.compare.check import base_of, check, space_of
 from dnas.compare.columns import cells
-from dnas.compare.experiment import AnyConfig, budget_of
+from dnas.compare.experiment import AnyConfig, Baseline, budget_of
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import Row, by_seed, looked_up, random_name
 from dnas.compare.trainings import Trained, trainings
@@ -39,9 +39,10 @@ def run(
 ) -> list[Row]:
     """Search with every config, look up and train what was found; best first.
 
-    configs: by name; all of one space and data set, searches with gradients or by searchers. random_cells: that many
-    cells, drawn at random, join in, as many for each budget of networks that methods have, and within it. train: train
-    the networks of all cells by the configs' `retrain` (else only look them up). protocol: how they are judged.
+    configs: by name; all of one space and data set, searches with gradients or by searchers, and baselines.
+    random_cells: that many cells, drawn at random, join in, as many for each budget of networks that methods have, and
+    within it. train: train the networks of all cells by the configs' `retrain` (else only look them up). protocol: how
+    they are judged.
     Errors: `UserError` for configs that cannot be compared or run, before anything runs, and for a folder that cannot
     be used or in which another comparison runs; a search that fails later is a row that says so.
     """
@@ -63,7 +64,7 @@ def run(
         base = base_of(configs)
         if train and base is not None:
             score = trainings(rows, base, protocol, folder, quiet)
-            rows = _scored(rows, [[score(row, genotype) for genotype in row.genotypes] for row in rows])
+            rows = _scored(rows, [score(row) for row in rows])
         rows.sort(key=lambda row: -row.score)
         about = {"protocol": asdict(protocol), "random_cells": random_cells, "train": train}
         about |= environment.described(loop.typed_command())
@@ -90,6 +91,9 @@ def _scored(rows: list[Row], scores: list[list[Trained | None]]) -> list[Row]:
 def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol, quiet: bool) -> list[Row]:
     rows = []
     for number, (name, config) in enumerate(configs.items(), 1):
+        if isinstance(config, Baseline):
+            rows.append(Row(name, config, config.genotypes, 0.0, [], []))
+            continue
         loop.say(f"Search {number} of {len(configs)}: {name}", quiet)
         if isinstance(config, Config):
             row = searches.searched(name, config, folder, protocol, quiet)
@@ -103,7 +107,8 @@ def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol
 def _random(configs: Mapping[str, AnyConfig], count: int, budgets: Mapping[str, Limits]) -> list[Row]:
     """Cells drawn at random, which cost no search: a row for each budget, and one for methods without."""
     first, space, rows = base_of(configs) or next(iter(configs.values())), space_of(configs), list[Row]()
-    for text in dict.fromkeys(map(budget_of, configs.values())):
+    searched = [config for config in configs.values() if not isinstance(config, Baseline)]
+    for text in dict.fromkeys(map(budget_of, searched)):
         seeds, limits = range(first.seed, first.seed + count), budgets.get(text)
         cells = [random(space, s) if limits is None else within.drawn(space, limits, text, s) for s in seeds]
         rows.append(Row(random_name(text), first, cells, 0.0, [], []))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +11,13 @@ import numpy as np
 
 from dnas import retrain
 from dnas.architectures.genotype import Genotype, to_json
+from dnas.compare.experiment import Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import Row
 from dnas.config import Config, RetrainConfig, SearchConfig, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, warn
+from dnas.loading import load
 from dnas.reports.plots import Measure
 from dnas.runs import loop, records
 
@@ -32,33 +34,34 @@ class Trained(NamedTuple):
     setting: tuple[float, float]
 
 
-Scores = Callable[[Row, Genotype], Trained | None]
+Scores = Callable[[Row], list[Trained | None]]
 
 
 def trainings(rows: list[Row], base: Config, protocol: Protocol, folder: Path, quiet: bool) -> Scores:
-    """Train every cell; gives (row, genotype) -> what came out under the setting that counts, None where all failed.
+    """Train every cell; gives (row) -> what came out for each of its genotypes under the setting that counts, None
+    where all failed.
 
     base: how the cells of rows are trained that do not say it themselves.
     """
 
-    def owner(row: Row) -> Config:
-        return row.config if isinstance(row.config, Config) else base
+    def asked(row: Row) -> list[tuple[Genotype, Config]]:
+        """Found cells have the same seed, so that none is luckier; a baseline's scores differ in nothing but theirs."""
+        config = row.config if isinstance(row.config, Config) else base
+        seeds = [config.seed] * len(row.genotypes)
+        if isinstance(row.config, Baseline):
+            seeds = row.config.seeds_of(protocol.train_seeds)
+        return [(genotype, replace(config, seed=seed)) for genotype, seed in zip(row.genotypes, seeds, strict=True)]
 
-    cells = {
-        _place(genotype, config): (genotype, config)
-        for row in rows
-        for config in (owner(row),)
-        for genotype in row.genotypes
-    }
-    scores: dict[str, Trained | None] = {}
+    cells = {_place(genotype, config): (genotype, config) for row in rows for genotype, config in asked(row)}
+    scores, place = dict[str, Trained | None](), folder / "cells"
     for number, (cell, (genotype, config)) in enumerate(cells.items(), 1):
-        found = list[Trained]()
-        for setting in protocol.settings(config.retrain):
-            say = f"Training cell {number} of {len(cells)}"
-            one = _trained(plain(config, protocol, setting), genotype, folder / "cells", say, quiet)
-            found += [one] if one is not None else []
-        scores[cell] = _chosen(found)
-    return lambda row, genotype: scores[_place(genotype, owner(row))]
+        say = f"Training cell {number} of {len(cells)}"
+        jobs = [plain(config, protocol, setting) for setting in protocol.settings(config.retrain)]
+        tried = {job: _trained(job, genotype, place, say, quiet) for job in jobs}
+        done = {job: one for job, one in tried.items() if one is not None}
+        best = _chosen(done)
+        scores[cell] = None if best is None else _written(best, genotype, place, done[best], protocol.measure)
+    return lambda row: [scores[_place(genotype, config)] for genotype, config in asked(row)]
 
 
 def plain(config: Config, protocol: Protocol, setting: RetrainConfig) -> Config:
@@ -67,12 +70,13 @@ def plain(config: Config, protocol: Protocol, setting: RetrainConfig) -> Config:
     return replace(alike, search=SearchConfig(), retrain=setting)
 
 
-def _chosen(found: list[Trained]) -> Trained | None:
+def _chosen(found: Mapping[Config, Trained]) -> Config | None:
     """The best by validation where there are several; the first of equals."""
     if len(found) < 2:
-        return found[0] if found else None
+        return next(iter(found), None)
 
-    def valid(one: Trained) -> float:
+    def valid(config: Config) -> float:
+        one = found[config]
         return -np.inf if one.valid is None else one.measure.sign * one.valid
 
     return max(found, key=valid)
@@ -103,6 +107,26 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
     said = {"cell": place, "test_score": known.test, "valid_score": valid, "measure": known.measure._asdict()}
     atomic_write(out / "score.json", sealed(said))
     return known
+
+
+def _written(config: Config, genotype: Genotype, folder: Path, trained: Trained, measure: str) -> Trained:
+    """With what is measured of the texts that the trained networks write in the place of the test score, where that is
+    asked for: its mean over the trainings."""
+    if not measure:
+        return trained
+    place = _place(genotype, config, config.seeds)
+    file, found = folder / place / f"{measure}.json", None
+    try:
+        known = read_sealed(file, AGAIN)
+        found = float(known["test_score"]) if known is not None and known["cell"] == place else None
+    except (UserError, KeyError, TypeError, ValueError):
+        warn(f"{file} is damaged: {AGAIN}.")
+    if found is None:
+        networks = [load(folder / place, seed=seed) for seed in range(config.seed, config.seed + config.seeds)]
+        found = float(np.mean([network.evaluate().measures[measure] for network in networks]))
+        atomic_write(file, sealed({"cell": place, "test_score": found}))
+        loop.forget_programs()
+    return trained._replace(test=found, measure=Measure(measure))
 
 
 def _validated(folder: Path, name: str) -> float | None:

@@ -14,7 +14,7 @@ from dnas.architectures.topology import Space
 from dnas.blackbox import jobs, prices
 from dnas.compare import correlation
 from dnas.compare.check import of_row
-from dnas.compare.experiment import AnyConfig, budget_of
+from dnas.compare.experiment import AnyConfig, Baseline, budget_of
 from dnas.config import Config
 from dnas.costs.budget import Limits
 from dnas.errors import UserError
@@ -31,7 +31,7 @@ def limits(configs: Mapping[str, AnyConfig]) -> dict[str, Limits]:
     """
     found: dict[str, tuple[str, Limits]] = {}
     for name, config in configs.items():
-        if not (text := budget_of(config)):
+        if isinstance(config, Baseline) or not (text := budget_of(config)):
             continue
         with of_row(f"'{name}'"):
             own = build(config).limits if isinstance(config, Config) else jobs.build(config).limits

@@ -6,10 +6,12 @@ epochs, a third of that, and so on, which is what Hyperband wants (Li et al. 201
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any
 
+import jax
 import numpy as np
 
 from dnas import data as datasets
@@ -24,11 +26,12 @@ from dnas.evaluators.protocol import HostEvaluator, one_by_one
 from dnas.ranges import Portion, Range, Whole
 from dnas.runs import loop
 from dnas.tasks import binding
-from dnas.tasks.task import Task
-from dnas.training.job import priced_as
+from dnas.tasks.task import Score, Task
+from dnas.training.job import Job, priced_as
 
 REDUCTION = 3  # of the epochs, from one fidelity to the next cheaper one
 VALID_PORTION = 0.2  # of the train part, where neither a setting nor the config says it
+Watch = Callable[[int, dict[str, float]], None]
 FORGET = 10  # evaluations between which compiled programs pile up
 
 
@@ -94,14 +97,27 @@ def evaluator(
     )
 
 
-def measured(config: Config, genotype: Genotype) -> dict[str, float]:
+def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> dict[str, float]:
     """What a training of any genotype of the config's space measures on the validation part, and `parameters`.
+    watch: as of `retrain.validated`.
 
     Errors: `UserError` for what cannot be trained.
     """
+    return retrain.validated(*_prepared(config, genotype), watch)
+
+
+def check(config: Config, genotype: Genotype) -> Score:
+    """The measure by which such a training is chosen. Errors: `UserError` for what `measured` could not train; nothing
+    is compiled."""
+    prepared = _prepared(config, genotype)
+    with jax.enable_x64(config.dtype == "float64"):
+        return Job(*prepared, quiet=True).task.score
+
+
+def _prepared(config: Config, genotype: Genotype) -> tuple[Config, Space, Genotype, Task]:
     built, dataset = find.resolve("space", config.space), datasets.load(config.data)
     bound, plan = _bound(config, dataset, built, 0.0)
-    return retrain.validated(replace(config, retrain=plan), built, genotype, bound)
+    return replace(config, seeds=1, retrain=plan), built, genotype, bound
 
 
 def fidelities(epochs: int) -> tuple[float, ...]:

@@ -31,8 +31,8 @@ __getattr__ = modules_of(__name__)
 
 FORMATS: dict[str, Any] = {"stablehlo": stablehlo, "npz": npz, "torch": torch}
 REFUSED = {
-    "onnx": "ONNX is not written: jax2onnx, the one converter kept for this JAX, does not know the convolutions of this "
-    "library; export stablehlo, or npz.",
+    "onnx": "ONNX is not written: jax2onnx, the one converter kept for this JAX, does not know the convolutions of "
+    "this library; export stablehlo, or npz.",
     "tflite": "TensorFlow Lite is not written: its converters come with TensorFlow or PyTorch, hundreds of megabytes "
     "beside JAX; export stablehlo, or npz.",
 }

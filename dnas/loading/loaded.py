@@ -1,5 +1,6 @@
 """What every run that is loaded can do: predict, be summed up, give its network and its weights away."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,6 +23,7 @@ from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
+from dnas.training.buckets import cuts, shortened
 from dnas.types import Batch, Tree
 
 
@@ -144,6 +146,20 @@ class Loaded:
         with np.errstate(over="ignore"):
             return np.exp(-likelihoods / np.array([len(one) - 1 for one in tokens]))
 
+    def continued(self, inputs: object, *, count: int, seed: int = 0) -> list[str]:
+        """What the network writes behind every text: so many words, or characters where it reads these, each drawn by
+        its probability, the same for the same seed; `<unk>` never is. inputs: as of `predict`.
+
+        Errors: `UserError` for a network of other things.
+        """
+        if not isinstance(self.task, Reading):
+            raise UserError(f"The network of {self.folder} reads {self.reads}, and continues no text.")
+        tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
+        choose = self.task.chooser(random)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+        return [self.task.written(one) for one in found]
+
     def save_weights(self, path: str | Path) -> None:
         """Write weights and statistics as an .npz, by names like `weights/backbone/classifier/kernel`."""
         if not isinstance(path, str | Path) or Path(path).suffix != ".npz" or "\0" in str(path):
@@ -155,18 +171,20 @@ class Loaded:
     def _saved(self) -> dict[str, Tree]:
         return {"weights": self.weights, "stats": self.stats}
 
-    def answers(self, x: np.ndarray) -> np.ndarray:
+    def answers(self, x: Tree) -> np.ndarray:
         """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
         return self.task.answers(self._logits(x))
 
-    def _logits(self, x: np.ndarray) -> np.ndarray:
+    def _logits(self, x: Tree) -> np.ndarray:
         """Of any number of inputs [N, ...], as the task made them, what the network says [N, outputs]."""
-        if not len(x):
+        if not (count := len(jax.tree.leaves(x)[0])):
             return np.zeros((0, self.task.shape.outputs), np.float32)
-        rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+        order = np.argsort(self.task.lengths((x,)), kind="stable") if cuts(self.task) else np.arange(count)
+        rows, counted = padded_rows(count, min(EVALUATION_BATCH, count))
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [np.asarray(self._outputs(*self.task.as_row(x[row]))) for row in rows]
-        return np.concatenate(found)[counted.ravel()]
+            parts = (shortened(self.task, jax.tree.map(operator.itemgetter(row), x)) for row in order[rows])
+            found = [np.asarray(self._outputs(*self.task.as_row(part))) for part in parts]
+        return np.concatenate(found)[counted.ravel()][np.argsort(order)]
 
     @property
     def pure_logits(self) -> Any:

@@ -23,7 +23,7 @@ from dnas.architectures.blocks import Block, genotype_of, parse, placed
 from dnas.architectures.genotype import Genotype, check
 from dnas.architectures.topology import Cell, NetworkSize, Norm, Space
 from dnas.errors import UserError
-from dnas.nets import blocks
+from dnas.nets import blocks, sequences
 from dnas.nets.chain import check_size, words_of
 from dnas.nets.network import Network
 from dnas.nets.work import Cost, deferred, parameters_of, traced
@@ -57,8 +57,8 @@ def count(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) 
 
 def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: int = 0) -> Cost:
     """What the derived network of `size` costs without an auxiliary head, for one input: an image of image_size x
-    image_size pixels (see `image_of`), a token, a text of `NetworkSize.inputs` where there is no state, or a row of
-    features.
+    image_size pixels (see `image_of`), a token, a text or frames of `NetworkSize.inputs` where there is no state, or a
+    row of features.
 
     Errors: `UserError` if the genotype is not one of this space.
     """
@@ -69,12 +69,11 @@ def of_network(genotype: Genotype, space: Space, size: NetworkSize, image_size: 
     check(genotype, space, size.cells)
     if space.chain:
         return _of_chain(genotype, space, size, image_size)
-    text = (1, *((1,) if space.recurrent else size.inputs or (1,))), jnp.int32
-    shape, kind = {
-        "images": (image_of(size, image_size), jnp.float32),
-        "features": ((1, *size.inputs), jnp.float32),
-    }.get(space.takes, text)
-    one, build = jax.ShapeDtypeStruct(shape, kind), partial(space.network, genotype, space, size)
+    build, numbers = partial(space.network, genotype, space, size), partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
+    if space.takes in ("images", "features"):
+        one = numbers(image_of(size, image_size) if space.takes == "images" else (1, *size.inputs))
+    else:
+        one = sequences.example(replace(size, inputs=()) if space.recurrent else size)
     return traced(
         lambda rngs: build(rngs=rngs),
         lambda network, x: (network(x)[0] if space.recurrent else network(x)).logits,

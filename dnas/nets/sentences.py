@@ -4,8 +4,9 @@
 
 with the operation o_l and the input i_l of layer l, counted backwards; before h_0 there is h_0 again. In the supernet
 the input of a layer is the sum of the last ones, weighted by a row of the mix, and its output that of all operations,
-weighted by another: fed a one-hot mix it is the derived network. Means are over tokens, of which padding, token 0, is
-none. Dropout is variational (Gal and Ghahramani 2016, arXiv:1512.05287), with the same masks at all times.
+weighted by another: fed a one-hot mix it is the derived network. Means are over tokens, of which padding is none. Of
+frames, such as spectra, x E stands in the place of E[tokens] (`nets/sequences.py`). Dropout is variational (Gal and
+Ghahramani 2016, arXiv:1512.05287), with the same masks at all times.
 
 Axis letters: B batch, T time, C channels, L layers, O options, I inputs.
 """
@@ -23,16 +24,17 @@ from dnas.architectures.genotype_data import decisions, shown
 from dnas.architectures.topology import NetworkSize, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.keys import stream
+from dnas.nets import sequences
 from dnas.nets.functional import looped_scan, rematerialised, run, stack
-from dnas.nets.layers import Linear, Outputs, pointwise_conv, shape_and_type, uniform, uniform_fan_in
+from dnas.nets.layers import Linear, Outputs, pointwise_conv, uniform_fan_in
 from dnas.nets.sentence_ops import SENTENCE_OPERATIONS, TokenNorm
+from dnas.nets.sequences import Inputs
 from dnas.nets.supernet import check_mix
 from dnas.nets.tabular import weighted_sum
 from dnas.types import Mix, Noise
 
 OPERATION, INPUT = "operation", "input"  # the decisions of a layer
 BOUND = 0.25  # of new embeddings, as of words without a vector in Kim 2014, arXiv:1408.5882
-PADDING = 0
 
 
 class Dropout(NamedTuple):
@@ -91,21 +93,18 @@ class Ends(nnx.Module):
 
     def __init__(self, layers: int, size: NetworkSize, norm: Norm, rates: Dropout, *, rngs: nnx.Rngs):
         width, self.rates = size.channels, rates
-        self.embedding = uniform(rngs, (size.vocabulary, width), BOUND)
+        self.embedding = sequences.table(rngs, size, width, BOUND)
         self.kernel = uniform_fan_in(rngs, (width, width), width)
         self.norm = TokenNorm(width, affine=norm.affine)
         self.shares = nnx.Param(np.zeros(layers + 1, np.float32))
         self.classifier = Linear(width, size.classes, rngs=rngs)
 
-    def enter(self, tokens: jax.Array, noise: Noise | None) -> tuple[jax.Array, jax.Array]:
-        """tokens [B, T] -> h_0 [B, T, C], mask [B, T, 1]."""
+    def enter(self, x: Inputs, noise: Noise | None) -> tuple[jax.Array, jax.Array]:
+        """Tokens or frames of T times -> h_0 [B, T, C], mask [B, T, 1]."""
         embedding = self.embedding[...]
-        mask = (tokens != PADDING)[..., None].astype(embedding.dtype)
-        x = (
-            embedding[tokens]
-            * mask
-            * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, tokens.shape[0])
-        )
+        mask = sequences.present(x)[..., None].astype(embedding.dtype)
+        x = sequences.embedded(embedding, x) * mask
+        x = x * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, x.shape[0])
         return jax.nn.relu(self.norm(pointwise_conv(x, self.kernel[...]), mask)), mask
 
     def weights(self) -> jax.Array:
@@ -140,9 +139,9 @@ class MixedLayers(nnx.Module):
 
         self.layers = stack(layer, len(self.operations), rngs)
 
-    def __call__(self, tokens: jax.Array, mix: Mix, noise: Noise | None) -> jax.Array:
-        """tokens [B, T], mix {"operation": [L, O], "input": [L, I]} -> logits [B, classes]."""
-        x, mask = self.ends.enter(tokens, noise)
+    def __call__(self, x: Inputs, mix: Mix, noise: Noise | None) -> jax.Array:
+        """Tokens or frames, mix {"operation": [L, O], "input": [L, I]} -> logits [B, classes]."""
+        start, mask = self.ends.enter(x, noise)
         operations = in_columns(mix[OPERATION], self.operations, self.names)
         inputs = in_columns(mix[INPUT], self.inputs, [str(back + 1) for back in range(self.reach)])
         graphdef, state = nnx.split(self.layers)
@@ -152,14 +151,14 @@ class MixedLayers(nnx.Module):
         def body(carry, row):
             (window, total), (state, operation, back, share, number) = carry, row
             layer = nnx.merge(graphdef, state)
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, tokens.shape[0])
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, mask.shape[0])
             y = layer(weighted_sum(back, [*window], self.paths), mask, operation, dropped)
             window = jnp.concatenate([y[None], window[:-1]])
             return (window, total + share * y), nnx.as_pure(nnx.state(layer, nnx.BatchStat))
 
-        start = jnp.broadcast_to(x, (self.reach, *x.shape)), shares[0] * x
+        carry = jnp.broadcast_to(start, (self.reach, *start.shape)), shares[0] * start
         rows = nnx.as_pure(state), operations, inputs, shares[1:], jnp.arange(len(self.operations))
-        (_, total), stats = self.scan(body, start, rows)
+        (_, total), stats = self.scan(body, carry, rows)
         nnx.update(self.layers, stats)
         return self.ends.leave(total, mask)
 
@@ -189,13 +188,13 @@ class DerivedLayers(nnx.Module):
         self.ends = Ends(len(decided), size, norm, rates, rngs=rngs)
         self.layers = nnx.List([Layer([name], size.channels, norm, "all", rngs=rngs) for name, _ in decided])
 
-    def __call__(self, tokens: jax.Array, noise: Noise | None) -> jax.Array:
-        """tokens [B, T] -> logits [B, classes]."""
-        x, mask = self.ends.enter(tokens, noise)
+    def __call__(self, x: Inputs, noise: Noise | None) -> jax.Array:
+        """Tokens or frames -> logits [B, classes]."""
+        start, mask = self.ends.enter(x, noise)
         shares, rate = self.ends.weights(), self.ends.rates.operations
-        values, total = [x], shares[0] * x
+        values, total = [start], shares[0] * start
         for number, (layer, back) in enumerate(zip(self.layers, self.backwards, strict=True)):
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, tokens.shape[0])
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, mask.shape[0])
             graphdef, state = nnx.split(layer)
 
             @rematerialised(self.remat)
@@ -211,10 +210,11 @@ class DerivedLayers(nnx.Module):
 
 
 class Supernet(nnx.Module):
-    """`supernet(tokens, mix, noise)`: int32 [B, T], {"operation": [L, O], "input": [L, I]} -> logits [B, classes].
+    """`supernet(x, mix, noise)`: tokens int32 [B, T] or `types.Frames`, {"operation": [L, O], "input": [L, I]} ->
+    logits [B, classes].
 
     noise: of dropout, in training; without it nothing is dropped. Training and evaluation are as in `network.Network`.
-    Errors: `UserError` for a space or a size that no such network has, tokens and mixes of other shapes.
+    Errors: `UserError` for a space or a size that no such network has, inputs and mixes of other shapes.
     """
 
     def __init__(self, space: Space, size: NetworkSize, *, rates: Dropout, rngs: nnx.Rngs):
@@ -227,22 +227,22 @@ class Supernet(nnx.Module):
             raise UserError(f"Entangled weights are those of convolutions of images, not of those in '{space.name}'.")
         check_network_size(space, size)
         self.mix_shapes, self.use_running_average = tuple(space.mix_shapes.items()), False
-        self.body = MixedLayers(space, size, rates, rngs=rngs)
+        self.body, self.size = MixedLayers(space, size, rates, rngs=rngs), size
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Called by `nnx.view`: True in evaluation."""
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
-    def __call__(self, tokens: jax.Array, mix: Mix, noise: Noise | None = None) -> jax.Array:
-        tokens = checked_tokens(tokens)
+    def __call__(self, x: Any, mix: Mix, noise: Noise | None = None) -> jax.Array:
+        x = sequences.checked(x, self.size)
         check_mix(mix, dict(self.mix_shapes))
         noise = None if self.use_running_average else noise
-        return run(self.body, tokens, mix, noise, evaluates=self.use_running_average)
+        return run(self.body, x, mix, noise, evaluates=self.use_running_average)
 
 
 class Network(nnx.Module):
-    """`network(tokens)`: int32 [B, T] -> `Outputs`.
+    """`network(x)`: tokens int32 [B, T] or `types.Frames` -> `Outputs`.
 
     noise: of dropout; training needs it where there is any. drop_path: None; there are no paths to drop.
     Training and evaluation are as in `network.Network`. Errors: `UserError` for a genotype that is none of such layers,
@@ -260,7 +260,7 @@ class Network(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_network_size(space, size)
-        self.use_running_average, self.drops = False, any(rates)
+        self.use_running_average, self.drops, self.size = False, any(rates), size
         self.body = DerivedLayers(decided(genotype), size, norm or space.network_norm, rates, rngs=rngs)
 
     def set_view(self, use_running_average: bool | None = None) -> None:
@@ -268,15 +268,15 @@ class Network(nnx.Module):
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
-    def __call__(self, tokens: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
-        tokens = checked_tokens(tokens)
+    def __call__(self, x: Any, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
+        x = sequences.checked(x, self.size)
         if drop_path is not None:
             raise UserError("A network of sentences has no paths to drop: call it without such factors.")
         if self.use_running_average:
             noise = None
         elif self.drops and noise is None:
             raise UserError("In training this network draws noise: call it with noise=dnas.types.Noise(key).")
-        return Outputs(run(self.body, tokens, noise, evaluates=self.use_running_average))
+        return Outputs(run(self.body, x, noise, evaluates=self.use_running_average))
 
 
 def decided(genotype: Genotype) -> list[tuple[str, int]]:
@@ -299,18 +299,10 @@ def decided(genotype: Genotype) -> list[tuple[str, int]]:
 
 def check_network_size(space: Space, size: NetworkSize) -> None:
     """Errors: `UserError` for sizes of which there is no network of sentences."""
-    if size.vocabulary < 1 or size.vocabulary == size.classes:
+    if not sequences.has_frames(size) and (size.vocabulary < 1 or size.vocabulary == size.classes):
         raise UserError(
             f"A network of '{space.name}' says one thing of a text, not what follows each token, and here are "
             f"{size.vocabulary:,} tokens and {size.classes:,} outputs: give it data of the task 'text_classification'."
         )
     if size.stem != "cifar":
         raise UserError(f"The space '{space.name}' has no stem for images: leave out the stem '{size.stem}'.")
-
-
-def checked_tokens(tokens: Any) -> jax.Array:
-    """Errors: `UserError` for anything but whole numbers [B, T]."""
-    shape, given = shape_and_type("The batch of tokens", tokens)
-    if len(shape) != 2 or 0 in shape or given.kind not in "iu":
-        raise UserError(f"This network reads tokens, whole numbers [B, T], not {given.name} {list(shape)}.")
-    return jnp.asarray(tokens)

@@ -1,12 +1,14 @@
-"""Transformers: of texts, pooled or predicting the next token, and of images cut into patches; as networks, and as
-supernets of entangled weights. The layers, and how options share weights, are in `nets/transformer_layers.py`.
+"""Transformers: of texts, pooled or predicting the next token, of frames, pooled, and of images cut into patches; as
+networks, and as supernets of entangled weights. The layers, and how options share weights, are in
+`nets/transformer_layers.py`.
 
 Decisions: embedding width and depth once for a network; heads, feed-forward ratio and kind, mixer and place of the norm
 for every layer. Of the deepest network a shallower one has the first layers; in a supernet the values that each depth
 ends with are summed. An encoder of texts (Vaswani et al. 2017, arXiv:1706.03762) takes token 0 for padding, which
 changes nothing: no token looks at it, convolutions read zeros, the mean leaves it out, and positions begin at the first
-token. A decoder of texts is causal, its output is tied to its embedding, and all tokens are words. An encoder of images
-is a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
+token. So it does with frames, such as spectra (`nets/sequences.py`). A decoder of texts is causal, its output is tied
+to its embedding, and all tokens are words. An encoder of images is a vision transformer (Dosovitskiy et al. 2021,
+arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
 
 Axis letters: B batch, T tokens or patches, C embedding, V vocabulary, L layers, O options.
 """
@@ -24,7 +26,9 @@ from dnas.architectures.genotype_data import shown
 from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError, unknown
 from dnas.keys import stream
-from dnas.nets.layers import Linear, Outputs, checked_images, shape_and_type, uniform, uniform_fan_in
+from dnas.nets import sequences
+from dnas.nets.layers import Linear, Outputs, checked_images, uniform, uniform_fan_in
+from dnas.nets.sequences import Inputs
 from dnas.nets.supernet import check_mix
 from dnas.nets.tabular import LayerNorm
 from dnas.nets.transformer_layers import KINDS, MIXERS, PLACES, SMALL, Around, Layer, Plan, Row, chosen, dropped, first
@@ -41,22 +45,23 @@ Options = Mapping[str, Sequence[Sequence[str]]]  # {decision: the candidates of 
 
 
 class Tokens(nnx.Module):
-    """Embedded tokens with sinusoidal positions, times the root of the largest width as Vaswani et al. have it."""
+    """Embedded tokens, or frames, with sinusoidal positions, times the root of the largest width as Vaswani et al. have
+    it."""
 
     def __init__(self, widths: Sequence[int], size: NetworkSize, plan: Plan, causal: bool, *, rngs: nnx.Rngs):
         self.plan, self.causal = plan, causal
-        self.embedding = uniform(rngs, (size.vocabulary, max(widths)), float(np.sqrt(3 / plan.full)))
+        self.embedding = sequences.table(rngs, size, max(widths), float(np.sqrt(3 / plan.full)))
 
-    def __call__(self, tokens: jax.Array, kept: jax.Array) -> tuple[jax.Array, Around]:
-        """int32 [B, T], kept [C] -> [B, T, C]."""
-        embedding, count, full = self.embedding[...], tokens.shape[1], self.plan.full
-        there = jnp.ones(tokens.shape, bool) if self.causal else tokens != 0
+    def __call__(self, given: Inputs, kept: jax.Array) -> tuple[jax.Array, Around]:
+        """kept [C] -> [B, T, C]."""
+        embedding, full, there = self.embedding[...], self.plan.full, sequences.present(given)
+        there, count = jnp.ones_like(there) if self.causal else there, there.shape[1]
         places = jnp.maximum(jnp.cumsum(there, 1) - 1, 0)
         rates = 10_000.0 ** (-np.arange(0, full, 2) / full)
         angles = places[..., None] * jnp.asarray(rates, jnp.promote_types(embedding.dtype, jnp.float32))
-        waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1).reshape(*tokens.shape, -1)[..., : len(kept)]
+        waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1).reshape(*there.shape, -1)[..., : len(kept)]
         root = jnp.asarray(np.sqrt(full), embedding.dtype)
-        x = (embedding[tokens] * root + waves.astype(embedding.dtype)) * kept
+        x = (sequences.embedded(embedding, given) * root + waves.astype(embedding.dtype)) * kept
         at = jnp.arange(count)
         distances = (self.plan.places_of(at[None] - at[:, None]),) if self.plan.distance else ()
         if self.causal:
@@ -151,13 +156,13 @@ class Transformer(nnx.Module):
         """Of weights."""
         return (self.front.kernel if isinstance(self.front, Patches) else self.front.embedding)[...].dtype
 
-    def __call__(self, inputs: jax.Array, tables: Mix | None, noise: Noise | None) -> jax.Array:
-        """Images, or tokens [B, T] -> logits [B, classes], of a decoder [B, T, V]."""
+    def __call__(self, inputs: Any, tables: Mix | None, noise: Noise | None) -> jax.Array:
+        """Images, frames, or tokens [B, T] -> logits [B, classes], of a decoder [B, T, V]."""
         return self.answer(*self.read(inputs, tables, noise))
 
     def read(
         self,
-        inputs: jax.Array,
+        inputs: Any,
         tables: Mix | None,
         noise: Noise | None,
         memory: jax.Array | None = None,
@@ -215,8 +220,8 @@ class Transformer(nnx.Module):
 
 
 class Supernet(nnx.Module):
-    """`supernet(x, mix, noise)`: images or tokens, a mix {decision: [1 or L, O]} -> logits [B, classes], of a decoder
-    `Outputs` with logits [B, T, V].
+    """`supernet(x, mix, noise)`: images, tokens or `types.Frames`, a mix {decision: [1 or L, O]} -> logits [B,
+    classes], of a decoder `Outputs` with logits [B, T, V].
 
     noise: of dropout, in training; without it, and in evaluation, nothing is dropped. Weights are entangled whether
     `Space.entangled` asks for it or not. Errors: `UserError` for inputs and mixes of other shapes.
@@ -239,7 +244,7 @@ class Supernet(nnx.Module):
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
-    def __call__(self, x: jax.Array, mix: Mix, noise: Noise | None = None) -> jax.Array | Outputs:
+    def __call__(self, x: Any, mix: Mix, noise: Noise | None = None) -> jax.Array | Outputs:
         x = checked(self.body, x, self.size)
         check_mix(mix, dict(self.mix_shapes))
         tables = {kind: jnp.asarray(mix[kind]) for kind, _ in self.mix_shapes}
@@ -248,7 +253,7 @@ class Supernet(nnx.Module):
 
 
 class Network(nnx.Module):
-    """`network(x)`: images or tokens -> `Outputs` with logits [B, classes], of a decoder [B, T, V].
+    """`network(x)`: images, tokens or `types.Frames` -> `Outputs` with logits [B, classes], of a decoder [B, T, V].
 
     noise: of dropout; training needs it where there is any. drop_path: None; there are no paths to drop.
     Errors: `UserError` for a genotype that is none of layers, and for inputs of other shapes.
@@ -274,7 +279,7 @@ class Network(nnx.Module):
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
-    def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
+    def __call__(self, x: Any, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
         x = checked(self.body, x, self.size)
         check_whole(drop_path, noise, self.body.plan, self.use_running_average)
         return Outputs(self.body(x, None, None if self.use_running_average else noise))
@@ -312,13 +317,15 @@ def decided(genotype: Genotype, name: str) -> dict[str, list[tuple[str, ...]]]:
 
 
 def reading(space: Space, size: NetworkSize, reads: str) -> str:
-    """What inputs are read by; "auto": a decoder where outputs are tokens, else an encoder. Errors: `UserError` for
-    sizes of which there is no transformer."""
+    """What inputs are read by; "auto": a decoder where outputs are tokens, else an encoder, as of frames. Errors:
+    `UserError` for sizes of which there is no transformer."""
     if size.stem != "cifar" or size.auxiliary:
         raise UserError(f"Networks of '{space.name}' have one head, and no stem but their embedding: leave others out.")
     if reads == "images":
         return reads
     predicts = size.vocabulary == size.classes
+    if sequences.has_frames(size) and reads != "decoder":
+        return "encoder"
     if size.vocabulary < 2:
         raise UserError(f"A network of '{space.name}' reads at least 2 different tokens, not {size.vocabulary:,}.")
     if reads != "auto" and predicts != (reads == "decoder"):
@@ -330,16 +337,8 @@ def reading(space: Space, size: NetworkSize, reads: str) -> str:
     return "decoder" if predicts else "encoder"
 
 
-def checked(body: Transformer, x: Any, size: NetworkSize) -> jax.Array:
-    """Images or tokens as a network takes them. Errors: `UserError` for other shapes and types."""
+def checked(body: Transformer, x: Any, size: NetworkSize) -> Any:
+    """Images, tokens or frames as a network takes them. Errors: `UserError` for other shapes and types."""
     if isinstance(body.front, Patches):
         return checked_images(x, size.image_channels, body.dtype)
-    return checked_tokens(x)
-
-
-def checked_tokens(x: Any) -> jax.Array:
-    """Tokens as a network takes them. Errors: `UserError` for other shapes and types."""
-    shape, given = shape_and_type("The batch of tokens", x)
-    if len(shape) != 2 or 0 in shape or given.kind not in "iu":
-        raise UserError(f"This network reads tokens, whole numbers [B, T], not {given.name} {list(shape)}.")
-    return jnp.asarray(x)
+    return sequences.checked(x, size)

@@ -3,8 +3,10 @@
 The input is a pair (source [B, S], target [B, T]); logits [B, T, V] are of the token after each of the target, which
 sees the tokens before it and the whole source but its padding, 0. Both have decisions of their own, the decoder's with
 the prefix `decoder_`, and one embedding width. A decoder's layer looks at what the encoder ends with, by as many heads
-as at its own text (HAT, arXiv:2005.14187, decides these apart). Source and target have vocabularies of their own,
-`NetworkSize.vocabulary` and `NetworkSize.classes`; the output is tied to the embedding of the target.
+as at its own text. HAT (arXiv:2005.14187) decides these apart, lets a layer look at the last one, two or three layers
+of the encoder, and has feed-forward widths and one width of all heads (512) that do not follow the embedding's: its
+networks are none of these. Source and target have vocabularies of their own, `NetworkSize.vocabulary` and
+`NetworkSize.classes`; the output is tied to the embedding of the target.
 """
 
 from collections.abc import Mapping
@@ -20,8 +22,9 @@ from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError
 from dnas.keys import stream
 from dnas.nets.layers import Outputs
+from dnas.nets.sequences import checked_tokens
 from dnas.nets.supernet import check_mix
-from dnas.nets.transformer import Options, Transformer, check_whole, checked_tokens, decided
+from dnas.nets.transformer import Options, Transformer, check_whole, decided
 from dnas.nets.transformer_layers import Plan
 from dnas.types import Mix, Noise
 

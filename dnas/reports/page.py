@@ -60,6 +60,39 @@ def page(folder: str | Path) -> Path:
         "config": _flat(configs.to_dict(config)),
         "environment": _flat(read_description(folder, "environment.json")),
     }
+    return write(folder, shown)
+
+
+def of_study(
+    folder: Path,
+    title: str,
+    tiles: dict[str, str],
+    pictures: Sequence[Path],
+    genotypes: list[str],
+    rows: Sequence[dict[str, Any]],
+    config: dict[str, Any],
+) -> Path:
+    """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
+    shown = {
+        "title": title,
+        "name": folder.resolve().name,
+        "seeds": 1,
+        "tiles": tiles,
+        "stopped_after": 0,
+        "pictures": [_picture(path) for path in pictures],
+        "genotypes": genotypes,
+        "columns": [*rows[0]] if rows else [],
+        "rows": rows,
+        "rows_are": "Best trials",
+        "data": {},
+        "config": _flat(config),
+        "environment": _flat(read_description(folder, "environment.json")),
+    }
+    return write(folder, shown)
+
+
+def write(folder: Path, shown: dict[str, Any]) -> Path:
+    """What the template shows, as report.html of a folder."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("dnas.reports", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -137,15 +170,19 @@ def _tiles(config: configs.Config, rows: Rows, measure: Measure) -> dict[str, st
 
 
 def _genotypes(folder: Path) -> list[str]:
-    """As indented JSON whose innermost lists are a line each; none where the run has not come so far."""
+    """None where the run has not come so far."""
     try:
         genotypes = read_genotypes(folder)
     except StorageError:
         raise
     except UserError:
         return []
-    texts = [json.dumps(genotype, indent=2) for genotype in genotypes]
-    return [re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text) for text in texts]
+    return [indented(genotype) for genotype in genotypes]
+
+
+def indented(genotype: dict[str, Any]) -> str:
+    """JSON whose innermost lists are a line each."""
+    return re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), json.dumps(genotype, indent=2))
 
 
 def _shown(value: Any) -> str:

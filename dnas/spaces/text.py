@@ -5,7 +5,8 @@ arXiv:1912.10729, after microsoft/nni examples/nas/textnas. All layers have the 
 the outputs of all are combined linearly. Beyond the paper `identity` and `none` are candidates. Departures: every
 operation has its norm, where theirs is behind the sum of a layer and would undo `none`; norms, means and dropout see no
 padding, where theirs do; there are no skip connections beside the input; the first layers choose their input too, what
-is before the embedding being the embedding. Words have no vectors from elsewhere.
+is before the embedding being the embedding. Words have no vectors from elsewhere. Sounds are read as well, frame by
+frame of their spectra, of which a linear layer stands in the place of embeddings.
 """
 
 from functools import partial
@@ -59,7 +60,7 @@ def space(
         network_norm=Norm(affine=True, pools=True),
         supernet=partial(Supernet, rates=rates),
         network=partial(Network, rates=rates),
-        takes="tokens",
+        takes="sequences",
         sizes=("remat",),
         joint=True,
         draws=any(rates),

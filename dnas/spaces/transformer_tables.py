@@ -1,6 +1,7 @@
-"""What the spaces of transformers share: tables of decisions, some made once and some for every layer."""
+"""What the spaces of transformers share: sizes, and tables of decisions, some made once and some for every layer."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
@@ -18,6 +19,25 @@ NUMBERS = {  # decision: least, most
     "ratio": (0.05, 64),
 }
 Texts = Mapping[str, str]  # {decision: "a+b+c"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """The options `a+b+c` of every decision, and the width of a head, as of `Plan`."""
+
+    widths: str
+    depths: str
+    heads: str
+    ratios: str
+    head: int
+    feed_forwards: str = "relu+gelu+relu2+gated"
+    mixers: str = "attention+convolution+both"
+    norms: str = "pre+post"
+
+    def texts(self, *given: str) -> Texts:
+        """Of every decision, in the order of `ONCE` and `LAYERED`, the options that are given, or those of the size."""
+        own = (self.widths, self.depths, self.heads, self.ratios, self.feed_forwards, self.mixers, self.norms)
+        return {kind: text or usual for kind, text, usual in zip((*ONCE, *LAYERED), given, own, strict=True)}
 
 
 class Options(Mapping[str, Callable[..., Any]]):

@@ -2,7 +2,10 @@
 
 Chen, Peng, Fu and Ling, "AutoFormer: Searching Transformers for Visual Recognition", ICCV 2021, arXiv:2107.00651, after
 microsoft/Cream `AutoFormer`: `size=autoformer_t`, `_s` and `_b` are its supernets, whose weights are entangled and
-trained by one path a step (method `spos`). The other sizes decide more. Networks are in `nets/transformer.py`.
+trained by one path a step (method `spos`); what their searches found is in the zoo, `autoformer_tiny`,
+`autoformer_small` and `autoformer_base`. `size=deit_t`, `_s` and `_b` decide nothing: the networks of Touvron et al.
+2021 (DeiT, arXiv:2012.12877) without distillation, as baselines. The other sizes decide more. Networks are in
+`nets/transformer.py`.
 """
 
 from dataclasses import dataclass
@@ -14,39 +17,38 @@ from dnas.errors import UserError
 from dnas.nets.transformer_layers import Plan
 from dnas.ranges import Portion, Range
 from dnas.spaces import layers
-from dnas.spaces.transformer_tables import space_of
+from dnas.spaces.transformer_tables import Size, space_of
 
 
-@dataclass(frozen=True)
-class Size:
-    """The options of a size, and what its networks share."""
+@dataclass(frozen=True, kw_only=True)
+class ImageSize(Size):
+    """With what only networks of images have, as of `Plan`."""
 
-    widths: str
-    depths: str
-    heads: str
-    ratios: str
-    head: int
-    pixels: int
-    patch: int
+    pixels: int = 224
+    patch: int = 16
     distance: int = 0
-    class_token: bool = False
-    feed_forwards: str = "relu+gelu+relu2+gated"
-    mixers: str = "attention+convolution+both"
-    norms: str = "pre+post"
+    class_token: bool = True
+    pool: str = "mean"
 
 
-def _autoformer(widths: str, depths: str, heads: str, ratios: str) -> Size:
-    return Size(widths, depths, heads, ratios, 64, 224, 16, 14, True, "gelu", "attention", "pre")
+def _published(
+    widths: str, depths: str, heads: str, ratios: str, *, distance: int = 0, pool: str = "mean"
+) -> ImageSize:
+    return ImageSize(widths, depths, heads, ratios, 64, "gelu", "attention", "pre", distance=distance, pool=pool)
 
 
 SIZES = {
-    "cifar": Size("96+144+192", "4+5+6", "2+4+6", "1+2+4", head=32, pixels=32, patch=4),
-    "tiny": Size("8+12", "1+2", "1+2", "1+2", head=4, pixels=8, patch=4),
-    "autoformer_t": _autoformer("192+216+240", "12+13+14", "3+4", "3.5+4"),
-    "autoformer_s": _autoformer("320+384+448", "12+13+14", "5+6+7", "3+3.5+4"),
-    "autoformer_b": _autoformer("528+576+624", "14+15+16", "9+10", "3+3.5+4"),
+    "cifar": ImageSize("96+144+192", "4+5+6", "2+4+6", "1+2+4", head=32, pixels=32, patch=4, class_token=False),
+    "tiny": ImageSize("8+12", "1+2", "1+2", "1+2", head=4, pixels=8, patch=4, class_token=False),
+    "autoformer_t": _published("192+216+240", "12+13+14", "3+4", "3.5+4", distance=14),
+    "autoformer_s": _published("320+384+448", "12+13+14", "5+6+7", "3+3.5+4", distance=14),
+    "autoformer_b": _published("528+576+624", "14+15+16", "9+10", "3+3.5+4", distance=14),
+    "deit_t": _published("192", "12", "3", "4", pool="class"),
+    "deit_s": _published("384", "12", "6", "4", pool="class"),
+    "deit_b": _published("768", "12", "12", "4", pool="class"),
 }
 CLASS_TOKEN = {"": None, "true": True, "false": False}
+POOLS = ("mean", "class")
 
 
 def space(
@@ -65,24 +67,22 @@ def space(
     patch: Annotated[int, Range(0, 256)] = 0,
     positions: bool = True,
     class_token: str = "",
-    pool: str = "mean",
+    pool: str = "",
     rescaled: bool = False,
     kernel: Annotated[int, Range(1, 31)] = 3,
     dropout: Portion = 0.0,
 ) -> Space:
-    """`size`: cifar, for 32 pixels; tiny, for 8; autoformer_t, autoformer_s and autoformer_b, as published, for 224.
+    """`size`: cifar, for 32 pixels; tiny, for 8; autoformer_t, autoformer_s and autoformer_b, as published, for 224;
+    deit_t, deit_s and deit_b, one network each, for comparison.
     The options `a+b+c` of each decision, and other settings left empty (0, or -1 where 0 means something): those of the
     size. head: width of a head; 0: all heads together are as wide as the widest embedding, however many they are.
     distance: largest relative position that is told apart; 0: none is. pixels: side of the images that learnt positions
     are made for; others have them interpolated. class_token: true or false. pool: mean of the patches, or class, what
     the token gives. rescaled: what an option has less of is multiplied by as much. kernel: patches on a side that a
     convolution reads."""
-    own: Size = layers.sized("vision_transformer", SIZES, size)
-    given = {"width": widths, "depth": depths, "heads": heads, "ratio": ratios}
-    given |= {"feed_forward": feed_forwards, "mixer": mixers, "norm": norms}
-    usual = (own.widths, own.depths, own.heads, own.ratios, own.feed_forwards, own.mixers, own.norms)
-    texts = {kind: text or default for (kind, text), default in zip(given.items(), usual, strict=True)}
-    if class_token not in CLASS_TOKEN or pool not in ("mean", "class"):
+    own: ImageSize = layers.sized("vision_transformer", SIZES, size)
+    texts = own.texts(widths, depths, heads, ratios, feed_forwards, mixers, norms)
+    if class_token not in CLASS_TOKEN or pool not in ("", *POOLS):
         raise UserError(
             "The setting 'class_token' of the space 'vision_transformer' is true or false, and 'pool' mean or class, "
             f"not '{class_token}' and '{pool}'."
@@ -99,7 +99,7 @@ def space(
         pixels=pixels or own.pixels,
         positions=positions,
         class_token=own.class_token if token is None else token,
-        pool=pool,
+        pool=pool or own.pool,
     )
     _check(plan(full=1, ratio=1))
     return space_of("vision_transformer", "images", texts, plan, takes="images")

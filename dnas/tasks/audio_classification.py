@@ -1,16 +1,18 @@
 """Classes of recordings: waveforms lie on the device, and become log-mel spectra or MFCC inside the jitted step.
 
 Networks read these as images of one channel, [frames, mels, 1], normalised by mean and standard deviation of every mel
-bin of the train part; so every cell and chain of images is one of sounds. Axis letters: N recordings, B batch, S
-samples, M bins.
+bin of the train part; so every cell and chain of images is one of sounds. Networks of sequences read them frame by
+frame, as far as a recording goes: what fills it up is padding to them, and counts in no mean. Axis letters: N
+recordings, B batch, S samples, T frames, M bins.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dnas import keys
@@ -23,50 +25,70 @@ from dnas.errors import UserError
 from dnas.ranges import Range, Whole
 from dnas.tasks.binding import OF_IMAGES, refuse_idle
 from dnas.tasks.classification import ClassesOfParts, Classification, told
-from dnas.tasks.spectra import Changes, FrontEnd, as_floats, changed, filters, masked, normalised, spectra
+from dnas.tasks.spectra import (
+    Changes,
+    FrontEnd,
+    Waveforms,
+    as_floats,
+    changed,
+    filters,
+    frames_of,
+    masked,
+    normalised,
+    spectra,
+)
 from dnas.tasks.tabular import check
 from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
-from dnas.types import Batch, Tree
+from dnas.types import Batch, Frames, Tree
 
 Milliseconds = Annotated[float, Range(0.1, 1000)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SoundSteps(Classification):
-    """What traced functions hold. dtype: of the normalised spectra. changes: of training examples."""
+    """What traced functions hold. dtype: of the normalised spectra. changes: of training examples. takes: what spectra
+    are read as, "images" or "frames"."""
 
     front: FrontEnd
     dtype: str
     changes: Changes = Changes()
+    takes: str = "images"
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
-        return random_order(key, len(arrays[0]), needed)
+        return random_order(key, len(arrays[1]), needed)
 
     def batch(self, arrays: Tree, order: jax.Array, number: jax.Array, size: int, key: jax.Array) -> Batch:
-        x, y, (mean, std) = arrays
+        (x, lengths), y, moments = arrays
         rows = jax.lax.dynamic_slice_in_dim(order, number * size, size)
-        sound = changed(keys.stream(key, "sound"), as_floats(x[rows]), self.changes)
-        spectrum = normalised(spectra(self.front, sound), mean, std, self.dtype)
-        return Batch(masked(keys.stream(key, "masks"), spectrum, self.changes), y[rows])
+        sounds = changed(keys.stream(key, "sound"), Waveforms(as_floats(x[rows]), lengths[rows]), self.changes)
+        spectrum, frames = self._heard(sounds, moments)
+        return Batch(self._read(masked(keys.stream(key, "masks"), spectrum, frames, self.changes), frames), y[rows])
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
-        x, y, counted = row
-        mean, std = constants
-        return Batch(normalised(spectra(self.front, as_floats(x)), mean, std, self.dtype), y, counted)
+        (x, lengths), y, counted = row
+        return Batch(self._read(*self._heard(Waveforms(as_floats(x), lengths), constants)), y, counted)
+
+    def _heard(self, sounds: Waveforms, moments: Tree) -> tuple[jax.Array, jax.Array]:
+        """Normalised spectra [B, T, M], and how many frames of each are read [B]."""
+        mean, std = moments
+        found = normalised(spectra(self.front, sounds.samples), mean, std, self.dtype)
+        whole = jnp.full(found.shape[0], found.shape[1])
+        return found, frames_of(self.front, sounds.lengths) if self.takes == "frames" else whole
+
+    def _read(self, spectrum: jax.Array, frames: jax.Array) -> Any:
+        """What networks get of these."""
+        return Frames(spectrum, frames) if self.takes == "frames" else spectrum[..., None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SoundClasses(SoundSteps, ClassesOfParts):
-    """`task.Task` of recordings. parts: waveforms int16 [N, S] and classes [N] of "train", of "valid" in a search and
-    where some of it validates, and of "test" after a search. moments: mean and std float32 [M] of the train part. cut:
-    a note on recordings that are longer than S."""
+    """`task.Task` of recordings. parts: waveforms of int16 [N, S] and classes [N] of "train", of "valid" in a search
+    and where some of it validates, and of "test" after a search. cut: a note on recordings that are longer than S."""
 
     recordings: Recordings
-    moments: tuple[np.ndarray, np.ndarray]
     stage: str = "search"
     cut: str = ""
     name: ClassVar[str] = "audio_classification"
-    takes: ClassVar[str] = "images"
 
     @property
     def pure(self) -> Any:
@@ -75,11 +97,26 @@ class SoundClasses(SoundSteps, ClassesOfParts):
     @property
     def length(self) -> int:
         """S."""
-        return self.parts["train"][0].shape[1]
+        return self.parts["train"][0].samples.shape[1]
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std float32 [M] of the train part, of the frames that are read."""
+        return moments_of(self.front, self.parts["train"][0], padding=self.takes == "images")
 
     @property
     def shape(self) -> Shape:
-        return Shape(len(self.recordings.classes), self.front.shape(self.length))
+        *sequence, one = self.front.shape(self.length)
+        return Shape(len(self.recordings.classes), (*sequence, *(one,) * (self.takes == "images")))
+
+    def framed(self) -> "SoundClasses":
+        """The same for networks that read spectra frame by frame."""
+        if self.dtype == "bfloat16":
+            raise UserError(
+                f"Networks of the sequences of task '{self.name}' compute in the type of the weights: set dtype to "
+                "'float32'."
+            )
+        return replace(self, takes="frames", auxiliary=0.0)
 
     @property
     def note(self) -> str:
@@ -109,13 +146,13 @@ class SoundClasses(SoundSteps, ClassesOfParts):
     def class_names(self) -> tuple[str, ...]:
         return self.recordings.classes
 
-    def inputs(self, given: object) -> np.ndarray:
-        """int16 [B, S] of waveforms, a list of arrays of any lengths or an array [B, samples], int16 or floats from -1
-        to 1, at the sample rate of the recordings; what is longer than S is cut.
+    def inputs(self, given: object) -> Waveforms:
+        """int16 [B, S] and lengths of waveforms, a list of arrays of any lengths or an array [B, samples], int16 or
+        floats from -1 to 1, at the sample rate of the recordings; what is longer than S is cut.
 
         Errors: `UserError` for anything else, and for a waveform without samples.
         """
-        return padded(waveforms_of(given), self.length)
+        return waveforms(waveforms_of(given), self.length)
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.class_names))
@@ -153,11 +190,13 @@ def task(
         _check_changes(changes, front, samples)
         rows = _rows_of(dataset, plan, config, stage)
         check(plan, dataset.name, {part: len(y) for part, (_, _, y) in rows.items()}, "recordings")
-        parts = {part: (padded(x, samples), y) for part, (x, _, y) in rows.items()}
+        parts = {
+            part: (Waveforms(padded(x, samples), np.minimum(lengths, samples)), y)
+            for part, (x, lengths, y) in rows.items()
+        }
         found = SoundClasses(
             recordings=dataset,
             parts=parts,
-            moments=moments_of(front, parts["train"][0]),
             stage=stage,
             cut=joined_notes(*(cut_note(lengths, samples, per_second, part) for part, (_, lengths, _) in rows.items())),
             front=front,
@@ -171,19 +210,27 @@ def task(
     return bind
 
 
-def moments_of(front: FrontEnd, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every bin, float32 [M], over all frames of int16 [N, S]. What is constant has a
-    standard deviation of 1."""
-    make = jax.jit(partial(_spectra_of, front))
-    rows, counted = padded_rows(len(x), min(EVALUATION_BATCH, len(x)))
+def moments_of(front: FrontEnd, given: Waveforms, padding: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every bin, float32 [M], over all frames of waveforms of int16 [N, S], or those
+    without padding only. What is constant has a standard deviation of 1."""
+    make, counts = jax.jit(partial(_spectra_of, front)), np.asarray(frames_of(front, jnp.asarray(given.lengths)))
+    rows, counted = padded_rows(len(counts), min(EVALUATION_BATCH, len(counts)))
     sums, count = np.zeros((2, front.mfcc or front.mels)), 0
     for row, known in zip(rows, counted, strict=True):
-        found = np.asarray(make(x[row]), np.float64)[known].reshape(-1, sums.shape[1])
+        whole = np.asarray(make(given.samples[row]), np.float64)
+        inside = known[:, None] & (padding | (np.arange(whole.shape[1]) < counts[row][:, None]))
+        found = whole[inside]
         sums += found.sum(0), (found**2).sum(0)
         count += len(found)
     mean, square = sums / count
     variance = square - mean**2
     return mean.astype(np.float32), np.sqrt(np.where(variance > 1e-6, variance, 1)).astype(np.float32)
+
+
+def waveforms(sounds: Sequence[np.ndarray], length: int) -> Waveforms:
+    """Waveforms [S] of any lengths as one array: what is longer is cut."""
+    lengths = np.array([min(len(sound), length) for sound in sounds], np.int32)
+    return Waveforms(padded(sounds, length), lengths)
 
 
 def waveforms_of(given: object) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from dnas import find
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
-from dnas.tasks.task import Answering, Stateful, Task, Writing
+from dnas.tasks.task import Answering, Framed, Stateful, Task, Writing
 
 AUTO = "auto"
 OF_IMAGES = ("augment", "mixup", "cutmix", "rand_augment", "magnitude")  # what changes images in training
@@ -24,10 +24,12 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
     choice = dataset.task if config.task == AUTO else config.task
     plan = config.search if stage == "search" else config.retrain
     task, plan = find.resolve("task", choice)(dataset, plan, config, stage)
-    if task.takes != space.takes:
+    if isinstance(task, Framed) and "frames" in space.readable:
+        task = task.framed()
+    if task.takes not in space.readable:
         raise UserError(
-            f"Networks of the space '{space.name}' read {space.takes}, and the task '{task.name}' on '{dataset.name}' "
-            f"has {task.takes}: choose another space or data set."
+            f"Networks of the space '{space.name}' read {' or '.join(space.readable)}, and the task '{task.name}' on "
+            f"'{dataset.name}' has {task.takes}: choose another space or data set."
         )
     if isinstance(task, Stateful) and not space.recurrent:
         task = task.stateless()

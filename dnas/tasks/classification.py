@@ -74,9 +74,10 @@ class Classification:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClassesOfParts(Classification):
-    """What a task with data is whose `parts` are arrays by name: inputs [N, ...] and their classes [N]."""
+    """What a task with data is whose `parts` are arrays by name: inputs [N, ...], one array or several, and their
+    classes [N]."""
 
-    parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    parts: Mapping[str, tuple[Tree, np.ndarray]]
 
     @property
     def constants(self) -> Tree:
@@ -92,7 +93,7 @@ class ClassesOfParts(Classification):
     def checksum(self) -> int:
         """Of the train part."""
         x, y = self.parts["train"]
-        return zlib.crc32(y.tobytes(), zlib.crc32(x.tobytes()))
+        return zlib.crc32(y.tobytes(), zlib.crc32(jax.tree.leaves(x)[0].tobytes()))
 
     def steps(self, part: str, batch_size: int) -> int:
         return -(-self.counts.get(part, 0) // batch_size)
@@ -100,9 +101,9 @@ class ClassesOfParts(Classification):
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         x, y = self.parts[part]
         rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
-        return (x[rows], y[rows], counted), self.constants
+        return (jax.tree.map(lambda values: values[rows], x), y[rows], counted), self.constants
 
-    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+    def as_row(self, x: Tree) -> tuple[Tree, Tree]:
         """What `evaluation_batch` takes, of inputs alone."""
         return (x, None, None), self.constants
 
@@ -110,7 +111,7 @@ class ClassesOfParts(Classification):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    def labelled(self, part: str) -> list[tuple[Tree, np.ndarray]]:
         """The examples of a part and their classes."""
         return [self.parts[part]]
 

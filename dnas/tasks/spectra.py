@@ -1,4 +1,4 @@
-"""Waveforms as spectra that networks read as images of one channel, computed inside the jitted step.
+"""Waveforms as spectra that networks read as images of one channel, or frame by frame, computed inside the jitted step.
 
     P = |rfft(hann * frame)|^2        log-mel = log(P F + 1e-6)        MFCC = DCT-II(log-mel), orthonormal
 
@@ -9,7 +9,7 @@ time and a gain of the waveform, and masks of SpecAugment (Park et al. 2019, arX
 Pure functions for inside jit. Axis letters: B batch, S samples, T frames, K frequencies, M mels or coefficients.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,13 @@ class FrontEnd(NamedTuple):
     def shape(self, samples: int) -> tuple[int, int, int]:
         """[T, M, 1] of a waveform of so many samples, at least a window."""
         return 1 + (samples - self.window) // self.hop, self.mfcc or self.mels, 1
+
+
+class Waveforms(NamedTuple):
+    """samples [N, S], zeros behind their lengths int32 [N]."""
+
+    samples: Any
+    lengths: Any
 
 
 class Changes(NamedTuple):
@@ -79,44 +86,57 @@ def spectra(front: FrontEnd, sound: jax.Array) -> jax.Array:
     return _product(log_mel, cepstra(front)) if front.mfcc else log_mel
 
 
+def frames_of(front: FrontEnd, lengths: jax.Array) -> jax.Array:
+    """How many frames of waveforms of so many samples [B] hold no padding, at least one."""
+    return 1 + jnp.maximum(lengths - front.window, 0) // front.hop
+
+
 def as_floats(x: jax.Array) -> jax.Array:
     """int16 -> floats in [-1, 1)."""
     return x.astype(jnp.result_type(float)) / FULL
 
 
 def normalised(spectrum: jax.Array, mean: jax.Array, std: jax.Array, dtype: str) -> jax.Array:
-    """[B, T, M] -> [B, T, M, 1] of zero mean and unit variance in what is trained on; only then of few bits."""
+    """[B, T, M] of zero mean and unit variance in what is trained on; only then of few bits."""
     kind = spectrum.dtype
-    return ((spectrum - mean.astype(kind)[None, None]) / std.astype(kind)[None, None]).astype(dtype)[..., None]
+    return ((spectrum - mean.astype(kind)[None, None]) / std.astype(kind)[None, None]).astype(dtype)
 
 
-def changed(key: jax.Array, sound: jax.Array, changes: Changes) -> jax.Array:
-    """Waveforms [B, S] shifted in time, with zeros where nothing was, and made louder or softer."""
+def changed(key: jax.Array, given: Waveforms, changes: Changes) -> Waveforms:
+    """Waveforms of floats shifted in time, with zeros where nothing was, and made louder or softer."""
+    sound, lengths = given
     if changes.shift:
         moved = jax.random.randint(keys.stream(key, "shift"), (len(sound), 1), -changes.shift, changes.shift + 1)
         source = jnp.arange(sound.shape[1])[None] - moved
         inside = (source >= 0) & (source < sound.shape[1])
         sound = jnp.where(inside, jnp.take_along_axis(sound, source, 1, mode="clip"), 0)
+        lengths = jnp.clip(lengths + moved[:, 0], 1, sound.shape[1])
     if changes.gain:
         drawn = jax.random.uniform(keys.stream(key, "gain"), (len(sound), 1), sound.dtype, -1, 1)
         sound = sound * 10 ** (drawn * (changes.gain / 20))
-    return sound
+    return Waveforms(sound, lengths)
 
 
-def masked(key: jax.Array, x: jax.Array, changes: Changes) -> jax.Array:
-    """Normalised spectra [B, T, M, 1] with a stripe in time and one in frequency of zeros, which is the mean."""
-    for name, axis, most in (("time mask", 1, changes.frames), ("frequency mask", 2, changes.mels)):
+def masked(key: jax.Array, x: jax.Array, frames: jax.Array, changes: Changes) -> jax.Array:
+    """Normalised spectra [B, T, M] with a stripe in time and one in frequency of zeros, which is the mean. frames: how
+    many of each the first is drawn among [B]."""
+    bins = jnp.full(len(x), x.shape[2])
+    for name, axis, most, counts in (
+        ("time mask", 1, changes.frames, frames),
+        ("frequency mask", 2, changes.mels, bins),
+    ):
         if most:
-            hidden = _stripe(keys.stream(key, name), len(x), x.shape[axis], most)
-            x = jnp.where(jnp.expand_dims(hidden, (3 - axis, 3)), 0, x)
+            hidden = _stripe(keys.stream(key, name), counts[:, None], x.shape[axis], most)
+            x = jnp.where(jnp.expand_dims(hidden, 3 - axis), 0, x)
     return x
 
 
-def _stripe(key: jax.Array, count: int, length: int, most: int) -> jax.Array:
-    """bool [count, length]: a stripe of 0 to `most` places in each row, anywhere inside."""
+def _stripe(key: jax.Array, counts: jax.Array, length: int, most: int) -> jax.Array:
+    """bool [B, length]: a stripe of 0 to `most` places in each row, anywhere in the first so many [B, 1], of which one
+    is left."""
     width_key, start_key = jax.random.split(key)
-    width = jax.random.randint(width_key, (count, 1), 0, most + 1)
-    start = jax.random.randint(start_key, (count, 1), 0, length - width + 1)
+    width = jnp.minimum(jax.random.randint(width_key, counts.shape, 0, most + 1), counts - 1)
+    start = jax.random.randint(start_key, counts.shape, 0, counts - width + 1)
     place = jnp.arange(length)[None]
     return (place >= start) & (place < start + width)
 

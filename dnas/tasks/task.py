@@ -3,7 +3,7 @@
 Axis letters: N examples, B batch, T time. A *part* of the data is "train", "valid" or "test".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -60,8 +60,8 @@ class Level(NamedTuple):
 class Task(Protocol):
     """A task bound to the data of one run; `tasks.<name>.task(*, settings)` gives what binds it, see `Binding`.
 
-    takes: what its networks read, "images", "tokens", "pairs" of tokens (source, target) or "features": a space that
-    reads something else is refused.
+    takes: what its networks read, "images", "tokens", "frames" (`types.Frames`), "pairs" of tokens (source, target) or
+    "features": a space that reads something else is refused.
     """
 
     @property
@@ -154,11 +154,11 @@ class Answering(Protocol):
         """What the classes are called; none where numbers are predicted."""
         ...
 
-    def inputs(self, given: object) -> np.ndarray:
+    def inputs(self, given: object) -> Tree:
         """What somebody gives, [B, ...] as the network's batches are made of. Errors: `UserError` for anything else."""
         ...
 
-    def as_row(self, x: np.ndarray) -> tuple[Tree, Tree]:
+    def as_row(self, x: Tree) -> tuple[Tree, Tree]:
         """What `evaluation_batch` takes, of inputs alone."""
         ...
 
@@ -166,7 +166,7 @@ class Answering(Protocol):
         """Probabilities [B, classes], or numbers [B] in the unit of the target."""
         ...
 
-    def labelled(self, part: str) -> Iterable[tuple[np.ndarray, np.ndarray]] | None:
+    def labelled(self, part: str) -> Iterable[tuple[Tree, np.ndarray]] | None:
         """The examples of a part that have a class, and these, in one or more pieces; None: there are no classes."""
         ...
 
@@ -191,6 +191,25 @@ class Streaming(Protocol):
 
     def pieces(self, part: str, size: int) -> Iterator[Tree]:
         """NumPy: of a part the batches as of `evaluation`, one at a time, [1, B, ...]. Errors: as of `updates`."""
+        ...
+
+
+@runtime_checkable
+class Bucketed(Protocol):
+    """What a `Task` has besides if its examples are of different lengths, filled up to the longest, and batches of
+    short ones can be cut.
+
+    buckets: the lengths that batches are cut to, ascending; the last is that of the arrays. Fewer than two: none is.
+    """
+
+    buckets: tuple[int, ...]
+
+    def lengths(self, rows: Tree) -> jax.Array:
+        """Pure: of the examples [...] in the arrays of a part, or in rows of its evaluation."""
+        ...
+
+    def cut_to(self, batch: Batch, length: int) -> Batch:
+        """Pure: a batch [..., B] of which no example is longer."""
         ...
 
 
@@ -245,6 +264,23 @@ class Reading(Protocol):
 
     def tokens(self, given: object) -> list[np.ndarray]:
         """The words of texts in numbers, int32 each. Errors: `UserError` for what is no text."""
+        ...
+
+    def chooser(self, random: np.random.Generator) -> Callable[[np.ndarray], int]:
+        """log-probabilities [V] -> a word drawn by them, none that stands for others."""
+        ...
+
+    def written(self, tokens: np.ndarray) -> str:
+        """The text of words in numbers."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """What a `Task` has besides if its examples can be read frame by frame as well."""
+
+    def framed(self) -> "Task":
+        """The same for networks of sequences. Errors: `UserError` for settings that do not go with these."""
         ...
 
 

@@ -49,7 +49,7 @@ def tokens():
 
 def small(space):
     """A small size of network, an input for it, and the shape of its logits."""
-    if space.takes == "tokens" and not space.recurrent:
+    if space.takes in ("tokens", "sequences") and not space.recurrent:
         return NetworkSize(1, CHANNELS, CLASSES, inputs=(WORDS,), vocabulary=2 * CLASSES), tokens(), (ROWS, CLASSES)
     if space.takes == "tokens":
         return NetworkSize(1, CHANNELS, CLASSES, vocabulary=CLASSES), tokens(), (ROWS, WORDS, CLASSES)

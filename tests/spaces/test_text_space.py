@@ -24,7 +24,7 @@ def test_presets():
     published = text.space()
     assert published.mix_shapes == {"operation": (24, 10), "input": (24, 5)}
     assert published.cells["operation"].operations[0] == tuple(SENTENCE_OPERATIONS)
-    assert published.draws and published.takes == "tokens"
+    assert published.draws and published.readable == ("tokens", "frames")
     tiny = find.resolve("space", "text:size=tiny,operations=gru+conv_3,embedded=0,dropout=0")
     assert tiny.mix_shapes == {"operation": (2, 2), "input": (2, 2)} and not tiny.draws
     assert text.space(size="small", layers=3, inputs=1).mix_shapes == {"operation": (3, 10), "input": (3, 1)}
@@ -86,7 +86,7 @@ def test_it_is_shown(capsys):
 
 def test_it_is_for_sentences_only():
     genotype = random(text.space(size="tiny"), 0)
-    with pytest.raises(UserError, match="Networks of the space 'text' read tokens"):
+    with pytest.raises(UserError, match="Networks of the space 'text' read sequences"):
         build(genotype, classes=3)
     with pytest.raises(UserError, match="in image spaces only, not in 'text'"):
         count.candidates(text.space(), SIZE, 8)

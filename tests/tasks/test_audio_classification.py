@@ -17,7 +17,7 @@ from dnas.data._audio import Recordings, Sounds, padded
 from dnas.errors import UserError
 from dnas.tasks import binding
 from dnas.tasks.audio_classification import task
-from dnas.tasks.spectra import Changes, FrontEnd, changed, filters, masked, spectra
+from dnas.tasks.spectra import Changes, FrontEnd, Waveforms, changed, filters, masked, spectra
 from dnas.tasks.task import Answering
 
 RATE = 2000
@@ -90,8 +90,9 @@ def test_parts_of_a_stage():
 
 def test_what_networks_read_is_normalised():
     found = bound()
-    (x, y, counted), constants = found.evaluation("train")
-    batch = jax.jit(found.pure.evaluation_batch)((x[0], y[0], counted[0]), constants)
+    rows, constants = found.evaluation("train")
+    row = jax.tree.map(lambda values: values[0], rows)
+    batch = jax.jit(found.pure.evaluation_batch)(row, constants)
     assert batch.inputs.shape == (20, 24, 6, 1) and batch.inputs.dtype == np.float32 and batch.weights.all()
     np.testing.assert_allclose(batch.inputs.mean((0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(batch.inputs.std((0, 1)), 1, atol=1e-4)
@@ -101,7 +102,7 @@ def test_what_networks_read_is_normalised():
     np.testing.assert_allclose(found.moments[0], whole.mean(0), rtol=1e-4)
     np.testing.assert_allclose(found.moments[1], whole.std(0), rtol=1e-4)
     low = bound(config=replace(CONFIG, dtype="bfloat16"))
-    short = low.evaluation_batch((x[0], y[0], counted[0]), constants).inputs
+    short = low.evaluation_batch(row, constants).inputs
     assert short.dtype == jnp.bfloat16 and np.abs(short.astype(np.float32) - batch.inputs).max() < 0.02
 
 
@@ -110,26 +111,33 @@ def test_batches():
     order = found.order(jax.random.key(0), found.arrays("train"), 24)
     batch = found.batch(found.arrays("train"), order, jnp.array(1), 4, jax.random.key(1))
     x, y = found.parts["train"]
-    plain = found.evaluation_batch((x[order[4:8]], y[order[4:8]], None), found.moments)
+    rows = order[4:8]
+    plain = found.evaluation_batch((jax.tree.map(lambda part: part[rows], x), y[rows], None), found.moments)
     np.testing.assert_allclose(batch.inputs, plain.inputs, atol=1e-5)
     np.testing.assert_array_equal(batch.targets, plain.targets)
 
 
 def test_changes_in_training():
-    x, key = jnp.ones((50, 40)), jax.random.key(0)
-    found = changed(key, x, Changes(shift=10))
+    key, lengths = jax.random.key(0), jnp.full(50, 30)
+    x = jnp.ones((50, 40))
+    found, heard = changed(key, Waveforms(x, lengths), Changes(shift=10))
     before, after = (found == 0).argmin(1), (found[:, ::-1] == 0).argmin(1)
     for moved in (before, after):
         assert {0} < {*moved.tolist()} <= {*range(11)} and moved.max() >= 8
     assert (found.sum(1) == 40 - before - after).all() and (jnp.minimum(before, after) == 0).all()
-    ramp = changed(key, jnp.tile(jnp.arange(1.0, 41), (50, 1)), Changes(shift=10))
+    np.testing.assert_array_equal(heard, 30 + before - after)  # what is heard moves with the sound
+    ramp, _ = changed(key, Waveforms(jnp.tile(jnp.arange(1.0, 41), (50, 1)), lengths), Changes(shift=10))
     assert ((jnp.diff(ramp, axis=1) == 1) | (ramp[:, 1:] == 0) | (ramp[:, :-1] == 0)).all()
-    louder = changed(key, x, Changes(gain=20.0))
-    assert 0.1 <= louder.min() < 0.2 and 5 < louder.max() <= 10 and (louder == louder[:, :1]).all()
-    hidden = masked(key, jnp.ones((200, 12, 7, 1)), Changes(frames=4, mels=3)) == 0
-    rows, columns = hidden.all((2, 3)).sum(1), hidden.all((1, 3)).sum(1)
+    louder, same = changed(key, Waveforms(x, lengths), Changes(gain=20.0))
+    assert (
+        0.1 <= louder.min() < 0.2 and 5 < louder.max() <= 10 and (louder == louder[:, :1]).all() and (same == 30).all()
+    )
+    hidden = masked(key, jnp.ones((200, 12, 7)), jnp.full(200, 12), Changes(frames=4, mels=3)) == 0
+    rows, columns = hidden.all(2).sum(1), hidden.all(1).sum(1)
     assert {*rows.tolist()} == {*range(5)} and {*columns.tolist()} == {*range(4)}
-    assert (hidden.sum((1, 2, 3)) == 7 * rows + 12 * columns - rows * columns).all()
+    assert (hidden.sum((1, 2)) == 7 * rows + 12 * columns - rows * columns).all()
+    some = masked(key, jnp.ones((200, 12, 7)), jnp.full(200, 3), Changes(frames=4)) == 0
+    assert not some[:, 3:].any() and {*some.all(2).sum(1).tolist()} == {0, 1, 2}  # a frame is left
     arrays = bound().arrays("train")
     plain, other = (
         bound(**settings).batch(arrays, jnp.arange(20), jnp.array(0), 20, key).inputs
@@ -144,15 +152,18 @@ def test_what_is_longer_is_cut_with_a_note():
         f"of {n} of {m} {part} recordings only the first 0.1 s are heard"
         for n, m, part in ((10, 20, "train"), (3, 6, "test"))
     )
-    np.testing.assert_array_equal(found.parts["test"][0], data().test.x[:, :200])
+    x, lengths = found.parts["test"][0]
+    np.testing.assert_array_equal(x, data().test.x[:, :200])
+    np.testing.assert_array_equal(lengths, [100, 140, 180, 200, 200, 200])
 
 
 def test_inputs_and_answers():
     found = bound()
-    x = found.inputs([np.array([1, -1], np.int16), np.full(500, 0.5), jnp.array([-1.0, 1.0])])
+    x, lengths = found.inputs([np.array([1, -1], np.int16), np.full(500, 0.5), jnp.array([-1.0, 1.0])])
+    assert lengths.tolist() == [2, 400, 2]
     assert x.shape == (3, 400) and x.dtype == np.int16 and (x[1] == 2**14).all()
     assert x[0, :3].tolist() == [1, -1, 0] and x[2, :3].tolist() == [-(2**15), 2**15 - 1, 0]
-    assert found.inputs(data().test.x).shape == (6, 400) and found.inputs([]).shape == (0, 400)
+    assert [found.inputs(given).samples.shape for given in (data().test.x, [])] == [(6, 400), (0, 400)]
     for given, says in (
         ("a.wav", "a list of arrays, not of type str"),
         (np.zeros(5), r"Waveform 1 is float64 \[\], expected samples"),
@@ -198,6 +209,52 @@ def test_what_does_not_go_together_is_refused(settings, says):
 def test_what_is_of_networks_and_losses_acts():
     pure = bound(plan=replace(RETRAIN, label_smoothing=0.1, auxiliary=0.3, drop_path=0.1)).pure
     assert (pure.smoothing, pure.auxiliary) == (0.1, 0.3)
+
+
+def of_space(space, stage="retrain", plan=RETRAIN, seconds=0.2, **settings):
+    """The task as it is bound for a space."""
+    config = replace(CONFIG, **{stage: plan}, task=f"audio_classification:window=16,hop=8,mels=6,seconds={seconds}")
+    return binding.bind(data(), replace(config, **settings), stage, find.resolve("space", space))[0]
+
+
+def test_networks_of_sequences_read_frames_as_far_as_a_recording_goes(float64):
+    """However long the time is that is heard: moments, frames and lengths are those of the recordings."""
+    found, longer = (of_space("text", seconds=seconds, dtype="float64") for seconds in (0.15, 0.4))
+    assert (found.takes, found.shape, longer.shape) == ("frames", (2, (17, 6), 0), (2, (49, 6), 0))
+    jax.tree.map(np.testing.assert_array_equal, found.moments, longer.moments)
+    frames = [1 + max(length - 32, 0) // 16 for length in data().train.lengths]
+    values = [
+        by_scipy(row[:n] / 2**15, found.front) for row, n in zip(data().train.x, data().train.lengths, strict=True)
+    ]
+    np.testing.assert_allclose(found.moments[0], np.concatenate(values).mean(0), rtol=1e-6)
+    for one in (found, longer):
+        (x, lengths), _ = one.parts["train"]
+        given = one.inputs([row[:n] for row, n in zip(x, lengths, strict=True)])
+        batch = one.pure.evaluation_batch((given, None, None), one.moments)
+        assert batch.inputs.lengths.tolist() == frames and batch.inputs.values.dtype == np.float64
+        for row, count, expected in zip(batch.inputs.values, frames, values, strict=True):
+            np.testing.assert_allclose(row[:count], (expected - one.moments[0]) / one.moments[1], atol=1e-6)
+    assert [len(one) for one in values] == frames
+    alone = found.pure.evaluation_batch((found.inputs([np.ones(3, np.int16)]), None, None), found.moments)
+    assert alone.inputs.lengths.tolist() == [1]  # shorter than a window
+    assert found.described()["crc32"] == of_space("darts", seconds=0.15).described()["crc32"]
+
+
+@pytest.mark.parametrize(
+    "space, settings, says",
+    [
+        ("transformer:reads=decoder", {}, "'transformer' read tokens, and the task 'audio_classification' on 'mine'"),
+        ("transformer:reads=both", {}, "'transformer' read pairs, and the task"),
+        ("rnn", {}, "'rnn' read tokens, and the task 'audio_classification'"),
+        ("text", {"dtype": "bfloat16"}, "compute in the type of the weights: set dtype to 'float32'"),
+        ("text", {"plan": replace(RETRAIN, auxiliary=0.3)}, "retrain.auxiliary is 0.3, and .* these read frames"),
+        ("text", {"plan": replace(RETRAIN, drop_path=0.1)}, "retrain.drop_path is 0.1, and .* these read frames"),
+        ("text", {"plan": replace(RETRAIN, stem="imagenet")}, "retrain.stem is imagenet, and .* these read frames"),
+    ],
+)
+def test_sequences_that_cannot_be_read_are_refused(space, settings, says):
+    with pytest.raises(UserError, match=says):
+        of_space(space, **settings)
 
 
 def test_spaces_of_images_take_sounds_and_others_do_not():
