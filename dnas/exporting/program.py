@@ -33,7 +33,7 @@ def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., ja
     def answers(*arrays: jax.Array) -> jax.Array:
         x = inputs.read(*arrays)
         with jax.enable_x64(is_wide):
-            logits = logits_of(restored(weights), found.stats, found.args, *found.task.as_row(x))
+            logits = logits_of(restored(weights, jnp.asarray), found.stats, found.args, *found.task.as_row(x))
         if found.classes:
             return jax.nn.softmax(logits.astype(jnp.float32))
         return found.task.answers(logits).astype(jnp.float32)

@@ -7,6 +7,7 @@ become a quarter and nothing becomes faster. Kernels and embeddings are rounded;
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -39,13 +40,16 @@ def rounded(found: Found) -> Tree:
     return unflatten_dict(weights)
 
 
-def restored(weights: Tree) -> Tree:
-    """The weights in floats; traced, what is in 8 bits stays so in the program."""
-    return jax.tree.map(
-        lambda leaf: leaf.values.astype(leaf.scales.dtype) * leaf.scales if isinstance(leaf, Int8) else leaf,
-        weights,
-        is_leaf=lambda leaf: isinstance(leaf, Int8),
-    )
+def restored(weights: Tree, array: Callable[..., Any] = np.asarray) -> Tree:
+    """The weights in floats. array: `jnp.asarray` while a program is traced, in which they stay 8 bits then; what NumPy
+    multiplies is in the program as floats."""
+
+    def one(leaf: Any) -> Any:
+        if not isinstance(leaf, Int8):
+            return leaf
+        return array(leaf.values).astype(leaf.scales.dtype) * leaf.scales
+
+    return jax.tree.map(one, weights, is_leaf=lambda leaf: isinstance(leaf, Int8))
 
 
 def loss_of_score(found: Found, small: Tree) -> str:

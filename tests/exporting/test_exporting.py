@@ -1,8 +1,8 @@
 """Exported networks answer as `dnas predict` does, in a process without dnas; cards and scripts bear any name."""
 
+import importlib.util
 import json
 import operator
-import os
 import subprocess
 import sys
 import wave
@@ -46,26 +46,24 @@ IMAGES = Config(
 OWN_WIDTH = replace(PLAN, channels=RetrainConfig().channels)
 CELL = parse("|nor_conv_1x1~0|")
 HOSTILE = ("</script><b>", "a|b\n# c", "`rm`", "[x](javascript:0)", '"); import os #', "\u202eevil\x1b[31m", "'''", "é")
-ALONE = """
-import runpy, sys
-KNOWN = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "flatbuffers", *sys.stdlib_module_names}
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in KNOWN and not name.startswith("_sysconfigdata"):
-            raise ModuleNotFoundError(f"{name} is none of jax, numpy and what they need", name=name)
-sys.meta_path.insert(0, Refuse())
-sys.path += %r
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+NEEDED = ("jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "flatbuffers")  # JAX, and what it imports
+ALONE = (
+    "import runpy, sys; sys.path.append(sys.argv[1]); del sys.argv[:2]; runpy.run_path(sys.argv[0], None, '__main__')"
+)
 
 
-def alone(folder: Path, *arguments: str) -> list[dict]:
-    """What predict.py says in a process that can import JAX, NumPy and flatbuffers, and nothing of ours."""
-    code = ALONE % [path for path in sys.path if os.path.isdir(os.path.join(path, "flatbuffers"))]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(folder / "predict.py"), *arguments], capture_output=True, text=True
-    )
+def alone(folder: Path, packages: Path, *arguments: str) -> list[dict]:
+    """What predict.py says in a process that has JAX, NumPy, flatbuffers and what these need, and nothing else."""
+    packages.mkdir()
+    for name in NEEDED:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.origin is not None
+        place = Path(spec.origin).parent
+        for found in (place, place.with_name(f"{name}.libs")):
+            if found.exists():
+                (packages / found.name).symlink_to(found)
+    command = [sys.executable, "-I", "-S", "-c", ALONE, str(packages), str(folder / "predict.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return list(map(json.loads, done.stdout.splitlines()))
 
@@ -256,7 +254,7 @@ def test_the_script_needs_nothing_of_ours(trained, tmp_path):
     assert made.files == ("model.json", "model.stablehlo", "predict.py", "README.md") and made.difference < 1e-5
     assert sorted(path.name for path in made.folder.iterdir()) == sorted(made.files)
     np.save(tmp_path / "x.npy", data.test_x[:5])
-    said, wanted = alone(made.folder, str(tmp_path / "x.npy")), found.predict(data.test_x[:5])
+    said, wanted = alone(made.folder, tmp_path / "alone", str(tmp_path / "x.npy")), found.predict(data.test_x[:5])
     assert [row["class"] for row in said] == [HOSTILE[i] for i in wanted.argmax(-1)]
     np.testing.assert_allclose([row["probability"] for row in said], wanted.max(-1), atol=1e-5)
     assert (made.folder / "predict.py").read_bytes() == (Path(stablehlo.SCRIPTS) / "images.py").read_bytes()
@@ -372,14 +370,14 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
     folder.mkdir()
     FORMATS["stablehlo"].write(Subject(found, found.weights), folder)
     if name == "rows":
-        said = alone(folder, str(tmp_path / "rows.csv"))[:20]
+        said = alone(folder, tmp_path / "alone", str(tmp_path / "rows.csv"))[:20]
         cells = [line.split(",") for line in (tmp_path / "rows.csv").read_text().splitlines()]
         wanted = found.predict(
             {column: [row[i] or None for row in cells[1:21]] for i, column in enumerate(cells[0][:-1])}
         )
     elif name == "texts":
         texts = ["A fine FILM , it's हिन्दी", "²nd ΟΔΟΣ -- ½ unknown-word...", "e\u0301 one two three four five six"]
-        said, wanted = alone(folder, *texts), found.predict(texts)
+        said, wanted = alone(folder, tmp_path / "alone", *texts), found.predict(texts)
     else:
         rng, rate = np.random.default_rng(0), found.task.recordings.sample_rate
         sounds = [rng.integers(-9999, 9999, size).astype("<i2") for size in (500, 5000)]
@@ -387,7 +385,10 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
             with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
                 file.setparams((1, 2, rate, len(sound), "NONE", ""))
                 file.writeframes(sound.tobytes())
-        said, wanted = alone(folder, *(str(tmp_path / f"{i}.wav") for i in (0, 1))), found.predict(sounds)
+        said, wanted = (
+            alone(folder, tmp_path / "alone", *(str(tmp_path / f"{i}.wav") for i in (0, 1))),
+            found.predict(sounds),
+        )
     assert [row["class"] for row in said] == [found.classes[i] for i in wanted.argmax(-1)]
     np.testing.assert_allclose([row["probability"] for row in said], wanted.max(-1), atol=1e-5)
 
