@@ -42,8 +42,9 @@ def opened(plan: Plan, folder: Path, url: str, name: str) -> Any:
         with _reached(url or str(folder / "study.db")):
             study = _made(folder, url, study_name=name, direction=direction)
             study.pruner = pruner_of(plan)
+            begun = bool(study.get_trials(deepcopy=False))  # by somebody who has said before what it is
             known = study.user_attrs.get(SETTINGS)
-            if known is None and not study.get_trials(deepcopy=False):
+            if known is None and not begun:
                 study.set_user_attr(SETTINGS, plan.described())
                 return study
     if known is None:
