@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from dnas import modules_of
 from dnas.errors import StorageError, UserError, unknown
 from dnas.exporting import npz, quantised, stablehlo, torch
-from dnas.exporting.card import card
+from dnas.exporting.card import card as card_of
 from dnas.exporting.formats import Subject
 from dnas.files import storage
 from dnas.loading import Found
@@ -31,8 +31,10 @@ __getattr__ = modules_of(__name__)
 
 FORMATS: dict[str, Any] = {"stablehlo": stablehlo, "npz": npz, "torch": torch}
 REFUSED = {
-    "onnx": "ONNX is not written.",
-    "tflite": "TensorFlow Lite is not written: its converters need TensorFlow.",
+    "onnx": "ONNX is not written: jax2onnx, the one converter kept for this JAX, does not know the convolutions of "
+    "this library; export stablehlo, or npz.",
+    "tflite": "TensorFlow Lite is not written: its converters come with TensorFlow or PyTorch, hundreds of megabytes "
+    "beside JAX; export stablehlo, or npz.",
 }
 WEIGHTS = ("trained", "int8")
 CARD = "README.md"
@@ -72,7 +74,7 @@ def export(
         files = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
         about = of_format | {"format": form, "is_small": is_small, "rounding": rounding, "files": files}
         shown = replace(found, weights=quantised.restored(small)) if is_small else found
-        (part / CARD).write_text(card(shown, about), encoding="utf-8")
+        (part / CARD).write_text(card_of(shown, about), encoding="utf-8")
     return Exported(folder, (*files, CARD), difference, rounding)
 
 

@@ -23,9 +23,8 @@ from dnas.loading import Found, is_search
 from dnas.runs import records
 from dnas.tasks.tabular import Rows
 
-SPECIAL = re.compile(
-    r"[\\`*_\[\]#|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE
-)  # what GitHub makes links and formulas of, too
+# what Markdown, and what GitHub makes links and formulas of
+SPECIAL = re.compile(r"[\\`*_\[\]#|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

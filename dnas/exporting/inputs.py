@@ -16,8 +16,10 @@ from dnas.errors import UserError
 from dnas.loading import Found
 from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.images import OfImages
+from dnas.tasks.spectra import Waveforms
 from dnas.tasks.tabular import Rows
 from dnas.tasks.text_classification import SentenceClasses
+from dnas.types import Tree
 
 EXAMPLES = 8  # with which an exported program is compared
 
@@ -32,8 +34,8 @@ class Inputs(NamedTuple):
     """
 
     arrays: Mapping[str, jax.ShapeDtypeStruct]
-    read: Callable[..., jax.Array]
-    examples: tuple[tuple[np.ndarray, ...], np.ndarray]
+    read: Callable[..., Tree]
+    examples: tuple[tuple[np.ndarray, ...], Tree]
     script: str
     about: Mapping[str, Any]
     says: Mapping[str, str]
@@ -71,11 +73,23 @@ def _images(found: Found) -> Inputs:
 
 
 def _sounds(found: Found) -> Inputs:
+    """Lengths are read by networks of sequences alone; others hear the zeros behind as well."""
     task = found.task
+    lengths = np.linspace(1, task.length, EXAMPLES).astype(np.int32)
     x = _random().integers(-(2**15), 2**15, (EXAMPLES, task.length)).astype(np.int16)
-    about = {"samples": task.length, "sample_rate": task.recordings.sample_rate}
-    says = f"{task.length:,} samples of one channel at {task.recordings.sample_rate:,} Hz, zeros behind shorter sounds"
-    return _alike("sounds", x, "sounds", about, says)
+    x *= np.arange(task.length) < lengths[:, None]
+    rate = task.recordings.sample_rate
+    return Inputs(
+        {"sounds": jax.ShapeDtypeStruct(x.shape[1:], x.dtype), "lengths": jax.ShapeDtypeStruct((), lengths.dtype)},
+        Waveforms,
+        ((x, lengths), Waveforms(x, lengths)),
+        "sounds",
+        {"samples": task.length, "sample_rate": rate},
+        {
+            "sounds": f"{task.length:,} samples of one channel at {rate:,} Hz, zeros behind shorter sounds",
+            "lengths": "how many of these are the sound's, at least 1",
+        },
+    )
 
 
 def _texts(found: Found) -> Inputs:

@@ -16,7 +16,8 @@ MODEL = jax.jit(jax.export.deserialize(bytearray((HERE / "model.stablehlo").read
 def predict(sounds):
     """Probabilities float32 [B, classes] of waveforms int16 [S] each; longer ones are cut, shorter ones filled up."""
     cut = [np.asarray(sound, np.int16)[: ABOUT["samples"]] for sound in sounds]
-    return np.asarray(MODEL(np.stack([np.pad(one, (0, ABOUT["samples"] - len(one))) for one in cut])))
+    filled = np.stack([np.pad(one, (0, ABOUT["samples"] - len(one))) for one in cut])
+    return np.asarray(MODEL(filled, np.array(list(map(len, cut)), np.int32)))
 
 
 if __name__ == "__main__":
