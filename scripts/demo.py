@@ -2,7 +2,7 @@
 
 Searches four times by experiments/small_digits.py and takes the best of the four cells by validation accuracy after a
 training on three quarters of the train set, as DARTS chooses (Liu et al. 2019, section 3.1). Trains its network and
-those of 8 random cells of its space alike, and says where it stands among them. With --searches 10 ten times, with other
+those of 8 random cells of its space alike, and says where it stands among them. With --searches 10 ten times, of other
 seeds of the search, and every cell that is found stands among the same random ones.
 """
 
@@ -30,7 +30,7 @@ EXPERIMENT = Path(__file__).parents[1] / "experiments" / "small_digits.py"
 
 
 def main() -> int:
-    """Leaves runs/demo-...: search/ with candidate_0/ to candidate_3/, found/, random_0/ to random_7/ and ranking.png; a
+    """Leaves runs/demo-...: search/ with candidate_0/ to candidate_3/, found/, random_0/ to random_7/, ranking.png; a
     number behind search and found where there are several."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=1, help="how many demos, which share their random cells")
