@@ -4,7 +4,7 @@
     dnas compare experiments/small_sequences.py:sst2 --random_cells 6 --out runs/sequences_sst2
     dnas compare experiments/small_sequences.py:speech --random_cells 6 --out runs/sequences_speech
     dnas compare experiments/small_sequences.py:ptb --random_cells 4 --out runs/sequences_ptb
-    dnas compare experiments/small_sequences.py:multi30k --random_cells 4 --out runs/sequences_multi30k
+    dnas compare experiments/small_sequences.py:multi30k --random_cells 3 --out runs/sequences_multi30k
     python scripts/bought.py runs/sequences_* --out docs/bought.png
     dnas search experiments/small_sequences.py:trec --out runs/trec
 
@@ -93,7 +93,7 @@ def language() -> Compared:
 
 def translation() -> Compared:
     task = "translation:shared=true,vocabulary=2000,max_length=28"
-    config = trained(f"transformer:reads=both,{WIDE}", "multi30k:limit=8000", task, ADAM, search=3, retrain=10)
+    config = trained(f"transformer:reads=both,{WIDE}", "multi30k:limit=6000", task, ADAM, search=2, retrain=10)
     return Compared(config, {"transformer": f"transformer({BOTH})"}, ("darts",), "bleu")
 
 
