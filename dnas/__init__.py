@@ -37,4 +37,9 @@ def load(folder: Any, seed: int | None = None, *, data: Any = None) -> Any:
     return importlib.import_module("dnas.loading").load(folder, seed, data=data)
 
 
+def export(found: Any, out: Any = None, *, form: str = "stablehlo", weights: str = "trained") -> Any:
+    """Write a loaded network for others, as `dnas export` does: see `dnas.exporting.export`."""
+    return importlib.import_module("dnas.exporting").export(found, out, form=form, weights=weights)
+
+
 __getattr__ = modules_of(__name__)

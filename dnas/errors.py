@@ -9,12 +9,17 @@ class UserError(Exception):
     """A mistake in the input. The command line prints its sentence, which is one line, and exits with code 2."""
 
     def __init__(self, sentence: str = ""):
-        super().__init__("".join(map(_shown, sentence)))
+        super().__init__(printable(sentence))
 
 
 class StorageError(UserError):
     """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works
     there, it holds something else, or it is damaged."""
+
+
+def printable(text: str) -> str:
+    """A text on one line, as a terminal shows it."""
+    return "".join(map(_shown, text))
 
 
 def _shown(letter: str) -> str:

@@ -40,6 +40,7 @@ ROOMS = (
     "dnas.interop dnas.interop.*",
     "dnas.retrain",
     "dnas.loading dnas.loading.*",
+    "dnas.exporting dnas.exporting.*",
     "dnas.evaluators dnas.evaluators.*",
     "dnas.blackbox dnas.blackbox.*",
     "dnas.compare dnas.compare.*",

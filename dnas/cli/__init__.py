@@ -1,5 +1,5 @@
-"""The command line: `dnas search | retrain | test | predict | show | scale | bench | latency | compare | blackbox |
-tune | report | data | list`, a file each.
+"""The command line: `dnas search | retrain | test | predict | export | show | scale | bench | latency | compare |
+blackbox | tune | report | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -20,6 +20,7 @@ from dnas.cli import (
     blackbox,
     compare,
     data,
+    export,
     latency,
     listing,
     predict,
@@ -68,6 +69,7 @@ COMMANDS = {
     "retrain": Command(retrain.Retrain, retrain.run, retrain.defaults),
     "test": Command(test.Test, test.run),
     "predict": Command(predict.Predict, predict.run),
+    "export": Command(export.Export, export.run),
     "show": Command(show.Show, show.run),
     "scale": Command(scale.Scale, scale.run),
     "bench": Command(bench.Bench, bench.run),

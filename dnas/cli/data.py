@@ -23,6 +23,8 @@ def run(_: Data) -> None:
     for name, about in find.described("data set").items():
         location = importlib.import_module(f"{find.PACKAGES['data set']}.{name}").locate()
         print(f"\n{name}\n  {about.line}")
+        if location.licence:
+            print(f"  licence: {location.licence}")
         if location.found is not None:
             print(f"  here: {'in an installed package' if location.found == 'embedded' else location.found}")
             continue

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +31,8 @@ class Predict(Trained):
     """Say what a network makes of files: a line for each image, recording, row of a table, or text.
 
     Of an image, a recording, a row and a text with a class it is class and probability, or a number; of other texts the
-    perplexity and the most probable words that follow, or the translation alone. With --weights RUN is a genotype, as
-    in dnas test.
+    translation alone, or the perplexity and the most probable words (or characters) that follow, with --more also a
+    text that the network writes behind it. With --weights RUN is a genotype, as in dnas test.
 
     Examples:
       dnas predict runs/first/retrain seven.png nine.png
@@ -39,6 +40,7 @@ class Predict(Trained):
       dnas predict runs/digits/retrain seven.wav
       dnas predict runs/houses/retrain new.csv
       dnas predict runs/rnn/retrain beginning.txt
+      dnas predict runs/characters/retrain "the meaning of" --more 80
       dnas predict runs/reviews/retrain "a fine film" more.txt
       dnas predict runs/multi30k/retrain english.txt > german.txt
     """
@@ -46,8 +48,11 @@ class Predict(Trained):
     files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")] = ()
     """Images in any usual format, whose centre squares are resized to what the network was trained on; wav or
     flac files, resampled to its sample rate; CSV, TSV or parquet files with the columns of the table it was trained on;
-    or texts in UTF-8. Texts to be classified or translated may be written here as they are, or in files with one on
-    each line."""
+    or texts in UTF-8. Texts may be written here as they are; files have a text to be classified or translated on each
+    line."""
+    more: int = 0
+    """Of a language model: so many words, or characters, that it writes behind each text, drawn by their
+    probabilities."""
     json: Flag = False
     """A JSON object for each: file, class, probability, and the probabilities of all classes, say."""
 
@@ -61,7 +66,12 @@ def run(options: Predict) -> None:
     if options.data is not None and options.weights is None:
         raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
     found = network_of(options)
-    for line, answer in _reader(found)(found, options.files):
+    reader = _reader(found)
+    if reader is _texts:
+        reader = partial(_texts, more=options.more)
+    elif options.more:
+        raise UserError("--more is for networks that say what follows in a text, and this one does not: leave it out.")
+    for line, answer in reader(found, options.files):
         print(json.dumps(answer) if options.json else line)
 
 
@@ -145,6 +155,11 @@ def _rows(found: "Found", files: tuple[str, ...]) -> Any:
         yield f"{file} row {number}: {said}", {"file": file, "row": number} | answer
 
 
+def _is_text(given: str) -> bool:
+    """Whether it is a text that is read as it is, and no name of a file."""
+    return not os.path.exists(given) and not re.fullmatch(r"\S*([/\\]\S*|\.\w+)", given)
+
+
 def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any]]]:
     """Texts, where each is from, and the same for JSON: what is given is a text, or a file with a text on each line."""
     from dnas.data._files import decoded, reading
@@ -154,7 +169,7 @@ def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[
 
     asked: list[tuple[str, str, dict[str, Any]]] = []
     for one in given:
-        if not os.path.exists(one) and not re.fullmatch(r"\S*([/\\]\S*|\.\w+)", one):
+        if _is_text(one):
             asked.append((one, f"'{one}'", {}))
             continue
         with reading(one, "give a file with a text on each line, or a text in quotes"):
@@ -186,25 +201,34 @@ def _translations(found: "Found", given: tuple[str, ...]) -> Any:
         yield one.text, {**where, "text": text, "translation": one.text, "score": round(one.score, 6)}
 
 
-def _texts(found: "Found", files: tuple[str, ...]) -> Any:
+def _texts(found: "Found", files: tuple[str, ...], more: int = 0) -> Any:
     import numpy as np
 
     from dnas.data._files import reading
     from dnas.data._texts import numbered, words_of
     from dnas.paths import content_of
 
-    texts, vocabulary = [], found.task.text.vocabulary
+    texts, text = [], found.task.text
+    vocabulary = text.vocabulary
     for file in files:
-        with reading(file, "give a text in UTF-8"):
-            content = content_of(Path(file), MOST_BYTES)
-        texts.append(words_of(content.removesuffix(b"\n"), file))  # the end of the file is not that of a line
+        if _is_text(file):
+            content = file.encode(errors="replace")
+        else:
+            with reading(file, "give a file with a text in UTF-8, or a text in quotes"):
+                content = content_of(Path(file), MOST_BYTES).removesuffix(b"\n")  # whose end is not that of a line
+        texts.append(words_of(content, file, text.characters))
         numbered(texts[-1], vocabulary, file)  # a word without a number is said now, with its file
     for file, words in zip(files, texts, strict=True):
         likely = float(found.perplexity([words])[0]) if len(words) > 1 else None
         row = found.predict([words])[0]
         following = {vocabulary[i]: round(float(row[i]), 6) for i in np.argsort(-row, kind="stable")[:NEXT_WORDS]}
         perplexity = "of one word" if likely is None else f"perplexity {likely:.6g}"
-        said = ", ".join(f"{word} {100 * share:.1f} %" for word, share in following.items())
+        named = repr if text.characters else str  # a blank is to be seen
+        said = ", ".join(f"{named(word)} {100 * share:.1f} %" for word, share in following.items())
         known = likely if likely is not None and np.isfinite(likely) else None  # JSON has no infinity
-        answer = {"file": file, "words": len(words), "perplexity": known, "next": following}
-        yield f"{file}: {perplexity}; next: {said}", answer
+        answer = {"file": file, text.unit: len(words), "perplexity": known, "next": following}
+        said = f"{file}: {perplexity}; next: {said}"
+        if more:
+            (answer["continued"],) = found.continued([words], count=more)
+            said = f"{said}\n{answer['continued']}"
+        yield said, answer

@@ -39,7 +39,9 @@ def run(options: Test) -> None:
         _print_translations(measured)
     elif "perplexity" in measured.measures:
         for part, here in (("Validation", found.evaluate(part="valid")), ("Test", measured)):
-            print(f"{part} perplexity: {here.measures['perplexity']:.6g}. Loss: {here.loss:.6g}.")
+            bits = here.measures.get("bits_per_character")
+            more = "" if bits is None else f" Bits per character: {bits:.4g}."
+            print(f"{part} perplexity: {here.measures['perplexity']:.6g}.{more} Loss: {here.loss:.6g}.")
     else:
         print(f"Test {', '.join(f'{name} {value:.6g}' for name, value in measured.measures.items())}.")
 

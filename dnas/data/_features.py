@@ -6,7 +6,7 @@ each, "missing" one of them; those beyond the most frequent ones share a column,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,16 @@ from dnas.errors import UserError
 
 MOST_CATEGORIES = 50  # columns that a column of categories becomes
 BYTES = 16  # of a feature: itself and a copy, in float64
+
+
+class Numbers(NamedTuple):
+    """How columns of numbers become features: what is missing is filled, float64 [N]; behind them stand whether these
+    columns are missing, `flagged`; means and scales, float64, of all of them."""
+
+    fills: np.ndarray
+    flagged: np.ndarray
+    means: np.ndarray
+    scales: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,29 @@ class Features:
             return np.zeros((0, self.count), np.float32)
         return self.transformer.transform(_matrix(values)).astype(np.float32)
 
+    def numbers(self) -> Numbers:
+        """Of a table that has such columns; their features come first."""
+        imputer, scaler = (self.transformer.named_transformers_["number"][step] for step in ("imputer", "scaler"))
+        flagged = imputer.indicator_.features_ if imputer.indicator_ is not None else np.zeros(0, int)
+        return Numbers(np.nan_to_num(imputer.statistics_), flagged, scaler.mean_, scaler.scale_)
+
+    def categories(self) -> list[list[str]]:
+        """The known ones of every such column."""
+        encoder = self.transformer.named_transformers_.get("category")
+        return [] if encoder is None else [list(map(str, names)) for names in encoder.categories_]
+
+    def codes(self) -> list[np.ndarray]:
+        """Of every such column the features of each of its categories, and in a last row of any other text."""
+        encoder, found, place = self.transformer.named_transformers_["category"], [], 0
+        first = [names[0] for names in encoder.categories_]
+        for column, (names, rare) in enumerate(zip(encoder.categories_, encoder.infrequent_categories_, strict=True)):
+            asked = np.array([first] * (len(names) + 1), object)
+            asked[:, column] = [*names, "?" * (1 + max(map(len, names)))]
+            width = len(names) if rare is None else len(names) - len(rare) + 1
+            found.append(encoder.transform(asked)[:, place : place + width])
+            place += width
+        return found
+
     def described(self) -> dict[str, Any]:
         """The columns that a row must have, and how they become features; ready for JSON."""
         parts = self.transformer.named_transformers_
@@ -49,7 +82,7 @@ class Features:
             about |= {"medians": np.nan_to_num(imputer.statistics_).tolist()}
             about |= {"means": scaler.mean_.tolist(), "scales": scaler.scale_.tolist()}
         if "category" in parts:
-            about |= {"categories": [list(map(str, names)) for names in parts["category"].categories_]}
+            about |= {"categories": self.categories()}
         return about | {"features": self.names()}
 
 

@@ -31,11 +31,13 @@ class NotHere(UserError):
 
 @dataclass(frozen=True)
 class Location:
-    """Where a data set is looked for, where it is ("embedded": in a package), and how to get it."""
+    """Where a data set is looked for, where it is ("embedded": in a package), how to get it, and its licence as those
+    who publish it say; "": they do not, or nobody has looked."""
 
     searched: tuple[Path, ...]
     found: Path | Literal["embedded"] | None
     how_to_get: str
+    licence: str = ""
 
     def require(self, name: str, needed: str, what: str = "data set") -> Path:
         """The path found. Errors: `NotHere`: which file, where it was looked for and how to get it."""

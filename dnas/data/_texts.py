@@ -1,4 +1,5 @@
-"""Texts of words as numbers: a stream of tokens for each part, and the vocabulary of the train part."""
+"""Texts of words, or of characters, as numbers: a stream of tokens for each part, and the vocabulary of the train
+part."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dnas.data._files import check_memory
-from dnas.errors import UserError
+from dnas.errors import UserError, unknown
 
 PARTS = ("train", "valid", "test")
 END, UNKNOWN = "<eos>", "<unk>"
+TOKENS = ("words", "characters")
 LEAST = 2  # tokens of a part: one to read, one to predict
 WORD_BYTES = 60  # of memory for one word while a text is read, more than Python takes for a short one
 
@@ -17,7 +19,7 @@ WORD_BYTES = 60  # of memory for one word while a text is read, more than Python
 @dataclass(frozen=True, eq=False)
 class Text:
     """train, valid, test: int32 [tokens], numbers of words of the vocabulary. The note says what a reader of a result
-    must know; task: what such data are for."""
+    must know; task: what such data are for. characters: whether words are single characters."""
 
     name: str
     train: np.ndarray
@@ -26,6 +28,12 @@ class Text:
     vocabulary: tuple[str, ...]
     note: str = ""
     task: str = "language"
+    characters: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What the tokens are."""
+        return TOKENS[self.characters]
 
     def __post_init__(self) -> None:
         if len(set(self.vocabulary)) < len(self.vocabulary):
@@ -43,18 +51,23 @@ class Text:
                 )
 
 
-def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: int = 0) -> Text:
-    """The text of three files {part: content in UTF-8}, words between blanks, and `<eos>` for the end of every line.
+def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: int = 0, tokens: str = "words") -> Text:
+    """The text of three files {part: content in UTF-8}. tokens: "words" between blanks, and `<eos>` for the end of
+    every line; or "characters", blanks and ends of lines among them.
 
     The vocabulary is that of the train part, in the order in which its words appear; other words of other parts are
     `<unk>`. limit: that many tokens of the train part and a fifth as many of the others, from the start; 0: all.
     Errors: `UserError` for what is not text, or has no words.
     """
+    if tokens not in TOKENS:
+        raise unknown(f"value of setting 'tokens' of data set '{name}':", tokens, TOKENS)
+    characters = tokens == "characters"
     if limit < 0:
         raise UserError(f"The setting 'limit' of data set '{name}' must be 0 or more, not {limit}.")
     size = sum(map(len, contents.values()))
     check_memory(size // 4 * WORD_BYTES, f"The words of '{name}'", "give a shorter text")
-    words = {part: _words(contents[part], f"the {part} part of '{name}'", remedy) for part in PARTS}
+    split = _characters if characters else _words
+    words = {part: split(contents[part], f"the {part} part of '{name}'", remedy) for part in PARTS}
     total, note = len(words["train"]), ""
     if 0 < limit < total:
         fifth = max(LEAST, limit // 5)
@@ -65,8 +78,10 @@ def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: 
         vocabulary.setdefault(word, len(vocabulary))
     if any(word not in vocabulary for part in PARTS for word in words[part]):
         vocabulary.setdefault(UNKNOWN, len(vocabulary))
-    tokens = {part: _numbers(words[part], vocabulary) for part in PARTS}
-    return Text(name, tokens["train"], tokens["valid"], tokens["test"], tuple(vocabulary), note)
+    numbers = {part: _numbers(words[part], vocabulary) for part in PARTS}
+    return Text(
+        name, numbers["train"], numbers["valid"], numbers["test"], tuple(vocabulary), note, characters=characters
+    )
 
 
 def with_vocabulary(text: Text, vocabulary: Sequence[str]) -> Text:
@@ -84,21 +99,22 @@ def numbered(words: Iterable[str], vocabulary: Sequence[str], where: str) -> np.
     words = list(words)
     if UNKNOWN not in known and (strange := next((word for word in words if word not in known), None)) is not None:
         raise UserError(
-            f"The word '{strange[:40]}' of {where} is none of the {len(known):,} words of the vocabulary, which has no "
+            f"The word {strange[:40]!r} of {where} is none of the {len(known):,} words of the vocabulary, which has no "
             f"'{UNKNOWN}' for others: leave it out."
         )
     return _numbers(words, known)
 
 
-def words_of(given: object, where: str) -> list[str]:
-    """The words of a string or of bytes in UTF-8, in which the end of a line is `<eos>`, or of a list of words.
+def words_of(given: object, where: str, characters: bool = False) -> list[str]:
+    """The words of a string or of bytes in UTF-8, in which the end of a line is `<eos>`, or its characters; or those of
+    a list of words.
 
     Errors: `UserError` for anything else, and where there are none.
     """
     remedy = "give texts in UTF-8"
     if isinstance(given, str | bytes):
         text = _decoded(given, where, remedy) if isinstance(given, bytes) else given
-        words = text.replace("\n", f" {END} ").split()
+        words = list(_with_ends(text)) if characters else text.replace("\n", f" {END} ").split()
     elif isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
         words = list(given)
     else:
@@ -124,6 +140,18 @@ def _words(content: bytes, where: str, remedy: str) -> list[str]:
     if len(words) == len(lines):
         raise UserError(f"Cannot read {where}: it has no words: {remedy}.")
     return words
+
+
+def _characters(content: bytes, where: str, remedy: str) -> list[str]:
+    text = _with_ends(_decoded(content, where, remedy))
+    if not text.strip():
+        raise UserError(f"Cannot read {where}: it has no words: {remedy}.")
+    return list(text)
+
+
+def _with_ends(text: str) -> str:
+    """With one sign for the end of a line, whatever system wrote it."""
+    return text.replace("\r\n", "\n")
 
 
 def _numbers(words: list[str], vocabulary: Mapping[str, int]) -> np.ndarray:

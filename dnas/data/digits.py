@@ -30,7 +30,7 @@ def dataset(*, size: Size = 0, limit: Limit = 0, seed: Seed = 0) -> Dataset:
 
 
 def locate() -> Location:
-    return Location((), "embedded", "It comes with scikit-learn.")
+    return Location((), "embedded", "It comes with scikit-learn.", "CC BY 4.0, UCI Machine Learning Repository")
 
 
 def _read() -> tuple[np.ndarray, np.ndarray]:

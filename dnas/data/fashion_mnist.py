@@ -44,6 +44,7 @@ def locate() -> Location:
         found and found.parent,
         "Install Debian's package (apt install dataset-fashion-mnist) or put the four .gz files of "
         f"https://github.com/zalandoresearch/fashion-mnist into {folders[0]}.",
+        "MIT, Zalando SE",
     )
 
 

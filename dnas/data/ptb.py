@@ -18,9 +18,10 @@ FILE = "ptb.tar.xz"
 MOST_BYTES = 50_000_000  # the three texts have 6 MB
 
 
-def dataset(*, path: str = "", limit: Limit = 0) -> Text:
-    """The official parts. path: of the archive, or of a folder with ptb.train.txt and the others, where it lies
-    elsewhere. limit: so many train tokens, from the start, with the vocabulary of these."""
+def dataset(*, path: str = "", tokens: str = "words", limit: Limit = 0) -> Text:
+    """The official parts. tokens: "words", or "characters" of the same words, one blank between two. path: of the
+    archive, or of a folder with ptb.train.txt and the others, where it lies elsewhere. limit: so many train tokens,
+    from the start, with the vocabulary of these."""
     source = users_path(path) if path else locate().require("ptb", FILE)
     names = {part: f"ptb.{part}.txt" for part in PARTS}
     if source.is_dir():
@@ -34,7 +35,9 @@ def dataset(*, path: str = "", limit: Limit = 0) -> Text:
         if missing := sorted({*members.values()} - {*found}):
             raise UserError(f"{source} has no {missing[0]}: {_REMEDY}.")
         contents = {part: found[name] for part, name in members.items()}
-    return from_contents("ptb", contents, _REMEDY, limit)
+    if tokens == "characters":  # lines have a blank before and behind
+        contents = {part: b"\n".join(map(bytes.strip, text.split(b"\n"))) for part, text in contents.items()}
+    return from_contents("ptb", contents, _REMEDY, limit, tokens)
 
 
 def locate() -> Location:

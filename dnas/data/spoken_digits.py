@@ -5,6 +5,7 @@ five of these are the official test part; `by=speaker` tests on speakers that no
 """
 
 import io
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -59,4 +60,4 @@ def dataset(
 
 
 def locate() -> Location:
-    return of_project(FILE, "speech")
+    return replace(of_project(FILE, "speech"), licence="CC BY-SA 4.0, Jackson and others")

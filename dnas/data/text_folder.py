@@ -1,7 +1,8 @@
 """Your own text: a folder with train.txt, valid.txt and test.txt, as in `text_folder:path=wikitext`.
 
-Words stand between blanks, and the end of a line is a word of its own. The vocabulary is that of train.txt: words that
-only the other parts have are `<unk>`.
+Words stand between blanks, and the end of a line is a word of its own; or all characters are read,
+`text_folder:path=wikitext,tokens=characters`. The vocabulary is that of train.txt: words that only the other parts have
+are `<unk>`.
 """
 
 from dnas.data import Location
@@ -14,8 +15,9 @@ from dnas.ranges import Limit
 MOST_BYTES = 2**31  # of one part
 
 
-def dataset(*, path: str = "", limit: Limit = 0) -> Text:
-    """The three parts. limit: so many train tokens, from the start, with the vocabulary of these; 0: all."""
+def dataset(*, path: str = "", tokens: str = "words", limit: Limit = 0) -> Text:
+    """The three parts. tokens: "words" or "characters". limit: so many train tokens, from the start, with the
+    vocabulary of these; 0: all."""
     if not path:
         raise UserError(f"The data set 'text_folder' needs the path of a folder: {_HOW}")
     folder = users_path(path)
@@ -24,7 +26,7 @@ def dataset(*, path: str = "", limit: Limit = 0) -> Text:
         file = folder / f"{part}.txt"
         with reading(file, _REMEDY):
             contents[part] = content_of(file, MOST_BYTES)
-    return from_contents(folder.resolve().name, contents, _REMEDY, limit)
+    return from_contents(folder.resolve().name, contents, _REMEDY, limit, tokens)
 
 
 def locate() -> Location:

@@ -15,4 +15,4 @@ def dataset(*, limit: Limit = 0, seed: Seed = 0) -> Table:
 
 
 def locate() -> Location:
-    return Location((), "embedded", "It comes with scikit-learn.")
+    return Location((), "embedded", "It comes with scikit-learn.", "CC BY 4.0, UCI Machine Learning Repository")

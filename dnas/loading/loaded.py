@@ -23,6 +23,7 @@ from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
+from dnas.training.buckets import cuts, shortened
 from dnas.types import Batch, Tree
 
 
@@ -121,7 +122,7 @@ class Loaded:
                 return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
                 raise UserError(f"The task '{self.task.name}' takes no inputs but its data: use found.network.")
-            return self.task.answers(self._logits(self.task.inputs(inputs)))
+            return self.answers(self.task.inputs(inputs))
 
     def translate(self, inputs: object) -> list[translations.Translation]:
         """Of every text its translation and the score of that, its log-likelihood over the length penalty. inputs: a
@@ -145,6 +146,20 @@ class Loaded:
         with np.errstate(over="ignore"):
             return np.exp(-likelihoods / np.array([len(one) - 1 for one in tokens]))
 
+    def continued(self, inputs: object, *, count: int, seed: int = 0) -> list[str]:
+        """What the network writes behind every text: so many words, or characters where it reads these, each drawn by
+        its probability, the same for the same seed; `<unk>` never is. inputs: as of `predict`.
+
+        Errors: `UserError` for a network of other things.
+        """
+        if not isinstance(self.task, Reading):
+            raise UserError(f"The network of {self.folder} reads {self.reads}, and continues no text.")
+        tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
+        choose = self.task.chooser(random)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+        return [self.task.written(one) for one in found]
+
     def save_weights(self, path: str | Path) -> None:
         """Write weights and statistics as an .npz, by names like `weights/backbone/classifier/kernel`."""
         if not isinstance(path, str | Path) or Path(path).suffix != ".npz" or "\0" in str(path):
@@ -156,26 +171,37 @@ class Loaded:
     def _saved(self) -> dict[str, Tree]:
         return {"weights": self.weights, "stats": self.stats}
 
+    def answers(self, x: Tree) -> np.ndarray:
+        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
+        return self.task.answers(self._logits(x))
+
     def _logits(self, x: Tree) -> np.ndarray:
         """Of any number of inputs [N, ...], as the task made them, what the network says [N, outputs]."""
         if not (count := len(jax.tree.leaves(x)[0])):
             return np.zeros((0, self.task.shape.outputs), np.float32)
+        order = np.argsort(self.task.lengths((x,)), kind="stable") if cuts(self.task) else np.arange(count)
         rows, counted = padded_rows(count, min(EVALUATION_BATCH, count))
         with jax.enable_x64(self.config.dtype == "float64"):
-            batches = (jax.tree.map(operator.itemgetter(row), x) for row in rows)
-            found = [np.asarray(self._outputs(*self.task.as_row(batch))) for batch in batches]
-        return np.concatenate(found)[counted.ravel()]
+            parts = (shortened(self.task, jax.tree.map(operator.itemgetter(row), x)) for row in order[rows])
+            found = [np.asarray(self._outputs(*self.task.as_row(part))) for part in parts]
+        return np.concatenate(found)[counted.ravel()][np.argsort(order)]
 
-    @cached_property
-    def _outputs(self) -> Any:
+    @property
+    def pure_logits(self) -> Any:
+        """A pure function of weights, statistics, what the network takes beside its inputs, and what `as_row` of the
+        task makes of these: the logits [B, outputs]."""
         functional, pure = self.functional, self.task.pure
 
-        def outputs_of(weights, stats, args, row, constants):
+        def logits_of(weights, stats, args, row, constants):
             batch: Batch = pure.evaluation_batch(row, constants)
             outputs, _, _ = forward(functional, weights, stats, batch.inputs, *args, train=False)
             return outputs if isinstance(outputs, jax.Array) else outputs.logits
 
-        return partial(jax.jit(outputs_of), self.weights, self.stats, self.args)
+        return logits_of
+
+    @cached_property
+    def _outputs(self) -> Any:
+        return partial(jax.jit(self.pure_logits), self.weights, self.stats, self.args)
 
     @cached_property
     def _texts(self) -> texts.Reader:

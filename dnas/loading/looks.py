@@ -58,6 +58,8 @@ def no_images(looks: Looks, config: Config) -> Images:
 def in_tokens_of(dataset: Any, description: Mapping[str, Any]) -> Any:
     """Texts that are read by the tokens of the run that noted them; other data as they are."""
     if isinstance(dataset, Text) and description.get("vocabulary"):
+        if (unit := description.get("tokens", "words")) != dataset.unit:
+            raise UserError(f"The network reads {unit}, and '{dataset.name}' has {dataset.unit}: set tokens={unit}.")
         return with_vocabulary(dataset, description["vocabulary"])
     if isinstance(dataset, Sentences) and description.get("tokeniser"):
         return replace(dataset, tokeniser=str(description["tokeniser"]))

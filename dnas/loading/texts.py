@@ -1,10 +1,10 @@
-"""Texts read by a network, piece by piece: what comes next, and how likely the text is. A network that carries a state
-remembers the pieces before; a decoder sees the piece that a word stands in.
+"""Texts read by a network, piece by piece: what comes next, and how likely the text is; and texts that it writes behind
+others. A network that carries a state remembers the pieces before; a decoder sees the piece that a word stands in.
 
 Axis letters: B texts, T words of a piece, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,6 +49,25 @@ def read(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
     found = [_side_by_side(reader, texts[i : i + SIDE_BY_SIDE]) for i in range(0, len(texts), SIDE_BY_SIDE)]
     after, likelihoods = zip(*found, strict=True)
     return np.concatenate(after), np.concatenate(likelihoods)
+
+
+def continued(reader: Reader, text: np.ndarray, count: int, choose: Callable[[np.ndarray], int]) -> np.ndarray:
+    """int32 [`count`]: what is written behind a text, int32 of any length above 0, one word after the other.
+
+    choose(log-probabilities [V] of the next word) -> the word.
+    """
+    words, start = list(map(int, text)), 0
+    carry = () if reader.carry is None else reader.carry(1)
+    while len(words) < len(text) + count:
+        here = words[start : start + reader.length]
+        tokens = np.zeros((1, reader.length), np.int32)
+        tokens[0, : len(here)] = here
+        _, after, carried = reader.piece(tokens, tokens, np.array([len(here)]), carry)
+        if start + len(here) == len(words):
+            words.append(choose(np.asarray(after[0], float)))
+        if len(here) == reader.length:  # the next piece begins behind it
+            start, carry = start + reader.length, carried
+    return np.array(words[len(text) :], np.int32)
 
 
 def _side_by_side(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from dnas.data._tokeniser import PADDING
 from dnas.nets.beam import Found, beam_search
 from dnas.nets.transformer_pairs import PairNetwork, PairSupernet, parted
 from dnas.tasks.task import Writing
+from dnas.training.buckets import shortened
 from dnas.types import Tree
 
 SIDE_BY_SIDE = 32  # sources
@@ -64,7 +65,7 @@ def written(write: Any, source: np.ndarray, task: Writing) -> list[Translation]:
     size, found = min(SIDE_BY_SIDE, len(source)), dict[int, Translation]()
     for start in range(0, len(source), max(size, 1)):
         rows = order[np.arange(start, start + size) % len(source)]  # the last batch is filled up
-        tokens, _, scores = jax.device_get(write(source[rows]))
+        tokens, _, scores = jax.device_get(write(shortened(task, source[rows])))
         for row, one, score in zip(rows, tokens, scores, strict=True):
             found[int(row)] = Translation(task.text(one), float(score))
     return [found[number] for number in range(len(source))]

@@ -62,7 +62,7 @@ class Network(nnx.Module):
     def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
         x = checked_images(x, self.image_channels, self.blocks[-1].kernel[...].dtype)
         if drop_path is not None:
-            expected = (1, self.searched, len(x))
+            expected = (1, self.searched, x.shape[0])
             checked_numbers("The array of drop-path", drop_path, expected, f"[1, blocks, B]: {list(expected)}")
             drop_path = jnp.asarray(drop_path)[0]
         return Outputs(run(self._through, x, drop_path, evaluates=False))

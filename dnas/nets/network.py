@@ -97,7 +97,7 @@ class Network(nnx.Module):
 
     def __call__(self, x: jax.Array, drop_path: jax.Array | None = None, noise: Noise | None = None) -> Outputs:
         x = checked_images(x, self.image_channels, self.backbone.classifier.kernel[...].dtype)
-        expected = (*self.droppable, len(x))
+        expected = (*self.droppable, x.shape[0])
         if drop_path is not None:
             checked_numbers("The array of drop-path", drop_path, expected, f"[cells, E, B]: {list(expected)}")
             drop_path = jnp.asarray(drop_path)

@@ -104,7 +104,7 @@ class Ends(nnx.Module):
         embedding = self.embedding[...]
         mask = sequences.present(x)[..., None].astype(embedding.dtype)
         x = sequences.embedded(embedding, x) * mask
-        x = x * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, len(x))
+        x = x * self.dropped(noise, "dropped embeddings", 0, self.rates.embedded, x.shape[0])
         return jax.nn.relu(self.norm(pointwise_conv(x, self.kernel[...]), mask)), mask
 
     def weights(self) -> jax.Array:
@@ -151,7 +151,7 @@ class MixedLayers(nnx.Module):
         def body(carry, row):
             (window, total), (state, operation, back, share, number) = carry, row
             layer = nnx.merge(graphdef, state)
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, len(mask))
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, mask.shape[0])
             y = layer(weighted_sum(back, [*window], self.paths), mask, operation, dropped)
             window = jnp.concatenate([y[None], window[:-1]])
             return (window, total + share * y), nnx.as_pure(nnx.state(layer, nnx.BatchStat))
@@ -194,7 +194,7 @@ class DerivedLayers(nnx.Module):
         shares, rate = self.ends.weights(), self.ends.rates.operations
         values, total = [start], shares[0] * start
         for number, (layer, back) in enumerate(zip(self.layers, self.backwards, strict=True)):
-            dropped = self.ends.dropped(noise, "dropped operations", number, rate, len(mask))
+            dropped = self.ends.dropped(noise, "dropped operations", number, rate, mask.shape[0])
             graphdef, state = nnx.split(layer)
 
             @rematerialised(self.remat)

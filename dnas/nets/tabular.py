@@ -119,7 +119,7 @@ class Layer(nnx.Module):
         y = sum_of("norm", [self._normalised(name, z, mask) for name in self.norms])
         y = sum_of("activation", [ACTIVATIONS[name](y) for name in self.activations])
         if noise is not None and any(self.rates):
-            chance = jax.random.uniform(noise.key, (len(x), self.drawn), jnp.float32)[:, : self.channels]
+            chance = jax.random.uniform(noise.key, (x.shape[0], self.drawn), jnp.float32)[:, : self.channels]
             kept = [jnp.where(chance >= rate, 1 / (1 - rate), 0).astype(x.dtype) for rate in self.rates]
             y = y * sum_of("dropout", kept)
         return mask * (y + sum_of("skip", [self._skipped(name, x) for name in self.skips]))
@@ -136,7 +136,7 @@ class Layer(nnx.Module):
             return self.projection(x)
         if name == "identity":
             return jnp.pad(x, ((0, 0), (0, max(self.channels - x.shape[1], 0))))[:, : self.channels]
-        return jnp.zeros((len(x), self.channels), x.dtype)
+        return jnp.zeros((x.shape[0], self.channels), x.dtype)
 
 
 def weighted_sum(row: jax.Array, values: Sequence[jax.Array], paths: Paths) -> jax.Array:

@@ -330,8 +330,11 @@ class Layer(nnx.Module):
 
 
 def dropped(x: jax.Array, plan: Plan, noise: Noise | None, name: str) -> jax.Array:
-    """Dropout of x [B, T, C], drawn for the largest embedding, so that a narrow one drops what the widest drops."""
+    """Dropout of x [B, T, C], drawn for the largest embedding, so that a narrow one drops what the widest drops, and
+    token by token, so that what is drawn does not depend on how far texts are filled up."""
     if noise is None or not plan.dropout:
         return x
-    drawn = jax.random.uniform(stream(noise.key, name), (*x.shape[:-1], plan.full), jnp.float32)[..., : x.shape[-1]]
+    batch, count, channels = x.shape
+    drawn = jax.random.uniform(stream(noise.key, name), (count, batch, plan.full), jnp.float32)
+    drawn = drawn.swapaxes(0, 1)[..., :channels]
     return x * jnp.where(drawn >= plan.dropout, 1 / (1 - plan.dropout), 0).astype(x.dtype)

@@ -13,6 +13,7 @@ from dnas.reports.plots import Measure
 
 MAP = "cividis"  # bright is better; safe for the colour-blind
 FEWEST = 4  # points of a surface
+BEHIND = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.6}  # a text on lines
 
 
 class Dimension(NamedTuple):
@@ -77,6 +78,8 @@ def plot_contours(dimensions: Sequence[Dimension], scores: np.ndarray, measure: 
             _mark(getattr(axis, f"{name}axis"), one)
         axis.tick_params(labelsize=7, length=2)
         axis.spines[["top", "right"]].set_visible(False)
+        axis.use_sticky_edges = False  # of the surface, which would cut dots
+        axis.margins(0.06)
     bar = figure.colorbar(dots, ax=figure.axes, aspect=30)
     bar.set_label(f"validation {measure.label}", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -99,7 +102,16 @@ def plot_parallel(dimensions: Sequence[Dimension], scores: np.ndarray, measure: 
     for place, one in enumerate(columns):
         axis.axvline(place, color=GREY, linewidth=0.8)
         for value, text in _scale(one):
-            axis.annotate(text, (place, value), (4, 0), textcoords="offset points", va="center", fontsize=7, color=INK)
+            axis.annotate(
+                text,
+                (place, value),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color=INK,
+                bbox=BEHIND,
+            )
     axis.set_xticks(range(len(columns)), [_folded(one.name) for one in columns], fontsize=7)
     axis.set_yticks([])
     axis.set_xlim(-0.15, len(columns) - 0.55)

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.custom_batching import custom_vmap
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -113,6 +114,11 @@ class Layout:
             return tree
         return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, P("data") if leaf.ndim else P()), tree)
 
+    def largest(self, value: jax.Array) -> jax.Array:
+        """Inside a program over seeds: the largest of what all seeds have, of which a program knows that it is one."""
+        value = _largest(value)
+        return value if self.mesh is None or self.mesh.shape["seed"] == 1 else jax.lax.pmax(value, "seed")
+
     def jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         """`jax.jit` for a function whose results have the seeds as first axis."""
         if self.mesh is None:
@@ -152,6 +158,17 @@ class Layout:
             )(trees, *shared)
 
         return spread
+
+
+@custom_vmap
+def _largest(value: jax.Array) -> jax.Array:
+    """With vmap the largest over its axis."""
+    return value
+
+
+@_largest.def_vmap
+def _over_axis(size: int, batched: list[bool], value: jax.Array) -> tuple[jax.Array, bool]:
+    return value.max(0) if batched[0] else value, False
 
 
 def layout(seeds: int, batch_size: int) -> Layout:

@@ -25,6 +25,7 @@ from dnas.search.method import Method, Phase
 from dnas.search.scoring import Scoring
 from dnas.search.stops import hessian
 from dnas.tasks.task import Level, Streaming, Sums, Task
+from dnas.training.buckets import grouped, in_buckets, whole
 from dnas.training.epoch import evaluated, first_state, no_sums, train_batches
 from dnas.training.feed import advanced, feed_of
 from dnas.types import Mix, SearchState, Tree
@@ -63,7 +64,7 @@ class Stage:
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
             first = jax.random.key(0), jnp.int32(0)
-            levels = jax.eval_shape(lambda arrays: self._levels(*first, arrays)(0, *first), self.arrays)
+            levels = jax.eval_shape(lambda arrays: self._levels(*first, arrays)[0](0, *first), self.arrays)
             check_alike(method.gradient_filter, levels)
 
         def evaluate(state, mix, batches):
@@ -135,25 +136,31 @@ class Stage:
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
         """`count` steps of one seed, all in one epoch."""
         done = progress.state.step - self.span.start
-        levels = self._levels(progress.state.key, self.span.epoch + done // self.steps, arrays)
+        levels, buckets = self._levels(progress.state.key, self.span.epoch + done // self.steps, arrays)
+        step = in_buckets(self.pure, self.search.step)
 
         def one(_, progress):
             state = progress.state
             number = (state.step - self.span.start) % self.steps
-            state, metrics = self.search.step(state, levels(number, state.key, state.step))
+            bucket = self.layout.largest(buckets[number])
+            state, metrics = step(bucket, state, levels(number, state.key, state.step))
             metrics = jax.tree.map(lambda m, s: m.astype(s.dtype), metrics, progress.sums)
             return loop.accumulate(progress, state, metrics, [metrics.train["loss"][0], metrics.valid["loss"][0]])
 
         return jax.lax.fori_loop(0, count, one, progress)
 
-    def _levels(self, key: jax.Array, epoch: jax.Array, arrays) -> Callable[..., Levels]:
-        """(number in the epoch, key, step of the search) -> what a step reads, in the order of an epoch."""
+    def _levels(self, key: jax.Array, epoch: jax.Array, arrays) -> tuple[Callable[..., Levels], jax.Array]:
+        """(number in the epoch, key, step of the search) -> what a step reads, in the order of an epoch; and the number
+        of the bucket of every step."""
         train, valid = arrays
         size, inner, task = self.plan.batch_size, self.plan.inner_steps, self.pure
         train_key, valid_key = jax.random.split(keys.stream(key, "order", epoch))
         split = self.layout.split_batch
         train_order = task.order(train_key, train, self.steps * size * inner)
         valid_order = task.order(valid_key, valid, self.steps * size)
+        (train_order, of_train), (valid_order, of_valid) = (
+            grouped(task, part, order, self.steps) for part, order in ((train, train_order), (valid, valid_order))
+        )
         train_batch = train_batches(task, split, train, train_order, size, inner)
         valid_batch = train_batches(task, split, valid, valid_order, size, 1)
 
@@ -161,12 +168,13 @@ class Stage:
             train_key, valid_key = jax.random.split(keys.stream(key, "augment", step))
             return Levels(train_batch(number, train_key), valid_batch(number, valid_key))
 
-        return levels
+        return levels, jnp.maximum(of_train, of_valid)
 
     def _evaluate(self, network, data, train: bool) -> Sums:
-        """Sums of the measures over all batches; one seed. train: normalised by the batch, not by running moments."""
+        """Sums of the measures over all batches, none of them cut, as methods look at single ones and these must be of
+        all lengths; one seed. train: normalised by the batch, not by running moments."""
         weights, stats, mix = network
-        return evaluated(self.network, self.pure, (weights, stats), data, self.counted(mix), train=train)
+        return evaluated(self.network, whole(self.pure), (weights, stats), data, self.counted(mix), train=train)
 
     @cached_property
     def calibrating(self) -> Functional:

@@ -31,18 +31,21 @@ class ImageSize(Size):
     pool: str = "mean"
 
 
-PUBLISHED = {"feed_forwards": "gelu", "mixers": "attention", "norms": "pre"}
-autoformer = partial(ImageSize, head=64, distance=14, **PUBLISHED)
-deit = partial(ImageSize, head=64, pool="class", **PUBLISHED)
+def _published(
+    widths: str, depths: str, heads: str, ratios: str, *, distance: int = 0, pool: str = "mean"
+) -> ImageSize:
+    return ImageSize(widths, depths, heads, ratios, 64, "gelu", "attention", "pre", distance=distance, pool=pool)
+
+
 SIZES = {
     "cifar": ImageSize("96+144+192", "4+5+6", "2+4+6", "1+2+4", head=32, pixels=32, patch=4, class_token=False),
     "tiny": ImageSize("8+12", "1+2", "1+2", "1+2", head=4, pixels=8, patch=4, class_token=False),
-    "autoformer_t": autoformer("192+216+240", "12+13+14", "3+4", "3.5+4"),
-    "autoformer_s": autoformer("320+384+448", "12+13+14", "5+6+7", "3+3.5+4"),
-    "autoformer_b": autoformer("528+576+624", "14+15+16", "9+10", "3+3.5+4"),
-    "deit_t": deit("192", "12", "3", "4"),
-    "deit_s": deit("384", "12", "6", "4"),
-    "deit_b": deit("768", "12", "12", "4"),
+    "autoformer_t": _published("192+216+240", "12+13+14", "3+4", "3.5+4", distance=14),
+    "autoformer_s": _published("320+384+448", "12+13+14", "5+6+7", "3+3.5+4", distance=14),
+    "autoformer_b": _published("528+576+624", "14+15+16", "9+10", "3+3.5+4", distance=14),
+    "deit_t": _published("192", "12", "3", "4", pool="class"),
+    "deit_s": _published("384", "12", "6", "4", pool="class"),
+    "deit_b": _published("768", "12", "12", "4", pool="class"),
 }
 CLASS_TOKEN = {"": None, "true": True, "false": False}
 POOLS = ("mean", "class")

@@ -72,7 +72,7 @@ class SoundSteps(Classification):
         """Normalised spectra [B, T, M], and how many frames of each are read [B]."""
         mean, std = moments
         found = normalised(spectra(self.front, sounds.samples), mean, std, self.dtype)
-        whole = jnp.full(len(found), found.shape[1])
+        whole = jnp.full(found.shape[0], found.shape[1])
         return found, frames_of(self.front, sounds.lengths) if self.takes == "frames" else whole
 
     def _read(self, spectrum: jax.Array, frames: jax.Array) -> Any:

@@ -1,5 +1,8 @@
 """Language modelling: the next word of a text, by networks that carry a state from batch to batch, or by decoders.
 
+Words may be single characters, as the data set says (`ptb:tokens=characters`): then bits per character are measured
+beside the perplexity, whose logarithm to base 2 they are. Batches are packed, all but the last of a text are full.
+
 The text is cut into B columns of equal length, which are read side by side: step t reads words [t bptt, (t + 1) bptt)
 of every column and predicts those that follow each; the last step of an epoch is filled up with words that do not
 count. Perplexity is the exponential of the mean negative log-likelihood of a word.
@@ -16,6 +19,7 @@ Axis letters: B batch, T time, V vocabulary, H width, N batches.
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
@@ -27,7 +31,7 @@ import optax
 from dnas import keys
 from dnas.config import Config
 from dnas.data import Text
-from dnas.data._texts import numbered, words_of
+from dnas.data._texts import END, UNKNOWN, numbered, words_of
 from dnas.errors import UserError
 from dnas.ranges import Amount, Probability, Range
 from dnas.tasks.task import Binding, Score, Shape, Sums, means, pure_part, weighted
@@ -154,14 +158,22 @@ class Language(LanguageSteps):
     def sizes(self) -> str:
         text = self.text
         if self.stage != "search":
-            return f"{text.name} ({len(text.train):,} words)"
-        return f"{text.name}: {len(text.train):,} words for the weights, {len(text.valid):,} for the alphas"
+            return f"{text.name} ({len(text.train):,} {text.unit})"
+        return f"{text.name}: {len(text.train):,} {text.unit} for the weights, {len(text.valid):,} for the alphas"
 
     def described(self) -> dict[str, Any]:
         text = self.text
         sizes = {"train": len(text.train), "valid": len(text.valid), "test": len(text.test)}
         checksum = {"crc32": zlib.crc32(text.train.tobytes())}
-        return {"name": text.name, "note": self.note} | sizes | checksum | {"vocabulary": text.vocabulary}
+        about = {"name": text.name, "note": self.note} | sizes | checksum | {"vocabulary": text.vocabulary}
+        return about | ({"tokens": text.unit} if text.characters else {})
+
+    def measures(self, sums: Sums) -> dict[str, float]:
+        """Of characters also the bits of one."""
+        found = super().measures(sums)
+        if self.text.characters and found:
+            found["bits_per_character"] = float(np.log2(found["perplexity"]))
+        return found
 
     def arrays(self, part: str) -> Tree:
         return self._part(part)
@@ -181,15 +193,32 @@ class Language(LanguageSteps):
         return tuple(leaf.reshape(size, steps, self.bptt).swapaxes(0, 1) for leaf in leaves), ()
 
     def tokens(self, given: object) -> list[np.ndarray]:
-        """Texts, strings (or UTF-8) in which the end of a line is a word, or lists of words, in numbers.
+        """Texts, strings (or UTF-8) in which the end of a line is a word, or lists of words or characters, in numbers.
 
         Errors: `UserError` for what is none, has no words, or one that the vocabulary has no number for.
         """
         if isinstance(given, str | bytes) or not isinstance(given, list | tuple) or not given:
             found = "an empty list" if isinstance(given, list | tuple) else f"a {type(given).__name__}"
             raise UserError(f"Texts are a list of strings or of lists of words, not {found}: write ['a first text'].")
-        vocabulary = self.text.vocabulary
-        return [numbered(words_of(one, f"text {i}"), vocabulary, f"text {i}") for i, one in enumerate(given, 1)]
+        vocabulary, characters = self.text.vocabulary, self.text.characters
+        return [
+            numbered(words_of(one, f"text {i}", characters), vocabulary, f"text {i}") for i, one in enumerate(given, 1)
+        ]
+
+    def chooser(self, random: np.random.Generator) -> Callable[[np.ndarray], int]:
+        """log-probabilities [V] -> a word drawn by them, none that stands for others."""
+        known = np.array([word != UNKNOWN for word in self.text.vocabulary])
+
+        def choose(logs: np.ndarray) -> int:
+            shares = np.where(known, np.exp(logs), 0)
+            return int(random.choice(len(shares), p=shares / shares.sum()))
+
+        return choose
+
+    def written(self, tokens: np.ndarray) -> str:
+        """Words with blanks between them, and lines with their ends; characters as they are."""
+        words = [self.text.vocabulary[token] for token in tokens]
+        return "".join(words) if self.text.characters else " ".join(words).replace(f" {END}", "\n").replace(END, "\n")
 
     def _part(self, part: str) -> np.ndarray:
         return getattr(self.text, part)
@@ -203,10 +232,10 @@ def task(
     halved: Probability = 0.0,
     spread: Annotated[float, Range(0, 1000)] = 0.0,
 ) -> Binding:
-    """Words of a text. bptt: words of a sequence; ar, tar: weights of activation regularisation, that of the states
-    after dropout, and of temporal one, that of their changes. halved: how often a training sequence is meant to have
-    half as many; spread: standard deviation of its words from that, when a network is trained from scratch: as DARTS'
-    code has it, those of a search deviate no further."""
+    """Words of a text, or its characters, as its data set says. bptt: words of a sequence; ar, tar: weights of
+    activation regularisation, that of the states after dropout, and of temporal one, that of their changes. halved: how
+    often a training sequence is meant to have half as many; spread: standard deviation of its words from that, when a
+    network is trained from scratch: as DARTS' code has it, those of a search deviate no further."""
     if halved and bptt == 1:
         raise UserError("The setting 'halved' of task 'language' halves bptt=1: set a larger bptt, or leave it out.")
 

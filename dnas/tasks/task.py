@@ -3,7 +3,7 @@
 Axis letters: N examples, B batch, T time. A *part* of the data is "train", "valid" or "test".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -195,6 +195,25 @@ class Streaming(Protocol):
 
 
 @runtime_checkable
+class Bucketed(Protocol):
+    """What a `Task` has besides if its examples are of different lengths, filled up to the longest, and batches of
+    short ones can be cut.
+
+    buckets: the lengths that batches are cut to, ascending; the last is that of the arrays. Fewer than two: none is.
+    """
+
+    buckets: tuple[int, ...]
+
+    def lengths(self, rows: Tree) -> jax.Array:
+        """Pure: of the examples [...] in the arrays of a part, or in rows of its evaluation."""
+        ...
+
+    def cut_to(self, batch: Batch, length: int) -> Batch:
+        """Pure: a batch [..., B] of which no example is longer."""
+        ...
+
+
+@runtime_checkable
 class Writing(Protocol):
     """What a `Task` has besides if its networks write a text behind another, as a translation.
 
@@ -245,6 +264,14 @@ class Reading(Protocol):
 
     def tokens(self, given: object) -> list[np.ndarray]:
         """The words of texts in numbers, int32 each. Errors: `UserError` for what is no text."""
+        ...
+
+    def chooser(self, random: np.random.Generator) -> Callable[[np.ndarray], int]:
+        """log-probabilities [V] -> a word drawn by them, none that stands for others."""
+        ...
+
+    def written(self, tokens: np.ndarray) -> str:
+        """The text of words in numbers."""
         ...
 
 

@@ -22,8 +22,9 @@ from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Portion, Range
 from dnas.tasks.classification import ClassesOfParts, Classification, told
 from dnas.tasks.language import SEARCH_NOTE
+from dnas.tasks.lengths import Buckets, bucket_lengths, sorted_rows
 from dnas.tasks.tabular import check
-from dnas.tasks.task import VALIDATES, Binding, Shape, Sums, pure_part, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
 from dnas.types import Batch, Tree
 
 LONGER = ("cut", "refuse")
@@ -31,9 +32,11 @@ LONGER = ("cut", "refuse")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SentenceSteps(Classification):
-    """What traced functions hold. dropped: how often a token becomes unknown in training."""
+    """What traced functions hold. dropped: how often a token becomes unknown in training. buckets: see
+    `task.Bucketed`."""
 
     dropped: float = 0.0
+    buckets: tuple[int, ...] = ()
 
     def order(self, key: jax.Array, arrays: Tree, needed: int) -> jax.Array:
         return random_order(key, len(arrays[0]), needed)
@@ -49,6 +52,12 @@ class SentenceSteps(Classification):
 
     def evaluation_batch(self, row: Tree, constants: Tree) -> Batch:
         return Batch(*row)
+
+    def lengths(self, rows: Tree) -> jax.Array:
+        return (rows[0] != PADDING).sum(-1)
+
+    def cut_to(self, batch: Batch, length: int) -> Batch:
+        return batch._replace(inputs=batch.inputs[..., :length])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,6 +106,14 @@ class SentenceClasses(SentenceSteps, ClassesOfParts):
     def arrays(self, part: str) -> Tree:
         return self.parts[part]
 
+    def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        """After a search short texts come first where batches are cut."""
+        x, y = self.parts[part]
+        rows, counted = padded_rows(len(y), min(EVALUATION_BATCH, len(y)))
+        if self.stage != "search":
+            rows = sorted_rows(np.asarray(self.lengths((x,))), rows, self.buckets)
+        return (x[rows], y[rows], counted), self.constants
+
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.sentences.classes
@@ -124,11 +141,13 @@ def task(
     max_length: Annotated[int, Range(1, 4096)] = 64,
     longer: str = "cut",
     dropped: Portion = 0.0,
+    buckets: Buckets = 1,
 ) -> Binding:
     """tokens: "words", or "bpe", pieces of words. vocabulary: tokens at most, the most frequent; least: how often one
     is in the texts at least; lower: whether letters are made small. max_length: tokens of a text; of a longer one the
     first, as a note says, or it is refused: longer, "cut" or "refuse". dropped: how often a token is unknown in
-    training."""
+    training. buckets: lengths up to max_length, in equal steps, that batches of texts of like length are computed at;
+    1: all are filled up to max_length."""
     name = SentenceClasses.name
     if longer not in LONGER:
         raise unknown(f"value of setting 'longer' of task '{name}':", longer, LONGER)
@@ -167,6 +186,7 @@ def task(
             longer=longer,
             more=joined_notes(*notes),
             dropped=dropped,
+            buckets=bucket_lengths(max_length, buckets),
             smoothing=0.0 if stage == "search" else plan.label_smoothing,
         )
         return found, replace(plan, augment=AugmentConfig(pad=0, flip=False, cutout=0))  # which is for images

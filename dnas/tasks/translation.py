@@ -25,6 +25,7 @@ from dnas.data._tokeniser import PADDING, UNKNOWN, Tokeniser, padded, read, trai
 from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Range
 from dnas.tasks.language import with_perplexity
+from dnas.tasks.lengths import Buckets, bucket_lengths, sorted_rows
 from dnas.tasks.tabular import check
 from dnas.tasks.task import VALIDATES, Binding, Score, Shape, Sums, padded_rows, pure_part, random_order, weighted
 from dnas.tasks.text_classification import LONGER, SEARCH_NOTE, cut_note, texts_of
@@ -38,9 +39,11 @@ EVALUATION_TOKENS = 4096  # of a batch: its logits are as many times the vocabul
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TranslationSteps:
-    """What traced functions hold. smoothing: share of a token spread over the vocabulary."""
+    """What traced functions hold. smoothing: share of a token spread over the vocabulary. buckets: see
+    `task.Bucketed`; targets have one token more, their end."""
 
     smoothing: float = 0.0
+    buckets: tuple[int, ...] = ()
     score: ClassVar[Score] = Score("perplexity", more=False)
     trained: ClassVar[tuple[str, ...]] = ("loss", "nll", "perplexity", "accuracy")
     measured: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "accuracy")
@@ -56,6 +59,18 @@ class TranslationSteps:
         source, target, counted = row
         batch = _forced(source, target)
         return batch._replace(weights=batch.weights & counted[:, None])
+
+    def lengths(self, rows: Tree) -> jax.Array:
+        """The longer of source and target, without begin and end; of sources alone their own."""
+        source, *target = ((tokens != PADDING).sum(-1) for tokens in rows[:2])
+        return jnp.maximum(source, target[0] - len(ENDS)) if target else source
+
+    def cut_to(self, batch: Batch, length: int) -> Batch:
+        source, target = batch.inputs
+        targets, weights = (None if one is None else one[..., : length + 1] for one in (batch.targets, batch.weights))
+        return batch._replace(
+            inputs=(source[..., :length], target[..., : length + 1]), targets=targets, weights=weights
+        )
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Sums]:
         """Of logits [B, T, V]; of ensemble members [R, B, T, V] the sum of their losses, and the measures of the
@@ -158,9 +173,12 @@ class Translation(TranslationSteps):
         return -(-len(self.parts[part][0]) // batch_size) if part in self.parts else 0
 
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
+        """After a search short pairs come first where batches are cut."""
         source, target = self.parts[part]
         size = min(max(1, EVALUATION_TOKENS // target.shape[1]), len(source))
         rows, counted = padded_rows(len(source), size)
+        if self.stage != "search":
+            rows = sorted_rows(np.asarray(self.lengths((source, target))), rows, self.buckets)
         return (source[rows], target[rows], counted), ()
 
     def inputs(self, given: object) -> np.ndarray:
@@ -197,11 +215,14 @@ def task(
     longer: str = "cut",
     beam: Annotated[int, Range(1, 1024)] = 4,
     penalty: Annotated[float, Range(0, 10)] = 0.6,
+    buckets: Buckets = 1,
 ) -> Binding:
     """tokens: "bpe", pieces of words, or "words". vocabulary: tokens of a language at most, the most frequent; least:
     how often one is in the texts at least; shared: both languages have the same; lower: whether letters are made small.
     max_length: tokens of a text; of a longer one the first, as a note says, or it is refused: longer, "cut" or
-    "refuse". beam: translations that are kept while one is written; penalty: the length penalty among them, 0: none."""
+    "refuse". beam: translations that are kept while one is written; penalty: the length penalty among them, 0: none.
+    buckets: lengths up to max_length, in equal steps, that batches of pairs of like length are computed at; 1: all are
+    filled up to max_length."""
     name = Translation.name
     if longer not in LONGER:
         raise unknown(f"value of setting 'longer' of task '{name}':", longer, LONGER)
@@ -238,6 +259,7 @@ def task(
             lower=lower,
             stage=stage,
             cut=joined_notes(*notes),
+            buckets=bucket_lengths(max_length, buckets),
             smoothing=0.0 if stage == "search" else plan.label_smoothing,
         )
         return found, replace(plan, augment=AugmentConfig(pad=0, flip=False, cutout=0))  # which is for images

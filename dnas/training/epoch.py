@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from dnas.nets.functional import Functional, forward
 from dnas.tasks.task import Sums, Task
+from dnas.training.buckets import cuts, in_buckets, number_of
 from dnas.types import Batch, Tree
 
 SHORT = 1000  # steps of a run: up to here less compilation is worth more than a faster step
@@ -27,12 +28,17 @@ def evaluated(network: Functional, task: Task, state: tuple[Tree, Tree], data: T
     """
     batches, constants = data
 
-    def one(sums, row):
-        batch = task.evaluation_batch(row, constants)
+    def add(sums, batch):
         total, carry = sums
         outputs, _, carry = forward(network, *state, batch.inputs, *args, carry=carry, train=train)
         here = task.evaluate(outputs, batch)
-        return (jax.tree.map(lambda t, h: t + jnp.asarray(h, t.dtype), total, here), carry), None
+        return jax.tree.map(lambda t, h: t + jnp.asarray(h, t.dtype), total, here), carry
+
+    added = in_buckets(task, add)
+
+    def one(sums, row):
+        number = number_of(task, row).max() if cuts(task) else jnp.int32(0)
+        return added(number, sums, task.evaluation_batch(row, constants)), None
 
     zero = jnp.zeros((), float)
     zeros = {name: (zero, zero) for name in task.measured}

@@ -27,6 +27,7 @@ from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
 from dnas.runs.weights import started_from
 from dnas.tasks.task import Level, Score, Shape, Sums, Task
+from dnas.training.buckets import grouped, in_buckets
 from dnas.training.epoch import SHORT, evaluated, measured, no_sums, train_batches
 from dnas.training.feed import advanced, feed_of, measured_part, summed
 from dnas.training.selection import loaded
@@ -164,12 +165,15 @@ class Job:
         plan, epoch = self.config.retrain, progress.state.step // self.steps
         size, inner = plan.batch_size, plan.accumulate
         order = self.pure.order(keys.stream(progress.state.key, "order", epoch), arrays, self.steps * size * inner)
+        order, buckets = grouped(self.pure, arrays, order, self.steps)
+        step = in_buckets(self.pure, self.training.step)
         batch_of = train_batches(self.pure, self.layout.split_batch, arrays, order, size, inner)
 
         def one(_, progress):
             state = progress.state
-            batch = batch_of(state.step % self.steps, keys.stream(state.key, "augment", state.step))
-            state, sums = self.training.step(state, batch)
+            number = state.step % self.steps
+            batch = batch_of(number, keys.stream(state.key, "augment", state.step))
+            state, sums = step(self.layout.largest(buckets[number]), state, batch)
             return loop.accumulate(progress, state, sums, [sums["loss"][0]])
 
         return jax.lax.fori_loop(0, count, one, progress)

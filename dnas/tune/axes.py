@@ -21,7 +21,7 @@ from dnas.errors import UserError, unknown
 
 ARCHITECTURE = "architecture"
 SEPARATOR = re.compile(rf",(?!\s*{find.KEY}\s*=)")
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"\s*({NUMBER})\s*\.\.\s*({NUMBER})\s*(?::\s*(\w+)\s*)?")
 HOW = "write a range, 1e-4..1e-2 or 1e-4..1e-2:log, or a list, [sgd,adamw]"
 FIXED = {  # path: why it is none of a study's

@@ -110,6 +110,11 @@ def test_what_follows_texts_is_said(language, tmp_path, dnas_says):
     assert f"one.txt: perplexity {likely:.6g}; next: {best} {100 * row.max():.1f} %, " in first
     answer = json.loads(dnas_says("predict", language, tmp_path / "one.txt", "--json")[1])
     assert answer["words"] == 5 and answer["next"][best] == pytest.approx(row.max(), abs=1e-6)
+    (more,) = found.continued(["a b\nc d"], count=7)
+    assert len(more.replace("\n", " \n ").split(" ")) >= 7 and not {*more} - {*"abcd \n"}
+    again = dnas_says("predict", language, "a b\nc d", "--more", 7)[1]
+    assert again == f"{first.replace(str(tmp_path / 'one.txt'), 'a b' + chr(10) + 'c d')}\n{more}\n"
+    assert json.loads(dnas_says("predict", language, "a b\nc d", "--more", 7, "--json")[1])["continued"] == more
 
 
 def test_mistakes_are_one_sentence(houses, language, tmp_path, dnas_says):

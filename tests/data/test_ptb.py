@@ -10,6 +10,7 @@ import pytest
 from dnas.data import Text, load, ptb
 from dnas.data._archives import inflated_xz
 from dnas.data._texts import from_contents
+from dnas.errors import UserError
 
 PTB = {"train": b" a b \n a <unk> \n", "valid": b" b c \n", "test": b" a \n\n"}
 needs_ptb = pytest.mark.skipif(ptb.locate().found is None, reason="needs ptb.tar.xz of DNAS_SHARED")
@@ -83,6 +84,26 @@ def test_without_unknown_words_there_is_none():
     assert from_contents("mine", contents, "give another").vocabulary == ("a", "b", "<eos>")
     other = from_contents("mine", contents | {"test": b"c\n"}, "give another")
     assert other.vocabulary == ("a", "b", "<eos>", "<unk>") and words(other, "test") == ["<unk>", "<eos>"]
+
+
+def test_characters_are_tokens_as_well():
+    contents = {"train": b"ab  c\r\n\nb a\n", "valid": b"a\tb", "test": "ä\n".encode()}
+    text = from_contents("mine", contents, "give another", tokens="characters")
+    assert words(text, "train") == [*"ab  c\n\nb a\n"] and words(text, "valid") == ["a", "<unk>", "b"]
+    assert words(text, "test") == ["<unk>", "\n"] and text.characters and text.unit == "characters"
+    some = from_contents("mine", contents, "give another", limit=4, tokens="characters")
+    assert words(some, "train") == [*"ab  "] and some.note.startswith("only the first 4 of 11 train tokens")
+    with pytest.raises(UserError, match="blank"):
+        from_contents("mine", contents | {"test": b" \n"}, "give one that is not blank", tokens="characters")
+    with pytest.raises(UserError, match="Unknown value of setting 'tokens' of data set 'mine': 'letters'"):
+        from_contents("mine", contents, "give another", tokens="letters")
+
+
+def test_characters_of_lines_of_penn_treebank(data_folder):
+    (data_folder / "ptb.tar.xz").write_bytes(packed(named(PTB)))
+    text = load("ptb:tokens=characters")
+    assert words(text, "train") == [*"a b\na <unk>\n"]
+    assert words(text, "valid") == ["b", " ", "<unk>", "\n"]  # c is none of the train part
 
 
 def test_only_line_feeds_end_a_line():

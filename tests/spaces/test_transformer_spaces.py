@@ -203,11 +203,11 @@ COUNTED = ("autoformer_tiny", "deit_tiny")  # the others take longer
 
 @pytest.mark.parametrize("name", [n if n in COUNTED else pytest.param(n, marks=slow) for n in zoo.transformers()])
 def test_published_networks_have_their_parameters(name):
-    """In millions as they were published, of DeiT to the last one."""
+    """DeiT's were published to the last one, AutoFormer's in tenths of a million, cut or rounded."""
     published = {
-        "autoformer_tiny": 5.8,
-        "autoformer_small": 22.9,
-        "autoformer_base": 53.7,
+        "autoformer_tiny": 5_800_000,
+        "autoformer_small": 22_900_000,
+        "autoformer_base": 53_700_000,
         "deit_tiny": 5_717_416,
         "deit_small": 22_050_664,
         "deit_base": 86_567_656,
@@ -216,7 +216,7 @@ def test_published_networks_have_their_parameters(name):
     space = find.resolve("space", entry.space)
     found = count(entry.genotype, space, NetworkSize(1, 1, 1000), entry.pixels)
     assert (found.parameters, found.multiply_adds) == (entry.parameters, entry.multiply_adds)
-    assert found.parameters == published[name] or int(found.parameters / 1e5 + 0.35) / 10 == published[name]
+    assert abs(found.parameters - published[name]) < (1 if name.startswith("deit") else 100_000)
     assert parse(to_text(entry.genotype)) == entry.genotype and parse(name.upper()) == entry.genotype
     if name.startswith("deit"):
         assert random(space, 0) == entry.genotype  # the only network of its space

@@ -208,3 +208,31 @@ def test_networks_without_states_have_none_that_are_regularised():
 def test_a_text_is_given_as_it_is():
     data = text()
     assert load(data) is data
+
+
+def characters():
+    parts = (np.arange(n, dtype=np.int32) % 4 for n in (60, 30, 30))
+    return Text("letters", *parts, ("a", " ", "\n", "<unk>"), characters=True)
+
+
+def test_characters_are_told_in_bits():
+    sums = {"loss": (np.float64(30 * math.log(8)), 30), "perplexity": (0.0, 30)}
+    found = language(characters()).measures(sums)
+    assert found["bits_per_character"] == pytest.approx(3) and found["perplexity"] == pytest.approx(8)
+    assert "bits_per_character" not in language().measures(sums) and not language(characters()).measures({})
+    task = language(characters())
+    assert task.sizes == "letters: 60 characters for the weights, 30 for the alphas"
+    assert task.described()["tokens"] == "characters" and "tokens" not in language().described()
+    assert [one.tolist() for one in task.tokens(["a \r\nz", b" "])] == [[0, 1, 2, 3], [1]]
+    assert task.written(np.array([0, 1, 0, 2, 0])) == "a a\na"
+
+
+def test_written_words_have_lines():
+    task = language(Text("lines", *[np.arange(3, dtype=np.int32)] * 3, ("a", "<eos>", "b")))
+    assert task.written(np.array([0, 2, 1, 0, 1, 1])) == "a b\n a\n\n"
+
+
+def test_words_are_drawn_by_their_probability():
+    choose = language(characters()).chooser(np.random.default_rng(0))
+    drawn = [choose(np.log([0.1, 0.5, 1e-30, 0.4])) for _ in range(200)]
+    assert {*drawn} == {0, 1} and 0.7 < np.mean(drawn) < 0.95  # 5 of 6, as what is unknown is no character

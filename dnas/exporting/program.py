@@ -1,0 +1,77 @@
+"""A trained network as one program of raw inputs: preprocessing, network, softmax. Axis letters: B batch.
+
+StableHLO by `jax.export`, with a symbolic batch, for CPUs and GPUs and TPUs: of XLA's operations only, without the
+kernels of this library.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from dnas.errors import UserError
+from dnas.exporting.inputs import Inputs
+from dnas.exporting.quantised import restored
+from dnas.kernels import native
+from dnas.loading import Found
+from dnas.nets import work
+from dnas.types import Tree
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+TOLERANCE = 1e-4  # of what is exported, against `predict`
+
+
+def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., jax.Array]:
+    """Arguments as `inputs.arrays`, [B, ...] each -> what `found.predict` gives of them, float32. weights: instead of
+    its own, some of them `Int8`, say. To be traced inside `tracing`."""
+    logits_of, is_wide = found.pure_logits, found.config.dtype == "float64"
+
+    def answers(*arrays: jax.Array) -> jax.Array:
+        x = inputs.read(*arrays)
+        with jax.enable_x64(is_wide):
+            logits = logits_of(restored(weights), found.stats, found.args, *found.task.as_row(x))
+        if found.classes:
+            return jax.nn.softmax(logits.astype(jnp.float32))
+        return found.task.answers(logits).astype(jnp.float32)
+
+    return answers
+
+
+def tracing(found: Found, inputs: Inputs) -> Any:
+    """A context for tracing: in which floats are as wide as arguments or weights are."""
+    return jax.enable_x64(inputs.wide or found.config.dtype == "float64")
+
+
+def exported(found: Found, inputs: Inputs, weights: Tree) -> export.Exported:
+    """The program for any batch of at least one."""
+    (batch,) = export.symbolic_shape("b")
+    with tracing(found, inputs), native.traced_for("any"):
+        shapes = [jax.ShapeDtypeStruct((batch, *one.shape), one.dtype) for one in inputs.arrays.values()]
+        return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
+
+
+def multiply_adds(found: Found, inputs: Inputs) -> int:
+    """Of one example, preprocessing among them."""
+    with tracing(found, inputs), native.traced_for("any"):
+        shapes = [jax.ShapeDtypeStruct((1, *one.shape), one.dtype) for one in inputs.arrays.values()]
+        return work.multiply_adds(jax.make_jaxpr(function_of(found, inputs, found.weights))(*shapes).jaxpr)
+
+
+def checked(found: Found, inputs: Inputs, run: Callable[..., Any], weights: Tree) -> float:
+    """The largest difference of what was exported to `found.predict`, on examples; of large numbers, relative to them.
+    run: what was exported, read again. Errors: `UserError` where it is too large for rounding."""
+    given, x = inputs.examples
+    wanted = replace(found, weights=restored(weights)).answers(x)
+    with tracing(found, inputs):
+        got = np.asarray(run(*given))
+    difference = float((np.abs(got - wanted) / np.maximum(np.abs(wanted), 1)).max())
+    if not difference <= TOLERANCE:  # `not`: catches NaN
+        raise UserError(
+            f"What was exported of {found.folder} differs by {difference:g} from dnas predict on random inputs, and "
+            "was not kept: please report it, and export another format."
+        )
+    return difference
