@@ -11,7 +11,7 @@
 Hardware: 2 CPU cores, some five minutes a task, ten to fifteen for ptb and multi30k (estimated from single trainings;
 much of it compiles networks, as every found cell is another program). Every row is trained alike: three searches of
 each method, one architecture of the same space made by hand with three seeds, and random architectures. That of texts,
-81,194 parameters for trec, lies within random ones (75,018 to 85,482), as do those of ptb and multi30k; the residual
+81,194 parameters for trec, lies within random ones (75,018 to 85,482), as does that of ptb; the residual
 block has 43,010, random cells 18,594 to 33,714. Expected: no published numbers for settings this small. Not yet run by
 this project; a transformer made by hand has a test perplexity of 79.9 after two epochs on 8,000 pairs of multi30k.
 
