@@ -26,7 +26,15 @@ encoder: the same frames, read by a transformer, whose decisions say all its siz
 
 import dataclasses
 
-from dnas.config import NASBENCH201_TRAINING, AlphaConfig, Config, RetrainConfig, SearchConfig, WeightConfig
+from dnas.config import (
+    NASBENCH201_TRAINING,
+    AlphaConfig,
+    AugmentConfig,
+    Config,
+    RetrainConfig,
+    SearchConfig,
+    WeightConfig,
+)
 
 HEARD = "audio_classification:shift=100,gain=6,time_mask=10,mel_mask=4"
 SEARCH = SearchConfig(
@@ -41,8 +49,15 @@ SEARCH = SearchConfig(
 
 def _training(epochs: int, cells: int, channels: int):
     weights = WeightConfig(0.05, "sgd:nesterov=true", "cosine", decay=5e-4)
+    plain = AugmentConfig(pad=0, flip=False)
     return dataclasses.replace(
-        NASBENCH201_TRAINING, epochs=epochs, batch_size=64, cells=cells, channels=channels, weights=weights
+        NASBENCH201_TRAINING,
+        epochs=epochs,
+        batch_size=64,
+        cells=cells,
+        channels=channels,
+        weights=weights,
+        augment=plain,
     )
 
 
