@@ -164,7 +164,8 @@ class ElasticBlock(nnx.Module):
             reduce, expand = self.squeeze.reduce, self.squeeze.expand
             reduce.kernel.set_value(reduce.kernel[...][:hidden, :squeezed])
             expand.kernel.set_value(expand.kernel[...][:squeezed, :hidden])
-            reduce.bias.set_value(reduce.bias[...][:squeezed])
+            if reduce.bias is not None:
+                reduce.bias.set_value(reduce.bias[...][:squeezed])
             last.append(expand.bias)
         for variable in last:
             if variable is not None:
