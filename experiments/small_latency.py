@@ -23,7 +23,7 @@ BASE = Config(
     space="fbnet:size=small",
     data="cifar10_jpeg:limit=5000,size=16",
     budget=f"{COST}<14",
-    seeds=4,
+    seeds=3,
     search=SearchConfig(
         epochs=12,
         batch_size=64,
@@ -33,7 +33,7 @@ BASE = Config(
         alphas=AlphaConfig(learning_rate=0.03, warmup_epochs=3),
     ),
     retrain=RetrainConfig(
-        epochs=15, batch_size=64, cells=1, auxiliary=0.0, drop_path=0.0, weights=WEIGHTS, augment=AUGMENT
+        epochs=10, batch_size=64, cells=1, auxiliary=0.0, drop_path=0.0, weights=WEIGHTS, augment=AUGMENT
     ),
 )
 SETTINGS = {  # name -> method
