@@ -131,14 +131,15 @@ def searched(options: Namespace) -> tuple[Space, Functional, Any]:
 
 
 def searched_space(options: Namespace) -> Space:
-    """The space of a work. Of FBNet and OFA, which have no cells, they are the layers of stages that have several."""
+    """The space of a work, as its method has its supernet computed. Of FBNet and OFA, which have no cells, they are the
+    layers of stages that have several."""
     match options.work:
         case "nasbench201":
             return nasbench201.space()
         case "fbnet":
             return fbnet_space(options.channels, options.cells)
         case "ofa":
-            return ofa_space(options.channels, options.cells)
+            return once_for_all.method().supernet(ofa_space(options.channels, options.cells))
         case "rnn":
             return rnn.space(nodes=options.nodes)
         case "transformer":

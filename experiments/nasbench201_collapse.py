@@ -6,9 +6,9 @@
 Hardware: 2 CPU cores. Departures from the published searches (arXiv:2001.00326): one cell a stage instead of five, 8
 channels, 2,000 images of JPEG CIFAR-10 of 16x16 pixels, so 15 steps an epoch instead of 390, and therefore alphas that
 learn at 0.01 instead of 0.0003; 50 epochs as there. DARTS is published to end with skip connections on all edges,
-54.30 %, in both orders. Expected: nothing as clear from so few steps. What came out (commits a1f7557, 091ca37, seven of
-the ten methods run, benchmarks/results/nasbench201_collapse.json and .png), test accuracy of the cell after the best
-epoch, by the mean of 3 seeds, and at the end:
+54.30 %, in both orders. Expected: nothing as clear from so few steps. What came out (commits a1f7557, 091ca37, 3807fae,
+benchmarks/results/nasbench201_collapse.json and .png), test accuracy of the cell after the best epoch, by the mean of 3
+seeds, and at the end:
 
     darts         91.08 % (epoch 6)    84.59 +- 6.80 %
     darts-second  92.69 % (epoch 6)    84.77 +- 6.91 %
@@ -17,10 +17,14 @@ epoch, by the mean of 3 seeds, and at the end:
     pc_darts      92.64 % (epoch 48)   92.64 +- 0.18 %
     sdarts        93.25 % (epoch 8)    83.51 +- 6.40 %
     gaea          91.85 % (epoch 6)    69.42 +- 13.10 %
+    darts_pt      91.54 % (epoch 7)    90.15 +- 1.85 %
+    beta_darts    73.94 % (epoch 35)   71.75 +- 20.95 %
+    agreement     91.56 % (epoch 9)    64.33 +- 17.37 %
 
 So DARTS does not reach the cell of skip connections in 750 steps, but is on its way: in both orders its cells get worse
-after epoch 6. Those of pc_darts do not. One of gaea's seeds ends there, 54.30 %. With 390 steps an epoch darts has
-93.92 % up to epoch 31, and 90.50 % when it was ended, at epoch 34 (docs/results.md).
+after epoch 6. Those of pc_darts and drnas do not. One of gaea's seeds ends there, 54.30 %, and two of
+agreement's. With 390 steps an epoch darts has 93.92 % up to epoch 31, and 90.50 % when it was ended, at epoch 34
+(docs/results.md).
 """
 
 from dataclasses import replace

@@ -10,8 +10,8 @@
     dnas search experiments/spoken_digits.py:frames --out runs/spoken_frames
     dnas retrain runs/spoken_frames
 
-Hardware: 2 CPU cores for small and frames, a GPU for the others. Expected: not yet run by this project, and there are
-no published numbers of searched cells on these data; chance is 10 %.
+Hardware: 2 CPU cores for small, frames and encoder, a GPU for the others. Expected: not yet run by this project, and
+there are no published numbers of searched cells on these data; chance is 10 %.
 Departures from the paper: log-mel spectra rather than MFCC, the space of NAS-Bench-201 rather than DARTS' own with a
 head of their own, fewer and smaller cells, shifted examples and masks of SpecAugment.
 
@@ -20,12 +20,21 @@ speaker: all recordings of one speaker are the test part, who is not heard befor
     the speakers of its train part.
 small: one second at 20 ms, 20 mels, 600 recordings, one cell a stage, to see all of it work.
 frames: the same recordings frame by frame, read by three layers that choose convolutions over time, pools, attention or
-    recurrences (`text`); --space transformer:size=small searches an encoder of the same frames.
+    recurrences (`text`).
+encoder: the same frames, read by a transformer, whose decisions say all its sizes.
 """
 
 import dataclasses
 
-from dnas.config import NASBENCH201_TRAINING, AlphaConfig, Config, SearchConfig, WeightConfig
+from dnas.config import (
+    NASBENCH201_TRAINING,
+    AlphaConfig,
+    AugmentConfig,
+    Config,
+    RetrainConfig,
+    SearchConfig,
+    WeightConfig,
+)
 
 HEARD = "audio_classification:shift=100,gain=6,time_mask=10,mel_mask=4"
 SEARCH = SearchConfig(
@@ -40,8 +49,15 @@ SEARCH = SearchConfig(
 
 def _training(epochs: int, cells: int, channels: int):
     weights = WeightConfig(0.05, "sgd:nesterov=true", "cosine", decay=5e-4)
+    plain = AugmentConfig(pad=0, flip=False)
     return dataclasses.replace(
-        NASBENCH201_TRAINING, epochs=epochs, batch_size=64, cells=cells, channels=channels, weights=weights
+        NASBENCH201_TRAINING,
+        epochs=epochs,
+        batch_size=64,
+        cells=cells,
+        channels=channels,
+        weights=weights,
+        augment=plain,
     )
 
 
@@ -58,15 +74,22 @@ SMALL = dataclasses.replace(
     ),
     retrain=dataclasses.replace(_training(12, cells=1, channels=8), batch_size=32),
 )
+FRAMES = dataclasses.replace(
+    SMALL,
+    space="text:size=small,layers=3,embedded=0.1,dropout=0.2",
+    search=dataclasses.replace(SMALL.search, epochs=10, channels=32, weights=ADAM),
+    retrain=dataclasses.replace(SMALL.retrain, epochs=20, channels=32, weights=ADAM),
+)
 SETTINGS = {
     "recording": RECORDING,
     "speaker": dataclasses.replace(RECORDING, data="spoken_digits:by=speaker,speaker=theo"),
     "small": SMALL,
-    "frames": dataclasses.replace(
-        SMALL,
-        space="text:size=small,layers=3,embedded=0.1,dropout=0.2",
-        search=dataclasses.replace(SMALL.search, epochs=10, channels=32, weights=ADAM),
-        retrain=dataclasses.replace(SMALL.retrain, epochs=20, channels=32, weights=ADAM),
+    "frames": FRAMES,
+    "encoder": dataclasses.replace(
+        FRAMES,
+        space="transformer:size=small,depths=1+2",
+        search=dataclasses.replace(FRAMES.search, channels=SearchConfig().channels),
+        retrain=dataclasses.replace(FRAMES.retrain, channels=RetrainConfig().channels),
     ),
 }
 

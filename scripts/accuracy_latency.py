@@ -23,7 +23,7 @@ from dnas.architectures.genotype import to_text
 from dnas.files import atomic_write
 from dnas.runs import environment, loop
 
-BATCH, CALLS = 128, 100
+BATCH, CALLS = 512, 100
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#6F4E9C")
 
 

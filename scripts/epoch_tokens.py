@@ -74,7 +74,9 @@ def main() -> None:
     console = Console(stderr=True)
     sizes = [options.tokens * 2**number for number in range(options.doublings + 1)]
     asked = [(name, size) for name in options.works for size in sizes]
-    points = {(name, size): prepared(WORKS[name], size, options) for name, size in track(asked, "compiling", console)}
+    points = {
+        (name, size): prepared(WORKS[name], size, options) for name, size in track(asked, "compiling", console=console)
+    }
     for _ in track(range(options.rounds), "turns", console=console):
         for point in points.values():
             began = time.perf_counter()

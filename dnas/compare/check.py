@@ -16,7 +16,7 @@ from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import is_random
 from dnas.config import Config
-from dnas.data._audio import Recordings
+from dnas.data import Text
 from dnas.data._pairs import Pairs
 from dnas.data._sentences import Sentences
 from dnas.errors import StorageError, UserError, unknown
@@ -146,9 +146,7 @@ def _validates(base: Config, space: Space) -> bool:
     if base.retrain.valid_portion > 0 or not {*space.readable} & {"tokens", "pairs"}:
         return base.retrain.valid_portion > 0
     dataset = datasets.load(base.data)
-    if isinstance(dataset, Sentences | Pairs):
-        return bool(dataset.valid.places)
-    return not isinstance(dataset, Recordings)
+    return isinstance(dataset, Text) or (isinstance(dataset, Sentences | Pairs) and bool(dataset.valid.places))
 
 
 def _check_protocol(protocol: Protocol, configs: Mapping[str, AnyConfig], space: Space, train: bool) -> None:

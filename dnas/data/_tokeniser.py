@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from dnas.data._kept import kept
 from dnas.errors import UserError, unknown
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ("<pad>", "<unk>")
 KINDS = ("words", "bpe")
+KEPT_FROM = 1_000_000  # characters of texts: what is made of so many takes seconds, and is kept in the data folder
 START = "\u2581"  # of a word, in byte-pair encoding: a mark behind words would be numbered by chance
 
 # The library warns of threads wherever a process is forked after it was used, and these texts need none.
@@ -36,7 +38,18 @@ class Tokeniser:
         return self.made.get_vocab_size()
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The tokens of each text, int32, none of them padding."""
+        """The tokens of each text, int32, none of them padding; of many texts as they are kept, see `KEPT_FROM`."""
+        if not _many(texts):
+            return self._tokens(texts)
+
+        def make() -> dict[str, np.ndarray]:
+            found = self._tokens(texts)
+            return {"tokens": np.concatenate(found), "lengths": np.array(list(map(len, found)))}
+
+        arrays = kept("tokens", [_version(), self.written(), *texts], make, ("tokens", "lengths"))
+        return np.split(arrays["tokens"], np.cumsum(arrays["lengths"])[:-1])
+
+    def _tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(_readable(texts)))
         return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
 
@@ -63,12 +76,45 @@ def trained(
 ) -> Tokeniser:
     """The tokeniser of these texts alone. kind: "words" or "bpe". size: tokens at most, the most frequent. least: how
     often a token is there at least. lower: whether letters are made small. blanks: whether words are what stands
-    between blanks. special: tokens that stand for no text, numbered from 2 on. Errors: `UserError` for an unknown
-    kind."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-
+    between blanks. special: tokens that stand for no text, numbered from 2 on. One of many texts is kept, see
+    `KEPT_FROM`. Errors: `UserError` for an unknown kind."""
     if kind not in KINDS:
         raise unknown("kind of tokens:", kind, KINDS)
+    settings: dict[str, Any] = {
+        "kind": kind,
+        "size": size,
+        "least": least,
+        "lower": lower,
+        "blanks": blanks,
+        "special": tuple(special),
+    }
+    if not _many(texts):
+        return _made(texts, **settings)
+
+    def make() -> dict[str, np.ndarray]:
+        return {"written": np.frombuffer(_made(texts, **settings).written().encode(), np.uint8)}
+
+    arrays = kept("tokeniser", [_version(), repr(settings), *texts], make, ("written",))
+    return read(arrays["written"].tobytes().decode())
+
+
+def _many(texts: Sequence[str]) -> bool:
+    return sum(map(len, texts)) >= KEPT_FROM
+
+
+def _version() -> str:
+    """Of the library: another one may cut texts otherwise."""
+    import tokenizers
+
+    return tokenizers.__version__
+
+
+def _made(
+    texts: Sequence[str], *, kind: str, size: int, least: int, lower: bool, blanks: bool, special: Sequence[str]
+) -> Tokeniser:
+    """See `trained`."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
     settings: dict[str, Any] = {"vocab_size": size, "min_frequency": least, "show_progress": False}
     settings["special_tokens"] = [*SPECIAL, *special]
     model: Any

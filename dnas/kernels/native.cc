@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -141,35 +142,37 @@ const T* padded(const T* image, const Image& s) {
   return copy;
 }
 
-// N pixels of one row: sums over the window of padded pixel times kernel, for one vector of channels.
+// N pixels of one row: sums over the window of padded pixel times kernel [k, l, c], for one vector of channels.
 template <typename T, int N>
-void pixels(const T* in, const T* kernel, int k, int64_t row, int64_t column, int64_t step, int64_t c, Vec<T>* out) {
+void pixels(const T* in, const T* kernel, int k, int l, int64_t row, int64_t column, int64_t step, int64_t c,
+            Vec<T>* out) {
   for (int u = 0; u < k; ++u)
-    for (int v = 0; v < k; ++v) {
-      const Vec<T> weight = load(kernel + (u * k + v) * c);
+    for (int v = 0; v < l; ++v) {
+      const Vec<T> weight = load(kernel + (u * l + v) * c);
       const T* p = in + u * row + v * column;
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) out[n] += load(p + n * step) * weight;
     }
 }
 
-// One image [H, W, C] from its padded input: out = (add ? out : 0) + window sums.
+// One image from its padded input: out = (add ? out : 0) + window sums. Every `spread`-th pixel of an image
+// [.., out_width, C] is written, from the first one on.
 template <typename T>
-void convolve(const T* in, int64_t padded_width, const T* kernel, int k, int64_t stride, int64_t dilation,
-              int64_t height, int64_t width, int64_t channels, bool add, T* out) {
+void convolve(const T* in, int64_t padded_width, const T* kernel, int k, int l, int64_t stride, int64_t dilation,
+              int64_t height, int64_t width, int64_t channels, bool add, T* out, int64_t out_width, int64_t spread) {
   constexpr int lanes = Lanes<T>::count;
   int64_t c = whole<T>(channels), row = dilation * padded_width * c, column = dilation * c, step = stride * c;
   for (int64_t i = 0; i < height; ++i)
     for (int64_t b = 0; b < channels; b += lanes) {
       int64_t live = std::min<int64_t>(lanes, channels - b);
       const T* line = in + i * stride * padded_width * c + b;
-      T* to = out + i * width * channels + b;
+      T* to = out + i * spread * out_width * channels + b;
       auto run = [&](auto number, int64_t j) {
         constexpr int N = decltype(number)::value;
         Vec<T> sums[N] = {};
-        pixels<T, N>(line + j * step, kernel + b, k, row, column, step, c, sums);
+        pixels<T, N>(line + j * step, kernel + b, k, l, row, column, step, c, sums);
         for (int n = 0; n < N; ++n) {
-          T* p = to + (j + n) * channels;
+          T* p = to + (j + n) * spread * channels;
           store_part(p, add ? load_part(p, live) + sums[n] : sums[n], live);
         }
       };
@@ -180,13 +183,32 @@ void convolve(const T* in, int64_t padded_width, const T* kernel, int k, int64_t
     }
 }
 
+// Of k taps on one axis those that meet the pixels of a phase, i = phase, phase + stride, ..: tap `first`, then every
+// `every`-th, `count` of them. Turned round they read every `apart`-th output, for pixel t of the phase from t + start.
+struct Taps {
+  int64_t first = 0, every, apart, count = 0, start = 0;
+  Taps(int64_t phase, int64_t k, int64_t stride, int64_t dilation) {
+    int64_t common = std::gcd(stride, dilation), pad = dilation * (k - 1) / 2;
+    every = stride / common, apart = dilation / common;
+    auto meets = [&](int64_t u) { return (phase + pad - dilation * u) % stride == 0; };
+    while (first < std::min(k, every) && !meets(first)) ++first;
+    if (first == std::min(k, every)) return;
+    count = (k - 1 - first) / every + 1;
+    start = (phase + pad - dilation * first) / stride - apart * (count - 1);
+  }
+};
+
+// Of a kernel [k, k, C] what is read with its rows and columns turned round, or, by default, all of it as it is.
 template <typename T>
-const T* kernel_of(const T* kernel, int64_t k, int64_t channels, bool turned) {
-  int64_t c = whole<T>(channels);
+const T* kernel_of(const T* kernel, int64_t k, int64_t channels, const Taps* rows = nullptr, const Taps* columns = nullptr) {
+  int64_t c = whole<T>(channels), height = rows ? rows->count : k, width = columns ? columns->count : k;
+  auto tap = [](const Taps* t, int64_t i) { return t ? t->first + t->every * (t->count - 1 - i) : i; };
   T* out = scratch<T>(1, k * k * c);
-  std::memset(out, 0, sizeof(T) * k * k * c);
-  for (int64_t i = 0; i < k * k; ++i)
-    std::memcpy(out + i * c, kernel + (turned ? k * k - 1 - i : i) * channels, sizeof(T) * channels);
+  std::memset(out, 0, sizeof(T) * height * width * c);
+  for (int64_t i = 0; i < height * width; ++i) {
+    const T* from = kernel + (tap(rows, i / width) * k + tap(columns, i % width)) * channels;
+    std::memcpy(out + i * c, from, sizeof(T) * channels);
+  }
   return out;
 }
 
@@ -200,47 +222,59 @@ void forward(ffi::ThreadPool& pool, const T* x, Dims xs, const T* kernel, Dims k
     int64_t g = task / B, b = task % B;
     const T* in = padded(x + task * xs[2] * xs[3] * c, s);
     for (int64_t r = 0; r < R; ++r) {
-      const T* w = kernel_of(kernel + (g * R + r) * k * k * c, k, c, false);
-      convolve(in, s.padded_width, w, k, stride, dilation, ys[3], ys[4], c, false,
-               y + ((g * R + r) * B + b) * ys[3] * ys[4] * c);
+      const T* w = kernel_of(kernel + (g * R + r) * k * k * c, k, c);
+      convolve(in, s.padded_width, w, k, k, stride, dilation, ys[3], ys[4], c, false,
+               y + ((g * R + r) * B + b) * ys[3] * ys[4] * c, ys[4], 1);
     }
   });
 }
 
-// g like y, kernel -> gradient of x, summed over R
+// g like y, kernel -> gradient of x, summed over R. With a stride the pixels of x are `stride` x `stride` images, each
+// from taps of its own.
 template <typename T>
 void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, T* x, Dims xs, int64_t stride,
           int64_t dilation) {
-  int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
-  Image s{gs[3], gs[4], c, whole<T>(c), reach / 2, reach / 2, stride, stride, xs[2] + reach + stride, xs[3] + reach + stride};
+  int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], height = xs[2], width = xs[3];
+  int64_t margin = dilation * (k - 1) / stride + 1;
+  Image s{gs[3], gs[4], c, whole<T>(c), margin, margin, 1, 1, gs[3] + 2 * margin, gs[4] + 2 * margin};
+  std::vector<Taps> taps;
+  for (int64_t phase = 0; phase < stride; ++phase) taps.emplace_back(phase, k, stride, dilation);
   parallel(pool, X * B, [&](int64_t task) {
     int64_t group = task / B, b = task % B;
+    T* image = x + task * height * width * c;
     for (int64_t r = 0; r < R; ++r) {
       const T* in = padded(g + ((group * R + r) * B + b) * gs[3] * gs[4] * c, s);
-      const T* w = kernel_of(kernel + (group * R + r) * k * k * c, k, c, true);
-      convolve(in, s.padded_width, w, k, 1, dilation, xs[2], xs[3], c, r > 0, x + task * xs[2] * xs[3] * c);
+      for (int64_t i = 0; i < std::min(stride, height); ++i)
+        for (int64_t j = 0; j < std::min(stride, width); ++j) {
+          const Taps &rows = taps[i], &columns = taps[j];
+          const T* w = kernel_of(kernel + (group * R + r) * k * k * c, k, c, &rows, &columns);
+          const T* from = in + ((margin + rows.start) * s.padded_width + margin + columns.start) * s.pitch;
+          convolve(from, s.padded_width, w, rows.count, columns.count, 1, rows.apart, (height - i + stride - 1) / stride,
+                   (width - j + stride - 1) / stride, c, r > 0, image + (i * width + j) * c, width, stride);
+        }
     }
   });
 }
 
-template <typename T, int K>
+// Of L rows of the kernel, as many as there are registers for their sums.
+template <typename T, int K, int L = K>
 void correlate(const T* in, int64_t padded_width, const T* g, int64_t stride, int64_t dilation, int64_t height,
                int64_t width, int64_t channels, T* out) {
   constexpr int lanes = Lanes<T>::count;
   int64_t c = whole<T>(channels), row = dilation * padded_width * c, column = dilation * c;
   for (int64_t b = 0; b < channels; b += lanes) {
     int64_t live = std::min<int64_t>(lanes, channels - b);
-    Vec<T> sums[K * K] = {};
+    Vec<T> sums[L * K] = {};
     for (int64_t i = 0; i < height; ++i)
       for (int64_t j = 0; j < width; ++j) {
         const T* p = in + (i * padded_width + j) * stride * c + b;
         const Vec<T> gradient = load_part(g + (i * width + j) * channels + b, live);
 #pragma GCC unroll 8
-        for (int u = 0; u < K; ++u)
+        for (int u = 0; u < L; ++u)
 #pragma GCC unroll 8
           for (int v = 0; v < K; ++v) sums[u * K + v] += load(p + u * row + v * column) * gradient;
       }
-    for (int i = 0; i < K * K; ++i) store_part(out + i * channels + b, sums[i], live);
+    for (int i = 0; i < L * K; ++i) store_part(out + i * channels + b, sums[i], live);
   }
 }
 
@@ -258,7 +292,11 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
       const T* gradient = g + ((group * R + r) * B + b) * gs[3] * gs[4] * c;
       T* out = parts.data() + task * size + r * k * k * c;
       auto run = [&](auto number) {
-        correlate<T, decltype(number)::value>(in, s.padded_width, gradient, stride, dilation, gs[3], gs[4], c, out);
+        constexpr int K = decltype(number)::value, L = K < 7 ? K : 4;
+        correlate<T, K, L>(in, s.padded_width, gradient, stride, dilation, gs[3], gs[4], c, out);
+        if constexpr (L < K)
+          correlate<T, K, K - L>(in + L * dilation * s.padded_width * whole<T>(c), s.padded_width, gradient, stride, dilation,
+                                 gs[3], gs[4], c, out + L * K * c);
       };
       switch (k) {
         case 1: run(std::integral_constant<int, 1>()); break;

@@ -82,6 +82,7 @@ def method(
         hypergrad=None,
         distils=True,
         single_path=True,
+        supernet=lambda space: replace(space, paths="one"),
         phases=partial(shrinking, order, epochs, rates, samples, soft) if rule == "shrinking" else one_phase,
         select=predicted.evolution(breeding),
         select_within=partial(predicted.evolution, breeding),
@@ -151,8 +152,12 @@ def opened(space: Space, used: dict[str, int], first: bool = False) -> Open:
 
 
 def largest(space: Space) -> Relaxation:
-    """The last option of every decision, always."""
-    return partial(_always, relax.uniform_path(space, opened(space, dict.fromkeys(space.cells, 1))))
+    """The last option of every decision, always; where all edges are kept, a constant, so that XLA sees which it is."""
+    last = opened(space, dict.fromkeys(space.cells, 1))
+    if all(cell.kept is None for cell in space.cells.values()):
+        known = {kind: rows.astype(np.float32) for kind, rows in last.items()}
+        return lambda alphas, key, clock: known
+    return partial(_always, relax.uniform_path(space, last))
 
 
 def _always(path: Relaxation, alphas: Any, key: jax.Array, clock: Any) -> Mix:

@@ -6,13 +6,13 @@
 
 Cai, Gan, Wang, Zhang and Han, "Once-for-All: Train One Network and Specialize it for Efficient Deployment", ICLR 2020,
 arXiv:1908.09791 (section 3.3); as in mit-han-lab/once-for-all there is a matrix for every layer, shared by channels.
-Here every option is computed in the shapes of the largest: smaller kernels are filled with zeros, and masks cut the
-channels, so that a mix is a sum of options and a one-hot one gives what the narrow network gives, to rounding. What an
-option leaves out keeps its running statistics. Axis letters: B H W C, O options.
+Where all paths are computed, each is so in the shapes of the largest: smaller kernels are filled with zeros, and masks
+cut the channels, so that a mix is a sum of options and a one-hot one gives what the narrow network gives, to rounding.
+How one path is computed: `elastic_blocks`. What an option leaves out keeps its running statistics.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -23,107 +23,16 @@ import numpy as np
 from flax import nnx
 
 from dnas.architectures.blocks import Block, parse, placed, rounded
-from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
+from dnas.architectures.topology import NetworkSize, Space
 from dnas.errors import UserError
-from dnas.kernels.conv import depthwise_conv
-from dnas.kernels.pooling import global_avg_pool
 from dnas.nets import blocks
 from dnas.nets.chain import applied, check_size
+from dnas.nets.elastic_blocks import ElasticBlock, narrows
 from dnas.nets.functional import run
-from dnas.nets.layers import BatchNorm, Conv, checked_images, uniform_fan_in
+from dnas.nets.layers import checked_images
 from dnas.nets.supernet import check_mix
 from dnas.nets.tabular import weighted_sum
 from dnas.types import Mix, Noise, Tree
-
-
-class Depthwise(nnx.Module):
-    """Depthwise convolution whose kernel is one of several sizes; kernel [K, K, C] of the largest, matrices [k^2, k^2]
-    of the others, largest first, as flax multiplies them: from the second axis to the first."""
-
-    def __init__(self, channels: int, sizes: Sequence[int], stride: int, *, rngs: nnx.Rngs):
-        self.sizes, self.stride = tuple(sorted(sizes)), stride
-        largest = self.sizes[-1]
-        self.kernel = uniform_fan_in(rngs, (largest, largest, channels), largest**2)
-        self.matrices = nnx.List([nnx.Param(np.eye(size**2, dtype=np.float32)) for size in self.sizes[-2::-1]])
-
-    def kernels(self) -> list[jax.Array]:
-        """[k, k, C] of every size, smallest first."""
-        found = [self.kernel[...]]
-        for size, matrix in zip(self.sizes[-2::-1], self.matrices, strict=True):
-            edge = (len(found[-1]) - size) // 2
-            crop = found[-1][edge : edge + size, edge : edge + size]
-            found.append((matrix[...] @ crop.reshape(size**2, -1)).reshape(crop.shape))
-        return found[::-1]
-
-    def __call__(self, x: jax.Array, row: jax.Array, paths: Paths = "all") -> jax.Array:
-        """x [B, H, W, C], row [O] -> [B, H', W', C]."""
-        edges = [(self.sizes[-1] - size) // 2 for size in self.sizes]
-        filled = [jnp.pad(k, ((e, e), (e, e), (0, 0))) for k, e in zip(self.kernels(), edges, strict=True)]
-        return depthwise_conv(x, weighted_sum(row, filled, paths).astype(x.dtype), self.stride)
-
-
-class ElasticBlock(nnx.Module):
-    """An inverted residual, as `blocks.Residual`, of one of several kernels and hidden widths.
-
-    block: the largest. sizes: of kernels. widths: of the hidden layer. Whether there is a first convolution is that of
-    the largest.
-    """
-
-    def __init__(
-        self,
-        block: Block,
-        c_in: int,
-        sizes: Sequence[int],
-        widths: Sequence[int],
-        norm: Norm,
-        paths: Paths = "all",
-        *,
-        rngs: nnx.Rngs,
-    ):
-        hidden, c_out, self.paths = max(widths), block.outputs(c_in), paths
-        self.widths, self.activation = tuple(widths), block.activation
-        self.squeezed = tuple(replace(block, hidden=width).squeezed(c_in) for width in widths)
-        self.shortcut = block.shortcut(c_in)
-        self.expand = Conv(c_in, hidden, 1, rngs=rngs) if hidden != c_in else None
-        self.expand_norm = BatchNorm(hidden, affine=norm.affine, rngs=rngs) if hidden != c_in else None
-        self.depthwise = Depthwise(hidden, sizes, block.stride, rngs=rngs)
-        self.depthwise_norm = BatchNorm(hidden, affine=norm.affine, rngs=rngs)
-        squeeze = blocks.SqueezeExcite(hidden, max(self.squeezed), "relu", True, rngs=rngs) if block.squeeze else None
-        self.squeeze = squeeze
-        self.project = Conv(hidden, c_out, 1, rngs=rngs)
-        self.project_norm = BatchNorm(c_out, affine=norm.affine, rngs=rngs)
-
-    def __call__(self, x: jax.Array, kernel: jax.Array, width: jax.Array, used: jax.Array) -> jax.Array:
-        """x [B, H, W, C]; kernel, width: rows [O]; used: whether statistics move, bool [] -> [B, H', W', D]."""
-        activation, paths = blocks.ACTIVATIONS[self.activation], self.paths
-        mask = weighted_sum(width, self._masks(self.widths, x.dtype), paths)
-        active = used & (mask != 0)
-        y = x
-        if self.expand is not None and self.expand_norm is not None:
-            y = activation(normed(self.expand_norm, self.expand(y), active))
-        y = activation(normed(self.depthwise_norm, self.depthwise(y, kernel, paths), active)) * mask
-        if self.squeeze is not None:
-            own = weighted_sum(width, self._masks(self.squeezed, y.dtype), paths)
-            inner = jax.nn.relu(self.squeeze.reduce(global_avg_pool(y)))
-            gate = blocks.hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype)))
-            y = y * gate[:, None, None].astype(y.dtype)
-        y = normed(self.project_norm, self.project(y), used)
-        return x + y if self.shortcut else y
-
-    @staticmethod
-    def _masks(widths: Sequence[int], dtype) -> list[jax.Array]:
-        """1 for the channels that each width has [max(widths)]."""
-        return [jnp.asarray(np.arange(max(widths)) < width, dtype) for width in widths]
-
-
-def normed(norm: BatchNorm, x: jax.Array, active: jax.Array) -> jax.Array:
-    """norm(x), whose statistics stay as they are but for the channels that are active, bool [C] or []."""
-    before = norm.mean[...], norm.var[...]
-    y = norm(x)
-    if not norm.use_running_average:
-        norm.mean.set_value(jnp.where(active, norm.mean[...], before[0]))
-        norm.var.set_value(jnp.where(active, norm.var[...], before[1]))
-    return y
 
 
 @dataclass(frozen=True)
@@ -220,13 +129,18 @@ class Supernet(nnx.Module):
         number = 0
         for stage, row in zip(self.stages, mix["depth"], strict=True):
             given = []
+            counts = row != 0
+            if self.paths != "all":
+                counts &= jnp.arange(len(row)) == row.argmax()
             for place, block in enumerate(stage):
-                longer = np.array([depth > place for depth in self.plan.depths])
-                used = jnp.any((row != 0) & longer)
+                used = jnp.any(counts & np.array([depth > place for depth in self.plan.depths]))
                 x = call(block, x, mix["kernel"][number], mix["expansion"][number], used)
                 given.append(x)
                 number += 1
-            x = weighted_sum(row, [given[depth - 1] for depth in self.plan.depths], self.paths)
+            if narrows(self.paths):  # blocks beyond the depth have given what they read
+                x = x * row[row.argmax()].astype(x.dtype)
+            else:
+                x = weighted_sum(row, [given[depth - 1] for depth in self.plan.depths], self.paths)
         for part in self.after:
             x = call(part, x)
         return x

@@ -53,7 +53,7 @@ def shortened(task: Any, inputs: Tree) -> Tree:
     return inputs[:, : next(length for length in task.buckets if length >= longest)]
 
 
-def in_buckets(task: Any, function: Callable[[Any, Tree], Any]) -> Callable[[jax.Array, Any, Tree], Any]:
+def in_buckets(task: Any, function: Callable[[Any, Tree], Any]) -> Callable[[Any, Any, Tree], Any]:
     """function(state, batches) -> (number of a bucket, state, batches) -> the same of batches that are cut to it."""
     if not cuts(task):
         return lambda number, state, batches: function(state, batches)

@@ -7,6 +7,7 @@ What was given up waits to be run again, with the same values.
 """
 
 import contextlib
+import random
 import re
 import time
 import warnings
@@ -27,6 +28,7 @@ SETTINGS = "dnas"  # the attribute of a study with what must not change
 WORKER, PLACE, DEATHS, FAILED, STOPPED = "worker", "place", "deaths", "failed", "stopped"  # attributes of trials
 WORKERS = "workers"  # the folder of the workers' folders
 EARLY = 4  # of such a part of the epochs too little is known to be worse than the median
+RACES = 5  # to make tables that others make, too
 TRIES, PAUSE = 300, 0.2  # to get the folder for a moment
 
 
@@ -35,16 +37,14 @@ def opened(plan: Plan, folder: Path, url: str, name: str) -> Any:
 
     Errors: `UserError` for a storage that cannot be reached and for a study of something else.
     """
-    optuna = library("optuna")
     with _alone(folder):
         direction = "maximize" if plan.score.more else "minimize"
         with _reached(url or str(folder / "study.db")):
-            study = optuna.create_study(
-                storage=_storage(folder, url), study_name=name, direction=direction, load_if_exists=True
-            )
+            study = _made(folder, url, study_name=name, direction=direction)
             study.pruner = pruner_of(plan)
+            begun = bool(study.get_trials(deepcopy=False))  # by somebody who has said before what it is
             known = study.user_attrs.get(SETTINGS)
-            if known is None and not study.get_trials(deepcopy=False):
+            if known is None and not begun:
                 study.set_user_attr(SETTINGS, plan.described())
                 return study
     if known is None:
@@ -164,6 +164,23 @@ def _storage(folder: Path, url: str) -> Any:
         )
 
 
+def _made(folder: Path, url: str, **settings: Any) -> Any:
+    """A study in a storage whose tables may be in the making, by another machine at this very moment."""
+    for left in reversed(range(RACES)):
+        try:
+            return library("optuna").create_study(storage=_storage(folder, url), load_if_exists=True, **settings)
+        except Exception as error:
+            cause = _cause(error)
+            if not left or (type(cause).__name__ != "IntegrityError" and "already exists" not in str(cause)):
+                raise
+            time.sleep(random.random())
+
+
+def _cause(error: Exception) -> BaseException:
+    """What Optuna says that another library has said."""
+    return error.__cause__ if type(error).__module__.startswith("optuna") and error.__cause__ else error
+
+
 @contextlib.contextmanager
 def _reached(where: str) -> Iterator[None]:
     """One sentence for what SQLAlchemy, and the drivers below it, have against a storage."""
@@ -174,7 +191,7 @@ def _reached(where: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna")) and not isinstance(error, ImportError):
             raise
-        cause = error.__cause__ if type(error).__module__.startswith("optuna") and error.__cause__ else error
+        cause = _cause(error)
         detail = hidden(str(getattr(cause, "orig", None) or cause).partition("\n")[0]).removesuffix(".")
         raise StorageError(
             f"Cannot use the storage {hidden(where)} ({detail}): give the URL of a database, as sqlite:///study.db or "

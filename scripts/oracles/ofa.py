@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from dnas.architectures.blocks import parse
 from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Norm
-from dnas.nets import blocks, elastic
+from dnas.nets import blocks, elastic, elastic_blocks
 from dnas.nets.calibration import calibrated, calibrating
 from dnas.nets.count import count
 from dnas.nets.functional import Deferred, Functional, functionalize
@@ -147,7 +147,7 @@ def _kernels(oracle: Oracle) -> Iterator[Comparison]:
         pairs = kernel_pairs(sizes, ())
         arrays = oracle.under(f"{prefix}/param/")
         for channels in meta["channels_used"]:
-            build = partial(elastic.Depthwise, channels, sizes, meta["stride"])
+            build = partial(elastic_blocks.Depthwise, channels, sizes, meta["stride"])
             network = functionalized(build)
             weights, _ = trees(arrays | {"conv.weight": arrays["conv.weight"][:channels]}, pairs)
             x = nhwc(oracle[f"{prefix}/c{channels}/x"])
@@ -194,7 +194,7 @@ def _blocks(oracle: Oracle) -> Iterator[Comparison]:
             inputs, outputs = choice["in_channels"], choice["out"]
             where = f"{prefix}/in{inputs}_k{choice['kernel']}_e{choice['expand']}_o{outputs}"
             widths, block = sorted({choice["middle"], largest}), block_of(meta, outputs)
-            network = functionalized(elastic.ElasticBlock, block, inputs, sizes, widths, AFFINE)
+            network = functionalized(elastic_blocks.ElasticBlock, block, inputs, sizes, widths, AFFINE)
             weights, stats = trees(cut(arrays, inputs, outputs), pairs)
             rows = jnp.eye(len(sizes))[sizes.index(choice["kernel"])], jnp.eye(len(widths))[0], jnp.bool_(True)
             x = nhwc(oracle[f"{where}/x"])
@@ -238,7 +238,7 @@ def _sorted(oracle: Oracle) -> Iterator[Comparison]:
         yield from against(oracle, f"{prefix}/after", stats, pairs, 0)
         inputs, outputs = max(meta["in_channel_list"]), max(meta["out_channel_list"])
         block = block_of(meta, outputs)
-        network = functionalized(elastic.ElasticBlock, block, inputs, sizes, widths[::-1], AFFINE)
+        network = functionalized(elastic_blocks.ElasticBlock, block, inputs, sizes, widths[::-1], AFFINE)
         x, kernel = nhwc(oracle[f"{prefix}/x"]), jnp.eye(len(sizes))[-1]
         for number, ratio in enumerate(ratios):
             key = f"{prefix}/y_eval_e{ratio}" if number else f"{prefix}/y_full_eval"
@@ -271,7 +271,7 @@ def _supernet(oracle: Oracle) -> Iterator[Comparison]:
     meta, pairs = oracle.meta["supernet"], supernet_pairs(oracle.meta["supernet"])
     options = {"kernels": meta["ks_list"], "expansions": meta["expand_ratio_list"], "depths": meta["depth_list"]}
     written = {name: "+".join(map(str, values)) for name, values in options.items()}
-    space = ofa.space(width=meta["width_mult"], resolutions="none", **written)
+    space = replace(ofa.space(width=meta["width_mult"], resolutions="none", **written), paths="one")  # as it is trained
     size = NetworkSize(1, 1, meta["n_classes"])
     assert space.supernet is not None and space.reorder is not None
     build = lambda rngs: space.supernet(space, size, rngs=rngs)  # noqa: E731

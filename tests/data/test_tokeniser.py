@@ -86,3 +86,40 @@ def test_what_stands_between_blanks_is_written_again(kind):
         assert one.text(one(["go   cat's"])[0]) == "go cat's"
     assert [made.made.id_to_token(number) for number in range(4)] == ["<pad>", "<unk>", "<s>", "</s>"]
     assert min(map(min, made(texts))) >= 4
+
+
+def test_what_is_made_of_many_texts_is_kept_until_they_change(data_folder, monkeypatch):
+    monkeypatch.setattr(_tokeniser, "KEPT_FROM", 20)
+    made = trained(TEXTS, **WORDS)
+    tokens = made(TEXTS)
+    files = sorted(file.name.partition("_")[0] for file in (data_folder / "kept").iterdir())
+    assert files == ["tokeniser", "tokens"]
+    with monkeypatch.context() as patch:
+        patch.setattr(_tokeniser, "_made", None)  # nothing is made again
+        patch.setattr(_tokeniser.Tokeniser, "_tokens", None)
+        again = trained(TEXTS, **WORDS)
+        assert again.written() == made.written()
+        for ours, theirs in zip(again(TEXTS), tokens, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    changed = (*TEXTS[:2], "a dog sat")
+    assert trained(changed, **WORDS).written() != made.written()
+    assert trained(TEXTS, **WORDS | {"lower": False}).written() != made.written()
+    assert made(changed)[2][2] == tokens[0][2] != tokens[2][2]
+    assert [one.tolist() for one in made(("the cat", "sat down again"))] == [
+        one.tolist() for one in made._tokens(("the cat", "sat down again"))
+    ]
+
+
+def test_what_is_kept_and_damaged_is_made_again(data_folder, monkeypatch):
+    monkeypatch.setattr(_tokeniser, "KEPT_FROM", 20)
+    made = trained(TEXTS, **WORDS)
+    for file in (data_folder / "kept").iterdir():
+        file.write_bytes(b"damaged")
+    assert trained(TEXTS, **WORDS).written() == made.written()
+
+
+def test_what_cannot_be_kept_is_said(data_folder, monkeypatch, capsys):
+    monkeypatch.setattr(_tokeniser, "KEPT_FROM", 20)
+    (data_folder / "kept").write_bytes(b"no folder")
+    assert len(trained(TEXTS, **WORDS)(TEXTS)) == 3
+    assert "cannot keep tokens at" in capsys.readouterr().err

@@ -26,7 +26,7 @@ def written(folder, scores, measure=ACCURACY):
     """A finished comparison. scores: by row."""
     configs = {"by hand": Baseline("1835", seeds=3)}
     rows = [
-        Row(name, configs.get(name, BASE), [CELL] * len(values), 1.0, values, [], measure=measure)
+        Row(name, configs.get(name, BASE), [CELL] * max(len(values), 1), 1.0, values, [], measure=measure)
         for name, values in scores.items()
     ]
     folder.mkdir()

@@ -12,7 +12,7 @@ import dnas.retrain
 import dnas.search
 from dnas import compare, find
 from dnas.architectures.genotype import check, parse, random, to_json
-from dnas.compare import Row, costs
+from dnas.compare import Row, costs, early
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, called, to_dict
 from dnas.reports.plots import Measure
 from dnas.runs import loop, records
@@ -53,6 +53,7 @@ def trained(monkeypatch):
     monkeypatch.setattr(dnas.search, "run", searched)
     monkeypatch.setattr(dnas.retrain, "run", run)
     monkeypatch.setattr(dnas.reports.plots, "plot_comparison", lambda *_: None)
+    monkeypatch.setattr(early, "check", lambda *_: None)
     monkeypatch.setattr(costs, "of_search", lambda out, config: 2e9)
     monkeypatch.setattr(loop, "forget_programs", lambda: None)
     return done

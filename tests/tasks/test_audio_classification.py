@@ -1,6 +1,7 @@
 """Recordings as a task: spectra equal to an independent computation, parts, batches, changes in training, refusals."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from arrays import assert_same
 
 from dnas import find
 from dnas.config import AugmentConfig, Config
+from dnas.config import load as load_config
 from dnas.data import load
 from dnas.data._audio import Recordings, Sounds, padded
 from dnas.errors import UserError
@@ -20,6 +22,7 @@ from dnas.tasks.audio_classification import task
 from dnas.tasks.spectra import Changes, FrontEnd, Waveforms, changed, filters, masked, spectra
 from dnas.tasks.task import Answering
 
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "spoken_digits.py"
 RATE = 2000
 CONFIG = Config(space="darts:nodes=2", data="mine")
 SEARCH, RETRAIN = replace(CONFIG.search, batch_size=4), replace(CONFIG.retrain, batch_size=4)
@@ -263,3 +266,11 @@ def test_spaces_of_images_take_sounds_and_others_do_not():
     assert found.name == "audio_classification" and plan.augment == AugmentConfig(pad=0, flip=False)
     with pytest.raises(UserError, match="'tabular' read features, and the task 'audio_classification'"):
         binding.bind(data(), replace(config, space="tabular"), "retrain", find.resolve("space", "tabular"))
+
+
+@pytest.mark.parametrize("setting", find.experiments(EXPERIMENT.parent)[EXPERIMENT].settings.split(","))
+def test_its_experiment_sets_nothing_that_does_nothing(setting):
+    config = load_config(f"{EXPERIMENT}:{setting}")
+    idle = (*binding.OF_IMAGES, *(() if config.space == "nasbench201" else binding.OF_THEIR_NETWORKS))
+    for stage in ("search", "retrain"):
+        binding.refuse_idle(config, stage, idle, "other things")

@@ -1,0 +1,213 @@
+"""The block of elastic networks: kernel and hidden width are decisions whose options share their weights.
+
+The sources and the rules of sharing are those of `elastic`. With paths="one" on the CPU a block computes what its
+choice needs, with the first channels of its weights and a kernel that is no larger; a block that is not used computes
+nothing. Everywhere else every option is computed in the shapes of the largest, with masks: mapped over seeds, a
+conditional would compute all of its branches. Axis letters: B H W C, O options.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
+
+from dnas.architectures.blocks import Block
+from dnas.architectures.topology import Norm, Paths
+from dnas.kernels import native
+from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.pooling import global_avg_pool
+from dnas.nets import blocks
+from dnas.nets.layers import BatchNorm, Conv, pointwise_conv, uniform_fan_in
+from dnas.nets.supernet import parameters, statistics
+from dnas.nets.tabular import weighted_sum
+
+KEPT = "hidden"  # what the backward pass of a narrowed block keeps; it computes the rest again
+
+
+class Depthwise(nnx.Module):
+    """Depthwise convolution whose kernel is one of several sizes; kernel [K, K, C] of the largest, matrices [k^2, k^2]
+    of the others, largest first, as flax multiplies them: from the second axis to the first."""
+
+    def __init__(self, channels: int, sizes: Sequence[int], stride: int, *, rngs: nnx.Rngs):
+        self.sizes, self.stride = tuple(sorted(sizes)), stride
+        largest = self.sizes[-1]
+        self.kernel = uniform_fan_in(rngs, (largest, largest, channels), largest**2)
+        self.matrices = nnx.List([nnx.Param(np.eye(size**2, dtype=np.float32)) for size in self.sizes[-2::-1]])
+
+    def kernels(self) -> list[jax.Array]:
+        """[k, k, C] of every size, smallest first."""
+        found = [self.kernel[...]]
+        for size, matrix in zip(self.sizes[-2::-1], self.matrices, strict=True):
+            edge = (len(found[-1]) - size) // 2
+            crop = found[-1][edge : edge + size, edge : edge + size]
+            found.append((matrix[...] @ crop.reshape(size**2, -1)).reshape(crop.shape))
+        return found[::-1]
+
+    def __call__(self, x: jax.Array, row: jax.Array, paths: Paths = "all") -> jax.Array:
+        """x [B, H, W, C], row [O] -> [B, H', W', C]."""
+        edges = [(self.sizes[-1] - size) // 2 for size in self.sizes]
+        filled = [jnp.pad(k, ((e, e), (e, e), (0, 0))) for k, e in zip(self.kernels(), edges, strict=True)]
+        return depthwise_conv(x, weighted_sum(row, filled, paths).astype(x.dtype), self.stride)
+
+    def one(self, x: jax.Array, row: jax.Array) -> jax.Array:
+        """What a call gives with paths="one", by a kernel of the chosen size."""
+        which = row[: len(self.sizes)].argmax()
+        kernels = tuple((row[which] * kernel).astype(x.dtype) for kernel in self.kernels())
+        return one_conv(x, kernels, which, self.stride)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def one_conv(x: jax.Array, kernels: tuple[jax.Array, ...], which: jax.Array, stride: int) -> jax.Array:
+    """Depthwise convolution of x [B, H, W, C] with one of several kernels [k, k, C]. Its derivative is written by hand:
+    that of a conditional keeps copies of x."""
+    return jax.lax.switch(which, _each(stride, len(kernels)), x, kernels)
+
+
+def _each(stride: int, count: int) -> list[Callable[..., jax.Array]]:
+    return [lambda x, kernels, i=i: depthwise_conv(x, kernels[i], stride) for i in range(count)]
+
+
+def _one_conv_forward(x, kernels, which, stride):
+    return one_conv(x, kernels, which, stride), (x, kernels, which)
+
+
+def _one_conv_backward(stride, saved, g):
+    x, kernels, which = saved
+    gradients = [lambda g, *args, conv=conv: jax.vjp(conv, *args)[1](g) for conv in _each(stride, len(kernels))]
+    return *jax.lax.switch(which, gradients, g, x, kernels), None
+
+
+one_conv.defvjp(_one_conv_forward, _one_conv_backward)
+
+
+class ElasticBlock(nnx.Module):
+    """An inverted residual, as `blocks.Residual`, of one of several kernels and hidden widths.
+
+    block: the largest. sizes: of kernels. widths: of the hidden layer. Whether there is a first convolution is that of
+    the largest.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        c_in: int,
+        sizes: Sequence[int],
+        widths: Sequence[int],
+        norm: Norm,
+        paths: Paths = "all",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        hidden, c_out, self.paths = max(widths), block.outputs(c_in), paths
+        self.widths, self.activation = tuple(widths), block.activation
+        self.squeezed = tuple(replace(block, hidden=width).squeezed(c_in) for width in widths)
+        self.shortcut = block.shortcut(c_in)
+        self.expand = Conv(c_in, hidden, 1, rngs=rngs) if hidden != c_in else None
+        self.expand_norm = BatchNorm(hidden, affine=norm.affine, rngs=rngs) if hidden != c_in else None
+        self.depthwise = Depthwise(hidden, sizes, block.stride, rngs=rngs)
+        self.depthwise_norm = BatchNorm(hidden, affine=norm.affine, rngs=rngs)
+        squeeze = blocks.SqueezeExcite(hidden, max(self.squeezed), "relu", True, rngs=rngs) if block.squeeze else None
+        self.squeeze = squeeze
+        self.project = Conv(hidden, c_out, 1, rngs=rngs)
+        self.project_norm = BatchNorm(c_out, affine=norm.affine, rngs=rngs)
+
+    def __call__(self, x: jax.Array, kernel: jax.Array, width: jax.Array, used: jax.Array) -> jax.Array:
+        """x [B, H, W, C]; kernel, width: rows [O]; used: whether statistics move, bool [] -> [B, H', W', D]."""
+        if narrows(self.paths):
+            return self._one(x, kernel, width, used)
+        mask, own = (
+            weighted_sum(width, _masks(counts, x.dtype), self.paths) for counts in (self.widths, self.squeezed)
+        )
+        before = statistics(self)
+        y = self._computed(x, partial(self.depthwise, row=kernel, paths=self.paths), mask, own)
+
+        def kept(path, new, old):
+            return jnp.where(used if path[0].key == "project_norm" else used & (mask != 0), new, old)
+
+        nnx.update(self, jax.tree_util.tree_map_with_path(kept, statistics(self), before))
+        return y
+
+    def _one(self, x: jax.Array, kernel: jax.Array, width: jax.Array, used: jax.Array) -> jax.Array:
+        """By the first channels, as many as the largest weight says; nothing where the block is not used."""
+        graph, state = nnx.graphdef(self), (parameters(self), statistics(self))
+
+        def at(number: int, params, stats, x, kernel, width):
+            block = nnx.merge(graph, params, stats)
+            block.narrow(self.widths[number], self.squeezed[number])
+            weight = width[number]
+            y = block._computed(x, partial(block.depthwise.one, row=kernel), weight, weight)
+            joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
+            return y, joined
+
+        which, count = width[: len(self.widths)].argmax(), len(self.widths)
+        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+        branches: list[Any] = [jax.checkpoint(partial(at, number), policy=policy) for number in range(count)]
+        if self.shortcut:  # where shapes differ, a block is always used
+            branches.append(lambda params, stats, x, kernel, width: (x, stats))
+            which = jnp.where(used, which, count)
+        y, stats = jax.lax.switch(which, branches, *state, x, kernel, width)
+        nnx.update(self, stats)
+        return y
+
+    def narrow(self, hidden: int, squeezed: int) -> None:
+        """Keep so many of the hidden channels, and of those of the squeeze."""
+        norms = [norm for norm in (self.expand_norm, self.depthwise_norm) if norm is not None]
+        last: list[Any] = [v for norm in norms for v in (norm.scale, norm.bias, norm.mean, norm.var)]
+        last += [self.depthwise.kernel, None if self.expand is None else self.expand.kernel]
+        if self.squeeze is not None:
+            reduce, expand = self.squeeze.reduce, self.squeeze.expand
+            reduce.kernel.set_value(reduce.kernel[...][:hidden, :squeezed])
+            expand.kernel.set_value(expand.kernel[...][:squeezed, :hidden])
+            if reduce.bias is not None:
+                reduce.bias.set_value(reduce.bias[...][:squeezed])
+            last.append(expand.bias)
+        for variable in last:
+            if variable is not None:
+                variable.set_value(variable[...][..., :hidden])
+        self.project.kernel.set_value(self.project.kernel[...][:, :, :hidden])
+
+    def _computed(
+        self, x: jax.Array, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array
+    ) -> jax.Array:
+        """mask: what multiplies the hidden channels, [C] or []; own: those of the squeeze."""
+        y = x
+        if self.expand is not None and self.expand_norm is not None:
+            y = self._activated(self.expand_norm, self._kept(self.expand(y)))
+        y = self._activated(self.depthwise_norm, self._kept(depthwise(y)))
+        kernel = self.project.kernel[...][0, 0].astype(y.dtype)
+        if self.squeeze is None:
+            kernel = kernel * jnp.reshape(mask, (-1, 1)).astype(y.dtype)  # rather than the image
+        else:
+            pooled = global_avg_pool(y) * mask
+            inner = jax.nn.relu(self.squeeze.reduce(pooled))
+            gate = blocks.hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
+            y = y * gate[:, None, None].astype(y.dtype)
+        y = self.project_norm(checkpoint_name(pointwise_conv(y, kernel), KEPT))
+        return x + y if self.shortcut else y
+
+    def _activated(self, norm: BatchNorm, x: jax.Array) -> jax.Array:
+        if self.activation == "relu":
+            return norm(x, rectify=True)
+        return blocks.ACTIVATIONS[self.activation](norm(x))
+
+    def _kept(self, x: jax.Array) -> jax.Array:
+        """x, kept for the backward pass as an array of one size for all widths, so that branches share it."""
+        size = x.size // x.shape[-1] * max(self.widths)
+        flat = jax.lax.pad(x.reshape(-1), jnp.zeros((), x.dtype), [(0, size - x.size, 0)])
+        return checkpoint_name(flat, KEPT)[: x.size].reshape(x.shape)
+
+
+def narrows(paths: Paths) -> bool:
+    """Whether programs that are traced now compute no more than one path needs."""
+    return paths == "one" and native.platform_of_programs() == "cpu"
+
+
+def _masks(widths: Sequence[int], dtype) -> list[jax.Array]:
+    """1 for the channels that each width has [max(widths)]."""
+    return [jnp.asarray(np.arange(max(widths)) < width, dtype) for width in widths]
