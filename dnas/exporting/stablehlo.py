@@ -1,4 +1,5 @@
-"""StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone.
+"""StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone (for pieces of
+words tokenizers, too).
 
 Serialised are flatbuffers, by the package of that name, which is none of JAX's own dependencies. JAX promises to read
 what it wrote for six months at least (docs.jax.dev, "Exporting and serializing staged-out computations").
@@ -19,10 +20,10 @@ from dnas.exporting.inputs import inputs_of
 
 FILE = "model.stablehlo"
 SCRIPTS = Path(__file__).with_name("scripts")
-USAGE = """With Python and nothing else:
+USAGE = """With Python, and nothing of dnas:
 
 ```
-pip install jax numpy flatbuffers
+pip install jax numpy flatbuffers{more}
 python predict.py {example}
 ```
 
@@ -64,6 +65,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
     shutil.copyfile(SCRIPTS / f"{inputs.script}.py", folder / "predict.py")
     return {
         "usage": USAGE.format(
+            more=" tokenizers" * (inputs.script == "pieces"),
             example=EXAMPLES[inputs.script],
             arguments=", ".join(inputs.arrays),
             platforms=", ".join(program.PLATFORMS),
