@@ -164,12 +164,18 @@ def _storage(folder: Path, url: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
-            url.replace("{", "{{").replace("}", "}}") or f"sqlite:///file:{quote(str(folder / 'study.db'))}?uri=true",
+            url.replace("{", "{{").replace("}", "}}") or _own(folder),  # in which Optuna would fill in names
             engine_kwargs=waits,
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=again,
         )
+
+
+def _own(folder: Path) -> str:
+    """The URL of the file of a folder, whatever that is called."""
+    name = f"file:{quote(str(folder / 'study.db'))}"
+    return library("sqlalchemy").URL.create("sqlite", database=name, query={"uri": "true"}).render_as_string()
 
 
 def _made(folder: Path, url: str, **settings: Any) -> Any:
