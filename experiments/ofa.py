@@ -10,8 +10,9 @@ imagenet: phases as published, 180 + 120 + 25 + 120 + 25 + 120 epochs, with the 
     of the largest network. Expected top-1 accuracy of found networks, after 75 epochs of fine-tuning: 80.0 % at 595 M
     multiply-adds, 79.6 % at 482 M, 79.1 % at 389 M (their README). Two networks a step in every phase, where they have
     1, 2 and 4; no augmentation but crops and flips.
-small: four blocks on 8x8 images of digits, at most 150,000 multiply-adds. Expected: no published number, and not yet
-    run by this project to its end.
+small: four blocks on 8x8 images of digits, at most 150,000 multiply-adds. Expected: no published number. At commit
+    28b48f3 it found ofa(kernel=[5, 5, 3, 3], depth=[1, 2], expansion=[3, 3, 3, 3]), 140,608 of them, whose training
+    ended with 98.89 % test accuracy: one seed, five minutes beside other work.
 sandwich: the same with the sandwich rule of BigNAS and AttentiveNAS.
 """
 
