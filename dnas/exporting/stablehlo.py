@@ -20,7 +20,7 @@ from dnas.exporting.inputs import inputs_of
 
 FILE = "model.stablehlo"
 SCRIPTS = Path(__file__).with_name("scripts")
-USAGE = """With Python, and nothing of dnas:
+USAGE = """Without dnas:
 
 ```
 pip install jax numpy flatbuffers{more}
