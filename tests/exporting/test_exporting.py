@@ -24,7 +24,7 @@ from dnas.config import AugmentConfig, Config, RetrainConfig
 from dnas.data._files import NotHere
 from dnas.errors import UserError
 from dnas.exporting import FORMATS, inputs, program, quantised, stablehlo
-from dnas.exporting.card import block, text
+from dnas.exporting.card import _measured, block, text
 from dnas.exporting.formats import Subject
 from dnas.exporting.inputs import inputs_of
 from dnas.loading.found import Found
@@ -230,6 +230,15 @@ def test_no_name_breaks_a_card():
         assert lines[0] == lines[-1] and lines[0].strip("`") == "" and lines[0] not in lines[1:-1]
     assert text("mean radius (worst), 3.5") == "mean radius (worst), 3.5"
     assert block("a ```` b").startswith("`````\n")
+
+
+def test_a_card_says_that_nothing_was_measured(tmp_path):
+    def evaluate():
+        raise UserError("The data set is not here.")
+
+    said, measures, confusion = _measured(SimpleNamespace(evaluate=evaluate, folder=tmp_path, seed=0))
+    assert said == "Not measured, as the data cannot be read now (The data set is not here.)"
+    assert measures == {} and confusion is None
 
 
 @pytest.fixture(scope="module")
