@@ -152,6 +152,7 @@ def test_inputs_are_cut(prepared):
     assert (shortened(task, sources) != PADDING).sum() == (sources != PADDING).sum()
 
 
+@pytest.mark.slow
 def test_a_search_with_cut_batches_ends_alike(monkeypatch):
     """What it ends with is that of whole batches; the network, in a line, has seen all lengths."""
     seen = []
