@@ -72,7 +72,8 @@ def export(
         of_format = FORMATS[form].write(Subject(found, small, is_small), part)
         difference = of_format.pop("difference", None)
         files = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
-        about = of_format | {"format": form, "is_small": is_small, "rounding": rounding, "files": files}
+        about = of_format | {"format": form, "is_small": is_small, "rounding": rounding}
+        about |= {"difference": difference, "files": files}
         shown = replace(found, weights=quantised.restored(small)) if is_small else found
         (part / CARD).write_text(card_of(shown, about), encoding="utf-8")
     return Exported(folder, (*files, CARD), difference, rounding)

@@ -4,7 +4,8 @@ StableHLO by `jax.export`, with a symbolic batch, for CPUs and GPUs and TPUs: of
 kernels of this library.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +52,20 @@ def exported(found: Found, inputs: Inputs, weights: Tree) -> export.Exported:
     (batch,) = export.symbolic_shape("b")
     with tracing(found, inputs), native.traced_for("any"):
         shapes = [jax.ShapeDtypeStruct((batch, *one.shape), one.dtype) for one in inputs.arrays.values()]
-        return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
+        with without_folders():
+            return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
+
+
+@contextmanager
+def without_folders() -> Iterator[None]:
+    """Programs name the files that their operations are from, and where these lie is nobody's business."""
+    name = "jax_hlo_source_file_canonicalization_regex"
+    before = getattr(jax.config, name)
+    jax.config.update(name, r".*[/\\]")
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def multiply_adds(found: Found, inputs: Inputs) -> int:

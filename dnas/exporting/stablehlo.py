@@ -19,7 +19,7 @@ from dnas.exporting.inputs import inputs_of
 
 FILE = "model.stablehlo"
 SCRIPTS = Path(__file__).with_name("scripts")
-USAGE = """With Python and nothing else:
+USAGE = """Without dnas:
 
 ```
 pip install jax numpy flatbuffers
