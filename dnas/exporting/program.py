@@ -4,7 +4,8 @@ StableHLO by `jax.export`, with a symbolic batch, for CPUs and GPUs and TPUs: of
 kernels of this library.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +50,20 @@ def tracing(found: Found, inputs: Inputs) -> Any:
 def exported(found: Found, inputs: Inputs, weights: Tree) -> export.Exported:
     """The program for any batch of at least one."""
     (batch,) = export.symbolic_shape("b")
-    with tracing(found, inputs), native.traced_for("any"):
+    with tracing(found, inputs), native.traced_for("any"), _without_places():
         shapes = [jax.ShapeDtypeStruct((batch, *one.shape), one.dtype) for one in inputs.arrays.values()]
         return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
+
+
+@contextmanager
+def _without_places() -> Iterator[None]:
+    """Inside, programs do not say in which files of this machine their operations are written."""
+    before = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined]
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 def multiply_adds(found: Found, inputs: Inputs) -> int:
