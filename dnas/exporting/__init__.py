@@ -1,13 +1,16 @@
 """Trained networks to files that others use without this library: `dnas.export("runs/first", "out")`, `dnas export`.
 
-    stablehlo   a program of raw inputs, any batch, by jax.export, with a predict.py that needs JAX and NumPy alone
+    stablehlo   a program of raw inputs, any batch, by jax.export, with a predict.py that needs
+                JAX, NumPy and flatbuffers alone
     npz         weights by name and the architecture as JSON
     torch       weights as the reference codes of DARTS and NAS-Bench-201 name them
 
 A format is a file beside this one: `refuse(subject)`, then `write(subject, folder)`, which gives what the card says.
-ONNX was tried (jax2onnx 0.17.1, onnx 1.23.2, onnxruntime 1.32.0; the former brings 1.1 GB): with our convolutions written
-as XLA's, which it knows, the file of a cell of NAS-Bench-201 has wrong shapes of pools within scans, and is refused.
 Beside each export stands README.md, a model card (`card.py`). Nothing that is written or read is pickled.
+
+ONNX was tried (jax2onnx 0.17.1, onnx 1.23.2, onnxruntime 1.32.0, an environment of 1.1 GB): with our convolutions
+written as XLA's, which it knows, the file of a network of NAS-Bench-201 has wrong shapes of padded images, and is
+refused by onnxruntime.
 """
 
 import os
