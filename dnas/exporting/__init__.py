@@ -6,6 +6,10 @@
 
 A format is a file beside this one: `refuse(subject)`, then `write(subject, folder)`, which gives what the card says.
 Beside each export stands README.md, a model card (`card.py`). Nothing that is written or read is pickled.
+
+ONNX was tried (jax2onnx 0.17.1, onnx 1.23.2, onnxruntime 1.32.0, an environment of 1.1 GB): with our convolutions
+written as XLA's, which it knows, the file of a network of NAS-Bench-201 has wrong shapes of padded images, and is
+refused by onnxruntime.
 """
 
 import os
@@ -31,8 +35,8 @@ __getattr__ = modules_of(__name__)
 
 FORMATS: dict[str, Any] = {"stablehlo": stablehlo, "npz": npz, "torch": torch}
 REFUSED = {
-    "onnx": "ONNX is not written: jax2onnx, the one converter kept for this JAX, does not know the convolutions of "
-    "this library; export stablehlo, or npz.",
+    "onnx": "ONNX is not written: onnxruntime refuses what jax2onnx, the one converter kept for this JAX, makes of "
+    "networks of this library; export stablehlo, or npz.",
     "tflite": "TensorFlow Lite is not written: its converters come with TensorFlow or PyTorch, hundreds of megabytes "
     "beside JAX; export stablehlo, or npz.",
 }

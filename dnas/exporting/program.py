@@ -50,22 +50,20 @@ def tracing(found: Found, inputs: Inputs) -> Any:
 def exported(found: Found, inputs: Inputs, weights: Tree) -> export.Exported:
     """The program for any batch of at least one."""
     (batch,) = export.symbolic_shape("b")
-    with tracing(found, inputs), native.traced_for("any"):
+    with tracing(found, inputs), native.traced_for("any"), _without_places():
         shapes = [jax.ShapeDtypeStruct((batch, *one.shape), one.dtype) for one in inputs.arrays.values()]
-        with without_folders():
-            return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
+        return export.export(jax.jit(function_of(found, inputs, weights)), platforms=PLATFORMS)(*shapes)
 
 
 @contextmanager
-def without_folders() -> Iterator[None]:
-    """Programs name the files that their operations are from, and where these lie is nobody's business."""
-    name = "jax_hlo_source_file_canonicalization_regex"
-    before = getattr(jax.config, name)
-    jax.config.update(name, r".*[/\\]")
+def _without_places() -> Iterator[None]:
+    """Inside, programs do not say in which files of this machine their operations are written."""
+    before = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined]
+    jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
         yield
     finally:
-        jax.config.update(name, before)
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 def multiply_adds(found: Found, inputs: Inputs) -> int:
