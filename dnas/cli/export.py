@@ -13,9 +13,9 @@ from dnas.cli.sources import trained
 class Export:
     """Write a trained network to files that are used without this library, with a model card.
 
-    stablehlo: a program of raw inputs and any batch, with a predict.py that needs JAX, NumPy and flatbuffers alone. npz:
-    weights by name and the architecture as JSON, of any network. torch: weights as PyTorch's reference codes of DARTS and
-    NAS-Bench-201 name them.
+    stablehlo: a program of raw inputs and any batch, with a predict.py that needs JAX, NumPy and flatbuffers alone.
+    npz: weights by name and the architecture as JSON, of any network. torch: weights as PyTorch's reference codes of
+    DARTS and NAS-Bench-201 name them.
 
     Examples:
       dnas export runs/first
