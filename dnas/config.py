@@ -296,8 +296,7 @@ def _experiment(path: Path, setting: str | None) -> Config:
 
 
 def called(path: Path, name: str, setting: str | None, optional: bool = False) -> Any:
-    """What the function of this name in an experiment file returns; the file may import others of its folder.
-    optional: None where there is no such function, and it need not know settings."""
+    """What a function of an experiment file returns, which may import its folder's; optional: None where it has none."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -445,7 +445,7 @@ def test_an_experiment_gives_both_kinds_and_a_protocol(tmp_path):
     with pytest.raises(UserError, match="must return a dnas.compare.Protocol, not int"):
         compare.load(file)
     file.write_text("def configs():\n    return {'a': 3}\n")
-    with pytest.raises(UserError, match="dictionary of Config and BlackboxConfig"):
+    with pytest.raises(UserError, match="dictionary of Config, BlackboxConfig and Baseline"):
         compare.load(file)
     file.write_text("from dnas.config import Config\ndef configs():\n    return {'a': Config()}\n")
     assert compare.load(file)[1] == Protocol()

@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
     """The arguments of an exported function.
 
     arrays: what each is like for one example, by name. read: traced, arrays [B, ...] -> what the task makes batches of.
-    examples: arguments, and what the task makes of them. script: of `scripts/`, which calls the program. about: what
+    examples: arguments, and what the task makes of them. script: of `_scripts/`, which calls the program. about: what
     that reads beside the classes; ready for JSON. files: that it reads, by name. says: a line of a card for each
     argument. wide: whether an argument is float64.
     """

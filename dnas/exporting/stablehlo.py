@@ -19,7 +19,7 @@ from dnas.exporting.formats import Subject, answer_line, argument_lines, write_m
 from dnas.exporting.inputs import inputs_of
 
 FILE = "model.stablehlo"
-SCRIPTS = Path(__file__).with_name("scripts")
+SCRIPTS = Path(__file__).with_name("_scripts")
 USAGE = """Without dnas:
 
 ```

@@ -226,7 +226,6 @@ def task(
     name = Translation.name
     if longer not in LONGER:
         raise unknown(f"value of setting 'longer' of task '{name}':", longer, LONGER)
-
     settings: dict[str, Any] = {"kind": tokens, "size": vocabulary, "least": least, "lower": lower}
 
     def bind(dataset: Any, plan: Any, config: Config, stage: str) -> tuple[Translation, Any]:

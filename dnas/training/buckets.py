@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dnas.tasks.task import Bucketed, Task
 from dnas.types import Batch, Tree
@@ -33,7 +32,7 @@ def grouped(task: Task, arrays: Tree, order: jax.Array, steps: int) -> tuple[jax
     if not cuts(task):
         return order, jnp.zeros(steps, jnp.int32)
     numbers = number_of(task, arrays)[order]
-    turns = np.random.default_rng(0).permutation(steps)
+    turns = jax.random.permutation(jax.random.key(0), steps)
     by_length = jnp.argsort(numbers, stable=True)
     taken = by_length.reshape(steps, -1)[turns]
     return order[taken].ravel(), numbers[taken].max(1)
