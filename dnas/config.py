@@ -310,7 +310,8 @@ def called(path: Path, name: str, setting: str | None, optional: bool = False) -
             return None
         if not hasattr(module, name):
             commands = {"config": "dnas search", "configs": "dnas compare", "searches": "dnas blackbox"}
-            commands["proxies"] = "scripts/proxies.py"
+            commands |= {"proxies": "scripts/proxies.py", "predictors": "scripts/latency_predictors.py"}
+            commands["families"] = "scripts/transfer.py"
             others = {other: command for other, command in commands.items() if other != name}
             meant = [command for other, command in others.items() if hasattr(module, other)] or others.values()
             raise UserError(f"{path} has no {name}(), for {commands[name]}: is it a file for {' or '.join(meant)}?")

@@ -21,6 +21,7 @@ import dnas
 from dnas.compare import RANDOM, Baseline, Row
 from dnas.compare.columns import spread
 from dnas.config import Config, called
+from dnas.errors import UserError, unknown
 from dnas.files import atomic_write
 from dnas.reports.tables import as_markdown
 from dnas.runs import environment, loop
@@ -34,11 +35,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder of all comparisons, and of the tables")
     parser.add_argument("--random-cells", type=int, default=3, help="architectures drawn at random for each task")
     parser.add_argument("--seeds", type=int, default=0, help="searches on each task; 0: as in the file")
-    parser.add_argument("--only", nargs="+", default=(), metavar="FAMILY", help="only these families")
+    parser.add_argument("--only", nargs="+", default=(), metavar="FAMILY", help="only these, in the tables too")
     options = parser.parse_args()
+    try:
+        run(options)
+    except UserError as error:
+        parser.error(str(error))
+
+
+def run(options: argparse.Namespace) -> None:
     families = called(options.experiment, "families", None)
     if missing := [name for name in options.only if name not in families]:
-        parser.error(f"'{missing[0]}' is no family of {options.experiment}; known: {', '.join(families)}")
+        raise unknown(f"family of {options.experiment}:", missing[0], families)
     tables, about = list[str](), {"experiment": str(options.experiment), "families": {}}
     for family in options.only or families:
         tasks, made = families[family]

@@ -86,6 +86,9 @@ def test_baselines_alone_are_no_comparison(tmp_path):
     with pytest.raises(UserError, match="none says how found cells are trained"):
         compare.check({"by hand": Baseline("9930"), "random": searcher}, tmp_path / "out")
     compare.check({"by hand": Baseline("9930"), "random": searcher}, tmp_path / "out", train=False)
+    with pytest.raises(UserError, match="^'by hand' is refused: .*cells"):
+        compare.run({"by hand": Baseline("DARTS_V2"), "random": searcher}, tmp_path / "out", train=False, quiet=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_translations_are_compared_by_what_they_write(trained, tmp_path, monkeypatch):

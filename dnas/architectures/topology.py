@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Paths = Literal["all", "one", "one_with_scalars"]
-SEQUENCES = ("tokens", "frames")  # what a network of sequences reads, either
+SEQUENCES = ("tokens", "frames")  # a network of sequences can be built for either
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,9 @@ class Space:
     builds what a cell does, mixed in the supernet, derived in the network. Called with x and `argument(kind, cells)`,
     which gives what the cores of these cells take beside their inputs, stacked over the cells.
     supernet: (space, size, *, rngs) -> nnx module of (inputs, mix, noise). network: (genotype, space, size, *, rngs) ->
-    nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task, or "sequences", of which there are
-    `SEQUENCES`. recurrent: its modules have a method
-    `initial_carry(batch) -> state`, take `carry`, and return (outputs, carry). draws: its networks take `types.Noise`
-    in training whatever their operations are (dropout).
+    nnx module of (inputs, drop_path, noise). takes: what inputs are, as of a task, or "sequences", which are either of
+    `SEQUENCES`. recurrent: its modules have a method `initial_carry(batch) -> state`, take `carry`, and return
+    (outputs, carry). draws: its networks take `types.Noise` in training whatever their operations are (dropout).
     sizes: the fields of a config's size that make a difference to its networks, beside `channels`.
     has_auxiliary: whether networks can have an auxiliary head. stages: by how much `NetworkSize.cells` is multiplied.
     chain: its networks are chains of blocks (`nets/chain.py`) whose number and widths are the space's own: they are

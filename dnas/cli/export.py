@@ -13,9 +13,9 @@ from dnas.cli.sources import trained
 class Export:
     """Write a trained network to files that are used without this library, with a model card.
 
-    stablehlo: a program of raw inputs and any batch, with a predict.py that needs JAX, NumPy and flatbuffers alone.
-    npz: weights by name and the architecture as JSON, of any network. torch: weights as PyTorch's reference codes of
-    DARTS and NAS-Bench-201 name them.
+    stablehlo: a program of raw inputs and any batch, with a predict.py that needs jax, numpy and flatbuffers, and no
+    dnas. npz: weights by name and the architecture as JSON, of any network. torch: weights as PyTorch's reference codes
+    of DARTS and NAS-Bench-201 name them.
 
     Examples:
       dnas export runs/first
@@ -44,7 +44,7 @@ def run(options: Export) -> None:
     made = export(trained(options.run, options.seed), options.out, form=options.format, weights=options.weights)
     print(f"Wrote {made.folder}: {', '.join(made.files)}.")
     if made.difference is not None:
-        print(f"Its answers differ by {made.difference:.1g} at most from those of dnas predict, on random inputs.")
+        print(f"Its answers differ by {made.difference:.1g} at most from those of dnas predict with these weights.")
     if made.rounding:
         print(f"Rounded: {made.rounding}.")
     print(f"Open {made.folder / made.files[-1]}")

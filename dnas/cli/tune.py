@@ -116,20 +116,23 @@ def _of_run(options: Tune) -> "Genotype | None":
 
     if options.experiment is None or not is_run(options.experiment):
         return None
-    alone = all(axis.path.startswith("retrain.") for axis in axes_of(options.over, options.config))
-    return genotype_of(options.experiment) if alone else None
+    axes = axes_of(options.over, options.config)
+    given = not any(axis.of_search or axis.of_architecture for axis in axes)
+    return genotype_of(options.experiment) if given else None
 
 
 def _name(options: Tune) -> str:
     if options.experiment is None:
         return find.parse_choice(options.config.data)[0] if options.cell is None else "cell"
     file, setting = parse_source(options.experiment)
-    return "_".join([file.resolve().stem, *([setting] if setting else [])])
+    file = file.resolve()
+    return "_".join([file.name if file.is_dir() else file.stem, *([setting] if setting else [])])
 
 
 def _print(result: "Result", program: str, folder: str) -> None:
     """What was found, and the commands that use it."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from dnas.tune.axes import ARCHITECTURE, shown
@@ -140,14 +143,14 @@ def _print(result: "Result", program: str, folder: str) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("tuned", "best value", *["importance"] * bool(result.importances)):
         table.add_column(name, justify="left" if name == "tuned" else "right", overflow="fold")
-    decisions = [axis.path for axis in plan.axes if ARCHITECTURE in axis.path]
+    decisions = [axis.path for axis in plan.axes if axis.of_architecture]
     rows = {path: shown(value) for path, value in result.values.items() if path not in decisions}
     shares = {path: result.importances.get(path, 0.0) for path in rows}
     if decisions:
         rows[ARCHITECTURE] = f"{len(decisions)} choices, cell.json"
         shares[ARCHITECTURE] = sum(result.importances.get(path, 0.0) for path in decisions)
     for path, value in rows.items():
-        table.add_row(path, value, *[f"{shares[path]:.0%}"] * bool(result.importances))
+        table.add_row(path, escape(value), *[f"{shares[path]:.0%}"] * bool(result.importances))
     Console().print(table)
     print(f"Open {folder}/report.html")
     if plan.searches:

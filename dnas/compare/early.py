@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from dnas import find, retrain
+from dnas import retrain
 from dnas.architectures import genotype as genotypes
 from dnas.architectures.genotype import Genotype, random
 from dnas.blackbox import run as blackbox
-from dnas.compare.check import base_of, of_row
+from dnas.compare.check import base_of, of_row, space_of
 from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.trainings import plain
@@ -36,30 +36,29 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool, protocol:
         else:
             with of_row(f"'{name}'"):
                 build(config)
-    if (base := base_of(configs)) is not None:
-        _check_trainings(configs, base, folder, train, protocol)
+    _check_trainings(configs, folder, train, protocol)
 
 
-def _check_trainings(
-    configs: Mapping[str, AnyConfig], base: Config, folder: Path, train: bool, protocol: Protocol
-) -> None:
-    space = find.resolve("space", base.space)
-    config = plain(base, protocol, protocol.settings(base.retrain)[0])
+def _check_trainings(configs: Mapping[str, AnyConfig], folder: Path, train: bool, protocol: Protocol) -> None:
+    base, baselines = base_of(configs), {name: one for name, one in configs.items() if isinstance(one, Baseline)}
+    if base is None and not baselines:
+        return
+    space = space_of(configs)
+    config = plain(base, protocol, protocol.settings(base.retrain)[0]) if train and base is not None else None
 
     def built(genotype: Genotype) -> None:
-        if train:
-            retrain.build(config, genotype, allow_constant=True)
-        else:
+        if config is None:
             genotypes.check(genotype, space)
+        else:
+            retrain.build(config, genotype, allow_constant=True)
 
-    for name, baseline in configs.items():
-        if isinstance(baseline, Baseline):
-            with of_row(f"'{name}'"):
-                for genotype in dict.fromkeys(baseline.genotypes):
-                    built(genotype)
-    if train and not (folder / "cells").exists():
+    for name, baseline in baselines.items():
+        with of_row(f"'{name}'"):
+            for genotype in dict.fromkeys(baseline.genotypes):
+                built(genotype)
+    if config is not None and not (folder / "cells").exists():
         with of_row("The training of found cells"):
-            built(random(space, base.seed))
+            built(random(space, config.seed))
 
 
 def check_config(folder: Path, config: Config) -> None:

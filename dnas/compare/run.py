@@ -106,8 +106,8 @@ def _searched(configs: Mapping[str, AnyConfig], folder: Path, protocol: Protocol
 
 def _random(configs: Mapping[str, AnyConfig], count: int, budgets: Mapping[str, Limits]) -> list[Row]:
     """Cells drawn at random, which cost no search: a row for each budget, and one for methods without."""
-    first, space, rows = base_of(configs) or next(iter(configs.values())), space_of(configs), list[Row]()
     searched = [config for config in configs.values() if not isinstance(config, Baseline)]
+    first, space, rows = base_of(configs) or searched[0], space_of(configs), list[Row]()
     for text in dict.fromkeys(map(budget_of, searched)):
         seeds, limits = range(first.seed, first.seed + count), budgets.get(text)
         cells = [random(space, s) if limits is None else within.drawn(space, limits, text, s) for s in seeds]

@@ -98,9 +98,10 @@ def _search(folder: Path) -> str:
         return "The architecture was given to the training, in whose folder is no search"
     config = records.config_of(folder.parent)
     command = records.read_description(folder.parent, "environment.json").get("command") or "no command"
+    seeds = f"seeds {config.seed} to {config.seed + config.seeds - 1}" if config.seeds > 1 else f"seed {config.seed}"
     return (
         f"A search by {config.method} in the space {config.space} on {config.data}, {config.search.epochs} epochs, "
-        f"seeds {config.seed} to {config.seed + config.seeds - 1} ({command})"
+        f"{seeds} ({command})"
     )
 
 
@@ -110,6 +111,8 @@ def _measured(found: Found) -> tuple[str, dict[str, float], np.ndarray | None]:
         here = found.evaluate()
     except UserError as error:
         rows = [row for row in records.read_metrics(found.folder) if row["seed"] == found.seed]
+        if not rows:
+            return f"Not measured, as the data cannot be read now ({error})", {}, None
         last = {name.removeprefix("test_"): value for name, value in rows[-1].items() if name.startswith("test_")}
         return f"The test part as the run measured it, as the data cannot be read now ({error})", last, None
     return "Of the test part, measured when this was exported", dict(here.measures), here.confusion

@@ -43,7 +43,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
         else:
             arrays[name] = np.asarray(leaf)
     with open(folder / FILE, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     shape = found.task.shape
     about = {
         "space": found.config.space,

@@ -1,4 +1,5 @@
-"""StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone.
+"""StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone (for pieces of
+words tokenizers, too).
 
 Serialised are flatbuffers, by the package of that name, which is none of JAX's own dependencies. JAX promises to read
 what it wrote for six months at least (docs.jax.dev, "Exporting and serializing staged-out computations").
@@ -22,7 +23,7 @@ SCRIPTS = Path(__file__).with_name("scripts")
 USAGE = """Without dnas:
 
 ```
-pip install jax numpy flatbuffers
+pip install jax numpy flatbuffers{more}
 python predict.py {example}
 ```
 
@@ -64,6 +65,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
     shutil.copyfile(SCRIPTS / f"{inputs.script}.py", folder / "predict.py")
     return {
         "usage": USAGE.format(
+            more=" tokenizers" * (inputs.script == "pieces"),
             example=EXAMPLES[inputs.script],
             arguments=", ".join(inputs.arrays),
             platforms=", ".join(program.PLATFORMS),

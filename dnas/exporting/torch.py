@@ -50,7 +50,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
     pairs = interop.layout(network_of(found.genotype, space, network_size_of(config.retrain, space, shape)))
     arrays = interop.to_torch(found.weights, found.stats, pairs)
     with open(folder / FILE, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     (folder / "genotype.txt").write_text(to_text(found.genotype) + "\n", encoding="utf-8")
     height, width, channels = shape.inputs
     mean, std = ([round(float(number) / 255, 6) for number in given] for given in found.task.moments)

@@ -116,8 +116,8 @@ class SoundClasses(SoundSteps, ClassesOfParts):
         """The same for networks that read spectra frame by frame."""
         if self.dtype == "bfloat16":
             raise UserError(
-                f"Networks of the sequences of task '{self.name}' compute in the type of the weights: set dtype to "
-                "'float32'."
+                f"Networks that read the spectra of task '{self.name}' frame by frame compute in the type of the "
+                "weights: set dtype to 'float32'."
             )
         return replace(self, takes="frames", auxiliary=0.0)
 

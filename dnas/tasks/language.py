@@ -218,7 +218,9 @@ class Language(LanguageSteps):
     def written(self, tokens: np.ndarray) -> str:
         """Words with blanks between them, and lines with their ends; characters as they are."""
         words = [self.text.vocabulary[token] for token in tokens]
-        return "".join(words) if self.text.characters else " ".join(words).replace(f" {END}", "\n").replace(END, "\n")
+        if self.text.characters:
+            return "".join(words)
+        return " ".join(words).replace(f" {END}", "\n").replace(END, "\n").replace("\n ", "\n")
 
     def _part(self, part: str) -> np.ndarray:
         return getattr(self.text, part)

@@ -54,12 +54,18 @@ class Axis:
     @property
     def of_search(self) -> bool:
         """Whether only a search says what a value of it is worth."""
-        return not self.path.startswith(("retrain.", f"{ARCHITECTURE}.")) and self.path not in OF_BOTH
+        return not (self.of_architecture or self.path.startswith("retrain.") or self.path in OF_BOTH)
+
+    @property
+    def of_architecture(self) -> bool:
+        """Whether it is a choice of the space."""
+        return self.path.startswith(f"{ARCHITECTURE}.")
 
     def __str__(self) -> str:
+        values = [_exact(value) for value in self.values]
         if self.listed:
-            return f"{self.path}=[{','.join(map(shown, self.values))}]"
-        return f"{self.path}={self.values[0]:g}..{self.values[1]:g}{':log' * self.log}"
+            return f"{self.path}=[{','.join(values)}]"
+        return f"{self.path}={'..'.join(values)}{':log' * self.log}"
 
 
 def axes_of(texts: Sequence[str], config: Config) -> tuple[Axis, ...]:
@@ -75,7 +81,7 @@ def axes_of(texts: Sequence[str], config: Config) -> tuple[Axis, ...]:
     paths = [axis.path for axis in found]
     if twice := [path for path in paths if paths.count(path) > 1]:
         raise UserError(f"--over names {twice[0]} twice: leave one out.")
-    if f"{ARCHITECTURE}.0" in paths and (beside := [axis.path for axis in found if axis.of_search]):
+    if any(axis.of_architecture for axis in found) and (beside := [axis.path for axis in found if axis.of_search]):
         raise UserError(
             f"The architecture is tuned, so there is no search for {beside[0]} to act in: leave one of both out."
         )
@@ -107,6 +113,12 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _exact(value: Any) -> str:
+    """A value as one writes it, with all of its digits: by them a study knows whether it is the same."""
+    text = shown(value)
+    return repr(value) if isinstance(value, float) and float(text) != value else text
+
+
 def _architecture(config: Config) -> list[Axis]:
     options, _ = choices(find.resolve("space", config.space))
     return [Axis(f"{ARCHITECTURE}.{d}", tuple(range(count)), True) for d, count in enumerate(options) if count > 1]
@@ -116,6 +128,8 @@ def _axis(text: str, config: Config) -> Axis:
     typed, equals, written = text.partition("=")
     if not equals:
         raise UserError(f"--over {text!r} is no path=values: {HOW}; the word {ARCHITECTURE} stands alone.")
+    if typed.strip() == ARCHITECTURE:
+        raise UserError(f"--over {text}: the word {ARCHITECTURE} stands alone, for every choice of the space.")
     path, annotation, default = _field(typed.strip(), config)
     if path in FIXED:
         raise UserError(f"{path} is not tuned: {FIXED[path]}. Leave it out of --over.")

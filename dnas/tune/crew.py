@@ -106,6 +106,10 @@ class Worker:
             found = trials.evaluated(self.plan, values, folder, None if self.plan.pruner == "none" else watch)
         except trials.Failed as error:
             trial.set_user_attr(studies.FAILED, str(error))
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except library("optuna").TrialPruned:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         except (KeyboardInterrupt, loop.Interrupted):
             trial.set_user_attr(studies.STOPPED, True)
@@ -224,6 +228,8 @@ def _serve(connection: Connection, plan: Plan, place: Place, name: str, number: 
                 answer = "done", ""
             except StorageError as error:
                 answer = "storage", str(error)
+            except loop.Interrupted:  # it alone was told to end: another takes its place
+                return
             except Exception:
                 answer = "crash", traceback.format_exc()
             connection.send(answer)

@@ -16,7 +16,7 @@ from dnas.reports import page, tables, tuning
 from dnas.reports.plots import Measure
 from dnas.reports.tuning import Dimension
 from dnas.tune import study as studies
-from dnas.tune.axes import ARCHITECTURE, Axis, applied, shown
+from dnas.tune.axes import Axis, applied, shown
 from dnas.tune.plan import Plan
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -104,7 +104,7 @@ def _draw(plan: Plan, trials: list[Any], whole: list[Any], shares: dict[str, flo
     numbers, values = [trial.number for trial in scored], np.array([trial.value for trial in scored])
     tuning.plot_history(numbers, values, complete, measure, folder / PICTURES[0])
     drawn, scores = [folder / PICTURES[0]], np.array([trial.value for trial in whole])
-    order = sorted(plan.axes, key=lambda axis: (ARCHITECTURE in axis.path, -shares.get(axis.path, 0.0)))
+    order = sorted(plan.axes, key=lambda axis: (axis.of_architecture, -shares.get(axis.path, 0.0)))
     dimensions = [_dimension(axis, whole) for axis in order]
     if shares:
         tuning.plot_importances(dict(list(shares.items())[:MOST_ROWS]), len(whole), folder / PICTURES[1])
@@ -128,7 +128,7 @@ def _dimension(axis: Axis, trials: list[Any]) -> Dimension:
 def _page(result: Result, whole: list[Any], pictures: list[Path]) -> None:
     plan, score = result.plan, result.plan.score
     best = sorted(whole, key=lambda trial: -score.signed(trial.value))[:MOST_ROWS]
-    fields = [axis.path for axis in plan.axes if ARCHITECTURE not in axis.path]
+    fields = [axis.path for axis in plan.axes if not axis.of_architecture]
     rows = [
         {"trial": trial.number, f"validation {score.name}": score.shown(trial.value)}
         | {path: shown(trial.params[path]) for path in fields}

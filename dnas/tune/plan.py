@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -78,7 +78,7 @@ def planned(
     check(config)
     axes = axes_of(over, config)
     chosen, given_up = _searcher(searcher, axes), _pruner(searcher, pruner, axes)
-    searching, proposing = any(axis.of_search for axis in axes), any(ARCHITECTURE in axis.path for axis in axes)
+    searching, proposing = any(axis.of_search for axis in axes), any(axis.of_architecture for axis in axes)
     if genotype is not None and (searching or proposing):
         other = (
             "the architecture is tuned"
@@ -92,7 +92,7 @@ def planned(
             "tune the architecture too, --over architecture."
         )
     plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"))
-    return Plan(config, axes, chosen, given_up, genotype, _built(plan))
+    return replace(plan, score=_built(plan))
 
 
 def _first_of_search(axes: Sequence[Axis]) -> str:

@@ -56,7 +56,7 @@ def run(
     place = crews.Place(folder, url, name or folder.resolve().name, alone=not url and not workers)
     study = studies.opened(plan, folder, url, place.name)
     atomic_write(folder / "tune.json", json.dumps(plan.described(), indent=1))
-    command = loop.typed_command().replace(url, studies.hidden(url)) if url else loop.typed_command()
+    command = studies.hidden(loop.typed_command())
     atomic_write(folder / "environment.json", json.dumps(environment.described(command), indent=1))
     try:
         with _bar(plan, study, trials, quiet) as (moved, told):

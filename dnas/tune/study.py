@@ -13,8 +13,10 @@ import time
 import warnings
 import zlib
 from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dnas import paths
 from dnas.blackbox.optuna_study import SEEDS, library
@@ -107,9 +109,10 @@ def running(study: Any, but: set[str]) -> int:
 def again(study: Any, trial: Any, died: bool = True) -> None:
     """Let a trial that did not end wait to be run, with the same values, unless its workers die of it."""
     deaths = trial.user_attrs.get(DEATHS, 0) + died
-    if deaths < ATTEMPTS and trial.params:
+    values = trial.system_attrs.get("fixed_params", {}) | trial.params  # it may have died before it took all of them
+    if deaths < ATTEMPTS and values:
         kept = {DEATHS: deaths, PLACE: trial.user_attrs.get(PLACE, trial.number)}
-        study.enqueue_trial(trial.params, user_attrs=kept)
+        study.enqueue_trial(values, user_attrs=kept)
 
 
 def revive(study: Any, folder: Path, ended: Collection[str] = ()) -> None:
@@ -121,7 +124,7 @@ def revive(study: Any, folder: Path, ended: Collection[str] = ()) -> None:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             for trial in study.get_trials(deepcopy=False, states=states):
                 worker = trial.user_attrs.get(WORKER, "")
-                if _dead(folder, worker):
+                if _dead(folder, worker) or _nameless(trial):
                     if worker in ended:
                         optuna.trial.Trial(study, trial._trial_id).set_user_attr(STOPPED, True)
                     study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -136,7 +139,7 @@ def reason(trial: Any) -> str:
 
 def hidden(url: str) -> str:
     """A URL as it may be shown, without its password."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", url)
 
 
 def _counts(trial: Any) -> bool:
@@ -149,6 +152,11 @@ def _dead(folder: Path, worker: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{32}", worker) is not None and paths.abandoned(folder / WORKERS / worker)
 
 
+def _nameless(trial: Any) -> bool:
+    """Whether nobody has written a name at a trial for long: its worker died at once, before any sign of life."""
+    return WORKER not in trial.user_attrs and datetime.now() - trial.datetime_start > timedelta(seconds=GRACE)
+
+
 def _storage(folder: Path, url: str) -> Any:
     optuna = library("optuna")
     waits = {"connect_args": {"timeout": 100}} if not url or url.startswith("sqlite") else {"pool_pre_ping": True}
@@ -156,12 +164,18 @@ def _storage(folder: Path, url: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
-            url or f"sqlite:///{folder / 'study.db'}",
+            url.replace("{", "{{").replace("}", "}}") or _own(folder),  # in which Optuna would fill in names
             engine_kwargs=waits,
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=again,
         )
+
+
+def _own(folder: Path) -> str:
+    """The URL of the file of a folder, whatever that is called."""
+    name = f"file:{quote(str(folder / 'study.db'))}"
+    return library("sqlalchemy").URL.create("sqlite", database=name, query={"uri": "true"}).render_as_string()
 
 
 def _made(folder: Path, url: str, **settings: Any) -> Any:

@@ -24,7 +24,7 @@ from dnas.config import AugmentConfig, Config, RetrainConfig
 from dnas.data._files import NotHere
 from dnas.errors import UserError
 from dnas.exporting import FORMATS, inputs, program, quantised, stablehlo
-from dnas.exporting.card import block, text
+from dnas.exporting.card import _measured, block, text
 from dnas.exporting.formats import Subject
 from dnas.exporting.inputs import inputs_of
 from dnas.loading.found import Found
@@ -232,6 +232,15 @@ def test_no_name_breaks_a_card():
     assert block("a ```` b").startswith("`````\n")
 
 
+def test_a_card_says_that_nothing_was_measured(tmp_path):
+    def evaluate():
+        raise UserError("The data set is not here.")
+
+    said, measures, confusion = _measured(SimpleNamespace(evaluate=evaluate, folder=tmp_path, seed=0))
+    assert said == "Not measured, as the data cannot be read now (The data set is not here.)"
+    assert measures == {} and confusion is None
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run on digits whose classes have names that would be code, links and tables elsewhere."""
@@ -373,8 +382,10 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
     folder.mkdir()
     FORMATS["stablehlo"].write(Subject(found, found.weights), folder)
     if name == "rows":
-        said = alone(folder, tmp_path / "alone", str(tmp_path / "rows.csv"))[:20]
-        cells = [line.split(",") for line in (tmp_path / "rows.csv").read_text().splitlines()]
+        written = (tmp_path / "rows.csv").read_text()
+        (tmp_path / "given.csv").write_text("\ufeff" + written.replace(",,", ",NA,").replace(",", " ; "), "utf-8")
+        said = alone(folder, tmp_path / "alone", str(tmp_path / "given.csv"))[:20]
+        cells = [line.split(",") for line in written.splitlines()]
         wanted = found.predict(
             {column: [row[i] or None for row in cells[1:21]] for i, column in enumerate(cells[0][:-1])}
         )

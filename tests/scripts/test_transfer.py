@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,19 @@ def test_the_command_writes_its_tables(trained, tmp_path, monkeypatch, capsys):
     assert {row["name"]: len(row["trained"]) for row in known["few"]} == dict.fromkeys(
         ["found on few", "found on many", "by hand"], 2
     )
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [("", r"has no families\(\), for scripts/transfer.py"), ("families = lambda: {'cells': ()}", "'cell'.*cells")],
+)
+def test_a_wrong_experiment_or_family_is_refused_in_a_sentence(content, said, tmp_path, monkeypatch, capsys):
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(content)
+    monkeypatch.setattr("sys.argv", ["transfer.py", str(experiment), "--out", str(tmp_path / "out"), "--only", "cell"])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert re.search(said, capsys.readouterr().err)
 
 
 def test_the_tasks_of_the_experiment_have_architectures_in_common():

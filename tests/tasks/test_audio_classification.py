@@ -249,7 +249,7 @@ def test_networks_of_sequences_read_frames_as_far_as_a_recording_goes(float64):
         ("transformer:reads=decoder", {}, "'transformer' read tokens, and the task 'audio_classification' on 'mine'"),
         ("transformer:reads=both", {}, "'transformer' read pairs, and the task"),
         ("rnn", {}, "'rnn' read tokens, and the task 'audio_classification'"),
-        ("text", {"dtype": "bfloat16"}, "compute in the type of the weights: set dtype to 'float32'"),
+        ("text", {"dtype": "bfloat16"}, "frame by frame compute in the type of the weights: set dtype to 'float32'"),
         ("text", {"plan": replace(RETRAIN, auxiliary=0.3)}, "retrain.auxiliary is 0.3, and .* these read frames"),
         ("text", {"plan": replace(RETRAIN, drop_path=0.1)}, "retrain.drop_path is 0.1, and .* these read frames"),
         ("text", {"plan": replace(RETRAIN, stem="imagenet")}, "retrain.stem is imagenet, and .* these read frames"),

@@ -229,7 +229,8 @@ def test_characters_are_told_in_bits():
 
 def test_written_words_have_lines():
     task = language(Text("lines", *[np.arange(3, dtype=np.int32)] * 3, ("a", "<eos>", "b")))
-    assert task.written(np.array([0, 2, 1, 0, 1, 1])) == "a b\n a\n\n"
+    assert task.written(np.array([0, 2, 1, 0, 1, 1])) == "a b\na\n\n"
+    assert task.written(np.array([1, 0, 1, 1, 2])) == "\na\n\nb"
 
 
 def test_words_are_drawn_by_their_probability():

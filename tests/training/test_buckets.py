@@ -14,8 +14,13 @@ from dnas.architectures.genotype import random
 from dnas.config import Config
 from dnas.data import _pairs, _sentences
 from dnas.data._tokeniser import PADDING
-from dnas.nets.functional import forward, functionalize
+from dnas.nets.functional import Functional, forward, functionalize
+from dnas.runs import programs
 from dnas.runs.devices import Layout
+from dnas.search import stage as searching
+from dnas.search.method import adapted
+from dnas.search.plan import spans
+from dnas.search.stage import Stage
 from dnas.tasks import text_classification, translation
 from dnas.tasks.lengths import bucket_lengths
 from dnas.training.buckets import cuts, grouped, in_buckets, number_of, shortened, whole
@@ -145,6 +150,38 @@ def test_inputs_are_cut(prepared):
     assert shortened(task, sources).shape == (2, 3) and shortened(whole(task), sources).shape == (2, LENGTH)
     assert shortened(task, task.inputs(["red " * LENGTH])).shape == (1, LENGTH)
     assert (shortened(task, sources) != PADDING).sum() == (sources != PADDING).sum()
+
+
+@pytest.mark.slow
+def test_a_search_with_cut_batches_ends_alike(monkeypatch):
+    """What it ends with is that of whole batches; the network, in a line, has seen all lengths."""
+    seen = []
+
+    def init(key):
+        return {"w": jax.random.normal(key, (20, 2))}, {"mean": jnp.zeros(1)}
+
+    def apply(weights, stats, x, mix, *_, train, **__):
+        seen.append(x.shape[-1])
+        return (weights["w"][x] * (x != PADDING)[..., None]).sum(1) * (1 + mix["operation"][0, 0]), stats
+
+    monkeypatch.setattr(programs, "deferred", lambda build, recurrent=False: Functional(init, apply))
+    task, config = bound("sentences", stage="search")
+    space = find.resolve("space", config.space)
+    method = adapted(find.resolve("method", "darts"), space, config.search)
+    (phase,) = method.phases(space, config.search)
+    stage = Stage(config, method, phase, space, task, spans((phase,), task)[0], 0)
+    first = jax.tree.map(lambda leaf: leaf[0], stage._init(np.array([0])))
+
+    def advanced():
+        seen.clear()
+        found = _numbers(jax.jit(lambda progress: stage._advance(progress, stage.steps, stage.arrays))(first))
+        return found, {*seen}
+
+    cut, lengths = advanced()
+    monkeypatch.setattr(searching, "in_buckets", lambda task, step: lambda _, *given: step(*given))
+    filled_up, longest = advanced()
+    assert lengths == {*task.buckets} and longest <= {LENGTH}  # JAX may know what it has traced
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), cut, filled_up)
 
 
 def test_seeds_side_by_side_take_one_branch():

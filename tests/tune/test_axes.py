@@ -18,6 +18,8 @@ CONFIG = Config(space="tabular:layers=1", data="wine")
         ("search.channels=8..64", "search.channels", (8, 64), False, False),
         ("retrain.drop_path=0..0.5", "retrain.drop_path", (0.0, 0.5), False, False),
         ("retrain.drop_path=0...5", "retrain.drop_path", (0.0, 0.5), False, False),
+        ("retrain.drop_path=0.1..0.12345678", "retrain.drop_path", (0.1, 0.12345678), False, False),
+        ("retrain.drop_path=[0.1,0.12345678]", "retrain.drop_path", (0.1, 0.12345678), True, False),
         ("retrain.optimiser=[sgd,adamw]", "retrain.weights.optimiser", ("sgd", "adamw"), True, False),
         ("retrain.flip=[true,false]", "retrain.augment.flip", (True, False), True, False),
         (" retrain.cutout = [0, 8,16] ", "retrain.augment.cutout", (0, 8, 16), True, False),
@@ -62,7 +64,7 @@ def test_values_get_into_the_config_and_every_end_is_built():
         (["search.alphas.learning_rat=1e-4..1e-2"], "Did you mean search.alphas.learning_rate"),
         (["retrain.optimizer=[sgd,adamw]"], "Did you mean retrain.weights.optimiser"),
         (["architectur"], "is no path=values"),
-        (["architecture=[1,2]"], "Did you mean architecture"),
+        (["architecture=[1,2]"], "the word architecture stands alone"),
         (
             ["search.learning_rate=1..2"],
             "may be search.weights.learning_rate or search.alphas.learning_rate: write which",

@@ -119,9 +119,26 @@ def test_what_a_dead_worker_had_begun_is_run_again_and_no_more_than_three_times(
     assert [row["state"] for row in rows_of(tmp_path)] == ["failed", "complete"]
 
 
-def test_a_trial_that_gives_no_sign_of_life_is_run_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(studies, "HEARTBEAT", 1)
-    monkeypatch.setattr(studies, "GRACE", 2)
+def test_a_trial_whose_worker_died_before_it_wrote_its_name_is_run_again(tmp_path, monkeypatch):
+    study = studies.opened(plan(), tmp_path, "", tmp_path.name)
+    values = {OVER[0].partition("=")[0]: 0.1, "retrain.channels": 3, "retrain.weights.optimiser": "sgd"}
+    study.enqueue_trial(values)
+    study.ask()
+    studies.revive(study, tmp_path)
+    assert studies.running(study, but=set()) == 1  # it may write it at any moment
+    monkeypatch.setattr(studies, "GRACE", 0)
+    studies.revive(study, tmp_path)
+    (waiting,) = [trial for trial in study.trials if trial.state.name == "WAITING"]
+    assert studies.running(study, but=set()) == 0 and waiting.system_attrs["fixed_params"] == values
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "a {b} 100% ?#c"
+    tune.run(plan(), folder, trials=1)
+    assert (folder / "study.db").is_file() and [*tmp_path.iterdir()] == [folder]
+
+
+def test_a_trial_that_gives_no_sign_of_life_is_run_again(tmp_path):
     study = studies.opened(plan(), tmp_path, "", tmp_path.name)
     trial = study.ask()  # of another machine, whose folder is not here
     values = {axis.path: studies.suggested(trial, axis) for axis in plan().axes}
@@ -137,6 +154,7 @@ def test_a_trial_that_gives_no_sign_of_life_is_run_again(tmp_path, monkeypatch):
 
 def test_failures_count_and_have_reasons(tmp_path, monkeypatch):
     def failing(plan, values, folder, watch):
+        folder.mkdir(parents=True)  # of its search
         with trials.failing():
             if values["retrain.weights.optimiser"] == "sgd":
                 raise UserError("The loss became NaN.")
@@ -150,6 +168,9 @@ def test_failures_count_and_have_reasons(tmp_path, monkeypatch):
         ("failed", "sgd", "The loss became NaN."),
         ("complete", "adamw", ""),
     }
+
+    kept = {folder.name for folder in (tmp_path / "trials").iterdir()}  # by the fake: a trial itself removes it
+    assert kept == {f"{int(row['trial']):05d}" for row in rows if row["state"] == "complete"}
 
     def storage(plan, values, folder, watch):
         raise StorageError("The disk is full.")

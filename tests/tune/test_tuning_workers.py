@@ -19,9 +19,11 @@ optuna = pytest.importorskip("optuna", reason="no Optuna on this machine: pip in
 PROGRAM = Path(__file__).with_name("fake_studies.py")
 
 
-def begun(folder, trials, workers=0, *url):
+def begun(folder, trials, workers=0, *url, seconds="0.3"):
+    """seconds: of a trial, long where a slow machine must not be too late for what happens meanwhile."""
     command = [sys.executable, str(PROGRAM), str(folder), str(trials), str(workers), *url]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    given = os.environ | {"TRIAL_SECONDS": seconds}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=given)
 
 
 def children(log):
@@ -39,7 +41,7 @@ def until(condition, seconds=600.0):
 @pytest.mark.slow
 def test_killed_at_random_a_study_has_all_its_trials(tmp_path):
     folder, log, draws = tmp_path / "study", tmp_path / "study" / "log", random.Random(0)
-    started = begun(folder, 14, 2)
+    started = begun(folder, 14, 2, seconds="1")
     for least in (3, 6):  # of the workers
         until(lambda least=least: len(children(log)) >= least)
         os.kill(draws.choice(children(log)[-2:]), signal.SIGKILL)
@@ -62,7 +64,7 @@ def test_killed_at_random_a_study_has_all_its_trials(tmp_path):
 @pytest.mark.slow
 def test_two_programs_share_a_database(tmp_path):
     url = f"sqlite:///{tmp_path / 'shared.db'}"
-    both = [begun(tmp_path / name, 8, 0, url) for name in "ab"]
+    both = [begun(tmp_path / name, 8, 0, url, seconds="2") for name in "ab"]
     outputs = [one.communicate(timeout=600)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], outputs
     logs = [children(tmp_path / name / "log") for name in "ab"]
