@@ -44,7 +44,7 @@ def run(options: Export) -> None:
     made = export(trained(options.run, options.seed), options.out, form=options.format, weights=options.weights)
     print(f"Wrote {made.folder}: {', '.join(made.files)}.")
     if made.difference is not None:
-        print(f"Its answers differ by {made.difference:.1g} at most from those of dnas predict, on random inputs.")
+        print(f"Its answers differ by {made.difference:.1g} at most from those of dnas predict with these weights.")
     if made.rounding:
         print(f"Rounded: {made.rounding}.")
     print(f"Open {made.folder / made.files[-1]}")
