@@ -296,7 +296,7 @@ def _experiment(path: Path, setting: str | None) -> Config:
 
 
 def called(path: Path, name: str, setting: str | None, optional: bool = False) -> Any:
-    """What a function of an experiment file returns, which may import others there; optional: None where it is missing."""
+    """What a function of an experiment file returns, which may import others there; optional: None if it is missing."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
