@@ -12,9 +12,9 @@ core, of a batch of 512 images. `fbnet` and `proxyless_nas` have latency in thei
 came out (commit 604f290, --random-cells 12), test accuracy [%] and median milliseconds, three searches each:
 
     spos  45.8 +- 0.9, 20.8    darts  45.1 +- 2.2, 6.4    proxyless_nas  44.6 +- 0.2, 4.0    fbnet  41.6 +- 3.3, 3.6
-    random networks within the budget  45.6 +- 1.5, 11.6
+    random networks within the budget  45.6 +- 1.5, 11.4
 
-The table predicted 20 other networks with a median error of 1.4 % and a rank correlation of 0.989; yet seven of the 24
+The table predicted 20 other networks with a median error of 1.4 % and a rank correlation of 0.989; yet six of the 24
 networks here, timed in one process, took more than the budget, up to 25 ms: buffers of this size are pages that the
 system gives anew or not, as it happens.
 """
