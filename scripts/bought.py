@@ -104,8 +104,10 @@ def show(tasks: list[Task]) -> None:
 
 
 def spread(scores: list[float]) -> str:
-    deviation = f" ± {np.std(scores, ddof=1):.2f}" if len(scores) > 1 else ""
-    return f"{np.mean(scores):.2f}{deviation} of {len(scores)}"
+    """With how many they are."""
+    from dnas.compare.columns import spread
+
+    return f"{spread(scores)} of {len(scores)}"
 
 
 def plot(tasks: list[Task], path: Path) -> None:

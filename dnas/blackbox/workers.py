@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -115,7 +116,7 @@ class Processes:
         self.choice, self.size = choice, size
         self.waiting, self.deaths = deque[Work](), dict[int, int]()
         self.busy: dict[int, Work] = {}
-        self.workers = [_Process(choice, i, size) for i in range(size)]
+        self.workers = [Process(_serve, choice, i, size) for i in range(size)]
 
     def submit(self, work: Work) -> None:
         self.waiting.append(work)
@@ -169,16 +170,16 @@ class Processes:
 
     def _replace(self, i: int) -> None:
         self.workers[i].end()
-        self.workers[i] = _Process(self.choice, i, self.size)
+        self.workers[i] = Process(_serve, self.choice, i, self.size)
 
 
-class _Process:
-    """A process, and the connection to it."""
+class Process:
+    """A process, and the connection to it: target(connection, *args) is what it does until it is ended."""
 
-    def __init__(self, choice: str, number: int, size: int):
+    def __init__(self, target: Callable[..., None], *args: Any):
         spawn = mp.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs, choice, number, size), daemon=True)
+        self.process = spawn.Process(target=target, args=(theirs, *args), daemon=True)
         self.process.start()
         theirs.close()  # so that its death ends the connection
 

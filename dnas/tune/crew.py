@@ -5,7 +5,6 @@ A process that dies is replaced; what becomes of its trial, `study.revive` says.
 
 import functools
 import json
-import multiprocessing as mp
 import os
 import shutil
 import signal
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from dnas import paths
 from dnas.architectures.genotype import to_json
 from dnas.blackbox.optuna_study import library
-from dnas.blackbox.workers import end_with_parent, take_share
+from dnas.blackbox.workers import Process, end_with_parent, take_share
 from dnas.errors import StorageError
 from dnas.runs import loop
 from dnas.tune import study as studies
@@ -196,20 +195,12 @@ class Processes:
         return _Process(self.plan, self.place, number, self.size)
 
 
-class _Process:
-    """A process, and the connection to it."""
+class _Process(Process):
+    """A process with a name, that of the folder whose lock it holds."""
 
     def __init__(self, plan: Plan, place: Place, number: int, size: int):
-        spawn, self.name = mp.get_context("spawn"), uuid.uuid4().hex
-        self.connection, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs, plan, place, self.name, number, size), daemon=True)
-        self.process.start()
-        theirs.close()  # so that its death ends the connection
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
+        self.name = uuid.uuid4().hex
+        super().__init__(_serve, plan, place, self.name, number, size)
 
 
 def _serve(connection: Connection, plan: Plan, place: Place, name: str, number: int, size: int) -> None:

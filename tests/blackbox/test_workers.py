@@ -82,7 +82,7 @@ class Dying:
 
     deaths = 0
 
-    def __init__(self, choice, number, size):
+    def __init__(self, target, *args):
         self.connection, theirs = mp.Pipe()
         if Dying.deaths:
             Dying.deaths -= 1
@@ -96,7 +96,7 @@ class Dying:
 
 @pytest.mark.parametrize("deaths, failed", [(2, ""), (3, "Its worker died 3 times, perhaps for want of memory.")])
 def test_a_trial_whose_worker_dies_runs_again(deaths, failed, monkeypatch):
-    monkeypatch.setattr(workers, "_Process", Dying)
+    monkeypatch.setattr(workers, "Process", Dying)
     Dying.deaths = deaths
     pool = Processes("table", 1)
     pool.submit(Work(7, np.zeros(6, np.int32), 1.0, 0))
