@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ PACKAGES = {
     "searcher": "dnas.blackbox",
     "proxy": "dnas.proxies",
     "cost": "dnas.costs",
+    "check": "dnas.automl.checks",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -118,6 +119,27 @@ def parse_choice(text: str) -> tuple[str, dict[str, str]]:
         settings[key] = value
         place = item.end()
     return name.strip(), settings
+
+
+def written(name: str, settings: Mapping[str, str]) -> str:
+    """The choice that `parse_choice` reads as these. Errors: `UserError` for a value that has both kinds of quotes and
+    cannot stand without them."""
+    text = name
+    for key, value in settings.items():
+        forms = (f"{text}{':' if text == name else ','}{key}={form}" for form in (value, f"'{value}'", f'"{value}"'))
+        read = next((form for form in forms if _reads(form, key, value)), None)
+        if read is None:
+            raise UserError(f"The {key} {value!r} cannot be written in a choice: give it a name without quotes.")
+        text = read
+    return text
+
+
+def _reads(text: str, key: str, value: str) -> bool:
+    """Whether the last setting of a choice is this one, and stays so where others follow."""
+    try:
+        return all(_typed(parse_choice(text + more)[1][key], "", "") == value for more in ("", ",following=1"))
+    except (UserError, KeyError):
+        return False
 
 
 def resolve(what: str, text: str) -> Any:
