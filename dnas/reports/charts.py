@@ -115,9 +115,9 @@ def scatter(
         body.append(f'<line class="rule" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for point, x in zip(points, xs, strict=True):
         across, down = frame.at(x, point.y)
+        faint = ' opacity="0.45"' if point.size < 3 else ""
         body.append(
-            f'<circle class="dot" style="--c:{point.colour}" cx="{across:.1f}" cy="{down:.1f}" r="{point.size}"'
-            f'{" opacity=".45"" if point.size < 3 else ""}/>'.replace('opacity=".45"', 'opacity="0.45"')
+            f'<circle class="dot" style="--c:{point.colour}" cx="{across:.1f}" cy="{down:.1f}" r="{point.size}"{faint}/>'
         )
         texts = point.texts or (f"{x_label}: {shown(point.x)}", f"{y_label or title}: {shown(point.y)}")
         data.append({"at": [across, down], "name": point.name, "colour": point.colour, "texts": texts})
