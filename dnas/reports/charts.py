@@ -100,7 +100,10 @@ def lines(
         "series": [{"name": line.name, "colour": line.colour, "values": _at(line, places)} for line in listed],
     }
     body = [*_axes(frame, small, "" if small else label), *(part for line in drawn for part in _line(line, frame))]
-    entries = ((line.colour, line.style, line.name, shown(_last(line)) + unit) for line in listed)
+    called = ["last" if line.name == title else line.name for line in listed]
+    entries = (
+        (line.colour, line.style, name, shown(_last(line)) + unit) for line, name in zip(listed, called, strict=True)
+    )
     return _figure(title, SMALL if small else LARGE, body, data, Markup("") if small else legend(entries), aside)
 
 

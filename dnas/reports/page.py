@@ -16,7 +16,7 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.config import Config
 from dnas.errors import StorageError, UserError
 from dnas.paths import content_of
-from dnas.reports import charts, costs, drawing, graphs, html, scores, sentences
+from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
@@ -63,7 +63,8 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     cells = _cells(readable, mix, config, best)
     return {
         "title": f"{config.method} on {config.data}, space {config.space}",
-        "subtitle": folder.resolve().name,
+        "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
+        "subtitle": f"{folder.resolve().name}: {config.method} on {config.data}, space {config.space}",
         "state": state,
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
@@ -76,7 +77,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "curves": graphs.curves(rows, measure),
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, rows, measure, readable, config.seed),
-        "examined": None,
+        "examined": mistakes.examined(folder),
         "pictures": [_picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
         "genotypes": [indented(genotype) for genotype in genotypes],
         "columns": list(dict.fromkeys(name for row in last for name in row)),
@@ -102,6 +103,7 @@ def of_study(
     nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs"), ())
     shown = nothing | {
         "title": title,
+        "heading": title,
         "subtitle": folder.resolve().name,
         "seeds": 1,
         "tiles": tiles,
