@@ -16,7 +16,7 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.config import Config
 from dnas.errors import StorageError, UserError
 from dnas.paths import content_of
-from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences
+from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences, why
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
@@ -26,7 +26,11 @@ __all__ = ["draw", "measure_of", "of_study", "page", "table"]
 LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
 DRAWN = re.compile(r"(curves|cells(_seed_\d+)?|mix(_seed_\d+)?|confusion)\.png")  # what a page draws itself
-NOTE = "Of every operation its last mixing weight, which is also how broad its arrow is."
+WEIGHED = "Of every operation its last mixing weight"
+BROAD = {
+    True: "an arrow is as broad as what the supernet loses without it",
+    False: "which is also how broad its arrow is",
+}
 
 
 def draw(folder: str | Path) -> list[Path]:
@@ -60,7 +64,8 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
     readable = _readable(genotypes)
     chosen = readable[min(best, len(readable) - 1)] if readable else None
-    cells = _cells(readable, mix, config, best)
+    asked = why.found(folder)
+    cells = _cells(readable, mix, config, best, asked)
     return {
         "title": f"{config.method} on {config.data}, space {config.space}",
         "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
@@ -71,9 +76,9 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "tiles": _tiles(config, rows, measure),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
-        "cells_note": NOTE if any(cell["weighted"] for cell in cells) else "",
+        "cells_note": cells[0]["note"] if cells else "",
         "families": charts.legend(drawing.families(chosen)) if chosen else "",
-        "why": None,
+        "why": why.described(asked, folder) if asked else None,
         "curves": graphs.curves(rows, measure),
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, rows, measure, readable, config.seed),
@@ -188,8 +193,8 @@ def _readable(genotypes: Sequence[dict[str, Any]]) -> list[Genotype]:
         return []
 
 
-def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
-    """Drawings of what every seed found, the best first and open."""
+def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int, asked: Any) -> list[dict[str, Any]]:
+    """Drawings of what every seed found, the best first and open. asked: what why.json holds."""
     order = sorted(range(len(genotypes)), key=lambda i: i != best)
     found = list[dict[str, Any]]()
     for i in order:
@@ -200,9 +205,10 @@ def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int) 
             for edge in cell.edges
             if (weight := weights.get((kind, f"{edge.node}<-{edge.source}", edge.operation))) is not None
         }
-        drawings = drawing.drawn(genotypes[i], about)
-        name = f"seed {config.seed + i}"
-        found.append({"name": name, "open": i == order[0], "drawings": drawings, "weighted": bool(about)})
+        lost = why.importance(asked, genotypes[i], config.seed + i)
+        drawings = drawing.drawn(genotypes[i], about, lost)
+        note = f"{WEIGHED}, {BROAD[bool(lost)]}." if about else ""
+        found.append({"name": f"seed {config.seed + i}", "open": i == order[0], "drawings": drawings, "note": note})
     return found
 
 
