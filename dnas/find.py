@@ -143,7 +143,13 @@ def _reads(text: str, key: str, value: str) -> bool:
 
 
 def resolve(what: str, text: str) -> Any:
-    """Call the factory that a choice names with the choice's settings.
+    """Call the factory that a choice names with the choice's settings. Errors: as of `checked`."""
+    factory, settings = checked(what, text)
+    return factory(**settings)
+
+
+def checked(what: str, text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The factory that a choice names, and the choice's settings as it takes them.
 
     Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type or
     outside its range.
@@ -165,7 +171,7 @@ def resolve(what: str, text: str) -> Any:
     for key in typed:
         given = {known: parameter.default for known, parameter in parameters.items()} | settings
         ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
-    return factory(**settings)
+    return factory, settings
 
 
 def _with_setting(what: str, value: str, known: Collection[str]) -> list[str]:

@@ -81,7 +81,7 @@ def examine(data: str | Path, *, target: str | None = None, keep: Collection[str
     _check_keep(keep, evidence.content)
     findings = _found(evidence, keep)
     if isinstance(evidence.content, Columns):
-        settings = _without(settings, findings) if "path" in settings else settings
+        settings = _with_columns(settings, findings) if "path" in settings else settings
         left = _left(evidence.content, findings)
         evidence.sizes["columns"] = len(left)
         if not left:
@@ -102,15 +102,18 @@ def examine(data: str | Path, *, target: str | None = None, keep: Collection[str
 
 def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     """The evidence, and the settings with those that it says."""
-    settings = found.settings
+    settings, choice = found.settings, find.written(found.name, found.settings)
+    _, typed = find.checked("data set", choice)
     match found.name:
-        case "image_folder" if "path" in settings:
-            return images.of_folder(settings)
-        case "audio_folder" if "path" in settings:
-            return sounds.of_folder(settings)
-        case "table" if "path" in settings:
-            return columns.of_file(settings, found.cells), settings
-    loaded: Any = load(find.written(found.name, settings))
+        case "image_folder" if typed.get("path"):
+            evidence = images.of_folder(**typed)
+            return evidence, settings | {"size": str(evidence.sizes["height"])}
+        case "audio_folder" if typed.get("path"):
+            evidence = sounds.of_folder(**typed)
+            return evidence, settings | {"sample_rate": str(evidence.sizes["sample_rate"])}
+        case "table" if typed.get("path"):
+            return columns.of_file(**typed, cells=found.cells), settings
+    loaded: Any = load(choice)
     kind = next((kind for kind in OF_MEMORY if isinstance(loaded, kind)), None)
     if kind is None:
         raise UserError(
@@ -156,8 +159,14 @@ def _left(content: Columns, findings: Iterable[Finding]) -> list[str]:
     return [column.name for column in content.columns if column.name not in left_out]
 
 
-def _without(settings: dict[str, str], findings: Iterable[Finding]) -> dict[str, str]:
-    """The settings of `table`, with the columns that findings leave out beside those that were left out already."""
-    names = list(dict.fromkeys(name for finding in findings for name in finding.without))
-    given = settings.get("without", "")
-    return settings | ({"without": "+".join([given] * bool(given) + names)} if names else {})
+def _with_columns(settings: dict[str, str], findings: Iterable[Finding]) -> dict[str, str]:
+    """The settings of `table`, with the columns that findings leave out, or read as numbers, beside those that were
+    given."""
+    more = dict[str, str]()
+    for key, found in (
+        ("without", [name for finding in findings for name in finding.without]),
+        ("numbers", [name for finding in findings for name in finding.numbers]),
+    ):
+        if names := list(dict.fromkeys(found)):
+            more[key] = "+".join([settings[key], *names] if settings.get(key) else names)
+    return settings | more

@@ -28,6 +28,7 @@ def dataset(
     target: str = "",
     task: str = "auto",
     categories: str = "",
+    numbers: str = "",
     without: str = "",
     test: str = "",
     limit: Limit = 0,
@@ -35,8 +36,9 @@ def dataset(
 ) -> Table:
     """target: the column to predict. task: "classification", "regression", or "auto": regression where the target is a
     number with decimals, or with more than 20 different values. categories: names `a+b` of columns whose numbers are
-    codes. without: names `a+b` of columns to leave out. test: a file with the same columns; without it a seeded 20 % is
-    the test part, stratified by class. A column without a name or without any value is left out, as the note says.
+    codes. numbers: of those whose cells that are no numbers are missing values. without: of those to leave out. test: a
+    file with the same columns; without it a seeded 20 % is the test part, stratified by class. A column without a name
+    or without any value is left out, as the note says.
 
     Errors: `UserError` for files, columns and targets of which no task can be made.
     """
@@ -49,9 +51,12 @@ def dataset(
     cells = read(file)
     if target not in cells.columns:
         raise unknown(f"column of {file}:", target, cells.columns)
-    coded, unwanted = (names_in(text, cells.columns, file) for text in (categories, without))
+    coded, sure, unwanted = (names_in(text, cells.columns, file) for text in (categories, numbers, without))
     if target in unwanted:
         raise UserError(f"The column '{target}' of {file} is the target, so it cannot be left out: choose another.")
+    if both := [name for name in coded if name in sure]:
+        raise UserError(f"The column '{both[0]}' of {file} cannot be one of numbers and one of categories: choose.")
+    cells = only_numbers(cells, sure)
     columns, empty = columns_of(cells, [target, *unwanted], coded)
     classes = classes_of(cells.columns[target], task)
     _check_classes(cells.columns[target], classes, target, file)
@@ -62,7 +67,7 @@ def dataset(
         whole = Table(file.stem, columns, values, y, values, y, target, classes, note)
         return tailored(held_out(whole, seed), limit)
     other = users_path(test)
-    test_cells = read(other)
+    test_cells = only_numbers(read(other), sure)
     for name in [target, *(column.name for column in columns)]:
         if name not in test_cells.columns:
             raise UserError(
@@ -97,6 +102,16 @@ def names_in(written: str, known: Collection[str], file: Path) -> list[str]:
         names.append(name)
         parts = parts[name.count("+") + 1 :]
     return names
+
+
+def only_numbers(cells: Cells, names: Collection[str]) -> Cells:
+    """The cells, of which those of these columns are missing that are no numbers."""
+    emptied = {
+        name: [text if number(text) is not None else "" for text in cells.columns[name]]
+        for name in names
+        if name in cells.columns
+    }
+    return cells._replace(columns=cells.columns | emptied)
 
 
 def columns_of(cells: Cells, without: Collection[str], coded: Collection[str]) -> tuple[tuple[Column, ...], list[str]]:

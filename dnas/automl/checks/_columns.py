@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dnas.data.table import number
+
 FEWEST = 20  # rows of which all values differ, before one says that a column identifies them
 WORDS, LETTERS, DIFFERENT = 4, 0.6, 0.5  # of texts: words each, share of letters, share that is there once
 DATE = re.compile(
@@ -34,7 +36,12 @@ def identifies(values: np.ndarray) -> bool:
     if there.dtype == float:
         counts = bool((there == np.rint(there)).all()) and different == len(there)
         return counts and np.ptp(there) < 2 * len(there) and bool((np.diff(np.sort(there)) >= 1).all())
-    return different >= 0.99 * len(there)
+    return different >= 0.99 * len(there) and not are_mixed(there.tolist())
+
+
+def are_mixed(texts: Sequence[str]) -> bool:
+    """Whether most of these are numbers, but not all."""
+    return 0.5 * len(texts) < sum(number(text) is not None for text in texts) < len(texts)
 
 
 def are_dates(texts: Sequence[str]) -> bool:

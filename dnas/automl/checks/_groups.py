@@ -21,6 +21,11 @@ def listed(names: Iterable[object], most: int = 3) -> str:
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 row, 2 rows; 1 class has, 2 classes have."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def short(text: str, most: int = 40) -> str:
     """The begin of a text that is long."""
     return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

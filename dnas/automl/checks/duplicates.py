@@ -17,7 +17,7 @@ def check(data: Evidence) -> Iterator[Finding]:
     tests = [group[data.parts[group] == TEST] for group in alike]
     both = [(test, group) for test, group in zip(tests, alike, strict=True) if 0 < len(test) < len(group)]
     known = sum(len(test) for test, _ in both)
-    same = "have the same values as another row" if isinstance(data.content, Columns) else "are copies of another one"
+    same = "the same as another row" if isinstance(data.content, Columns) else "copies of another one"
     if known:
         pairs = [int(i) for test, group in both for i in (group[data.parts[group] != TEST][0], test[0])]
         count = int((data.parts == TEST).sum())
@@ -30,8 +30,8 @@ def check(data: Evidence) -> Iterator[Finding]:
     if within > known or (within and not known):
         first = alike[0]
         sentence = (
-            f"{within:,} of {len(data):,} {data.what} ({share(within, len(data))}) {same}, as {data.places[first[1]]} "
-            f"of {data.places[first[0]]}."
+            f"{within:,} of {len(data):,} {data.what} ({share(within, len(data))}) are {same}, as "
+            f"{data.places[first[0]]} and {data.places[first[1]]}."
         )
         pairs = [int(i) for group in alike[:SHOWN] for i in np.sort(group)[:2]]
         yield Finding("duplicates", "note", "all parts", sentence, examples=tuple(pairs))

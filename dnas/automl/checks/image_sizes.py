@@ -28,11 +28,11 @@ def check(data: Evidence) -> Iterator[Finding]:
     long = np.flatnonzero(np.maximum(heights, widths) > LONG * np.minimum(heights, widths))
     if len(long):
         sentence = f"{len(long):,} of {len(data):,} images are far from square, as {data.places[long[0]]}."
-        yield Finding("image_sizes", "note", "sizes", sentence, "only the centre square is seen", (), _some(long))
+        yield Finding("image_sizes", "note", "sizes", sentence, "only the centre square is seen", examples=_some(long))
     less = np.flatnonzero(np.minimum(heights, widths) < size)
     if len(less):
         sentence = f"{len(less):,} of {len(data):,} images are smaller than {size}x{size}, as {data.places[less[0]]}."
-        yield Finding("image_sizes", "note", "sizes", sentence, "enlarged", (), _some(less))
+        yield Finding("image_sizes", "note", "sizes", sentence, "enlarged", examples=_some(less))
 
 
 def _some(places: np.ndarray) -> tuple[int, ...]:

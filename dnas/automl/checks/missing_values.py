@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dnas.automl.checks._columns import missing
-from dnas.automl.checks._groups import listed, share
+from dnas.automl.checks._groups import counted, listed, share
 from dnas.automl.checks.protocol import Columns, Evidence, Finding, Severity
 
 MOST, HALF = 0.9, 0.5  # shares of a column that are missing
@@ -24,10 +24,12 @@ def check(data: Evidence) -> Iterator[Finding]:
         worst = max(kept, key=lambda name: kept[name])
         severity: Severity = "warning" if kept[worst] > HALF * len(data) else "note"
         sentence = (
-            f"{len(kept):,} of {len(counts):,} columns have missing values, most of all '{worst}' in "
+            f"{counted(len(kept), 'column has', 'columns have')} missing values, most of all '{worst}' in "
             f"{kept[worst]:,} of {len(data):,} rows ({share(kept[worst], len(data))})."
         )
-        yield Finding("missing_values", severity, worst if len(kept) == 1 else f"{len(kept)} columns", sentence, FILLED)
+        yield Finding(
+            "missing_values", severity, worst if len(kept) == 1 else counted(len(kept), "column"), sentence, FILLED
+        )
     if data.content.empty:
         sentence = f"No row has a value in {listed(data.content.empty)}."
         yield Finding("missing_values", "note", data.content.empty[0], sentence, "left out")

@@ -10,6 +10,8 @@ from dnas.automl.checks.protocol import TEST, Evidence, Finding, Images, Severit
 
 SHOWN = 4  # pairs
 MANY = 0.005  # of the test part
+BANDS, NEXT = 4, 8  # pieces of a fingerprint, of which one must agree; images with it that are compared
+CHUNK = 4096  # pairs compared at once
 CLOSE = 4.0  # mean difference of 16x16 grey pixels of 255 between images that are one
 DETAIL = 20.0  # standard deviation of pixels, below which images are too plain to say
 
@@ -17,7 +19,7 @@ DETAIL = 20.0  # standard deviation of pixels, below which images are too plain 
 def check(data: Evidence) -> Iterator[Finding]:
     match data.content:
         case Images() as images:
-            pairs = [(i, j) for i, j in _alike(_fingerprints(images.small)) if _close(images.small, i, j)]
+            pairs = _close(images.small, _fingerprints(images.small))
         case Texts() as texts:
             pairs = _alike(np.array([hash(_plain(text)) for text in texts.texts]))
         case _:
@@ -25,19 +27,19 @@ def check(data: Evidence) -> Iterator[Finding]:
     pairs = [(i, j) for i, j in pairs if data.digests[i] != data.digests[j]]
     if not pairs:
         return
-    between = [pair for pair in pairs if len({data.parts[i] == TEST for i in pair}) == 2]
-    across = f", {len(between):,} of them in train and test" if between else ""
+    tested = data.parts == TEST
+    between = [(i, j) for i, j in pairs if tested[i] != tested[j]]
+    count, across = len({j for _, j in pairs}), len({i if tested[i] else j for i, j in between})
     first = (between or pairs)[0]
+    also = f", {across:,} of the test part as one to learn from" if between else ""
     sentence = (
-        f"{len(pairs):,} of {len(data):,} {data.what} ({share(len(pairs), len(data))}) are nearly the same as another "
-        f"one{across}, as {data.places[first[0]]} and {data.places[first[1]]}."
+        f"{count:,} of {len(data):,} {data.what} ({share(count, len(data))}) are nearly the same as another one{also}, "
+        f"as {data.places[first[0]]} and {data.places[first[1]]}."
     )
     examples = tuple(i for pair in (between or pairs)[:SHOWN] for i in pair)
-    many = len(between) > MANY * (data.parts == TEST).sum()
-    severity: Severity = "warning" if many else "note"
-    yield Finding(
-        "near_duplicates", severity, "train and test" if between else "all parts", sentence, examples=examples
-    )
+    severity: Severity = "warning" if across > MANY * tested.sum() else "note"
+    where = "train and test" if between else "all parts"
+    yield Finding("near_duplicates", severity, where, sentence, examples=examples)
 
 
 def _alike(keys: np.ndarray) -> list[tuple[int, int]]:
@@ -46,15 +48,34 @@ def _alike(keys: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _fingerprints(small: np.ndarray) -> np.ndarray:
-    """uint8 [N, 16, 16] -> uint64 [N]: where pixels of 8x8 are lighter than their left neighbour; "dHash"."""
+    """uint8 [N, 16, 16] -> int [N, 4]: where pixels of 8x8 are lighter than those left of them ("dHash"), in bands."""
     eighth = small.reshape(-1, 8, 2, 8, 2).mean((2, 4))
-    bits = (np.diff(eighth, axis=2) > 0).reshape(len(small), 56)
-    return np.packbits(np.pad(bits, ((0, 0), (0, 8))), axis=1).view(np.uint64).reshape(-1)
+    bits = (np.diff(eighth, axis=2) > 0).reshape(len(small), BANDS, -1)
+    return bits @ (1 << np.arange(bits.shape[-1]))
 
 
-def _close(small: np.ndarray, i: int, j: int) -> bool:
-    one, other = small[i].astype(float), small[j].astype(float)
-    return bool(one.std() > DETAIL and np.abs(one - other).mean() < CLOSE)
+def _close(small: np.ndarray, fingerprints: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs that agree in a band of their fingerprints and hardly differ in their pixels."""
+    detailed = np.flatnonzero(small.std((1, 2)) > DETAIL)
+    found = set[tuple[int, int]]()
+    for band in range(BANDS):
+        bands = fingerprints[detailed]
+        order = np.lexsort([*bands.T, bands[:, band]])  # by this band, and within it by all of them
+        for step in range(1, NEXT + 1):
+            first, second = order[:-step], order[step:]
+            same = bands[first, band] == bands[second, band]
+            pairs = np.stack([detailed[first[same]], detailed[second[same]]], 1)
+            found |= {(int(min(pair)), int(max(pair))) for pair in pairs[_differences(small, pairs) < CLOSE]}
+    return sorted(found)
+
+
+def _differences(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """float [P]: mean differences of pixels; pairs: int [P, 2]."""
+    found = np.empty(len(pairs))
+    for start in range(0, len(pairs), CHUNK):
+        one, other = (small[pairs[start : start + CHUNK, side]].astype(np.int16) for side in (0, 1))
+        found[start : start + CHUNK] = np.abs(one - other).mean((1, 2))
+    return found
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,8 @@ class Finding:
     """Something that is to be known of the data. kind: the check. where: a column, a class, a file, a part. action:
     what `dnas auto` does about it, "": nothing. "fatal": nothing can be learnt of such data before it is mended.
 
-    without: columns that are to be left out for it. examples: places in `Evidence` that show it.
+    without, numbers: columns that are to be left out, or read as numbers, for it. examples: places in `Evidence` that
+    show it.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Finding:
     sentence: str
     action: str = ""
     without: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     examples: tuple[int, ...] = ()
 
 

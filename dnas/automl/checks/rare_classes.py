@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import listed
+from dnas.automl.checks._groups import counted, listed
 from dnas.automl.checks.protocol import TEST, TRAIN, Evidence, Finding
 
 NEEDED = 2  # one to learn from, one to be tested with
@@ -19,17 +19,17 @@ def check(data: Evidence) -> Iterator[Finding]:
     single = names[(counts > 0) & (counts < NEEDED)]
     if len(single):
         sentence = (
-            f"{len(single):,} of {len(names):,} classes have a single one of the {data.what}, as {listed(single)}: "
-            f"each needs at least {NEEDED}, so remove them or put them together."
+            f"{counted(len(single), 'class has', 'classes have')} a single one of the {data.what}, as "
+            f"{listed(single)}: at least {NEEDED} are needed, so remove them or put them together."
         )
         yield Finding("rare_classes", "fatal", "classes", sentence)
     few = (counts >= NEEDED) & (counts < FEW)
     if few.any():
         which = listed(f"{name}: {count}" for name, count in zip(names[few], counts[few], strict=True))
-        sentence = f"{few.sum():,} of {len(names):,} classes have fewer than {FEW} {data.what}: {which}."
+        sentence = f"{counted(few.sum(), 'class has', 'classes have')} fewer than {FEW} {data.what}: {which}."
         yield Finding("rare_classes", "warning", "classes", sentence)
     for part, what in ((TRAIN, "to learn from"), (TEST, "to be tested with")):
         lacking = names[(data.counts(part) == 0) & (counts >= NEEDED)]
         if len(lacking):
-            sentence = f"Of {len(lacking):,} classes there are no {data.what} {what}: {listed(lacking)}."
+            sentence = f"{counted(len(lacking), 'class has', 'classes have')} no {data.what} {what}: {listed(lacking)}."
             yield Finding("rare_classes", "warning", ("train", "valid", "test")[part], sentence)

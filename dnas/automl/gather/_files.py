@@ -34,8 +34,8 @@ def seen(items: Sequence[Item], see: Callable[[Item], Seen], what: str) -> list[
 
 
 def numbered(what: str, train: int, test: int) -> list[str]:
-    """What examples of arrays are called: they are counted from 0, as arrays are."""
-    return [f"{part} {what} {i:,}" for part, count in (("train", train), ("test", test)) for i in range(count)]
+    """What examples of arrays are called: numbered from 1."""
+    return [f"{part} {what} {i:,}" for part, count in (("train", train), ("test", test)) for i in range(1, count + 1)]
 
 
 def digest(content: bytes | memoryview) -> int:

@@ -13,7 +13,7 @@ from dnas.data._arrays import hold_out
 from dnas.data._files import users_path
 from dnas.data._table_files import Cells, read
 from dnas.data._tables import Table, strata
-from dnas.data.table import classes_of, columns_of, names_in, target_of, values_of
+from dnas.data.table import TASKS, classes_of, columns_of, names_in, only_numbers, target_of, values_of
 from dnas.errors import UserError, unknown
 
 
@@ -31,25 +31,39 @@ def of_table(data: Table) -> Evidence:
     )
 
 
-def of_file(settings: dict[str, str], cells: Cells | None = None) -> Evidence:
+def of_file(
+    path: str,
+    target: str,
+    task: str = "auto",
+    categories: str = "",
+    numbers: str = "",
+    without: str = "",
+    test: str = "",
+    limit: int = 0,
+    seed: int = 0,
+    cells: Cells | None = None,
+) -> Evidence:
     """The evidence of a file, with the settings of `table`; cells: what is in it, where it was read already.
 
     Errors: `UserError` as `table` has them, but for targets of which nothing can be learnt: these are found by checks.
     """
-    file, target = users_path(settings["path"]), settings["target"]
+    if task not in TASKS:
+        raise unknown("task of data set 'table':", task, TASKS)
+    file = users_path(path)
     cells = cells or read(file)
+    sure = names_in(numbers, cells.columns, file)
+    cells = only_numbers(cells, sure)
     if target not in cells.columns:
         raise unknown(f"column of {file}:", target, cells.columns)
-    coded, unwanted = (names_in(settings.get(name, ""), cells.columns, file) for name in ("categories", "without"))
+    coded, unwanted = (names_in(text, cells.columns, file) for text in (categories, without))
     columns, empty = columns_of(cells, [target, *unwanted], coded)
     texts = cells.columns[target]
-    classes = classes_of(texts, settings.get("task", "auto"))
+    classes = classes_of(texts, task)
     values, y = values_of(cells, columns, file), target_of(texts, classes, target, file)
-    limit, seed = (int(settings.get(name, 0)) for name in ("limit", "seed"))
     parts = np.full(len(y), TRAIN)
-    if "test" in settings:
-        other = users_path(settings["test"])
-        more = read(other)
+    if test:
+        other = users_path(test)
+        more = only_numbers(read(other), sure)
         _check_names(more, [target, *(column.name for column in columns)], other)
         tested = values_of(more, columns, other)
         values = tuple(np.concatenate(both) for both in zip(values, tested, strict=True))

@@ -51,10 +51,10 @@ def of_arrays(data: Dataset) -> Evidence:
     )
 
 
-def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
-    """The evidence of a folder of images, and the settings of `image_folder` with a size, if there was none."""
-    root = users_path(settings["path"])
-    limit, seed = (int(settings.get(name, 0)) for name in ("limit", "seed"))
+def of_folder(path: str, size: int = 0, limit: int = 0, seed: int = 0) -> Evidence:
+    """The evidence of a folder of images, with the settings of `image_folder`. size: 0 for what suits most of them,
+    which the evidence says."""
+    root = users_path(path)
     listed = files_in(root, limit=limit, seed=seed)
     files = [*listed.train, *listed.test]
     found = seen(files, _see, "images")
@@ -68,9 +68,9 @@ def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
     if not images:
         raise UserError(f"No image of {root} can be read: {damaged[0][1]}")
     heights, widths = (np.array([getattr(one, side) for one in images]) for side in ("height", "width"))
-    size = int(settings.get("size") or min(USUAL_SIZE, int(np.median(np.minimum(heights, widths)))))
+    size = size or min(USUAL_SIZE, int(np.median(np.minimum(heights, widths))))
     kept = [files[i] for i in good]
-    evidence = Evidence(
+    return Evidence(
         name=root.resolve().name,
         task="images",
         what="images",
@@ -84,7 +84,6 @@ def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
         damaged=damaged,
         notes=tuple(listed.notes),
     )
-    return evidence, settings | {"size": str(size)}
 
 
 def _see(file: Path) -> _Seen:

@@ -47,11 +47,10 @@ def of_recordings(data: Recordings) -> Evidence:
     )
 
 
-def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
-    """The evidence of a folder of recordings, and the settings of `audio_folder` with a rate, if there was none: that
-    of most recordings, no more than 16,000 Hz."""
-    root = users_path(settings["path"])
-    limit, seed = (int(settings.get(name, 0)) for name in ("limit", "seed"))
+def of_folder(path: str, sample_rate: int = 0, limit: int = 0, seed: int = 0) -> Evidence:
+    """The evidence of a folder of recordings, with the settings of `audio_folder`. sample_rate: 0 for that of most of
+    them, no more than 16,000 Hz, which the evidence says."""
+    root = users_path(path)
     rows, note = rows_in(root, USUAL_RATE)
     chosen = parted(root.resolve().name, rows, limit=limit, seed=seed)
     files = [Path(row.place) for row in (*chosen.train, *chosen.test)]
@@ -66,9 +65,9 @@ def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
     if not heard:
         raise UserError(f"No recording of {root} can be read: {damaged[0][1]}")
     commonest = Counter(one.rate for one in heard).most_common(1)[0][0]
-    rate = int(settings.get("sample_rate") or min(USUAL_RATE, commonest))
+    rate = sample_rate or min(USUAL_RATE, commonest)
     kept = [files[i] for i in good]
-    evidence = Evidence(
+    return Evidence(
         name=root.resolve().name,
         task="audio_classification",
         what="recordings",
@@ -80,7 +79,6 @@ def of_folder(settings: dict[str, str]) -> tuple[Evidence, dict[str, str]]:
         notes=(note, *chosen.notes),
         **_heard(heard, rate, lambda i: read_file(kept[i], rate)[0]),
     )
-    return evidence, settings | {"sample_rate": str(rate)}
 
 
 def _see(file: Path) -> _Seen:
