@@ -55,8 +55,16 @@ def translation(data: str, space: str, task: str, *, search: int, retrain: int) 
     )
 
 
+LAYERS = "widths=128,depths=2,heads=2+4,ratios=4,feed_forwards=relu+gelu+relu2,mixers=attention+both,norms=pre"
 SETTINGS = {
     "small": translation("multi30k:limit=4000", SMALL, "tokens=words,least=2,max_length=24", search=3, retrain=12),
+    "captions": translation(
+        "multi30k",
+        f"{LAYERS},head=32",
+        "shared=true,vocabulary=4000,max_length=32,buckets=4",
+        search=2,
+        retrain=12,
+    ),
     "base": translation("multi30k", "size=small", "shared=true,vocabulary=8000,max_length=48", search=15, retrain=30),
 }
 
