@@ -4,15 +4,18 @@ one points. Texts are texts; colours are those of Okabe and Ito, brighter on a d
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from dnas.reports.html import as_json, shown
+from dnas.reports.svg import colour, element, path
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6F4E9C", "#8A8F98")
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
 MOST = 240  # points of a line that a page holds
+STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
+FAINT = 3  # points that are smaller are many
 
 
 class Line(NamedTuple):
@@ -35,11 +38,11 @@ class Point(NamedTuple):
     y: float
     colour: str
     texts: tuple[str, ...] = ()
-    size: float = 4.0
+    size: float = 4.5
 
 
 class Bar(NamedTuple):
-    """spread: how far it may be off, or 0."""
+    """text: what stands behind it. spread: how far the value may be off, or 0."""
 
     name: str
     value: float
@@ -58,6 +61,14 @@ class _Frame(NamedTuple):
     x: tuple[float, float]
     y: tuple[float, float]
 
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
     def at(self, x: float, y: float) -> tuple[float, float]:
         across = (x - self.x[0]) / (self.x[1] - self.x[0]) if self.x[1] > self.x[0] else 0.5
         up = (y - self.y[0]) / (self.y[1] - self.y[0]) if self.y[1] > self.y[0] else 0.5
@@ -73,13 +84,11 @@ def lines(
     small: bool = False,
     aside: str = "",
     within: tuple[float, float] | None = None,
-    marks: Sequence[tuple[str, float]] = (),
 ) -> Markup:
     """Lines over what `label` counts. unit: of the values, behind them. small: of many such charts, without a legend.
-    aside: beside the title. within: the lowest and highest value that is shown. marks: values to compare with, by name."""
+    aside: beside the title. within: the lowest and the highest value that are shown."""
     drawn = [_thinned(line) for line in drawn]
-    xs = [x for line in drawn for x in line.x]
-    frame = _frame(xs, [y for line in drawn for y in line.y] + [mark for _, mark in marks], small, within)
+    frame = _frame([x for one in drawn for x in one.x], [y for one in drawn for y in one.y], small, within)
     listed = [line for line in drawn if line.listed]
     places = sorted({float(x) for line in listed for x in line.x})
     data = {
@@ -88,77 +97,69 @@ def lines(
         "plot": frame[:4],
         "domain": frame.x,
         "x": places,
-        "series": [
-            {"name": line.name, "colour": line.colour, "values": _at_places(line, places)} for line in listed
-        ],
+        "series": [{"name": line.name, "colour": line.colour, "values": _at(line, places)} for line in listed],
     }
-    body = [*_axes(frame, small, "" if small else label)]
-    for name, mark in marks:
-        y = frame.at(frame.x[0], mark)[1]
-        body.append(f'<line class="rule" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        body.append(f'<text x="{frame.left + 4}" y="{y - 4:.1f}">{escape(name)}</text>')
-    for line in drawn:
-        body.extend(_line(line, frame))
-    legend = Markup("") if small or len(listed) < 2 and not drawn[0].name else _legend(listed, unit)
-    return _figure(title, SMALL if small else LARGE, body, data, legend, aside)
+    body = [*_axes(frame, small, "" if small else label), *(part for line in drawn for part in _line(line, frame))]
+    entries = ((line.colour, line.style, line.name, shown(_last(line)) + unit) for line in listed)
+    return _figure(title, SMALL if small else LARGE, body, data, Markup("") if small else legend(entries), aside)
 
 
 def scatter(
-    title: str, points: Sequence[Point], *, x_label: str, y_label: str = "", log: bool = False, rule: float | None = None
+    title: str, points: Sequence[Point], *, x_label: str, y_label: str, log: bool = False, unit: str = ""
 ) -> Markup:
-    """Points by two numbers; those that come first lie below. log: the first one's powers of ten. rule: a line there."""
+    """Points by two numbers, those that come first below. log: powers of ten of the first number. unit: of the second.
+    A name has a place in the legend, with all its points."""
     xs = [math.log10(point.x) if log else point.x for point in points]
-    frame = _frame(xs, [point.y for point in points] + ([] if rule is None else [rule]), False, None, margin=0.06)
-    body, data = [*_axes(frame, False, x_label, log)], list[dict[str, object]]()
-    if rule is not None:
-        y = frame.at(frame.x[0], rule)[1]
-        body.append(f'<line class="rule" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    frame = _frame(xs, [point.y for point in points], False, None, margin=0.06)
+    body, data = [*_axes(frame, False, x_label, log)], list[dict[str, Any]]()
     for point, x in zip(points, xs, strict=True):
         across, down = frame.at(x, point.y)
-        faint = ' opacity="0.45"' if point.size < 3 else ""
+        style: dict[str, Any] = {"class_": "dot", "style": colour(point.colour), "opacity": 0.4 * (point.size < FAINT)}
         body.append(
-            f'<circle class="dot" style="--c:{point.colour}" cx="{across:.1f}" cy="{down:.1f}" r="{point.size}"{faint}/>'
+            element("circle", cx=across, cy=down, r=point.size, **style | {"opacity": style["opacity"] or None})
         )
-        texts = point.texts or (f"{x_label}: {shown(point.x)}", f"{y_label or title}: {shown(point.y)}")
+        texts = point.texts or (f"{x_label}: {shown(point.x)}", f"{y_label}: {shown(point.y)}{unit}")
         data.append({"at": [across, down], "name": point.name, "colour": point.colour, "texts": texts})
-    kinds = {point.name: point for point in points}
-    legend = _keys((point.colour, "", name, "") for name, point in kinds.items()) if len(kinds) < 9 else Markup("")
-    return _figure(title, LARGE, body, {"plot": frame[:4], "points": data}, legend, "")
+    kinds = {point.name: point.colour for point in points}
+    entries = legend(((c, "block", name, "") for name, c in kinds.items()) if len(kinds) < 9 else ())
+    return _figure(title, LARGE, body, {"plot": frame[:4], "points": data}, entries, "")
 
 
-def bars(title: str, drawn: Sequence[Bar], *, wide: float = 150) -> Markup:
-    """Horizontal bars from 0, the first on top, each with its name and its text. wide: of the names."""
-    step, width = 20, LARGE[0]
+def bars(title: str, drawn: Sequence[Bar], *, names: float = 150) -> Markup:
+    """Horizontal bars from 0, the first on top, each with its name and its text. names: how wide these may be."""
+    width, height = LARGE[0], len(drawn) * STEP + 4
     low, high = min(0.0, *(bar.value for bar in drawn)), max(0.0, *(bar.value for bar in drawn))
-    room = width - wide - 62
-    scale = room / ((high - low) or 1)
-    zero, body = wide + 4 - low * scale, list[str]()
+    scale = (width - names - NUMBERS) / ((high - low) or 1)
+    zero, body = names + 4 - low * scale, list[Markup]()
     for place, bar in enumerate(drawn):
-        y, length = place * step + 4, abs(bar.value) * scale
-        left = zero - (length if bar.value < 0 else 0)
-        name, text = escape(_cut(bar.name, int(wide / 6))), escape(bar.text or shown(bar.value))
-        body.append(f'<text x="{wide - 2}" y="{y + 10}" text-anchor="end">{name}</text>')
+        y, end, text = place * STEP + 4, zero + bar.value * scale, bar.text or shown(bar.value)
+        body.append(element("text", _cut(bar.name, int(names / 6)), x=names - 2, y=y + 10, text_anchor="end"))
+        shape = {"x": min(zero, end), "y": y, "width": abs(end - zero), "height": 13, "rx": 2}
         body.append(
-            f'<rect class="bar" style="--c:{bar.colour}" x="{left:.1f}" y="{y}" width="{length:.1f}" height="13" rx="2">'
-            f"<title>{escape(bar.name)}: {text}</title></rect>"
+            element("rect", element("title", f"{bar.name}: {text}"), class_="bar", style=colour(bar.colour), **shape)
         )
-        body.append(f'<text x="{zero + max(bar.value, 0) * scale + 6:.1f}" y="{y + 10}">{text}</text>')
-        if bar.spread:
-            middle, off = zero + bar.value * scale, bar.spread * scale
-            body.append(
-                f'<line class="cross" x1="{middle - off:.1f}" x2="{middle + off:.1f}" y1="{y + 6.5}" y2="{y + 6.5}"/>'
-            )
-    body.append(f'<line class="cross" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{len(drawn) * step + 2}"/>')
-    return _figure(title, (width, len(drawn) * step + 4), body, None, Markup(""), "")
+        off = bar.spread * scale
+        body.append(element("text", text, x=max(zero, end) + off + 6, y=y + 10))
+        if off:
+            body.append(element("line", class_="cross", x1=end - off, x2=end + off, y1=y + 6.5, y2=y + 6.5))
+    body.append(element("line", class_="cross", x1=zero, x2=zero, y1=0, y2=height - 2))
+    return _figure(title, (width, height), body, None, Markup(""), "")
 
 
-def spark(y: Sequence[float], colour: str = PALETTE[0]) -> Markup:
+def spark(values: Sequence[float], drawn: str = PALETTE[0]) -> Markup:
     """A line of a few pixels, without axes."""
-    line = _thinned(Line("", range(len(y)), y, colour))
-    low, high = _ends(line.y)
-    frame = _Frame(2, 2, 96, 22, (0, max(len(y) - 1, 1)), (low, high))
-    body = Markup("".join(_line(line, frame)))
-    return Markup('<svg viewBox="0 0 100 26" width="100" height="26" aria-hidden="true">{}</svg>').format(body)
+    line = _thinned(Line("", range(len(values)), values, drawn))
+    frame = _Frame(2, 2, 96, 22, (0, max(len(values) - 1, 1)), _ends(line.y))
+    return element("svg", *_line(line, frame), viewBox="0 0 100 26", width=100, height=26, aria_hidden="true")
+
+
+def legend(entries: Iterable[tuple[str, str, str, str]]) -> Markup:
+    """(colour, style of the line or "block", name, what stands behind it) of everything that is drawn."""
+    keys = [
+        element("li", _key(drawn, style), name, *([" ", element("b", value)] if value else []))
+        for drawn, style, name, value in entries
+    ]
+    return element("ul", *keys, class_="legend") if keys else Markup("")
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -166,10 +167,17 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     if not high > low:
         return [low]
     raw = (high - low) / most
-    power = 10 ** math.floor(math.log10(raw))
+    power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * k for k in (1, 2, 5, 10) if power * k >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _key(drawn: str, style: str) -> Markup:
+    """A piece of a line, or a block."""
+    mark = {"class_": f"series {style}", "style": colour(drawn), "points": "0,4 22,4"}
+    block = {"class_": "dot", "style": colour(drawn), "cx": 11, "cy": 4, "r": 4}
+    inside = element("circle", **block) if style == "block" else element("polyline", **mark)
+    return element("svg", inside, viewBox="0 0 22 8", aria_hidden="true")
 
 
 def _frame(
@@ -181,100 +189,67 @@ def _frame(
         low, high = (0.0 if 0 <= low < span * 0.3 else low - 0.05 * span), high + 0.06 * span
     side = margin * (right - left)
     width, height = SMALL if small else LARGE
-    gutter = 26 if small else 46
-    place = (gutter, 4.0, width - gutter - 6, height - 22) if small else (gutter, 6.0, width - gutter - 8, height - 44)
-    return _Frame(*place, (left - side, right + side), (low, high))
+    gutter, below = (26, 22) if small else (46, 44)
+    return _Frame(gutter, 5, width - gutter - 8, height - below, (left - side, right + side), (low, high))
 
 
-def _axes(frame: _Frame, small: bool, label: str, log: bool = False) -> Iterator[str]:
-    bottom = frame.top + frame.height
-    across = ticks(*frame.y, most=2 if small else 5)
-    for value, text in zip(across, _numbers(across), strict=True):
+def _axes(frame: _Frame, small: bool, label: str, log: bool = False) -> Iterator[Markup]:
+    up = ticks(*frame.y, most=2 if small else 5)
+    for value, text in zip(up, _numbers(up), strict=True):
         y = frame.at(frame.x[0], value)[1]
-        yield f'<line class="grid" x1="{frame.left}" x2="{frame.left + frame.width}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{frame.left - 5}" y="{y + 3.7:.1f}" text-anchor="end">{text}</text>'
-    marks = [*frame.x] if small else ticks(*frame.x, most=6)
-    if not log:
-        marks = [mark for mark in marks if mark == round(mark)] or marks
-    else:
-        marks = [mark for mark in marks if mark == round(mark)] or [*frame.x]
-    texts = [shown(float(f"{10**mark:.2g}")) for mark in marks] if log else _numbers(marks)
-    for number, (value, text) in enumerate(zip(marks, texts, strict=True)):
-        x = frame.at(value, frame.y[0])[0]
-        anchor = ("start", "end")[number] if small and len(marks) == 2 else "middle"
-        yield f'<text x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="{anchor}">{text}</text>'
+        yield element("line", class_="grid", x1=frame.left, x2=frame.right, y1=y, y2=y)
+        yield element("text", text, x=frame.left - 5, y=y + 3.7, text_anchor="end")
+    along = sorted({*frame.x}) if small else ticks(*frame.x, most=6)
+    along = [mark for mark in along if mark == round(mark)] or along
+    texts = [_short(10**mark) for mark in along] if log else _numbers(along)
+    for place, (value, text) in enumerate(zip(along, texts, strict=True)):
+        anchor = ("start", "end")[place] if small and len(along) == 2 else "middle"
+        yield element("text", text, x=frame.at(value, frame.y[0])[0], y=frame.bottom + 14, text_anchor=anchor)
     if label:
-        middle = frame.left + frame.width / 2
-        yield f'<text x="{middle:.1f}" y="{bottom + 31:.1f}" text-anchor="middle">{escape(label)}</text>'
+        yield element("text", label, x=frame.left + frame.width / 2, y=frame.bottom + 32, text_anchor="middle")
 
 
 def _numbers(values: Sequence[float]) -> list[str]:
     """Marks of an axis, all with as many decimals as they need to be told apart."""
+    if max(map(abs, values), default=0) >= 1e4:
+        return [_short(value) for value in values]
     for decimals in range(7):
         texts = [f"{value:,.{decimals}f}" for value in values]
         if all(abs(float(text.replace(",", "")) - v) < 1e-9 for text, v in zip(texts, values, strict=True)):
-            largest = max(map(abs, values), default=0)
-            return [_short(value) for value in values] if largest >= 1e4 else texts
+            return texts
     return [f"{value:.1e}" if value else "0" for value in values]
 
 
 def _short(value: float) -> str:
     for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= unit:
-            return f"{value / unit:.4g}{name}"
-    return f"{value:.4g}"
+            return f"{value / unit:.3g}{name}"
+    return f"{value:.3g}"
 
 
-def _line(line: Line, frame: _Frame) -> Iterator[str]:
+def _line(line: Line, frame: _Frame) -> Iterator[Markup]:
     """A path, broken where there is nothing; a dot where a point stands alone."""
-    path, pieces = list[tuple[float, float]](), list[list[tuple[float, float]]]()
-    for x, y in zip(line.x, line.y, strict=True):
+    piece = list[tuple[float, float]]()
+    for x, y in [*zip(line.x, line.y, strict=True), (0.0, math.nan)]:
         if math.isfinite(y):
-            path.append(frame.at(x, min(max(y, frame.y[0]), frame.y[1])))
-        elif path:
-            pieces.append(path)
-            path = []
-    pieces += [path] if path else []
-    for piece in pieces:
-        if len(piece) == 1:
-            (x, y) = piece[0]
-            yield f'<circle class="dot" style="--c:{line.colour}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+            piece.append(frame.at(x, min(max(y, frame.y[0]), frame.y[1])))
             continue
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)
-        yield f'<polyline class="series {line.style}" style="--c:{line.colour}" points="{points}"/>'
-
-
-def _legend(drawn: Sequence[Line], unit: str) -> Markup:
-    last = (next((y for y in reversed(line.y) if math.isfinite(y)), math.nan) for line in drawn)
-    return _keys(
-        (line.colour, line.style, line.name, f"{shown(float(y))}{unit}") for line, y in zip(drawn, last, strict=True)
-    )
-
-
-def _keys(entries: Iterable[tuple[str, str, str, str]]) -> Markup:
-    """A legend: (colour, style, name, what stands behind it)."""
-    entry = Markup(
-        '<li><svg viewBox="0 0 22 8" aria-hidden="true"><polyline class="series {}" style="--c:{}" points="0,4 22,4"/>'
-        "</svg>{} <b>{}</b></li>"
-    )
-    keys = Markup("").join(entry.format(style, colour, name, value) for colour, style, name, value in entries)
-    return Markup('<ul class="legend">{}</ul>').format(keys)
-
-
-def legend(entries: Iterable[tuple[str, str, str]]) -> Markup:
-    """Of many small charts: (colour, style, name)."""
-    return _keys((*entry, "") for entry in entries)
+        if len(piece) == 1:
+            yield element("circle", class_="dot", style=colour(line.colour), cx=piece[0][0], cy=piece[0][1], r=2.5)
+        elif piece:
+            drawn = f"series {line.style}".strip()
+            yield element("polyline", class_=drawn, style=colour(line.colour), points=path(piece))
+        piece = []
 
 
 def _figure(
-    title: str, size: tuple[float, float], body: Sequence[str], data: object, legend: Markup, aside: str
+    title: str, size: tuple[float, float], body: Sequence[Markup], data: Any, entries: Markup, aside: str
 ) -> Markup:
-    numbers = Markup('<script type="application/json">{}</script>').format(as_json(data)) if data else Markup("")
-    beside = Markup(" <span>{}</span>").format(aside) if aside else Markup("")
-    heading = Markup("<h4>{}{}</h4>").format(title, beside) if title else Markup("")
-    return Markup(
-        '<figure class="chart">{}<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>{}{}</figure>'
-    ).format(heading, *size, title, Markup("".join(body)), legend, numbers)
+    beside = [" ", element("span", aside)] if aside else []
+    drawing = element("svg", *body, viewBox=f"0 0 {size[0]} {size[1]}", role="img", aria_label=title)
+    numbers = element("script", as_json(data), type="application/json") if data else ""
+    heading = element("h4", title, *beside) if title else ""
+    return element("figure", heading, drawing, entries, numbers, class_="chart")
 
 
 def _thinned(line: Line) -> Line:
@@ -286,9 +261,13 @@ def _thinned(line: Line) -> Line:
     return line._replace(x=[line.x[i] for i in kept], y=[line.y[i] for i in kept])
 
 
-def _at_places(line: Line, places: Sequence[float]) -> list[float | None]:
+def _at(line: Line, places: Sequence[float]) -> list[float | None]:
     known = {float(x): float(y) for x, y in zip(line.x, line.y, strict=True)}
     return [known.get(place) for place in places]
+
+
+def _last(line: Line) -> float:
+    return next((float(y) for y in reversed(line.y) if math.isfinite(y)), math.nan)
 
 
 def _ends(values: Iterable[float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Pages: one file each, with pictures, numbers and script inside, and nothing from elsewhere.
 
-A page is a template that extends `base.html.jinja` and takes its parts from `macros.html.jinja`; what it shows comes from
-data, is escaped, and is never run: the one script is ours (`script.js`), and the page itself tells the browser to run no
-other and to load nothing (a Content-Security-Policy).
+A page is a template that extends `base.html.jinja` and takes its parts from `macros.html.jinja`. What it shows comes
+from data, is escaped, and is never run: the one script is ours (`script.js`), and the page itself tells the browser to
+run no other and to load nothing (its Content-Security-Policy).
 """
 
 import base64
@@ -23,8 +23,8 @@ UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
 def render(template: str, shown: dict[str, Any], *, live: str = "") -> str:
-    """The HTML of a page. shown: what the template takes, `title` among it. live: of a served page, the address that says
-    whether there is anything new."""
+    """The HTML of a page. shown: what the template takes, `title` among it. live: of a served page, the address that
+    says whether there is anything new."""
     frame = {"style": Markup(_text("style.css")), "script": Markup(_text("script.js")), "policy": policy(bool(live))}
     return _templates().get_template(template).render({"live": live} | frame | shown)
 
