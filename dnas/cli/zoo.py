@@ -67,9 +67,9 @@ def run(options: Zoo) -> None:
     else:
         _print(entries)
     if page is not None:
-        from dnas.reports import zoo
+        from dnas.reports import zoo_page
 
-        print(f"Open {zoo.page(entries, page)}")
+        print(f"Open {zoo_page.page(entries, page)}")
 
 
 def _named(what: tuple[str, ...]) -> "list[Entry]":
@@ -141,12 +141,12 @@ def _described(entry: "Entry") -> dict[str, Any]:
 
 def _print(entries: "list[Entry]") -> None:
     """A line for each, however long: of a pipe, one that grep finds."""
-    rows = [("name", "space", "data", "parameters", "multiply-adds", "score", "from")]
+    rows = [["name", "space", "data", "parameters", "multiply-adds", "score", "from"]]
     for entry in entries:
         costs = (f"{cost:,}" if cost is not None else "-" for cost in (entry.parameters, entry.multiply_adds))
         origin = f"{entry.source}, {entry.began[:10]}" if entry.folder else entry.source.partition(":")[0]
         words = printable(entry.name), _first(entry.space), _first(entry.data)
-        rows.append((*words, *costs, entry.said, printable(origin)))
+        rows.append([*words, *costs, entry.said, printable(origin)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (w.rjust(n) if 2 < i < 6 else w.ljust(n) for i, (w, n) in enumerate(zip(row, widths, strict=True)))

@@ -1,8 +1,8 @@
 """Architectures that one can look at: published cells and networks, and those that searches of ours found.
 
-What a published one costs stands beside it in the zoo (`architectures/zoo.py`): of a cell, its network for CIFAR-10 with
-36 channels and 20 cells. What a found one costs is that of the network which its run trains, or would. The same cell in
-several folders, a search and the trainings of what it found, is one entry.
+What a published one costs stands beside it in the zoo (`architectures/zoo.py`): of a cell, its network for CIFAR-10
+with 36 channels and 20 cells. What a found one costs is that of the network which its run trains, or would. The same
+cell in several folders, a search and the trainings of what it found, is one entry.
 """
 
 import os
@@ -33,7 +33,7 @@ class Entry:
     name: a published name, or a folder, with the seed where it has several. space: with its settings. data: what costs
     and score are of. parameters, multiply_adds: None where they are not known. score: of test data, in percent if it is
     an accuracy; of an own one the mean over its trainings, None before the first. source: where it was published, or
-    the method that found it, or `TRAINED`. folder: of the run that found it, empty for published ones. began: when that was.
+    the method that found it, or `TRAINED`. folder: of the run, empty for published ones. began: when the run did.
     """
 
     name: str
@@ -80,7 +80,7 @@ def _published(entry: zoo.Entry) -> Entry:
 
 
 def found(folder: str | Path) -> list[Entry]:
-    """The architectures of a run folder, or of all below it, by folder. Runs that are damaged are left out, which is said.
+    """The architectures of a run folder, or of all below it. Runs that are damaged are left out, which is said.
 
     Errors: `UserError` where there is no run.
     """
