@@ -15,7 +15,6 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
-FAINT = 3  # points that are smaller are many
 
 
 class Line(NamedTuple):
@@ -88,7 +87,8 @@ def lines(
     """Lines over what `label` counts. unit: of the values, behind them. small: of many such charts, without a legend.
     aside: beside the title. within: the lowest and the highest value that are shown."""
     drawn = [_thinned(line) for line in drawn]
-    frame = _frame([x for one in drawn for x in one.x], [y for one in drawn for y in one.y], small, within)
+    xs, ys = ([value for line in drawn for value in line[place]] for place in (1, 2))
+    frame = _frame(xs, ys, small=small, within=within)
     listed = [line for line in drawn if line.listed]
     places = sorted({float(x) for line in listed for x in line.x})
     data = {
@@ -105,23 +105,32 @@ def lines(
 
 
 def scatter(
-    title: str, points: Sequence[Point], *, x_label: str, y_label: str, log: bool = False, unit: str = ""
+    title: str,
+    points: Sequence[Point],
+    *,
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    cloud: tuple[str, Sequence[tuple[float, float]]] = ("", ()),
 ) -> Markup:
-    """Points by two numbers, those that come first below. log: powers of ten of the first number. unit: of the second.
-    A name has a place in the legend, with all its points."""
-    xs = [math.log10(point.x) if log else point.x for point in points]
-    frame = _frame(xs, [point.y for point in points], False, None, margin=0.06)
+    """Points by two numbers, those that come first below. log: powers of ten of the first number. cloud: a name, and
+    many more points, without texts, behind them. A name has a place in the legend, with all its points."""
+    across = math.log10 if log else float
+    placed = [(across(point.x), point.y) for point in points]
+    behind = [(across(x), y) for x, y in cloud[1]]
+    frame = _frame(*zip(*placed, *behind, strict=True), small=False, margin=0.05)
     body, data = [*_axes(frame, False, x_label, log)], list[dict[str, Any]]()
-    for point, x in zip(points, xs, strict=True):
-        across, down = frame.at(x, point.y)
-        style: dict[str, Any] = {"class_": "dot", "style": colour(point.colour), "opacity": 0.4 * (point.size < FAINT)}
-        body.append(
-            element("circle", cx=across, cy=down, r=point.size, **style | {"opacity": style["opacity"] or None})
-        )
-        texts = point.texts or (f"{x_label}: {shown(point.x)}", f"{y_label}: {shown(point.y)}{unit}")
-        data.append({"at": [across, down], "name": point.name, "colour": point.colour, "texts": texts})
-    kinds = {point.name: point.colour for point in points}
-    entries = legend(((c, "block", name, "") for name, c in kinds.items()) if len(kinds) < 9 else ())
+    if behind:
+        dots = "".join(f"M{x:.1f},{y:.1f}h0" for x, y in (frame.at(*place) for place in behind))
+        body.append(element("path", class_="cloud", d=dots))
+    for point, place in zip(points, placed, strict=True):
+        x, y = frame.at(*place)
+        body.append(element("circle", class_="dot", style=colour(point.colour), cx=x, cy=y, r=point.size))
+        texts = point.texts or (f"{x_label}: {shown(point.x)}", f"{y_label}: {shown(point.y)}")
+        data.append({"at": [x, y], "name": point.name, "colour": point.colour, "texts": texts})
+    kinds = {cloud[0]: PALETTE[7]} if behind else {}
+    kinds |= {point.name: point.colour for point in points}
+    entries = legend(((drawn, "block", name, "") for name, drawn in kinds.items()) if len(kinds) < 9 else ())
     return _figure(title, LARGE, body, {"plot": frame[:4], "points": data}, entries, "")
 
 
@@ -181,7 +190,12 @@ def _key(drawn: str, style: str) -> Markup:
 
 
 def _frame(
-    xs: Iterable[float], ys: Iterable[float], small: bool, within: tuple[float, float] | None, margin: float = 0.0
+    xs: Iterable[float],
+    ys: Iterable[float],
+    *,
+    small: bool,
+    within: tuple[float, float] | None = None,
+    margin: float = 0.0,
 ) -> _Frame:
     (left, right), (low, high) = _ends(xs), within or _ends(ys)
     if within is None:
