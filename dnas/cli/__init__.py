@@ -1,5 +1,5 @@
 """The command line: `dnas search | retrain | test | predict | export | show | scale | bench | latency | compare |
-blackbox | tune | report | look | data | list`, a file each.
+blackbox | tune | why | report | zoo | look | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -32,6 +32,8 @@ from dnas.cli import (
     show,
     test,
     tune,
+    why,
+    zoo,
 )
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
@@ -78,7 +80,9 @@ COMMANDS = {
     "compare": Command(compare.Compare, compare.run),
     "blackbox": Command(blackbox.Blackbox, blackbox.run, blackbox.defaults),
     "tune": Command(tune.Tune, tune.run, tune.defaults),
+    "why": Command(why.Why, why.run),
     "report": Command(report.Report, report.run),
+    "zoo": Command(zoo.Zoo, zoo.run),
     "look": Command(look.Look, look.run),
     "data": Command(data.Data, data.run),
     "list": Command(listing.List, listing.run),
