@@ -7,6 +7,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def examine(data: str | Path, *, target: str | None = None, keep: Collection[str
         evidence.sizes["columns"] = len(left)
         if not left:
             sentence = f"No column but the target '{evidence.content.target}' is left to learn from: --keep keeps one."
-            findings.insert(0, Finding("nothing_left", "fatal", "all columns", sentence))
+            findings = _sorted([*findings, Finding("nothing_left", "fatal", "all columns", sentence)])
     told = {part: int((evidence.parts == place).sum()) for place, part in enumerate(PARTS)}
     looked = Look(
         data=find.written(found.name, settings),
@@ -125,9 +126,17 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
 
 def _found(evidence: Evidence, keep: Collection[str]) -> list[Finding]:
     """What all checks find, the worst first."""
-    checks: dict[str, Check] = find.available("check")
-    findings = [_kept(one, keep) for check in checks.values() for one in check(evidence)]
-    return sorted(_once(findings), key=lambda finding: SEVERITIES.index(finding.severity))
+    findings = [_kept(one, keep) for check in _checks() for one in check(evidence)]
+    return _sorted(_once(findings))
+
+
+@cache
+def _checks() -> tuple[Check, ...]:
+    return tuple(find.available("check").values())
+
+
+def _sorted(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _once(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -17,7 +17,10 @@ from dnas.data._sentences import Row, of_rows
 
 N = 240
 RANDOM = np.random.default_rng(0)
-WORDS = "the old cat saw a dog near our house and ran away from it all day long".split()
+WORDS = [
+    *("the", "old", "cat", "saw", "a", "dog", "near", "our", "house"),
+    *("and", "ran", "away", "from", "it", "all", "day", "long"),
+]
 
 
 @pytest.fixture(autouse=True)
