@@ -105,13 +105,18 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     """The evidence, and the settings with those that it says."""
     settings, choice = found.settings, find.written(found.name, found.settings)
     _, typed = find.checked("data set", choice)
+    typed = {key: value for key, value in typed.items() if key not in ("without_damaged", "without_empty")}
     match found.name:
         case "image_folder" if typed.get("path"):
             evidence = images.of_folder(**typed)
-            return evidence, settings | {"size": str(evidence.sizes["height"])}
+            return evidence, settings | {"size": str(evidence.sizes["height"])} | _without_damaged(evidence)
         case "audio_folder" if typed.get("path"):
             evidence = sounds.of_folder(**typed)
-            return evidence, settings | {"sample_rate": str(evidence.sizes["sample_rate"])}
+            rate = {"sample_rate": str(evidence.sizes["sample_rate"])}
+            return evidence, settings | rate | _without_damaged(evidence)
+        case "text_table" if typed.get("path"):
+            evidence = texts.of_files(**typed)
+            return evidence, settings | ({"without_empty": "true"} if evidence.damaged else {})
         case "table" if typed.get("path"):
             return columns.of_file(**typed, cells=found.cells), settings
     loaded: Any = load(choice)
@@ -122,6 +127,10 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
             "table, texts with a class or recordings."
         )
     return OF_MEMORY[kind](loaded), settings
+
+
+def _without_damaged(evidence: Evidence) -> dict[str, str]:
+    return {"without_damaged": "true"} if evidence.damaged else {}
 
 
 def _found(evidence: Evidence, keep: Collection[str]) -> list[Finding]:

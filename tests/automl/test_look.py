@@ -100,8 +100,33 @@ def test_unequal_and_damaged_images(write_images, tmp_path):
     said = {one.kind: one.sentence for one in found.findings if one.kind in ("damaged_files", "image_sizes")}
     assert "from 12x9 (cat/" in said["image_sizes"] and "to 40x30 pixels (dog/3.png)" in said["image_sizes"]
     assert said["damaged_files"].startswith("1 of 31 files cannot be read, as cat/7.png")
-    with pytest.raises(UserError, match="cat/7.png"):
-        found.require()
+    assert found.data == f"image_folder:path={folder},size=9,without_damaged=true" and not found.fatal
+    data = load(found.data)
+    assert len(data.train_y) + len(data.test_y) == sum(found.counts) == 30
+    assert "left out, damaged" in data.note and len(data.train_x) == len(data.train_y) == found.sizes["train"]
+    for i in range(16):
+        (folder / f"cat/{i}.png").write_bytes(b"GIF89a")
+    assert look(folder).fatal[0].kind == "damaged_files"
+    with pytest.raises(UserError, match="16 of 31 files cannot be read, as cat/0.png"):
+        look(folder).require()
+
+
+def test_damaged_recordings(write_sounds):
+    pytest.importorskip("soundfile")
+    folder = write_sounds("words", {"yes": 8000, "no": 8000})
+    (folder / "no/3.wav").write_bytes(b"RIFF")
+    found = look(folder)
+    assert [one.where for one in found.findings if one.kind == "damaged_files"] == ["no/3.wav"]
+    data = load(found.data)
+    assert len(data.train_y) + len(data.test_y) == 23 == sum(found.counts) and "left out, damaged" in data.note
+
+
+def test_texts_that_are_empty(write_table, sentences):
+    file = write_table("a.csv", text=["", *sentences[1:]], label=["a", "b"] * 30)
+    found = look(file)
+    said = [one.sentence for one in found.findings if one.kind == "damaged_files"]
+    assert said == [f"1 of 60 rows has no text or no class, as line 2 of {file} (no text)."]
+    assert len(load(found.data).train_y) == 47 and "left out, empty: line 2 of" in load(found.data).note
 
 
 @pytest.mark.parametrize("name, task", [("digits", "images"), ("wine:seed=3", "tabular"), ("diabetes", "tabular")])

@@ -38,7 +38,7 @@ def check(data: Evidence) -> Iterator[Finding]:
             )
         else:
             continue
-        yield Finding("leaks", "warning", name, sentence, "left out", (name,))
+        yield Finding("leaks", "warning", name, sentence, f"left out; --keep '{name}' keeps it", (name,))
 
 
 def _codes(values: np.ndarray) -> np.ndarray:
