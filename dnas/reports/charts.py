@@ -3,6 +3,7 @@ one points. Texts are texts; colours are those of Okabe and Ito, brighter on a d
 """
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def lines(
     """Lines over what `label` counts. unit: of the values, behind them. small: of many such charts, without a legend.
     aside: beside the title. within: the lowest and the highest value that are shown."""
     drawn = [_thinned(line) for line in drawn]
-    xs, ys = ([value for line in drawn for value in line[place]] for place in (1, 2))
+    xs, ys = ([value for line in drawn for value in getattr(line, axis)] for axis in "xy")
     frame = _frame(xs, ys, small=small, within=within)
     listed = [line for line in drawn if line.listed]
     places = sorted({float(x) for line in listed for x in line.x})
@@ -140,7 +141,8 @@ def scatter(
 def bars(title: str, drawn: Sequence[Bar], *, names: float = 150) -> Markup:
     """Horizontal bars from 0, the first on top, each with its name and its text. names: how wide these may be."""
     width, height = LARGE[0], len(drawn) * STEP + 4
-    low, high = min(0.0, *(bar.value for bar in drawn)), max(0.0, *(bar.value for bar in drawn))
+    ends = [(bar.value - bar.spread, bar.value + bar.spread) for bar in drawn]
+    low, high = (pick(0.0, *(pick(end) for end in ends)) for pick in (min, max))
     scale = (width - names - NUMBERS) / ((high - low) or 1)
     zero, body = names + 4 - low * scale, list[Markup]()
     for place, bar in enumerate(drawn):
@@ -156,6 +158,38 @@ def bars(title: str, drawn: Sequence[Bar], *, names: float = 150) -> Markup:
             body.append(element("line", class_="cross", x1=end - off, x2=end + off, y1=y + 6.5, y2=y + 6.5))
     body.append(element("line", class_="cross", x1=zero, x2=zero, y1=0, y2=height - 2))
     return _figure(title, (width, height), body, None, Markup(""), "")
+
+
+def dots(title: str, rows: Sequence[tuple[str, Sequence[float]]], *, names: float = 130) -> Markup:
+    """A line for each name with a dot for each of its values, a stroke at their mean, and mean and deviation behind it;
+    the first on top."""
+    width, height = LARGE[0], len(rows) * STEP + 26
+    low, high = _ends(value for _, values in rows for value in values)
+    margin = 0.05 * (high - low) or 0.5
+    frame = _Frame(names + 8, 2, width - names - 96, height - 26, (low - margin, high + margin), (len(rows), 0))
+    body, marks = list[Markup](), ticks(*frame.x, most=3)
+    for value, text in zip(marks, _numbers(marks), strict=True):
+        x = frame.at(value, 0)[0]
+        body.append(element("line", class_="grid", x1=x, x2=x, y1=0, y2=height - 22))
+        body.append(element("text", text, x=x, y=height - 8, text_anchor="middle"))
+    for place, (name, values) in enumerate(rows):
+        y = place * STEP + STEP / 2 + 2
+        called = _cut(name, int(names / 6)), element("title", name)
+        body.append(element("text", *called, x=names, y=y + 4, text_anchor="end"))
+        body.extend(_values(name, values, y, width, frame))
+    return _figure(title, (width, height), body, None, Markup(""), "")
+
+
+def _values(name: str, values: Sequence[float], y: float, right: float, frame: _Frame) -> Iterator[Markup]:
+    for value in values:
+        said, x = element("title", f"{name}: {shown(value)}"), frame.at(value, 0)[0]
+        yield element("circle", said, class_="dot", style=colour(PALETTE[0]), cx=x, cy=y, r=4, opacity="0.65")
+    if values:
+        mean = statistics.fmean(values)
+        spread = f" \N{PLUS-MINUS SIGN} {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        x = frame.at(mean, 0)[0]
+        yield element("line", class_="mean", x1=x, x2=x, y1=y - 7, y2=y + 7)
+        yield element("text", f"{mean:.2f}{spread}", x=right, y=y + 4, text_anchor="end")
 
 
 def spark(values: Sequence[float], drawn: str = PALETTE[0]) -> Markup:

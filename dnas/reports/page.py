@@ -21,7 +21,7 @@ from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_c
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
-__all__ = ["draw", "measure_of", "of_study", "page", "table"]
+__all__ = ["draw", "genotypes_of", "measure_of", "of_study", "page", "picture", "table"]
 
 LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
@@ -62,7 +62,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     config, rows, measure = config_of(folder), read_metrics(folder), measure_of(folder)
     mix, genotypes, last = read_mix(folder), _genotypes(folder), rows[-LAST:]
     data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
-    readable = _readable(genotypes)
+    readable = genotypes_of(genotypes)
     chosen = readable[min(best, len(readable) - 1)] if readable else None
     asked = why.found(folder)
     cells = _cells(readable, mix, config, best, asked)
@@ -83,7 +83,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, rows, measure, readable, config.seed),
         "examined": mistakes.examined(folder),
-        "pictures": [_picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
+        "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
         "genotypes": [indented(genotype) for genotype in genotypes],
         "columns": list(dict.fromkeys(name for row in last for name in row)),
         "rows": last,
@@ -104,7 +104,7 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    nothing = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
+    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
     nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs"), ())
     shown = nothing | {
         "title": title,
@@ -115,7 +115,7 @@ def of_study(
         "stopped_after": 0,
         "why": None,
         "examined": None,
-        "pictures": [_picture(path) for path in pictures],
+        "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
@@ -185,10 +185,10 @@ def _genotypes(folder: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _readable(genotypes: Sequence[dict[str, Any]]) -> list[Genotype]:
-    """As cells; none where one is none, as what another version wrote may be."""
+def genotypes_of(records: Sequence[dict[str, Any]]) -> list[Genotype]:
+    """Of their JSON; none where one is none, as what another version wrote may be."""
     try:
-        return [from_json(genotype) for genotype in genotypes]
+        return [from_json(record) for record in records]
     except UserError:
         return []
 
@@ -221,7 +221,7 @@ def _mixes(mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(path: Path) -> dict[str, str]:
+def picture(path: Path) -> dict[str, str]:
     """What the template shows of a picture. Errors: `StorageError` for what is none."""
     try:
         picture = content_of(path)
