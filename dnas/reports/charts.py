@@ -14,6 +14,7 @@ from dnas.reports.svg import colour, element, path
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6F4E9C", "#8A8F98")
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
+MOST_POWERS = 5
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
 
@@ -218,6 +219,21 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
+def _whole(marks: list[float]) -> list[float]:
+    """Those that are whole numbers, as epochs are; all where none is."""
+    return [mark for mark in marks if mark == round(mark)] or marks
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Where round numbers lie between powers of ten: one, two and five of each, or fewer where those are many."""
+    for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1,)):
+        marks = [n + math.log10(k) for n in range(math.floor(low), math.ceil(high) + 1) for k in factors]
+        inside = [mark for mark in marks if low <= mark <= high]
+        if len(inside) <= MOST_POWERS:
+            break
+    return inside
+
+
 def _key(drawn: str, style: str) -> Markup:
     """A piece of a line, or a block."""
     mark = {"class_": f"series {style}", "style": colour(drawn), "points": "0,4 22,4"}
@@ -250,8 +266,7 @@ def _axes(frame: _Frame, small: bool, label: str, log: bool = False) -> Iterator
         y = frame.at(frame.x[0], value)[1]
         yield element("line", class_="grid", x1=frame.left, x2=frame.right, y1=y, y2=y)
         yield element("text", text, x=frame.left - 5, y=y + 3.7, text_anchor="end")
-    along = sorted({*frame.x}) if small else ticks(*frame.x, most=6)
-    along = [mark for mark in along if mark == round(mark)] or along
+    along = sorted({*frame.x}) if small else _powers(*frame.x) if log else _whole(ticks(*frame.x, most=6))
     texts = [_short(10**mark) for mark in along] if log else _numbers(along)
     for place, (value, text) in enumerate(zip(along, texts, strict=True)):
         anchor = ("start", "end")[place] if small and len(along) == 2 else "middle"
@@ -272,7 +287,7 @@ def _numbers(values: Sequence[float]) -> list[str]:
 
 
 def _short(value: float) -> str:
-    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for unit, name in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= unit:
             return f"{value / unit:.3g}{name}"
     return f"{value:.3g}"
