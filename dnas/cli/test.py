@@ -88,7 +88,7 @@ def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
         )
     Console().print(table)
     if found.folder.is_dir():
-        mistakes.write(found.folder, measured, classes, what, data)
+        mistakes.write(found.folder, measured, classes, what, data, found.seed)
         print(f"Open {page.page(found.folder)}")
     picture = found.folder / "confusion.png" if found.folder.is_dir() else found.folder.with_suffix(".confusion.png")
     plots.plot_confusion(confusion, classes, Path(picture), data)

@@ -1,8 +1,8 @@
 """The worst mistakes of a network on a part of its data, and the file that its page shows them from.
 
-test.json: {"data", "what", "classes", "measures", "confusion" [classes, classes], "mistakes": [{"place", "true",
-"taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and highest sample of pieces),
-"text", "row"}]}.
+test.json: {"data", "what", "seed", "classes", "measures", "confusion" [classes, classes], "mistakes": [{"place",
+"true", "taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and highest sample of
+pieces), "text", "row"}]}.
 """
 
 import base64
@@ -57,9 +57,10 @@ def of_all(found: Sequence[Mistake]) -> tuple[Mistake, ...]:
     return tuple(sorted(found, key=attrgetter("own"))[:MOST])
 
 
-def write(folder: Path, measured: Any, classes: Sequence[str], what: str, data: str) -> None:
-    """`FILE` of a run folder. measured: an `Evaluation` with a confusion. what: was tested, "images" say."""
-    about = {"data": data, "what": what, "classes": list(classes), "measures": dict(measured.measures)}
+def write(folder: Path, measured: Any, classes: Sequence[str], what: str, data: str, seed: int) -> None:
+    """`FILE` of a run folder. measured: an `Evaluation` with a confusion. what: was tested, "images" say.
+    seed: whose network."""
+    about = {"data": data, "what": what, "seed": seed, "classes": list(classes), "measures": dict(measured.measures)}
     about |= {"confusion": measured.confusion.tolist(), "mistakes": [_plain(one) for one in measured.mistakes]}
     atomic_write(folder / FILE, json.dumps(about))
 

@@ -33,6 +33,7 @@ def examined(folder: Path) -> dict[str, Any] | None:
         return {
             "data": str(found["data"]),
             "what": str(found["what"]),
+            "seed": int(found["seed"]),
             "count": int(confusion.sum()),
             "right": int(confusion.trace()),
             "classes": classes,
