@@ -17,8 +17,8 @@
         entropy, margin     null, or relative entropy of the row, and first minus second option, at every epoch
         last_change         epoch from which the strongest option stayed; null: all along
     base                    {"mix", "found"}: {"score", "loss"} with nothing changed, or null
-    ablation                how it was measured: {"statistics": "batch" or "calibrated", "batches", "examples",
-                            "variants"}
+    ablation                {"statistics": "batch" or "calibrated", "batches", "examples", "variants"}: how it was
+                            measured
     agreement               null, or {"kendall": mean, "same", "of"}
     stability               null, or {"seeds", "agreement", "chance", "distances": [[seed, seed, share], ...]}
     curvature               null, or {"eigenvalue": at the end or null, "epochs", "eigenvalues": recorded by the search}
