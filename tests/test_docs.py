@@ -12,7 +12,7 @@ from dnas.cli.parsing import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"^(?:    |\$ )(dnas (?:[^\\\n]|\\\n|\\.)*)", re.MULTILINE)
+COMMAND = re.compile(r"^(?:    |\$ )(dnas (?:[^\\\n]|\\\n|\\.)*)$(?!\ndnas: )", re.MULTILINE)  # but not what is refused
 EXPERIMENT = re.compile(r"^experiments/\w+\.py(:\w+)?$")
 DOTS = {"...", "RUN", "COMMAND"}
 
