@@ -1,6 +1,5 @@
 """The command line: `dnas search | retrain | test | predict | export | show | scale | bench | latency | compare |
-blackbox | tune | report | zoo | data | list`, a file each.
-blackbox | tune | why | report | data | list`, a file each.
+blackbox | tune | why | report | zoo | look | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -24,6 +23,7 @@ from dnas.cli import (
     export,
     latency,
     listing,
+    look,
     predict,
     report,
     retrain,
@@ -83,6 +83,7 @@ COMMANDS = {
     "why": Command(why.Why, why.run),
     "report": Command(report.Report, report.run),
     "zoo": Command(zoo.Zoo, zoo.run),
+    "look": Command(look.Look, look.run),
     "data": Command(data.Data, data.run),
     "list": Command(listing.List, listing.run),
 }
