@@ -1,4 +1,4 @@
-"""The command line: `dnas search | retrain | test | predict | export | show | scale | bench | latency | compare |
+"""The command line: `dnas auto | search | retrain | test | predict | export | show | scale | bench | latency | compare |
 blackbox | tune | report | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from dnas import modules_of
 from dnas.cli import (
+    auto,
     bench,
     blackbox,
     compare,
@@ -65,6 +66,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "auto": Command(auto.Auto, auto.run),
     "search": Command(search.Search, search.run, search.defaults),
     "retrain": Command(retrain.Retrain, retrain.run, retrain.defaults),
     "test": Command(test.Test, test.run),
