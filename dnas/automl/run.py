@@ -17,7 +17,8 @@ from dnas import paths
 from dnas.architectures.genotype import to_json
 from dnas.automl import final, recipes, stages
 from dnas.automl.journal import FILE, MINUTE, Journal
-from dnas.automl.look import look
+from dnas.automl import page as findings
+from dnas.automl.look import examine
 from dnas.automl.networks import Entry, best_of
 from dnas.automl.pace import Pace
 from dnas.automl.recipes.protocol import Recipe
@@ -75,7 +76,7 @@ def _prepare(folder: Path, resume: bool) -> None:
 
 
 def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float, quiet: bool) -> dict[str, Any]:
-    seen = journal.once("look", lambda: _looked(order))
+    seen = journal.once("look", lambda: _looked(folder, order))
     recipe = recipe_of(seen["data"], seen["task"], budget=order["budget"], seed=order["seed"])
     run = Run(folder, journal, recipe, total, quiet)
     run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"]))
@@ -106,10 +107,13 @@ def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recip
     return replace(made, config=replace(made.config, data=data))
 
 
-def _looked(order: dict[str, Any]) -> dict[str, Any]:
-    found = look(order["data"], target=order["target"], keep=tuple(order["keep"]))
-    found.require()
-    return json.loads(json.dumps(asdict(found), default=str))
+def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    examined = examine(order["data"], target=order["target"], keep=order["keep"])
+    examined.look.require()
+    place = folder / stages.PLACES["look"]
+    place.mkdir(exist_ok=True)
+    findings.write(examined, place / "findings.html")
+    return json.loads(json.dumps(asdict(examined.look)))
 
 
 def _found(run: Run, pace: Pace, each: float, end: float) -> list[Entry]:

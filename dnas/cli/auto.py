@@ -49,7 +49,7 @@ class Auto:
 def run(options: Auto) -> None:
     """`dnas auto`."""
     from dnas.automl import run as make
-    from dnas.automl.page import sentence
+    from dnas.automl.outcome import sentence
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the folder to go on with.")

@@ -1,5 +1,5 @@
-"""What can be wrong with data, a check each file, found by its name: `check(evidence)` yields what it finds, a `Finding`
-each. What a check sees, and what a finding is, `protocol.py` says."""
+"""What can be wrong with data, a check each file, found by its name: `check(evidence)` yields its findings. What a
+check sees, and what a finding is, `protocol.py` says."""
 
 from dnas import modules_of
 
