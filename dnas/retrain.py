@@ -6,6 +6,7 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def held_out(
 
     def measures() -> list[dict[str, float]]:
         sums = job.sums("test", part, progress)
-        return [task.measures(jax.tree.map(lambda leaf: leaf[i], sums)) for i in range(config.seeds)]
+        return [task.measures(jax.tree.map(operator.itemgetter(i), sums)) for i in range(config.seeds)]
 
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)

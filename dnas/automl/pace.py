@@ -4,13 +4,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dnas import retrain
+from dnas import find, retrain
 from dnas.architectures.genotype import Genotype
 from dnas.automl.recipes.protocol import Recipe
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
-from dnas import find
 
 EPOCHS = 2  # that are measured: the first compiles
 CAUTION = 1.5  # another network may compile that much longer, and others may use the machine
@@ -57,6 +56,6 @@ def check(recipe: Recipe, pace: Pace, left: float) -> None:
     needed = 2 * pace.training(recipe, recipe.least_epochs) + pace.compiling
     if needed > left:
         raise UserError(
-            f"No time left: {recipe.least_epochs} epochs of the smallest comparison take {needed / 60:.1f} minutes here, "
-            f"and {max(left, 0) / 60:.1f} are left. Give more --minutes, or fewer examples (limit=...)."
+            f"No time left: the least that can be done takes {needed / 60:.1f} minutes here, and "
+            f"{max(left, 0) / 60:.1f} are left: give more --minutes, or fewer examples (limit=...)."
         )

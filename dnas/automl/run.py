@@ -16,8 +16,8 @@ from dnas import data as datasets
 from dnas import paths
 from dnas.architectures.genotype import to_json
 from dnas.automl import final, recipes, stages
-from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl import page as findings
+from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
 from dnas.automl.networks import Entry, best_of
 from dnas.automl.pace import Pace
@@ -103,7 +103,8 @@ def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recip
         raise UserError(
             f"dnas auto has no recipe for the task '{task}' of '{data}', only for {', '.join(known)}: use dnas search."
         )
-    made: Recipe = importlib.import_module(f"{recipes.__name__}.{task}").recipe(datasets.load(data), budget=budget, seed=seed)
+    module = importlib.import_module(f"{recipes.__name__}.{task}")
+    made: Recipe = module.recipe(datasets.load(data), budget=budget, seed=seed)
     return replace(made, config=replace(made.config, data=data))
 
 
@@ -157,7 +158,11 @@ def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:
     out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
     place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
     atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
-    run.say("network", f"{winner.name} is the best by validation.", command("retrain", cell, "--config", place, "--out", out))
+    run.say(
+        "network",
+        f"{winner.name} is the best by validation.",
+        command("retrain", cell, "--config", place, "--out", out),
+    )
     tests = {winner.name: run.journal.once("network", lambda: final.trained(winner, out))}
     run.say("network", "Tested, once.", command("test", out))
     exported = run.journal.once("export", lambda: final.exported(out, run.place("export")))

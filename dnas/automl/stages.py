@@ -5,22 +5,20 @@ import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dnas import data as datasets
-from dnas import find, search, tune
+from dnas import search, tune
 from dnas.architectures.genotype import Genotype, from_json, parse, to_json
 from dnas.automl import baselines, networks, pace
 from dnas.automl.journal import Journal
-from dnas.automl.networks import Entry, best_of, entry_of
+from dnas.automl.networks import Entry, entry_of
 from dnas.automl.pace import Pace
 from dnas.automl.recipes.protocol import Recipe
-from dnas.config import Config, from_dict, to_dict
+from dnas.config import Config, to_dict
 from dnas.errors import UserError
 from dnas.files import atomic_write
-from dnas.retrain import run as retrain
 from dnas.runs import loop, records
 from dnas.tune import study as studies
 from dnas.tune.axes import applied
@@ -98,7 +96,9 @@ def fixed(run: Run, data: str, seconds: float) -> list[Entry]:
     found = list[Entry]()
     for name in baselines.names(run.recipe):
         watch = run.journal.until(TOO_LONG * seconds + pace.CAUTION * RESERVE)
-        entry = run.journal.once(f"baseline {name}", lambda name=name, w=watch: baselines.validated(name, run.recipe, w))
+        entry = run.journal.once(
+            f"baseline {name}", lambda name=name, w=watch: baselines.validated(name, run.recipe, w)
+        )
         found.append(entry_of(entry))
         run.say("baselines", f"{name}: {found[-1].shown()}")
     return found

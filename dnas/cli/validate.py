@@ -12,11 +12,11 @@ from dnas.cli.sources import genotype_of
 
 @dataclass(frozen=True)
 class Validate:
-    """Train the network of a genotype on a part of the train set, and measure it on the rest; the test part is not seen.
+    """Train the network of a genotype on a part of the train set, and measure it on the rest.
 
     What is measured on is the validation part of the data, or a portion of the train part (retrain.valid_portion, else
     a fifth); with --folds, of a table, every fold in turn. With --seeds there are as many trainings on each. CELL is as
-    in dnas retrain, and so are the defaults. Nothing is written.
+    in dnas retrain, and so are the defaults. The test part is not seen, and nothing is written.
 
     Examples:
       dnas validate runs/first --seeds 3

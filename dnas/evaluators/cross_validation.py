@@ -53,7 +53,8 @@ class Validated(NamedTuple):
 
 def validated(config: Config, genotype: Genotype, folds: int = 1, watch: Watch | None = None) -> Validated:
     """Train with every seed of the config on what each of `folds` folds of the train part leaves, and measure on the
-    fold, which the seed of the config draws. One fold: on the validation part of the data, or `retrain.valid_portion` of the train part, or a fifth of it.
+    fold; the first seed draws the folds. One fold: on the validation part of the data, or `retrain.valid_portion` of
+    the train part, or a fifth of it.
 
     watch: is told after every epoch, counted over all folds, what the first seed has on the fold, and may raise.
     Errors: `UserError` for what cannot be trained.
@@ -82,7 +83,9 @@ def parts_of(config: Config, folds: int) -> list[Held]:
         whole = replace(config, retrain=replace(config.retrain, valid_portion=0.0))
         if config.retrain.patience:
             raise UserError("On folds nothing validates while a network is trained: set retrain.patience to 0.")
-        return [Held(*binding.bind(fold, whole, "retrain", space), "test") for fold in folded(dataset, folds, config.seed)]
+        return [
+            Held(*binding.bind(fold, whole, "retrain", space), "test") for fold in folded(dataset, folds, config.seed)
+        ]
     return [Held(*bound_of(config, dataset, space, 0.0), "valid")]
 
 

@@ -75,8 +75,8 @@ def planned(
     """A study that can be run: everything is built once at the ends of all ranges, and nothing is compiled.
 
     over: see `dnas.tune.axes`. searcher, pruner: of the types above; None: hyperband for hyperband, else median, or
-    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. folds: of the train part,
-    on which every trial is scored; 1: on its validation part.
+    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. folds: of the train
+    part, on which every trial is scored; 1: on its validation part.
     Errors: `UserError` for what cannot be.
     """
     check(config)

@@ -10,9 +10,10 @@ from dnas.config import Config
 class Recipe:
     """config: of all stages; its numbers of epochs are the most that are worth it, and fewer where time is short.
     networks: fixed ones of the same space, by name, as `dnas retrain` takes them. learners: of scikit-learn, which see
-    the same rows, by name in `automl.learners`. over: what is tuned, as `dnas tune` takes it; architectures: whether the
-    study proposes those, too, and has not the best that was found. folds: that validate, 1: a validation part. seeds: of every
-    network that validates. reasons: sentences on what was chosen, and why."""
+    the same rows, by name in `automl.learners`. over: what is tuned, as `dnas tune` takes it; architectures: whether
+    the study proposes those, too, and has not the best that was found. folds: that validate, 1: a validation part.
+    seeds: of every network that validates. least_epochs: of a training. reasons: sentences on what was chosen, and why.
+    """
 
     config: Config
     networks: Mapping[str, str]

@@ -70,8 +70,8 @@ def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
         seeds=SEEDS,
         shares=Shares(search=0.1, tune=0.45, training=0.04),
         reasons=(
-            "Missing numbers become the median and a column that says so, categories a column each; numbers are scaled by "
-            "the train rows.",
+            "Missing numbers become the median and a column that says so, categories a column each; numbers are scaled "
+            "by the train rows.",
             f"{rows:,} train rows: networks are chosen by {validated}, with {SEEDS} seeds.",
         ),
     )
