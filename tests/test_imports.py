@@ -42,6 +42,7 @@ ROOMS = (
     "dnas.loading dnas.loading.*",
     "dnas.exporting dnas.exporting.*",
     "dnas.evaluators dnas.evaluators.*",
+    "dnas.explain dnas.explain.*",
     "dnas.blackbox dnas.blackbox.*",
     "dnas.compare dnas.compare.*",
     "dnas.tune dnas.tune.*",

@@ -1,5 +1,5 @@
 """The command line: `dnas auto | look | search | retrain | validate | baselines | test | predict | export | show |
-scale | bench | latency | compare | blackbox | tune | report | data | list`, a file each.
+scale | bench | latency | compare | blackbox | tune | why | report | zoo | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -35,6 +35,8 @@ from dnas.cli import (
     test,
     tune,
     validate,
+    why,
+    zoo,
 )
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
@@ -84,8 +86,10 @@ COMMANDS = {
     "compare": Command(compare.Compare, compare.run),
     "blackbox": Command(blackbox.Blackbox, blackbox.run, blackbox.defaults),
     "tune": Command(tune.Tune, tune.run, tune.defaults),
+    "why": Command(why.Why, why.run),
     "report": Command(report.Report, report.run),
     "look": Command(look.Look, look.run),
+    "zoo": Command(zoo.Zoo, zoo.run),
     "data": Command(data.Data, data.run),
     "list": Command(listing.List, listing.run),
 }

@@ -194,18 +194,21 @@ def say(text: str, quiet: bool = False) -> None:
 
 @contextmanager
 def counting(
-    title: str, unit: str, quiet: bool = False
+    title: str, unit: str, quiet: bool = False, total: int | None = None, each: int = 1
 ) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """Show how often a function was called, which the decorator that this gives counts."""
+    """Show how often a function was called, which the decorator that this gives counts. total: how often it will be,
+    where that is known. each: as how many a call counts."""
     hidden = quiet or not console.is_terminal or not devices.is_first_host()
-    columns = TextColumn("{task.description}: {task.completed}"), TextColumn(unit), TimeElapsedColumn()
+    known = (BarColumn(), MofNCompleteColumn()) if total else (TextColumn("{task.completed}"),)
+    left = (TextColumn("left"), TimeRemainingColumn()) if total else ()
+    columns = TextColumn("{task.description}:"), *known, TextColumn(unit), TimeElapsedColumn(), *left
     with Bar(*columns, console=console, disable=hidden) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(title, total=total)
 
         def counted(function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 value = function(*args, **kwargs)
-                bar.advance(task)
+                bar.advance(task, each)
                 return value
 
             return call
