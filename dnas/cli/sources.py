@@ -31,10 +31,10 @@ def genotypes_of(source: str) -> "list[Genotype]":
     from dnas.architectures.genotype import read
 
     found = read(standard_input() if source == "-" else source)
-    return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
+    return [found[best_seed(source, len(found))]] if os.path.isdir(source) else found
 
 
-def _best_seed(folder: str, seeds: int) -> int:
+def best_seed(folder: str, seeds: int) -> int:
     """Which seed of a run has the best score, of all that its last rows say; the first if they say too little."""
     if seeds == 1:
         return 0
