@@ -40,7 +40,7 @@ def searched(tmp_path_factory):
 def test_it_writes_what_it_says(searched, capsys):
     assert cli.main(["why", str(searched.folder), "--quiet", "--seed", "1"]) == 0
     out, said = capsys.readouterr().out, read(searched.folder)
-    assert said["sentence"] in " ".join(out.split()) and "Wrote" in out
+    assert said["sentence"] in " ".join(out.split()) and out.endswith("report.html\n")
     assert (said["seed"], said["epoch"], said["score"]) == (1, 2, {"name": "accuracy", "more": True})
     assert dnas.architectures.genotype.from_json(said["genotype"]) == searched.genotypes[1]
     assert said["base"]["mix"] is None and "one operation at a time" in said["reasons"]["in_mix"]
