@@ -65,10 +65,12 @@ def tutorial(tmp_path_factory):
     """A folder as the tutorial leaves it, from a search and a training of seconds."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "experiments").symlink_to(ROOT / "experiments")
-    tiny = ["--seeds=1", "--search.epochs=1", "--search.cells=3", "--search.channels=2", "--data=digits:limit=100"]
-    arguments = ["search", str(ROOT / "experiments" / "small_digits.py"), *tiny, "--retrain.epochs=1", "--quiet"]
-    assert cli.main([*arguments, "--retrain.channels=2", "--out", str(folder / "runs" / "first")]) == 0
-    assert cli.main(["retrain", str(folder / "runs" / "first"), "--quiet"]) == 0
+    out = folder / "runs" / "first"
+    tiny = ["--seeds=1", "--data=digits:limit=200", "--search.epochs=1", "--search.channels=2", "--search.batch_size=16"]
+    tiny += ["--search.alphas.warmup_epochs=0", "--retrain.epochs=1", "--retrain.channels=2", "--retrain.batch_size=32"]
+    experiment = str(ROOT / "experiments" / "small_digits.py")
+    assert cli.main(["search", experiment, *tiny, "--out", str(out), "--quiet"]) == 0
+    assert cli.main(["retrain", str(out), "--quiet"]) == 0
     return folder
 
 
