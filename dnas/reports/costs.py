@@ -5,7 +5,9 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from dnas.architectures.genotype import Genotype, from_json
@@ -17,7 +19,7 @@ from dnas.reports.plots import Measure, Rows, series_of
 from dnas.runs.copies import genotype_epochs, genotype_name
 
 COSTS = {"parameters": "parameters", "multiply_adds": "multiply-adds", "latency": "latency [ms]"}
-GREY = PALETTE[7]
+SHOWN = 3000  # points
 
 
 def of_run(folder: Path, rows: Rows, measure: Measure, genotypes: Sequence[Genotype], seed: int) -> list[Markup]:
@@ -38,7 +40,8 @@ def _seeds(rows: Rows, measure: Measure) -> list[Markup]:
         common = [seed for seed in scores if seed in costs]
         if len({costs[seed] for seed in common}) > 1:
             points = [
-                Point(f"seed {s}", costs[s], measure.scale * scores[s], PALETTE[i % 8]) for i, s in enumerate(common)
+                Point(f"seed {seed}", costs[seed], measure.scale * scores[seed], PALETTE[place % len(PALETTE)])
+                for place, seed in enumerate(common)
             ]
             label = f"{part} {measure.label}"
             drawn.append(charts.scatter(f"{label} against {title}", points, x_label=title, y_label=label))
@@ -66,8 +69,7 @@ def _among_all(folder: Path, genotypes: Sequence[Genotype], first_seed: int) -> 
 
     columns = nasbench201.table().columns
     sizes, scores = columns["cifar10_mflops"], columns["cifar10_test_200"]
-    shown = range(0, len(sizes), 5)
-    cloud = [(float(sizes[i]), float(scores[i])) for i in shown]
+    shown = np.random.default_rng(0).permutation(len(sizes))[:SHOWN]
     ways = [_point(cell, "after each epoch", PALETTE[5], f"epoch {epoch}") for epoch, cell in _epochs(folder)]
     ends = [
         _point(cell, "found", PALETTE[1], f"seed {first_seed + number}", size=6.0)
@@ -76,11 +78,11 @@ def _among_all(folder: Path, genotypes: Sequence[Genotype], first_seed: int) -> 
     points = [point for point in (*ways, *ends) if point is not None]
     if not points:
         return []
-    title = "CIFAR-10 accuracy against multiply-adds, NAS-Bench-201"
-    name = "all cells (every fifth drawn)"
-    return [
-        charts.scatter(title, points, x_label="multiply-adds [M]", y_label="test accuracy [%]", cloud=(name, cloud))
-    ]
+    low = min(float(np.percentile(scores, 5)), *(point.y for point in points))
+    cloud = [(float(sizes[i]), float(scores[i])) for i in shown if scores[i] >= low]
+    title, name = "CIFAR-10, among the cells of NAS-Bench-201", f"{len(cloud):,} of {len(sizes):,} cells"
+    labels: dict[str, Any] = {"x_label": "multiply-adds [M]", "y_label": "test accuracy [%]"}
+    return [charts.scatter(title, points, **labels, cloud=(name, cloud))]
 
 
 def _point(cell: Genotype, name: str, colour: str, text: str, size: float = 3.5) -> Point | None:

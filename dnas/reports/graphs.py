@@ -17,6 +17,12 @@ SPLITS = {"train": PALETTE[0], "search": PALETTE[3], "valid": PALETTE[1], "test"
 TRUTHS = {"truth_cifar10": "CIFAR-10", "truth_cifar100": "CIFAR-100", "truth_imagenet16": "ImageNet16-120"}
 NO_CURVES = {"step", "epoch", "seed", "parameters", "best_epoch", "stopped", "truth_rank", "evaluated", "calibrated"}
 STYLES = ("", "dashed", "dotted")
+INDEXED = {  # names of inputs where no text can be lowered
+    "c_{k-2}": "c\u2096\u208b\u2082",
+    "c_{k-1}": "c\u2096\u208b\u2081",
+    "x_{t}, h_{t-1}": "x\u209c, h\u209c\u208b\u2081",
+    "input": "input",
+}
 SIZES = re.compile(r"_[cs]\d+")  # in the name of a block, which say where it stands
 BLOCK = re.compile(r"(mb|conv|shuffle|xception)\d")
 
@@ -49,6 +55,8 @@ def mixes(history: Mapping[str, MixHistory]) -> list[Mixes]:
     """For every kind of cell a small chart of each edge or decision, with the name of its strongest option."""
     found = list[Mixes]()
     for kind, h in history.items():
+        if _stands(h):
+            continue
         looks = options([name for names in h.operations for name in names if name])
         top = float(np.nanmax(h.weights))
         low = float(np.nanmin(h.weights))
@@ -56,7 +64,7 @@ def mixes(history: Mapping[str, MixHistory]) -> list[Mixes]:
         margin = 0.06 * (top - low) or 0.01
         within = (low - margin * (low > 0), top + margin)
         drawn = [_mix(kind, h, place, looks, within) for place in range(len(h.edges))]
-        shown = {(*look, _short(name)): None for name, look in looks.items()}
+        shown = {(*look, label(_plain(name))): None for name, look in looks.items()}
         entries = charts.legend((colour, style, name, "") for colour, style, name in shown)
         found.append(Mixes(_heading(kind) if len(history) > 1 or kind != "cell" else "", drawn, entries))
     return found
@@ -65,7 +73,7 @@ def mixes(history: Mapping[str, MixHistory]) -> list[Mixes]:
 def options(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """A colour and a style of line for every option: operations have the colours of their families, as in drawings of
     cells; where families tell nothing apart, colours are taken in order."""
-    distinct = list(dict.fromkeys(map(_short, names)))
+    distinct = list(dict.fromkeys(map(_plain, names)))
     looks: dict[str, tuple[str, str]] = {}
     if len({family(name) for name in distinct}) > 1 and sum(family(name) == "other" for name in distinct) < 2:
         within: dict[str, int] = {}
@@ -76,13 +84,23 @@ def options(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     else:
         for place, name in enumerate(distinct):
             looks[name] = PALETTE[place % len(PALETTE)], STYLES[place // len(PALETTE) % len(STYLES)]
-    return {name: looks[_short(name)] for name in dict.fromkeys(names)}
+    return {name: looks[_plain(name)] for name in dict.fromkeys(names)}
 
 
-def place_name(kind: str, edge: str) -> str:
-    """What an edge "2<-0" is called: with an arrow in a cell, as layer 2 in a chain of decisions."""
+def place_name(kind: str, edge: str, edges: Iterable[str] = ()) -> str:
+    """What an edge "2<-0" is called: its nodes as in drawings of a cell, layer 2 in a chain of decisions. edges: all of
+    that kind, the last of which may lead to the output."""
     node, _, source = edge.partition("<-")
-    return f"{node} \N{LEFTWARDS ARROW} {source}" if kind in CELLS else f"layer {node}"
+    if kind not in CELLS:
+        return f"layer {node}"
+    inputs = CELLS[kind][1]
+    first, nodes = 0 if len(inputs) > 1 else 1, {int(one.partition("<-")[0]) for one in edges}
+    last = max(nodes, default=None) if kind == "cell" else None
+    ends = (
+        "output" if n == last else INDEXED[inputs[n]] if n < len(inputs) else str(n - len(inputs) + first)
+        for n in map(int, (node, source))
+    )
+    return " \N{LEFTWARDS ARROW} ".join(ends)
 
 
 def _curve(title: str, found: Mapping[str, Series]) -> Markup:
@@ -125,16 +143,24 @@ def _mix(
         style = f"{style} strong".strip() if order == strongest else style
         drawn.append(Line(label(name), h.epochs, weights[:, order].tolist(), colour, style))
     aside = label(names[strongest])
-    return charts.lines(place_name(kind, h.edges[place]), drawn, small=True, aside=aside, within=within)
+    return charts.lines(place_name(kind, h.edges[place], h.edges), drawn, small=True, aside=aside, within=within)
+
+
+def _stands(h: MixHistory) -> bool:
+    """Whether nothing was mixed, and nothing changes: of a supernet that trains one path at a time."""
+    ends = h.weights[0]
+    return bool(
+        (np.nan_to_num(h.weights) == np.nan_to_num(ends)).all() and np.isin(ends[~np.isnan(ends)], (0, 1)).all()
+    )
 
 
 def _heading(kind: str) -> str:
     return CELLS[kind][0] if kind in CELLS else kind.replace("_", " ")
 
 
-def _short(name: str) -> str:
+def _plain(name: str) -> str:
     """An option's name without the sizes that differ from layer to layer."""
-    return label(SIZES.sub("", name) if BLOCK.match(name) else name)
+    return SIZES.sub("", name) if BLOCK.match(name) else name
 
 
 def _group(name: str) -> str:

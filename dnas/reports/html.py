@@ -26,7 +26,7 @@ def render(template: str, shown: dict[str, Any], *, live: str = "") -> str:
     """The HTML of a page. shown: what the template takes, `title` among it. live: of a served page, the address that
     says whether there is anything new."""
     frame = {"style": Markup(_text("style.css")), "script": Markup(_text("script.js")), "policy": policy(bool(live))}
-    return _templates().get_template(template).render({"live": live} | frame | shown)
+    return _templates().get_template(template).render({"live": live, "home": ""} | frame | shown)
 
 
 def write(template: str, path: str | Path, shown: dict[str, Any]) -> Path:

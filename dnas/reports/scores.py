@@ -31,7 +31,7 @@ def last(rows: Rows, name: str) -> list[float]:
 
 
 def best_seed(rows: Rows, measure: Measure, seeds: int) -> int:
-    """Which of the seeds has the best score, of all that its last rows say, from 0; the first if they say too little."""
+    """Which of the seeds has the best score, of all that their last rows say; the first if they say too little."""
     found = dict[int, float]()
     for row in rows:
         for part in ("valid", "selected"):

@@ -9,7 +9,7 @@ from dnas.architectures.genotype_data import decisions
 from dnas.config import Config
 from dnas.reports import scores
 from dnas.reports.marks import label
-from dnas.reports.plots import Measure, Rows, series_of
+from dnas.reports.plots import Measure, Rows
 
 MOST = 4  # kinds of operations, or decisions, that a sentence names
 CELLS = 15_625  # of NAS-Bench-201
@@ -29,10 +29,12 @@ def _searched(config: Config, rows: Rows, measure: Measure, genotype: Genotype |
     after = "" if epochs is None else f" for {_counted(epochs, 'epoch')}"
     seeds = f"with {config.seeds} seeds" if config.seeds > 1 else f"with seed {config.seed}"
     what = "" if genotype is None else f" and found {described(genotype)}"
-    parts = [f"{config.method} searched {config.space} on {config.data}{after} {seeds}{what}."]
+    parts = [
+        f"{named(config.method)} searched the space {named(config.space)} on {named(config.data)}{after} {seeds}{what}."
+    ]
     if best := scores.best(rows, measure):
-        of = "its supernets reached" if config.seeds > 1 else "the supernet reached"
-        parts.append(f"On validation data {of} {_shown(best, measure)}; a found network is trained by itself.")
+        of = "Their supernets reached" if config.seeds > 1 else "Its supernet reached"
+        parts.append(f"{of} {_shown(best, measure)} on validation data.")
     if truth := scores.last(rows, "truth_cifar10"):
         text = f"NAS-Bench-201 knows the last cell: {scores.summary(truth)} % test accuracy on CIFAR-10"
         ranks = scores.last(rows, "truth_rank")
@@ -45,12 +47,15 @@ def _trained(config: Config, rows: Rows, measure: Measure, data: Mapping[str, An
     size = scores.summary(scores.last(rows, "parameters"), 1, "{:,.0f}")
     score = _shown(scores.last(rows, f"test_{measure.name}"), measure)
     count = data.get("test")
-    on = (
-        f"the {count:,} test examples of {config.data}" if isinstance(count, int) else f"the test part of {config.data}"
-    )
+    examples = f"the {count:,} test examples" if isinstance(count, int) else "the test part"
     seeds = f", over {config.seeds} trainings," if config.seeds > 1 else ""
-    epochs = scores.last_epoch(rows) or 0
-    return f"A network of {size} parameters has {score} on {on}{seeds} after {_counted(epochs, 'epoch')} of training."
+    after = f" after {_counted(scores.last_epoch(rows) or 0, 'epoch')} of training"
+    return f"A network of {size} parameters has {score} on {examples} of {named(config.data)}{seeds}{after}."
+
+
+def named(choice: str) -> str:
+    """A choice without its settings."""
+    return choice.partition(":")[0]
 
 
 def described(genotype: Genotype) -> str:
@@ -59,11 +64,11 @@ def described(genotype: Genotype) -> str:
         first = [f"{name.replace('_', ' ')} {option}" for name, option in layers[0].items() if len(layers) == 1]
         return f"a network of {_counted(len(layers), 'layer')}" + (f": {', '.join(first[:MOST])}" if first else "")
     counts = Counter(label(edge.operation) for _, cell in genotype.cells for edge in cell.edges)
-    named = [f"{count} {name}" for name, count in counts.most_common(MOST)]
+    parts = [f"{count} \N{MULTIPLICATION SIGN} {name}" for name, count in counts.most_common(MOST)]
     others = sum(counts.values()) - sum(count for _, count in counts.most_common(MOST))
-    named += [f"{others} others"] if others else []
-    cells = "a cell" if len(genotype.cells) == 1 else f"{len(genotype.cells)} cells"
-    return f"{cells} of {_listed(named)}" if named else cells
+    parts += [f"{others} others"] if others else []
+    cells = "a cell" if len(genotype.cells) == 1 else f"{_counted(len(genotype.cells), 'cell')}"
+    return f"{cells} of {_listed(parts)}" if parts else cells
 
 
 def state_of_epochs(rows: Rows, epochs: int) -> str:
@@ -82,9 +87,3 @@ def _counted(count: int, what: str) -> str:
 
 def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def costs_of(rows: Rows) -> list[str]:
-    """Names of the costs that the rows of a run have."""
-    known = ("parameters", "multiply_adds", "latency", "activation_memory")
-    return [name for name in known if series_of(rows, name)]
