@@ -5,6 +5,7 @@ so that a run interrupted in the middle of an epoch ends bit-identical to one th
 """
 
 import gc
+import math
 import os
 import shlex
 import shutil
@@ -92,13 +93,16 @@ def drive(
     quiet: bool = False,
     profile: Path | None = None,
     first: tuple[int, int] = (0, 0),
+    until: float = math.inf,
     extra: Callable[[], dict[str, Any]] = dict,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
-    first: the step and the epoch that were done before these epochs began. extra: what else a checkpoint notes.
+    first: the step and the epoch that were done before these epochs began. until: of `time.monotonic`, when it is told
+    to stop as by Ctrl-C. extra: what else a checkpoint notes.
     profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
-    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
+    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C, or in time; all leave a good
+    checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
@@ -122,7 +126,7 @@ def drive(
                 raise _not_finite(run, bad, 1 + epoch_at(bad), command)
             wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
             count = 2 if step == 0 else max(1, min(wanted, 4 * count))
-            count, stop = devices.agree(count, stopped())
+            count, stop = devices.agree(count, stopped() or time.monotonic() > until)
             step += taken
             bar.update(task, completed=step, note=f"epoch {epoch_at(step - 1) + 1}/{first[1] + epochs}")
             if (step - first[0]) % steps_per_epoch == 0:

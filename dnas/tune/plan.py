@@ -13,7 +13,7 @@ from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation, train
 from dnas.search.run import build
 from dnas.tasks.task import Score
 from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners, shown
@@ -26,7 +26,7 @@ LENGTH = "retrain.epochs"
 @dataclass(frozen=True)
 class Plan:
     """A study. genotype: what every trial trains, None where it is searched or proposed. score: what is tuned for, on
-    the validation part."""
+    the validation part, or on so many folds of the train part."""
 
     config: Config
     axes: tuple[Axis, ...]
@@ -34,6 +34,7 @@ class Plan:
     pruner: Pruner
     genotype: Genotype | None
     score: Score
+    folds: int = 1
 
     @property
     def searches(self) -> bool:
@@ -49,6 +50,7 @@ class Plan:
             "cell": None if self.genotype is None else to_json(self.genotype),
             "config": to_dict(self.config),
         }
+        described |= {"folds": self.folds} if self.folds > 1 else {}
         return json.loads(json.dumps(described))
 
     def proposed(self, values: Mapping[str, Any]) -> Genotype | None:
@@ -68,11 +70,13 @@ def planned(
     searcher: str = "tpe",
     pruner: str | None = None,
     genotype: Genotype | None = None,
+    folds: int = 1,
 ) -> Plan:
     """A study that can be run: everything is built once at the ends of all ranges, and nothing is compiled.
 
     over: see `dnas.tune.axes`. searcher, pruner: of the types above; None: hyperband for hyperband, else median, or
-    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned.
+    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. folds: of the train
+    part, on which every trial is scored; 1: on its validation part.
     Errors: `UserError` for what cannot be.
     """
     check(config)
@@ -91,7 +95,8 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
-    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"))
+    cross_validation.parts_of(config, folds)
+    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), folds)
     return replace(plan, score=_built(plan))
 
 
