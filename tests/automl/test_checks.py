@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dnas import find
-from dnas.automl.checks._columns import are_dates, are_sentences, identifies
+from dnas.automl.checks._columns import are_dates, are_sentences, are_written_numbers, identifies
 from dnas.automl.checks._groups import groups, listed, share
 from dnas.automl.checks.protocol import Evidence
 from dnas.automl.gather import columns, images, sounds, texts
@@ -134,6 +134,7 @@ FIRES = {
     "dates": (Rows(day=DAYS), "warning", "day", "84 different dates or times, as '2024-01-01'"),
     "many_categories": (Rows(zip=[f"z{i // 2}" for i in range(N)]), "warning", "zip", "120 categories"),
     "mixed_types": (Rows(size=first(5, "unknown")), "warning", "size", "5 texts among 235 numbers, as 'unknown'"),
+    "written_numbers": (Rows(price=[f"{i},5" for i in range(N)]), "warning", "price", "written as '0,5'"),
     "odd_numbers": (Rows(size=first(5, -999)), "warning", "size", "is -999 in 5 rows"),
     "leaks": (
         Rows(answer=lambda table: ["yes" if y else "no" for y in table["target"]]),
@@ -231,6 +232,14 @@ def test_columns_of_a_table_by_their_values():
     assert not are_sentences(["1 2 3 4 5", "2 3 4 5 6"]) and not are_sentences([])
     assert identifies(np.arange(30.0)) and not identifies(np.arange(10.0))
     assert not identifies(np.array(["a", "b"] * 20, object))
+
+
+def test_numbers_as_people_write_them():
+    for text in ("1,5", "1,234.50", "1.234,50", "$3", "12 %", "-5,0 \N{EURO SIGN}"):
+        assert are_written_numbers([text]), text
+    for text in ("1.5", "192.168.0.1", "31.12.2024", "a1", "1-2", "1,2,3", ""):
+        assert not are_written_numbers([text]), text
+    assert not are_written_numbers([]) and not identifies(np.array([f"{i},5" for i in range(N)], object))
 
 
 def test_groups_and_words():
