@@ -74,8 +74,9 @@ def build(
         raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "retrain", space)
+    points = binding.points_of(config, plan, "retrain")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet)
+        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet, points)
         if config.weights_from and not resume:
             weights.check(config.weights_from, job.shapes)
             _check_source(config.weights_from, genotype)

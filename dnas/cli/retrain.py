@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, Hidden, optional
-from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, space_of, started
+from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, print_grid, space_of, started
 from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 
@@ -32,6 +32,7 @@ class Retrain:
     Examples:
       dnas retrain runs/first --retrain.epochs 100 --seeds 3
       dnas retrain DARTS_V2 --data cifar10
+      dnas retrain runs/first --grid "retrain.weights.learning_rate=[0.01,0.025,0.1]" --seeds 3
       dnas retrain --out runs/first/retrain --resume
     """
 
@@ -74,6 +75,8 @@ def run(options: Retrain) -> None:
     each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
+    if config.grid:
+        print_grid(result.folder, measure)
     print(f"Open {result.folder / 'report.html'}")
 
 
@@ -86,4 +89,6 @@ def defaults(options: Retrain) -> Retrain | None:
         config = Config(space=choice_of(options.cell, genotype) or genotype.space)
     if config is None:
         return None
+    if config.grid.strip().startswith("search."):  # which the search had
+        config = dataclasses.replace(config, grid="")
     return Retrain(config=TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}))

@@ -135,7 +135,8 @@ def _print(result: "Result", program: str, folder: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from dnas.tune.axes import ARCHITECTURE, shown
+    from dnas.fields import shown
+    from dnas.tune.axes import ARCHITECTURE
 
     plan, score = result.plan, result.plan.score
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count)

@@ -17,6 +17,7 @@ from dnas import config as configs
 from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
+from dnas.reports import grids
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
@@ -51,6 +52,7 @@ def page(folder: str | Path) -> Path:
         "name": folder.resolve().name,
         "seeds": config.seeds,
         "tiles": _tiles(config, rows, measure_of(folder)),
+        "by_value": _by_value(config, rows, measure_of(folder)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "pictures": [_picture(path) for path in _pictures(folder)],
         "genotypes": _genotypes(folder),
@@ -112,17 +114,34 @@ def table(folders: Sequence[str | Path]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for folder, measure in measures.items():
         config, rows = config_of(folder), read_metrics(folder)
-        unit = "" if alike else f" {measure.label}"
-        seeds = str(config.seed) if config.seeds == 1 else f"{config.seed}-{config.seed + config.seeds - 1}"
-        shown.add_row(
-            *map(markup.escape, (folder.resolve().name, config.method, config.space, config.data)),
-            seeds,
-            str(max((row["epoch"] for row in rows if row.get("epoch") is not None), default="-")),
-            _with_unit(_best(rows, measure), unit),
-            _with_unit(_last(rows, measure), unit),
-            _summary([values[-1] for values in values_of(rows, "parameters")], 1, "{:,.0f}"),
-        )
+        unit, name = "" if alike else f" {measure.label}", folder.resolve().name
+        for point, own in (grids.by_point(config, rows) or {"": rows}).items():
+            shown.add_row(
+                *map(markup.escape, (f"{name}, {point}" if point else name, config.method, config.space, config.data)),
+                _seeds(config, own if point else []),
+                str(max((row["epoch"] for row in own if row.get("epoch") is not None), default="-")),
+                _with_unit(_best(own, measure), unit),
+                _with_unit(_last(own, measure), unit),
+                _summary([values[-1] for values in values_of(own, "parameters")], 1, "{:,.0f}"),
+            )
     return shown
+
+
+def _seeds(config: configs.Config, rows: Rows) -> str:
+    """Those of a run, or of some of its rows."""
+    if rows:
+        return ", ".join(str(seed) for seed in dict.fromkeys(row["seed"] for row in rows))
+    return str(config.seed) if config.seeds == 1 else f"{config.seed}-{config.seed + config.seeds - 1}"
+
+
+def _by_value(config: configs.Config, rows: Rows, measure: Measure) -> dict[str, str]:
+    """What the values of a grid are worth."""
+    found = {}
+    for point, own in grids.by_point(config, rows).items():
+        parts = {"best valid": _best(own, measure), "test": _last(own, measure)}
+        said = [f"{part} {measure.label} {value}" for part, value in parts.items() if value != "-"]
+        found[point] = f"{', '.join(said)} (seeds {_seeds(config, own)})"
+    return found
 
 
 def _summary(values: list[float], scale: float, form: str = "{:.2f}") -> str:

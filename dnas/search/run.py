@@ -50,8 +50,9 @@ def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "search", space)
+    points = binding.points_of(config, plan, "search")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, search=plan), space, method, task, quiet)
+        job = Job(dataclasses.replace(config, search=plan), space, method, task, quiet, points)
         if config.weights_from and not resume:
             weights.check(config.weights_from, job.stage.shapes)
     return job

@@ -11,12 +11,13 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.blackbox.optuna_study import library
 from dnas.config import Config, to_dict
 from dnas.errors import UserError
+from dnas.fields import shown
 from dnas.files import atomic_write
 from dnas.reports import page, tables, tuning
 from dnas.reports.plots import Measure
 from dnas.reports.tuning import Dimension
 from dnas.tune import study as studies
-from dnas.tune.axes import Axis, applied, shown
+from dnas.tune.axes import Axis, applied
 from dnas.tune.plan import Plan
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}

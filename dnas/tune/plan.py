@@ -14,9 +14,10 @@ from dnas.architectures.topology import Space
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
 from dnas.evaluators import train
+from dnas.fields import shown
 from dnas.search.run import build
 from dnas.tasks.task import Score
-from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners, shown
+from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners
 
 Searcher = Literal["tpe", "random", "cmaes", "hyperband"]
 Pruner = Literal["median", "halving", "hyperband", "none"]
