@@ -93,9 +93,22 @@ def validated(
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
     config, task: of `binding.bind`. watch: is told after every epoch what that would be now, and may raise.
     Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
+    told = None if watch is None else lambda epoch, rows: watch(epoch, rows[0])
+    return validated_by_seed(config, space, genotype, task, told)[0]
 
-    def measures() -> dict[str, float]:
-        return task.measures(jax.tree.map(lambda leaf: leaf[0], job.sums("test", "valid", progress)))
+
+def validated_by_seed(
+    config: Config,
+    space: Space,
+    genotype: Genotype,
+    task: Task,
+    watch: Callable[[int, list[dict[str, float]]], None] | None = None,
+) -> list[dict[str, float]]:
+    """The same of every seed, in one program; watch is told of all."""
+
+    def measures() -> list[dict[str, float]]:
+        sums = job.sums("test", "valid", progress)
+        return [task.measures(jax.tree.map(lambda leaf, i=i: leaf[i], sums)) for i in range(config.seeds)]
 
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)
@@ -110,8 +123,8 @@ def validated(
                 watch(epoch, measures())
             if job.stopped(progress).all():
                 break
-        size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
-        return measures() | {"parameters": size}
+        size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
+        return [row | {"parameters": size} for row in measures()]
 
 
 def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:

@@ -67,6 +67,8 @@ class Tune:
     """A database, as mysql://user@host/name or sqlite:////shared/study.db; by default a file in DIR."""
     study: Annotated[str | None, optional("NAME")] = None
     """The name of the study in that database; by default the name of DIR."""
+    repeats: Annotated[int, optional("INT")] = 1
+    """Trainings of each trial, with seeds of their own in one program; their mean is its score."""
     workers: Annotated[int, optional("INT")] = 0
     """Processes of this machine that do trials at once, each with a share of its cores or a GPU; 0: only this one."""
     quiet: Flag = False
@@ -87,7 +89,12 @@ def run(options: Tune) -> None:
         raise UserError("--study names a study in a --storage, and there is none: leave it out.")
     genotype = genotype_of(options.cell) if options.cell is not None else _of_run(options)
     plan = tune.planned(
-        options.config, options.over, searcher=options.searcher, pruner=options.pruner, genotype=genotype
+        options.config,
+        options.over,
+        searcher=options.searcher,
+        pruner=options.pruner,
+        genotype=genotype,
+        repeats=options.repeats,
     )
     out = Path(options.out) if options.out else Path("runs") / f"tune_{_name(options)}"
     result = tune.run(

@@ -106,6 +106,14 @@ def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> 
     return retrain.validated(*_prepared(config, genotype), watch)
 
 
+def measured_by_seed(
+    config: Config, genotype: Genotype, watch: Callable[[int, list[dict[str, float]]], None] | None = None
+) -> list[dict[str, float]]:
+    """The same of every seed of the config, which are trained in one program; watch is told of all."""
+    fit, space, genotype, task = _prepared(config, genotype)
+    return retrain.validated_by_seed(replace(fit, seeds=config.seeds), space, genotype, task, watch)
+
+
 def check(config: Config, genotype: Genotype) -> Score:
     """The measure by which such a training is chosen. Errors: `UserError` for what `measured` could not train; nothing
     is compiled."""

@@ -84,7 +84,7 @@ class Job:
         method, phase = self._adapted(index, space), self.phases[index]
         return Stage(self.config, method, phase, space, self.task, self.spans[index], index, self.points[index])
 
-    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
+    def go(self, record: records.Run, resume: bool, profile: Path | None, report: bool = True) -> Result:
         self.record = record
         record.maximum_rollback = self.method.maximum_rollback
         progress = self._restored(resume)
@@ -116,7 +116,8 @@ class Job:
             progress = self._next_phase(progress)
         self._conclude(progress)
         result = Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
-        self._draw(result)
+        if report:
+            self._draw(result)
         return result
 
     def _ended(self) -> bool:

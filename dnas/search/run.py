@@ -23,11 +23,12 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     profile: str | Path | None = None,
+    report: bool = True,
 ) -> Result:
     """Search as the config says, in the folder `out` (default: runs/ and a name made of the config and the time).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
-    profile: a folder for a trace of a few steps.
+    profile: a folder for a trace of a few steps. report: draw pictures and the page at the end.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
@@ -42,7 +43,7 @@ def run(
         with records.opened(folder, config, loop.typed_command(), resume, grows) as record:
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
-            return job.go(record, resume, None if profile is None else Path(profile))
+            return job.go(record, resume, None if profile is None else Path(profile), report)
 
 
 def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool = True) -> Job:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from dnas import fields, find
-from dnas.architectures.choices import choices
+from dnas.architectures.choices import named
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.fields import NUMBER, shown
@@ -105,8 +105,8 @@ def _exact(value: Any) -> str:
 
 
 def _architecture(config: Config) -> list[Axis]:
-    options, _ = choices(find.resolve("space", config.space))
-    return [Axis(f"{ARCHITECTURE}.{d}", tuple(range(count)), True) for d, count in enumerate(options) if count > 1]
+    known = named(find.resolve("space", config.space))
+    return [Axis(f"{ARCHITECTURE}.{name}", options, True) for name, options in known if len(options) > 1]
 
 
 def _axis(text: str, config: Config) -> Axis:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dnas import find, keys
-from dnas.architectures.choices import choices, decode
+from dnas.architectures.choices import choices, decode, named
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config, check, to_dict
@@ -22,12 +22,13 @@ from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners
 Searcher = Literal["tpe", "random", "cmaes", "hyperband"]
 Pruner = Literal["median", "halving", "hyperband", "none"]
 LENGTH = "retrain.epochs"
+MOST_REPEATS = 100
 
 
 @dataclass(frozen=True)
 class Plan:
     """A study. genotype: what every trial trains, None where it is searched or proposed. score: what is tuned for, on
-    the validation part."""
+    the validation part. repeats: trainings of a trial, with seeds of their own, whose mean counts."""
 
     config: Config
     axes: tuple[Axis, ...]
@@ -35,6 +36,7 @@ class Plan:
     pruner: Pruner
     genotype: Genotype | None
     score: Score
+    repeats: int = 1
 
     @property
     def searches(self) -> bool:
@@ -49,7 +51,7 @@ class Plan:
             "pruner": self.pruner,
             "cell": None if self.genotype is None else to_json(self.genotype),
             "config": to_dict(self.config),
-        }
+        } | ({"repeats": self.repeats} if self.repeats > 1 else {})
         return json.loads(json.dumps(described))
 
     def proposed(self, values: Mapping[str, Any]) -> Genotype | None:
@@ -57,8 +59,7 @@ class Plan:
         if self.genotype is not None or self.searches:
             return self.genotype
         space = find.resolve("space", self.config.space)
-        options, _ = choices(space)
-        chosen = [values.get(f"{ARCHITECTURE}.{d}", 0) for d in range(len(options))]
+        chosen = [options.index(values.get(f"{ARCHITECTURE}.{name}", options[0])) for name, options in named(space)]
         return decode(np.array(chosen, np.int32), space)
 
 
@@ -69,11 +70,12 @@ def planned(
     searcher: str = "tpe",
     pruner: str | None = None,
     genotype: Genotype | None = None,
+    repeats: int = 1,
 ) -> Plan:
     """A study that can be run: everything is built once at the ends of all ranges, and nothing is compiled.
 
     over: see `dnas.tune.axes`. searcher, pruner: of the types above; None: hyperband for hyperband, else median, or
-    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned.
+    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. repeats: see `Plan`.
     Errors: `UserError` for what cannot be.
     """
     check(config)
@@ -92,7 +94,9 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
-    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"))
+    if not 1 <= repeats <= MOST_REPEATS:
+        raise UserError(f"--repeats must be at least 1 and at most {MOST_REPEATS}, not {repeats}.")
+    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), repeats)
     return replace(plan, score=_built(plan))
 
 

@@ -10,11 +10,12 @@ import contextlib
 import dataclasses
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from dnas.architectures.genotype import Genotype
 from dnas.errors import StorageError, UserError
@@ -31,11 +32,13 @@ class Failed(Exception):
 
 
 class Found(NamedTuple):
-    """What a trial has found. score: as measured. parameters: of the network."""
+    """What a trial has found. score: as measured, the mean of `scores`, one of each training. parameters: of the
+    network."""
 
     score: float
     genotype: Genotype
     parameters: int
+    scores: tuple[float, ...] = ()
 
 
 def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch | None) -> Found:
@@ -47,12 +50,17 @@ def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch 
         config = applied(plan.config, values)
         genotype = plan.proposed(values) or _searched(config, folder)
         name = plan.score.name
-        each = None if watch is None else lambda epoch, measures: watch(epoch, measures[name])
-        measures = train.measured(dataclasses.replace(config, seeds=1), genotype, each)
-        if not math.isfinite(measures[name]):
-            raise Failed(f"Its {name} is {measures[name]}.")
+        each = None if watch is None else lambda epoch, measures: watch(epoch, _mean(measures, name))
+        measures = train.measured_by_seed(dataclasses.replace(config, seeds=plan.repeats), genotype, each)
+        if not math.isfinite(score := _mean(measures, name)):
+            raise Failed(f"Its {name} is {score}.")
     shutil.rmtree(folder, ignore_errors=True)
-    return Found(float(measures[name]), genotype, int(measures["parameters"]))
+    scores = tuple(float(row[name]) for row in measures)
+    return Found(score, genotype, int(measures[0]["parameters"]), scores)
+
+
+def _mean(measures: Sequence[Mapping[str, float]], name: str) -> float:
+    return float(np.mean([row[name] for row in measures]))
 
 
 @contextlib.contextmanager
@@ -71,12 +79,12 @@ def failing() -> Any:
 
 
 def _searched(config: Any, folder: Path) -> Genotype:
-    """The genotype of the best seed of a search, which goes on where the folder has some of it."""
+    """The genotype of the best seed of a search, which goes on where the folder has some of it, and draws nothing."""
     begun = (folder / "config.json").exists()
     try:
-        return search(config, folder, resume=begun, quiet=True).genotype
+        return search(config, folder, resume=begun, quiet=True, report=False).genotype
     except StorageError:
         if not begun:
             raise
         shutil.rmtree(folder)  # what an earlier attempt left cannot be gone on with
-        return search(config, folder, quiet=True).genotype
+        return search(config, folder, quiet=True, report=False).genotype
