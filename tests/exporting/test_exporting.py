@@ -179,6 +179,25 @@ def test_a_program_of_raw_inputs_answers_as_predict_does(name, tmp_path, request
             )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("space, tokens", [("rnn:nodes=2", "words"), ("transformer:size=tiny", "characters")])
+def test_what_follows_a_text_is_said_and_written_without_us(space, tokens, tmp_path):
+    """By a network that carries a state over pieces of five tokens, and by one that sees a piece."""
+    lines = {"train": "a cat sat on the mat\nthe dog sat\n" * 20, "valid": "the cat sat\n" * 8, "test": "a zebra\n" * 8}
+    for part, content in lines.items():
+        (tmp_path / f"{part}.txt").write_text(content)
+    data, plan = f"text_folder:path={tmp_path},tokens={tokens}", OWN_WIDTH if "former" in space else PLAN
+    config = Config(space=space, data=data, task="language:bptt=5", retrain=replace(plan, batch_size=4))
+    found, texts = untrained(tmp_path, config), ["the cat sat on the mat", "the dog sat zebra on", "a"]
+    (out := tmp_path / "out").mkdir()
+    assert FORMATS["stablehlo"].write(Subject(found, found.weights), out)["difference"] < 1e-5
+    said = alone(out, tmp_path / "alone", *texts, "--more", "12", "--seed", "3")
+    for given, one, wanted in zip(texts, said, found.predict(texts), strict=True):
+        for name, share in one["next"].items():
+            assert share == pytest.approx(wanted[found.task.text.vocabulary.index(name)], abs=1e-5)
+        assert one["more"] == found.continued([given], count=12, seed=3)[0]
+
+
 def test_rows_become_features_inside_a_program_as_outside(tmp_path):
     config = Config(space="tabular:layers=1", data=mixed_table(tmp_path), retrain=PLAN)
     task, _ = binding.bind(datasets.load(config.data), config, "retrain", find.resolve("space", config.space))
@@ -408,7 +427,7 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
 
 
 def test_what_has_no_program_is_refused(drawn, tmp_path):
-    found = replace(drawn, task=SimpleNamespace(name="language"))
-    with pytest.raises(UserError, match="word by word .task 'language'.*use --format npz"):
+    found = replace(drawn, task=SimpleNamespace(name="translation"))
+    with pytest.raises(UserError, match="beam search .task 'translation'.*use --format npz"):
         dnas.export(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()
