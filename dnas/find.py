@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ PACKAGES = {
     "searcher": "dnas.blackbox",
     "proxy": "dnas.proxies",
     "cost": "dnas.costs",
+    "check": "dnas.automl.checks",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -120,8 +121,35 @@ def parse_choice(text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), settings
 
 
+def written(name: str, settings: Mapping[str, str]) -> str:
+    """The choice that `parse_choice` reads as these. Errors: `UserError` for a value that has both kinds of quotes and
+    cannot stand without them."""
+    text = name
+    for key, value in settings.items():
+        forms = (f"{text}{':' if text == name else ','}{key}={form}" for form in (value, f"'{value}'", f'"{value}"'))
+        read = next((form for form in forms if _reads(form, key, value)), None)
+        if read is None:
+            raise UserError(f"The {key} {value!r} cannot be written in a choice: give it a name without quotes.")
+        text = read
+    return text
+
+
+def _reads(text: str, key: str, value: str) -> bool:
+    """Whether the last setting of a choice is this one, and stays so where others follow."""
+    try:
+        return all(_typed(parse_choice(text + more)[1][key], "", "") == value for more in ("", ",following=1"))
+    except (UserError, KeyError):
+        return False
+
+
 def resolve(what: str, text: str) -> Any:
-    """Call the factory that a choice names with the choice's settings.
+    """Call the factory that a choice names with the choice's settings. Errors: as of `checked`."""
+    factory, settings = checked(what, text)
+    return factory(**settings)
+
+
+def checked(what: str, text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The factory that a choice names, and the choice's settings as it takes them.
 
     Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type or
     outside its range.
@@ -143,7 +171,7 @@ def resolve(what: str, text: str) -> Any:
     for key in typed:
         given = {known: parameter.default for known, parameter in parameters.items()} | settings
         ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
-    return factory(**settings)
+    return factory, settings
 
 
 def _with_setting(what: str, value: str, known: Collection[str]) -> list[str]:

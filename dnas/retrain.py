@@ -6,6 +6,7 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,22 +94,23 @@ def validated(
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
     config, task: of `binding.bind`. watch: is told after every epoch what that would be now, and may raise.
     Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
-    told = None if watch is None else lambda epoch, rows: watch(epoch, rows[0])
-    return validated_by_seed(config, space, genotype, task, told)[0]
+    one = None if watch is None else lambda epoch, rows: watch(epoch, rows[0])
+    return held_out(config, space, genotype, task, watch=one)[0]
 
 
-def validated_by_seed(
+def held_out(
     config: Config,
     space: Space,
     genotype: Genotype,
     task: Task,
+    part: str = "valid",
     watch: Callable[[int, list[dict[str, float]]], None] | None = None,
 ) -> list[dict[str, float]]:
-    """The same of every seed, in one program; watch is told of all."""
+    """The same of every seed, on a part that is not trained on."""
 
     def measures() -> list[dict[str, float]]:
-        sums = job.sums("test", "valid", progress)
-        return [task.measures(jax.tree.map(lambda leaf, i=i: leaf[i], sums)) for i in range(config.seeds)]
+        sums = job.sums("test", part, progress)
+        return [task.measures(jax.tree.map(operator.itemgetter(i), sums)) for i in range(config.seeds)]
 
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)

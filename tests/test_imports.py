@@ -44,9 +44,11 @@ ROOMS = (
     "dnas.loading dnas.loading.*",
     "dnas.exporting dnas.exporting.*",
     "dnas.evaluators dnas.evaluators.*",
+    "dnas.explain dnas.explain.*",
     "dnas.blackbox dnas.blackbox.*",
     "dnas.compare dnas.compare.*",
     "dnas.tune dnas.tune.*",
+    "dnas.automl dnas.automl.*",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

@@ -63,8 +63,7 @@ def run(options: Retrain) -> None:
     source = options.out if options.resume and options.cell is None else options.cell
     if source is None:
         raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
-    config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
-    config = started(config, options.weights)
+    config = started(whole(options.config), options.weights)
     genotype = genotype_of(source)
     if config.space == genotype.space and space_of(genotype) is None:
         whose = f"'{genotype.space}', whose networks are not built here"
@@ -80,15 +79,25 @@ def run(options: Retrain) -> None:
     print(f"Open {result.folder / 'report.html'}")
 
 
+def whole(config: TrainingConfig) -> Config:
+    """The config of a run that has these fields, and the defaults in place of others."""
+    return Config(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})
+
+
 def defaults(options: Retrain) -> Retrain | None:
     """The options that --config, CELL or the run that goes on stand for; what was typed overrides them."""
-    source = options.base or (options.cell if options.cell and is_run(options.cell) else None)
-    config = base_config(source, options.out if options.resume else None)
-    if config is None and options.cell is not None:
-        genotype = genotype_of(options.cell)
-        config = Config(space=choice_of(options.cell, genotype) or genotype.space)
+    config = training_of(options.base, options.cell, options.out if options.resume else None)
+    return None if config is None else Retrain(config=config)
+
+
+def training_of(base: str | None, cell: str | None, resumed: str | None = None) -> TrainingConfig | None:
+    """The config that --config, CELL or the run that goes on stands for; None where there is none of them."""
+    config = base_config(base or (cell if cell and is_run(cell) else None), resumed)
+    if config is None and cell is not None:
+        genotype = genotype_of(cell)
+        config = Config(space=choice_of(cell, genotype) or genotype.space)
     if config is None:
         return None
     if config.grid.strip().startswith("search."):  # which the search had
         config = dataclasses.replace(config, grid="")
-    return Retrain(config=TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}))
+    return TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})

@@ -33,22 +33,17 @@ def genotypes_of(source: str) -> "list[Genotype]":
     from dnas.architectures.genotype import read
 
     found = read(standard_input() if source == "-" else source)
-    return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
+    return [found[best_seed(source, len(found))]] if os.path.isdir(source) else found
 
 
-def _best_seed(folder: str, seeds: int) -> int:
+def best_seed(folder: str, seeds: int) -> int:
     """Which seed of a run has the best score, of all that its last rows say; the first if they say too little."""
     if seeds == 1:
         return 0
-    from dnas.reports.page import measure_of
+    from dnas.reports import scores
     from dnas.runs import records
 
-    measure, last = measure_of(folder), dict[int, float]()
-    for row in records.read_metrics(folder):
-        for part in ("valid", "selected"):
-            if (value := row.get(f"{part}_{measure.name}")) is not None:
-                last[row["seed"]] = value if measure.more else -value
-    return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
+    return scores.best_seed(records.read_metrics(folder), scores.measure_of(folder), seeds)
 
 
 @cache  # it can be read once

@@ -62,7 +62,8 @@ def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from dnas.reports import plots
+    from dnas.loading import mistakes
+    from dnas.reports import page, plots
 
     assert measured.confusion is not None
     confusion, classes, what = measured.confusion, found.classes, KINDS[found.reads]
@@ -86,6 +87,9 @@ def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
             escape(name), f"{own:,}", f"{confusion[i, i]:,}", *shares, escape(max(others)[1]) if others else "-"
         )
     Console().print(table)
+    if found.folder.is_dir():
+        mistakes.write(found.folder, measured, classes, what, data, found.seed)
+        print(f"Open {page.page(found.folder)}")
     picture = found.folder / "confusion.png" if found.folder.is_dir() else found.folder.with_suffix(".confusion.png")
     plots.plot_confusion(confusion, classes, Path(picture), data)
     print(f"Open {picture}")

@@ -69,6 +69,9 @@ class Tune:
     """The name of the study in that database; by default the name of DIR."""
     repeats: Annotated[int, optional("INT")] = 1
     """Trainings of each trial, with seeds of their own in one program; their mean is its score."""
+    folds: int = 1
+    """Of the train part of a table: every trial is trained on what each leaves, and its score is their mean; 1: the
+    validation part alone."""
     workers: Annotated[int, optional("INT")] = 0
     """Processes of this machine that do trials at once, each with a share of its cores or a GPU; 0: only this one."""
     quiet: Flag = False
@@ -95,6 +98,7 @@ def run(options: Tune) -> None:
         pruner=options.pruner,
         genotype=genotype,
         repeats=options.repeats,
+        folds=options.folds,
     )
     out = Path(options.out) if options.out else Path("runs") / f"tune_{_name(options)}"
     result = tune.run(

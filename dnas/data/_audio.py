@@ -81,6 +81,32 @@ def of_rows(
     limit: that many train recordings, in proportion to the classes, and a fifth as many test ones; 0: all. Only these
     are read. Errors: `UserError` for a class that has one recording, or that none of the train part is of.
     """
+    chosen = parted(name, rows, limit=limit, seed=seed)
+    x, lengths, remarks = _read(name, [*chosen.train, *chosen.test])
+    count = len(chosen.train)
+    return Recordings(
+        name,
+        Sounds(x[:count], lengths[:count], chosen.train_y),
+        Sounds(x[count:], lengths[count:], chosen.test_y),
+        sample_rate,
+        chosen.classes,
+        joined_notes(note, *chosen.notes, *remarks),
+    )
+
+
+class Parts(NamedTuple):
+    """The rows of the parts, their classes int32 [N], and notes."""
+
+    train: list[Row]
+    train_y: np.ndarray
+    test: list[Row]
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    notes: list[str]
+
+
+def parted(name: str, rows: Mapping[str, Sequence[Row]], *, limit: int = 0, seed: int = 0) -> Parts:
+    """The rows that are to be read, see `of_rows`."""
     check_size_and_limit(name, 0, limit)
     classes = _classes(name, rows["train"])
     known = {label: number for number, label in enumerate(classes)}
@@ -88,23 +114,20 @@ def of_rows(
         if row.label not in known:
             raise UserError(f"{row.place} is of the class '{row.label}', which no train recording is of: leave it out.")
     train, test = list(rows["train"]), list(rows.get("test", ()))
-    notes = [note]
+    notes = []
     if not test:
         kept, held = hold_out(np.array([known[row.label] for row in train], np.int32), HELD_OUT, seed)
         train, test = [train[i] for i in np.sort(kept)], [train[i] for i in np.sort(held)]
         notes.append(held_out_note(seed))
     train_y, test_y = (np.array([known[row.label] for row in part], np.int32) for part in (train, test))
     train_rows, test_rows, limit_note = limited(train_y, test_y, limit, "recordings")
-    chosen = [*(train[i] for i in train_rows), *(test[i] for i in test_rows)]
-    x, lengths, remarks = _read(name, chosen)
-    count = len(train_rows)
-    return Recordings(
-        name,
-        Sounds(x[:count], lengths[:count], train_y[train_rows]),
-        Sounds(x[count:], lengths[count:], test_y[test_rows]),
-        sample_rate,
+    return Parts(
+        [train[i] for i in train_rows],
+        train_y[train_rows],
+        [test[i] for i in test_rows],
+        test_y[test_rows],
         classes,
-        joined_notes(*notes, limit_note, *remarks),
+        [*notes, limit_note],
     )
 
 

@@ -32,7 +32,7 @@ def dataset(
     if not path:
         raise UserError(f"The data set 'audio_folder' needs the path of a folder: {_HOW}")
     root = users_path(path)
-    rows, note = _rows(root, sample_rate)
+    rows, note = rows_in(root, sample_rate)
     return of_rows(root.resolve().name, rows, sample_rate, limit=limit, seed=seed, note=note)
 
 
@@ -40,8 +40,8 @@ def locate() -> Location:
     return Location((), None, _HOW[0].upper() + _HOW[1:])
 
 
-def _rows(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
-    """The rows of each part, and what was left out."""
+def rows_in(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
+    """The recordings of each part of a folder, none of which is read yet, and a note on what was left out."""
     inside, left_out = _folders(root), list[str]()
     roles = {folder: folder_role(folder.name) for folder in inside if _folders(folder)}
     parts = {role: [folder for folder, one in roles.items() if one == role] for role in (TRAIN, VALID, TEST)}

@@ -54,29 +54,16 @@ def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0
     if size == 0:
         raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
     root = users_path(path)
-    found = parts_of(root)
-    train_files, train_y = files_of(found.train, found.classes, found.others)
-    if found.test:
-        test_files, test_y = files_of(found.test, found.classes, found.others)
-        note = ""
-    else:
-        train, test = hold_out(train_y, HELD_OUT, seed)
-        test_files, test_y = [train_files[i] for i in test], train_y[test]
-        train_files, train_y = [train_files[i] for i in train], train_y[train]
-        note = held_out_note(seed)
-    train, test, limit_note = limited(train_y, test_y, limit)
-    images, remarks = _read([*(train_files[i] for i in train), *(test_files[i] for i in test)], size)
-    others = [
-        named(what, [repr(str(file.relative_to(root))) for file in files]) for what, files in found.others.items()
-    ]
+    listed = files_in(root, limit=limit, seed=seed)
+    images, remarks = _read([*listed.train, *listed.test], size)
     return Dataset(
         root.resolve().name,
-        images[: len(train)],
-        train_y[train],
-        images[len(train) :],
-        test_y[test],
-        found.classes,
-        joined_notes(note, *found.notes, *others, limit_note, *remarks),
+        images[: len(listed.train)],
+        listed.train_y,
+        images[len(listed.train) :],
+        listed.test_y,
+        listed.classes,
+        joined_notes(*listed.notes, *remarks),
     )
 
 
@@ -97,6 +84,43 @@ class _Found(NamedTuple):
     classes: tuple[str, ...]
     notes: list[str]
     others: dict[str, list[Path]]
+
+
+class Files(NamedTuple):
+    """The image files of the parts, their classes int32 [N], and notes on what was left out."""
+
+    train: list[Path]
+    train_y: np.ndarray
+    test: list[Path]
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    notes: list[str]
+
+
+def files_in(root: Path, *, limit: int = 0, seed: int = 0) -> Files:
+    """Which files of a folder are images of which part and class, within the limit; none is opened."""
+    found = parts_of(root)
+    train_files, train_y = files_of(found.train, found.classes, found.others)
+    if found.test:
+        test_files, test_y = files_of(found.test, found.classes, found.others)
+        note = ""
+    else:
+        train, test = hold_out(train_y, HELD_OUT, seed)
+        test_files, test_y = [train_files[i] for i in test], train_y[test]
+        train_files, train_y = [train_files[i] for i in train], train_y[train]
+        note = held_out_note(seed)
+    train, test, limit_note = limited(train_y, test_y, limit)
+    others = [
+        named(what, [repr(str(file.relative_to(root))) for file in files]) for what, files in found.others.items()
+    ]
+    return Files(
+        [train_files[i] for i in train],
+        train_y[train],
+        [test_files[i] for i in test],
+        test_y[test],
+        found.classes,
+        [note, *found.notes, *others, limit_note],
+    )
 
 
 def folder_role(name: str) -> str | None:

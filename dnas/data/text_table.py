@@ -61,13 +61,17 @@ def locate() -> Location:
     return Location((), None, _HOW[0].upper() + _HOW[1:])
 
 
-def _of_file(file: Path, text: str, label: str) -> Iterator[Row]:
+def objects_of(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a file with the numbers of their lines. Errors: `UserError` for what is no such file."""
     with reading(file, _REMEDY):
         content = content_of(file, MOST_BYTES)
     check_memory(len(content) * TEXT_BYTES, f"The texts of {file}", "give fewer")
     written = decoded(content, str(file), "save it in UTF-8")
-    objects = _json_lines if file.suffix.lower() in JSON_LINES else _table
-    for number, row in objects(written, file):
+    yield from (_json_lines if file.suffix.lower() in JSON_LINES else _table)(written, file)
+
+
+def _of_file(file: Path, text: str, label: str) -> Iterator[Row]:
+    for number, row in objects_of(file):
         for name in (text, label):
             if name not in row:
                 raise unknown(f"column in line {number:,} of {file}:", name, row)

@@ -67,7 +67,7 @@ def evaluator(
     words: dict[str, Any] = {"space": space or base.space, "data": data or base.data, "task": task or base.task}
     base = replace(base, **words, seeds=1, retrain=plan)
     built, dataset = find.resolve("space", base.space), datasets.load(base.data)
-    bound, plan = _bound(base, dataset, built, valid_portion)
+    bound, plan = bound_of(base, dataset, built, valid_portion)
     fit, numbers = replace(base, retrain=plan), count(1)
 
     def evaluate(architecture: np.ndarray, fidelity: float, seed: int) -> tuple[dict[str, float], float]:
@@ -106,14 +106,6 @@ def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> 
     return retrain.validated(*_prepared(config, genotype), watch)
 
 
-def measured_by_seed(
-    config: Config, genotype: Genotype, watch: Callable[[int, list[dict[str, float]]], None] | None = None
-) -> list[dict[str, float]]:
-    """The same of every seed of the config, which are trained in one program; watch is told of all."""
-    fit, space, genotype, task = _prepared(config, genotype)
-    return retrain.validated_by_seed(replace(fit, seeds=config.seeds), space, genotype, task, watch)
-
-
 def check(config: Config, genotype: Genotype) -> Score:
     """The measure by which such a training is chosen. Errors: `UserError` for what `measured` could not train; nothing
     is compiled."""
@@ -124,7 +116,7 @@ def check(config: Config, genotype: Genotype) -> Score:
 
 def _prepared(config: Config, genotype: Genotype) -> tuple[Config, Space, Genotype, Task]:
     built, dataset = find.resolve("space", config.space), datasets.load(config.data)
-    bound, plan = _bound(config, dataset, built, 0.0)
+    bound, plan = bound_of(config, dataset, built, 0.0)
     return replace(config, seeds=1, retrain=plan), built, genotype, bound
 
 
@@ -136,7 +128,7 @@ def fidelities(epochs: int) -> tuple[float, ...]:
     return tuple(length / epochs for length in reversed(lengths))
 
 
-def _bound(config: Config, dataset: Any, space: Space, valid_portion: float) -> tuple[Task, RetrainConfig]:
+def bound_of(config: Config, dataset: Any, space: Space, valid_portion: float) -> tuple[Task, RetrainConfig]:
     """The task, with a validation part, and the plan as the data bear it."""
     chosen = valid_portion or config.retrain.valid_portion
     tried = replace(config, retrain=replace(config.retrain, valid_portion=chosen))

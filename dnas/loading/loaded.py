@@ -17,8 +17,9 @@ from flax.traverse_util import flatten_dict
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import storage
-from dnas.loading import summary, texts, translations
+from dnas.loading import mistakes, summary, texts, translations
 from dnas.loading.looks import Looks
+from dnas.loading.mistakes import Mistake
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
@@ -29,11 +30,12 @@ from dnas.types import Batch, Tree
 
 class Evaluation(NamedTuple):
     """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
-    (rows) were taken for which (columns) [classes, classes]. signatures: of measures that others may take otherwise, by
-    which settings they were."""
+    (rows) were taken for which (columns) [classes, classes], and the worst mistakes, those that were least sure of the
+    class. signatures: of measures that others may take otherwise, by which settings they were."""
 
     measures: Mapping[str, float]
     confusion: np.ndarray | None = None
+    mistakes: tuple[Mistake, ...] = ()
     signatures: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -219,15 +221,19 @@ class Loaded:
         with jax.enable_x64(self.config.dtype == "float64"):
             return translations.written(self._writer, source, self.task)
 
-    def _confusion(self, task: Any, part: str) -> np.ndarray | None:
-        """Of a part of the data of a task like the own one."""
+    def _answered(self, measures: Mapping[str, float], task: Any, part: str) -> Evaluation:
+        """These measures, and where there are classes what was taken for what, of a part of the data of a task like the
+        own one."""
         found = task.labelled(part) if isinstance(task, Answering) else None
         if found is None:
-            return None
-        confusion = np.zeros((len(self.classes),) * 2, int)
+            return Evaluation(measures)
+        confusion, worst, before = np.zeros((len(self.classes),) * 2, int), list[Mistake](), 0
         for x, classes in found:
-            np.add.at(confusion, (classes, self._logits(x).argmax(-1)), 1)
-        return confusion
+            logits = self._logits(x)
+            np.add.at(confusion, (classes, logits.argmax(-1)), 1)
+            worst += mistakes.worst(task, part, before, x, classes, task.answers(logits))
+            before += len(classes)
+        return Evaluation(measures, confusion, mistakes.of_all(worst))
 
 
 def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:

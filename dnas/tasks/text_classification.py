@@ -128,6 +128,9 @@ class SentenceClasses(SentenceSteps, ClassesOfParts):
         cut_note(tokens, places, self.length, self.longer, "given")
         return padded(tokens, self.length)
 
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, str]:
+        return {"text": self.tokeniser.text(x[x != PADDING])}
+
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.class_names))
 

@@ -13,7 +13,7 @@ from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation, train
 from dnas.fields import shown
 from dnas.search.run import build
 from dnas.tasks.task import Score
@@ -28,7 +28,8 @@ MOST_REPEATS = 100
 @dataclass(frozen=True)
 class Plan:
     """A study. genotype: what every trial trains, None where it is searched or proposed. score: what is tuned for, on
-    the validation part. repeats: trainings of a trial, with seeds of their own, whose mean counts."""
+    the validation part, or on so many folds of the train part. repeats: trainings of a trial on each, with seeds of
+    their own, whose mean counts."""
 
     config: Config
     axes: tuple[Axis, ...]
@@ -36,6 +37,7 @@ class Plan:
     pruner: Pruner
     genotype: Genotype | None
     score: Score
+    folds: int = 1
     repeats: int = 1
 
     @property
@@ -45,13 +47,15 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """JSON-ready, all that must not change while the study goes on."""
-        described = {
+        described: dict[str, Any] = {
             "over": [str(axis) for axis in self.axes],
             "searcher": self.searcher,
             "pruner": self.pruner,
             "cell": None if self.genotype is None else to_json(self.genotype),
             "config": to_dict(self.config),
-        } | ({"repeats": self.repeats} if self.repeats > 1 else {})
+        }
+        more = {"folds": self.folds, "repeats": self.repeats}
+        described.update({name: count for name, count in more.items() if count > 1})
         return json.loads(json.dumps(described))
 
     def proposed(self, values: Mapping[str, Any]) -> Genotype | None:
@@ -70,12 +74,14 @@ def planned(
     searcher: str = "tpe",
     pruner: str | None = None,
     genotype: Genotype | None = None,
+    folds: int = 1,
     repeats: int = 1,
 ) -> Plan:
     """A study that can be run: everything is built once at the ends of all ranges, and nothing is compiled.
 
     over: see `dnas.tune.axes`. searcher, pruner: of the types above; None: hyperband for hyperband, else median, or
-    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. repeats: see `Plan`.
+    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. folds: of the train
+    part, on which every trial is scored; 1: on its validation part. repeats: see `Plan`.
     Errors: `UserError` for what cannot be.
     """
     check(config)
@@ -94,9 +100,10 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
+    cross_validation.parts_of(config, folds)
     if not 1 <= repeats <= MOST_REPEATS:
         raise UserError(f"--repeats must be at least 1 and at most {MOST_REPEATS}, not {repeats}.")
-    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), repeats)
+    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), folds, repeats)
     return replace(plan, score=_built(plan))
 
 

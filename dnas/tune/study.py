@@ -87,7 +87,9 @@ def pruner_of(plan: Plan) -> Any:
         case "halving":
             return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
         case "hyperband":
-            return pruners.HyperbandPruner(min_resource=1, max_resource=plan.config.retrain.epochs, reduction_factor=3)
+            return pruners.HyperbandPruner(
+                min_resource=1, max_resource=plan.config.retrain.epochs * plan.folds, reduction_factor=3
+            )
         case _:
             return pruners.NopPruner()
 

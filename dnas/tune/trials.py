@@ -10,16 +10,15 @@ import contextlib
 import dataclasses
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from dnas.architectures.genotype import Genotype
 from dnas.errors import StorageError, UserError
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation
 from dnas.search.run import run as search
 from dnas.tune.axes import applied
 from dnas.tune.plan import Plan
@@ -50,17 +49,12 @@ def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch 
         config = applied(plan.config, values)
         genotype = plan.proposed(values) or _searched(config, folder)
         name = plan.score.name
-        each = None if watch is None else lambda epoch, measures: watch(epoch, _mean(measures, name))
-        measures = train.measured_by_seed(dataclasses.replace(config, seeds=plan.repeats), genotype, each)
-        if not math.isfinite(score := _mean(measures, name)):
-            raise Failed(f"Its {name} is {score}.")
+        each = None if watch is None else lambda epoch, measures: watch(epoch, measures[name])
+        found = cross_validation.validated(dataclasses.replace(config, seeds=plan.repeats), genotype, plan.folds, each)
+        if not math.isfinite(found.mean):
+            raise Failed(f"Its {name} is {found.mean}.")
     shutil.rmtree(folder, ignore_errors=True)
-    scores = tuple(float(row[name]) for row in measures)
-    return Found(score, genotype, int(measures[0]["parameters"]), scores)
-
-
-def _mean(measures: Sequence[Mapping[str, float]], name: str) -> float:
-    return float(np.mean([row[name] for row in measures]))
+    return Found(found.mean, genotype, found.parameters, found.scores)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,61 @@
+"""How long trainings take here, measured on a short one; and how many epochs fit into a time."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dnas import find, retrain
+from dnas.architectures.genotype import Genotype
+from dnas.automl.recipes.protocol import Recipe
+from dnas.config import Config
+from dnas.errors import UserError
+from dnas.evaluators import cross_validation
+
+EPOCHS = 2  # that are measured: the first compiles
+CAUTION = 1.5  # another network may compile that much longer, and others may use the machine
+
+
+@dataclass(frozen=True)
+class Pace:
+    """seconds: of an epoch of one seed; compiling: before the first. work: multiply-adds of that network's epochs."""
+
+    seconds: float
+    compiling: float
+    work: int
+
+    def training(self, recipe: Recipe, epochs: int, ratio: float = 1.0) -> float:
+        """Seconds of the validation of a network that computes `ratio` times as much."""
+        return CAUTION * self.compiling + epochs * self.seconds * ratio * recipe.folds * recipe.seeds
+
+    def epochs(self, recipe: Recipe, seconds: float, ratio: float = 1.0) -> int:
+        """That fit into these seconds, at most those of the recipe."""
+        one = self.seconds * ratio * recipe.folds * recipe.seeds
+        return min(recipe.config.retrain.epochs, max(0, int((seconds - CAUTION * self.compiling) / max(one, 1e-9))))
+
+
+def measured(recipe: Recipe, genotype: Genotype) -> dict[str, Any]:
+    """The pace of a network, ready for JSON."""
+    config = replace(recipe.config, seeds=1)
+    plan = replace(config.retrain, epochs=EPOCHS, weights=replace(config.retrain.weights, warmup_epochs=0))
+    config = replace(config, retrain=plan)
+    began, stamps = time.monotonic(), list[float]()
+    cross_validation.validated(config, genotype, 1, lambda *_: stamps.append(time.monotonic() - began))
+    seconds = stamps[-1] - stamps[0]
+    return {"seconds": seconds, "compiling": max(stamps[0] - seconds, 0.0), "work": work_of(config, genotype, EPOCHS)}
+
+
+def work_of(config: Config, genotype: Genotype, epochs: int) -> int:
+    """Multiply-adds of a training of so many epochs, and of validating it."""
+    held = cross_validation.parts_of(config, 1)[0]
+    plan = replace(config, seeds=1, retrain=replace(held.plan, epochs=epochs))
+    return retrain.multiply_adds(plan, find.resolve("space", config.space), genotype, held.task)
+
+
+def check(recipe: Recipe, pace: Pace, left: float) -> None:
+    """Refuse a time in which not even one network can be validated and trained. Errors: `UserError`."""
+    needed = 2 * pace.training(recipe, recipe.least_epochs) + pace.compiling
+    if needed > left:
+        raise UserError(
+            f"No time left: the least that can be done takes {needed / 60:.1f} minutes here, and "
+            f"{max(left, 0) / 60:.1f} are left: give more --minutes, or fewer examples (limit=...)."
+        )

@@ -1,0 +1,191 @@
+"""From data to a network in use: look, validate baselines, search, tune, train, test once, export.
+
+Every stage calls what a command calls, and prints that command; what it leaves stands in a folder of its own, and in
+the journal (`auto.json`). summary.json: what came of it all. report.html: a page.
+"""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from dnas import data as datasets
+from dnas import paths
+from dnas.architectures.genotype import to_json
+from dnas.automl import final, recipes, stages
+from dnas.automl import page as findings
+from dnas.automl.journal import FILE, MINUTE, Journal
+from dnas.automl.look import examine
+from dnas.automl.networks import Entry, best_of
+from dnas.automl.pace import Pace
+from dnas.automl.recipes.protocol import Recipe
+from dnas.automl.stages import RESERVE, Run, command, with_epochs
+from dnas.config import to_dict
+from dnas.errors import UserError
+from dnas.files import atomic_write, storage
+from dnas.runs import loop
+
+MOST_MINUTES = 100_000.0
+TUNED_PART = 3  # of the epochs that trials of a study have, where they do not tune them
+
+
+def run(
+    data: str | Path,
+    out: str | Path,
+    *,
+    minutes: float = 30.0,
+    budget: str = "",
+    target: str | None = None,
+    keep: Sequence[str] = (),
+    seed: int = 0,
+    resume: bool = False,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Make the best network of data that the time allows, in the folder `out`; gives what summary.json says.
+
+    minutes: of work, of all calls that go on with a folder together. budget: of the network, as `dnas search` takes it.
+    target: of a table. keep: its columns that no check leaves out. Errors: `UserError`; `loop.Interrupted`.
+    """
+    if not 0 < minutes <= MOST_MINUTES:
+        raise UserError(f"--minutes must be above 0 and at most {MOST_MINUTES:,.0f}, not {minutes:g}.")
+    loop.prepare_process()
+    folder = Path(out)
+    _prepare(folder, resume)
+    order = {"data": str(data), "target": target, "keep": list(keep), "budget": budget, "seed": seed}
+    try:
+        with paths.locked(folder, "dnas auto"):
+            journal = Journal(folder, order, minutes)
+            return _stages(folder, journal, order, minutes * MINUTE, quiet)
+    except (KeyboardInterrupt, loop.Interrupted):
+        again = command("auto", data, "--out", folder, "--resume")
+        raise loop.Interrupted(f"Stopped; what is finished is in {folder}. Go on with: {again}") from None
+
+
+def _prepare(folder: Path, resume: bool) -> None:
+    """Errors: `UserError` for a folder that holds something else, or a run that is not to go on."""
+    names = {file.name for file in folder.iterdir() if not file.name.startswith(".")} if folder.is_dir() else set()
+    if resume and FILE not in names:
+        raise UserError(f"{folder} holds no automatic run to go on with: check --out, or leave out --resume.")
+    if not resume and names:
+        raise UserError(f"{folder} is not empty: add --resume to go on with what is in it, or choose another --out.")
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float, quiet: bool) -> dict[str, Any]:
+    seen = journal.once("look", lambda: _looked(folder, order))
+    recipe = recipe_of(seen["data"], seen["task"], budget=order["budget"], seed=order["seed"])
+    run = Run(folder, journal, recipe, total, quiet)
+    run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"]))
+    for sentence in (*(finding["sentence"] for finding in seen["findings"]), *recipe.reasons):
+        run.say("look", sentence)
+    pace, epochs = stages.paced(run)
+    full = replace(recipe, config=with_epochs(recipe.config, epochs))
+    run = replace(run, recipe=full)
+    each = pace.training(full, epochs)
+    end = 2 * each + RESERVE
+    entries = stages.fixed(run, seen["data"], each)
+    entries += _found(run, pace, each, end)
+    entries += _tuned(run, entries, each, end)
+    winner = best_of(entries)
+    if winner is None:
+        raise UserError(f"No network could be trained: {entries[0].failed}")
+    return _ended(run, entries)
+
+
+def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recipe:
+    """What is tried for data. Errors: `UserError` for tasks that have no recipe."""
+    known = sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "protocol")
+    if task not in known:
+        raise UserError(
+            f"dnas auto has no recipe for the task '{task}' of '{data}', only for {', '.join(known)}: use dnas search."
+        )
+    module = importlib.import_module(f"{recipes.__name__}.{task}")
+    made: Recipe = module.recipe(datasets.load(data), budget=budget, seed=seed)
+    return replace(made, config=replace(made.config, data=data))
+
+
+def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    examined = examine(order["data"], target=order["target"], keep=order["keep"])
+    examined.look.require()
+    place = folder / stages.PLACES["look"]
+    place.mkdir(exist_ok=True)
+    findings.write(examined, place / "findings.html")
+    return json.loads(json.dumps(asdict(examined.look)))
+
+
+def _found(run: Run, pace: Pace, each: float, end: float) -> list[Entry]:
+    """Search, and validate what is found."""
+    recipe, share = run.recipe, run.recipe.shares.search * run.total
+    if run.journal.left < share + each + end and "search" not in run.journal.pieces:
+        run.say("search", "no time left for a search.")
+        return []
+    config = recipe.config
+    one = pace.seconds * stages.SUPERNET * config.seeds
+    most = config.search.epochs
+    epochs = run.journal.once("search epochs", lambda: max(1, min(most, int((share - pace.compiling) / one))))
+    cells = stages.searched(run, epochs, 1.5 * share)
+    named = [(f"found {number}", config, cell) for number, cell in enumerate(cells, 1)]
+    return stages.validated(run, "candidates", "found", named, each, end)
+
+
+def _tuned(run: Run, entries: list[Entry], each: float, end: float) -> list[Entry]:
+    """Tune, and validate the best trials."""
+    recipe, best = run.recipe, best_of([entry for entry in entries if entry.genotype is not None])
+    seconds = min(recipe.shares.tune * run.total, run.journal.left - each - end)
+    config = recipe.config
+    tunes_epochs = any("epochs" in axis for axis in recipe.over)
+    if not tunes_epochs:
+        config = with_epochs(config, max(recipe.least_epochs, config.retrain.epochs // TUNED_PART))
+    cheap = each / recipe.seeds * (1 if tunes_epochs else 1 / TUNED_PART)
+    if (seconds < stages.LEAST_TRIALS * cheap or best is None) and "tune" not in run.journal.pieces:
+        run.say("tune", "no time left for tuning.")
+        return []
+    genotype = None if recipe.architectures or best is None else best.network
+    trials = stages.tuned(run, genotype, config, seconds)
+    if not tunes_epochs:
+        trials = [(name, with_epochs(one, recipe.config.retrain.epochs), cell) for name, one, cell in trials]
+    return stages.validated(run, "tuned", "tuned", trials, each, end)
+
+
+def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:
+    """Train the best network and the best baselines on the whole train part, test, export, sum up."""
+    winner = best_of([entry for entry in entries if entry.genotype is not None])
+    assert winner is not None
+    out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
+    place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
+    atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
+    run.say(
+        "network",
+        f"{winner.name} is the best by validation.",
+        command("retrain", cell, "--config", place, "--out", out),
+    )
+    tests = {winner.name: run.journal.once("network", lambda: final.trained(winner, out))}
+    run.say("network", "Tested, once.", command("test", out))
+    exported = run.journal.once("export", lambda: final.exported(out, run.place("export")))
+    run.say("export", ", ".join(exported["files"]), command("export", out, "--out", run.place("export")))
+    fixed = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
+    fixed.sort(key=lambda entry: entry.key, reverse=True)
+    for entry in fixed if run.recipe.folds > 1 else fixed[:1]:
+        folder = run.place("baselines") / entry.name.replace(" ", "_")
+        tests[entry.name] = run.journal.once(f"test {entry.name}", lambda e=entry, f=folder: final.trained(e, f))
+    for entry in entries:
+        if entry.kind == "learner" and not entry.failed:
+            work = lambda e=entry: final.learned(e, run.recipe.config)  # noqa: E731
+            tests[entry.name] = run.journal.once(f"test {entry.name}", work)
+    summary = {
+        "data": run.recipe.config.data,
+        "winner": winner.name,
+        "measure": winner.measure,
+        "more": winner.more,
+        "seconds": round(run.journal.seconds, 1),
+        "entries": [asdict(entry) for entry in entries],
+        "tests": tests,
+        "export": exported["folder"],
+        "config": to_dict(winner.settings),
+    }
+    atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
+    return summary

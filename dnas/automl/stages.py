@@ -1,0 +1,207 @@
+"""The stages of an automatic run; each calls what a command of the same name calls, and says that command."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dnas import search, tune
+from dnas.architectures.genotype import Genotype, from_json, parse, to_json
+from dnas.automl import baselines, networks, pace
+from dnas.automl.journal import Journal
+from dnas.automl.networks import Entry, entry_of
+from dnas.automl.pace import Pace
+from dnas.automl.recipes.protocol import Recipe
+from dnas.config import Config, to_dict
+from dnas.errors import UserError
+from dnas.files import atomic_write
+from dnas.runs import loop, records
+from dnas.tune import study as studies
+from dnas.tune.axes import applied
+
+PLACES = {
+    "look": "1_look",
+    "baselines": "2_baselines",
+    "search": "3_search",
+    "candidates": "4_candidates",
+    "tune": "5_tune",
+    "tuned": "6_tuned",
+    "network": "7_network",
+    "export": "8_export",
+}
+TOO_LONG = 2.0  # a piece of work is given up after so many times the seconds that were planned
+SUPERNET = 4.0  # times the work of a training step that a step of a search is taken to be, before it is measured
+LEAST_TRIALS, MOST_TRIALS, FIRST_TRIALS = 3, 60, 3
+FINALISTS = 3  # trials that are validated with other seeds, on other folds
+RESERVE = 45.0  # seconds for tests, exports and pages
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages share. total: seconds."""
+
+    folder: Path
+    journal: Journal
+    recipe: Recipe
+    total: float
+    quiet: bool
+
+    def place(self, stage: str) -> Path:
+        """Its folder."""
+        return self.folder / PLACES[stage]
+
+    def say(self, stage: str, said: str, *commands: str) -> None:
+        """A line, with the time that is left, and the commands that do the same."""
+        minutes, seconds = divmod(max(0, round(self.journal.left)), 60)
+        loop.say(f"[{PLACES[stage].replace('_', ' ')}, {minutes}:{seconds:02d} left] {said}", self.quiet)
+        for command in commands:
+            loop.say(f"    {command}", self.quiet)
+
+
+def command(*words: Any) -> str:
+    """A command as one types it."""
+    return shlex.join(["dnas", *(loop.quoted(word) if isinstance(word, Path) else str(word) for word in words)])
+
+
+def paced(run: Run) -> tuple[Pace, int]:
+    """How fast networks are trained here, and for how many epochs. Errors: `UserError` where there is no time."""
+    recipe = run.recipe
+    fixed = parse(next(iter(recipe.networks.values())))
+    found = Pace(**run.journal.once("pace", lambda: pace.measured(recipe, fixed)))
+
+    def epochs() -> int:
+        pace.check(recipe, found, run.journal.left)
+        fitting = found.epochs(recipe, recipe.shares.training * run.total)
+        return max(recipe.least_epochs, fitting)
+
+    return found, run.journal.once("epochs", epochs)
+
+
+def with_epochs(config: Config, epochs: int) -> Config:
+    """A config whose trainings have so many epochs, warm-up included."""
+    weights = replace(config.retrain.weights, warmup_epochs=min(config.retrain.weights.warmup_epochs, epochs // 2))
+    return replace(config, retrain=replace(config.retrain, epochs=epochs, weights=weights))
+
+
+def fixed(run: Run, data: str, seconds: float) -> list[Entry]:
+    """Baselines, each validated once."""
+    place = run.place("baselines")
+    write_config(run.recipe.config, place)
+    words = "baselines", data, "--config", place / "config.json", "--out", place
+    run.say("baselines", "What a found network has to beat.", command(*words))
+    found = list[Entry]()
+    for name in baselines.names(run.recipe):
+        watch = run.journal.until(TOO_LONG * seconds + pace.CAUTION * RESERVE)
+        entry = run.journal.once(
+            f"baseline {name}", lambda name=name, w=watch: baselines.validated(name, run.recipe, w)
+        )
+        found.append(entry_of(entry))
+        run.say("baselines", f"{name}: {found[-1].shown()}")
+    return found
+
+
+def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
+    """What every seed of a search finds, the best first; none where the time did not suffice for an epoch."""
+    config, out = with_search(run.recipe.config, epochs), run.place("search")
+
+    def work() -> list[Any]:
+        until = time.monotonic() + deadline
+        try:
+            begun = records.holds_run(out)
+            result = search.run(config, out, resume=begun, quiet=True, until=until)
+            order = sorted(range(len(result.scores)), key=lambda i: -result.score.signed(result.scores[i]))
+            return [to_json(result.genotypes[i]) for i in order]
+        except loop.Interrupted:
+            if time.monotonic() < until:
+                raise
+            with suppress(UserError):
+                return records.read_genotypes(out)
+            return []
+        finally:
+            loop.forget_programs()
+
+    write_config(config, run.folder / "configs", "search")
+    run.say(
+        "search",
+        f"{config.method} in the space {config.space}, {config.seeds} seeds, {epochs} epochs.",
+        command("search", run.folder / "configs" / "search.json", "--out", out),
+    )
+    found = [from_json(one) for one in run.journal.once("search", work)]
+    return [genotype for i, genotype in enumerate(found) if genotype not in found[:i]]
+
+
+def with_search(config: Config, epochs: int) -> Config:
+    """With so many epochs of the search, of which alphas wait in a part at most."""
+    alphas = replace(config.search.alphas, warmup_epochs=min(config.search.alphas.warmup_epochs, epochs // 3))
+    return replace(config, search=replace(config.search, epochs=epochs, alphas=alphas))
+
+
+def validated(
+    run: Run, stage: str, kind: str, named: Sequence[tuple[str, Config, Genotype]], seconds: float, end: float
+) -> list[Entry]:
+    """Networks, each validated once, as long as there is time. seconds: that one takes; end: how many must be left."""
+    found = list[Entry]()
+    for name, config, genotype in named:
+        known = f"{kind} {name}" in run.journal.pieces
+        if not known and run.journal.left < seconds + end:
+            run.say(stage, f"{name}: no time left for it.")
+            continue
+        place, cell = write_config(config, run.place(stage), name), run.place(stage) / f"{name}.cell.json"
+        atomic_write(cell, json.dumps(to_json(genotype), indent=1))
+        seeds = "--seeds", run.recipe.seeds, "--seed", config.seed + networks.OTHER_SEEDS
+        watch = run.journal.until(min(TOO_LONG * seconds, max(run.journal.left - end, seconds)))
+        entry = run.journal.once(
+            f"{kind} {name}",
+            lambda c=config, g=genotype, n=name, w=watch: networks.validated(n, kind, run.recipe, c, g, w),
+        )
+        found.append(entry_of(entry))
+        folds = ("--folds", run.recipe.folds) if run.recipe.folds > 1 else ()
+        run.say(stage, f"{name}: {found[-1].shown()}", command("validate", cell, "--config", place, *folds, *seeds))
+    return found
+
+
+def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -> list[tuple[str, Config, Genotype]]:
+    """The best trials of a study. genotype: None, where the study proposes architectures. seconds: for all of it."""
+    recipe, out = run.recipe, run.place("tune")
+    over = (*("architecture",) * (genotype is None), *recipe.over)
+    plan = tune.planned(config, over, genotype=genotype, folds=recipe.folds)
+    place = write_config(config, run.folder / "configs", "tune")
+    cell = ()
+    if genotype is not None:
+        cell = "--cell", run.folder / "configs" / "tune.cell.json"
+        atomic_write(cell[1], json.dumps(to_json(genotype), indent=1))
+    folds = ("--folds", recipe.folds) if recipe.folds > 1 else ()
+
+    def work() -> list[Any]:
+        began, trials, end = time.monotonic(), FIRST_TRIALS, time.monotonic() + seconds
+        while True:
+            tune.run(plan, out, trials=trials)
+            loop.forget_programs()
+            each = (time.monotonic() - began) / trials
+            more = min(MOST_TRIALS - trials, int((end - time.monotonic()) / each))
+            if more < 1:
+                break
+            trials += max(1, more // 2)
+        study = studies.opened(plan, out, "", out.name)
+        ended = [trial for trial in studies.ended(study) if trial.state.name == "COMPLETE"]
+        ended.sort(key=lambda trial: -plan.score.signed(trial.value))
+        return [{"trial": trial.number, "values": trial.params} for trial in ended[:FINALISTS]] + [{"trials": trials}]
+
+    run.say("tune", f"{' '.join(over)}", command("tune", place, *cell, "--over", *over, *folds, "--out", out))
+    *best, done = run.journal.once("tune", work)
+    run.say("tune", f"{done['trials']} trials.")
+    return [
+        (f"trial {one['trial']}", applied(config, one["values"]), genotype or plan.proposed(one["values"]))
+        for one in best
+    ]
+
+
+def write_config(config: Config, folder: Path, name: str = "config") -> Path:
+    """A config as commands take it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / f"{name}.json", json.dumps(to_dict(config), indent=1))
+    return folder / f"{name}.json"
