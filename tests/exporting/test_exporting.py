@@ -361,13 +361,14 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
         (["--format", "pickle"], "Known: "),
         (["--format", "onnx"], "ONNX"),
         (["--format", "tflite"], "TensorFlow"),
-        (["--weights", "int4"], "Did you mean int8?"),
+        (["--mean", "0.5"], "--mean goes with --weights"),
+        (["--data", "digits"], "--data goes with --weights"),
         ([], "holds no run"),
     ):
         assert cli.main(["export", str(tmp_path), *arguments]) == 2, arguments
         said = capsys.readouterr().err
         assert says in said and said.count("\n") == 1, said
-    with pytest.raises(UserError, match="leave out --weights int8"):
+    with pytest.raises(UserError, match="leave out --int8"):
         dnas.export(drawn, form="torch", weights="int8")
     with pytest.raises(UserError, match="already exists: remove it, or choose another --out"):
         dnas.export(drawn, tmp_path / "full", form="npz")
@@ -380,7 +381,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
 @pytest.mark.slow
 def test_on_the_command_line(tmp_path, capsys):
     dnas.retrain.run(IMAGES, CELL, tmp_path / "run", quiet=True)
-    assert cli.main(["export", str(tmp_path / "run"), "--weights", "int8"]) == 0
+    assert cli.main(["export", str(tmp_path / "run"), "--int8"]) == 0
     said, folder = capsys.readouterr().out, tmp_path / "run" / "export" / "stablehlo_int8"
     assert "Rounded: accuracy on the validation part" in said and f"Open {folder / 'README.md'}" in said
     assert cli.main(["export", str(tmp_path / "run"), "--seed", "7"]) == 2
@@ -424,6 +425,21 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
         )
     assert [row["class"] for row in said] == [found.classes[i] for i in wanted.argmax(-1)]
     np.testing.assert_allclose([row["probability"] for row in said], wanted.max(-1), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_published_weights_are_exported(drawn, tmp_path, capsys):
+    (tmp_path / "torch").mkdir()
+    FORMATS["torch"].write(Subject(drawn, drawn.weights), tmp_path / "torch")
+    file = tmp_path / "torch" / "state_dict.npz"
+    mean, std = (str(moment[0] / 255) for moment in (drawn.looks.mean, drawn.looks.std))
+    looks = ["--data", IMAGES.data, "--mean", mean, "--std", std]
+    assert cli.main(["export", "|nor_conv_1x1~0|", "--weights", str(file), *looks]) == 0
+    folder = tmp_path / "torch" / "state_dict_stablehlo"
+    assert f"Open {folder / 'README.md'}" in capsys.readouterr().out
+    run = jax.jit(exporting_of_jax.deserialize(bytearray((folder / "model.stablehlo").read_bytes())).call)
+    x = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    np.testing.assert_allclose(run(x), drawn.predict(x), atol=1e-5)
 
 
 def test_what_has_no_program_is_refused(drawn, tmp_path):
