@@ -35,7 +35,8 @@ def by_value(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
     for point, own in by_point(config, rows).items():
         parts = {"best valid": scores.best(own, measure), "test": scores.last(own, f"test_{measure.name}")}
         said = [f"{part} {measure.label} {scores.summary(v, measure.scale)}" for part, v in parts.items() if v]
-        found[point] = f"{', '.join(said)} (seeds {seeds_of(own)})"
+        seeds = seeds_of(own)
+        found[point] = f"{', '.join(said)} (seed{'s' * (',' in seeds)} {seeds})"
     return found
 
 

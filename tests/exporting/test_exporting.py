@@ -29,6 +29,7 @@ from dnas.exporting.formats import Subject
 from dnas.exporting.inputs import inputs_of
 from dnas.loading.found import Found
 from dnas.loading.looks import looks_of, no_images
+from dnas.loading.published import load_published
 from dnas.nets.functional import Deferred, functionalize
 from dnas.runs.rows import to_json
 from dnas.tasks import binding
@@ -337,6 +338,26 @@ def test_torch_names_there_and_back(drawn, tmp_path):
     weights, stats = interop.from_torch(interop.load(folder / "state_dict.npz"), interop.layout(build))
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, (weights, stats), (found.weights, found.stats))))
     assert parse((folder / "genotype.txt").read_text()).cells == CELL.cells
+
+
+@pytest.mark.slow
+def test_a_network_of_pytorch_has_the_logits_of_the_exported_one(tmp_path):
+    """Of a whole network, as PyTorch computed them (scripts/oracles/exported_nasbench201.py): ours with these weights,
+    its program, and what is exported of it for PyTorch again."""
+    with np.load(Path(__file__).with_name("exported_nasbench201.npz"), allow_pickle=False) as file:
+        arrays = {name.removeprefix("state/"): file[name] for name in file.files if name.startswith("state/")}
+        images, logits = file["images"], file["logits"]
+    np.savez(tmp_path / "state_dict.npz", **arrays)
+    cell = parse("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|")
+    found = load_published(cell, tmp_path / "state_dict.npz", IMAGES.data, mean=(0.5,), std=(0.25,))
+    np.testing.assert_allclose(found._logits(found.task.inputs(images)), logits, atol=1e-5)
+    written = program.exported(found, inputs_of(found), found.weights).serialize()
+    run = jax.jit(exporting_of_jax.deserialize(bytearray(written)).call)
+    np.testing.assert_allclose(run(images), jax.nn.softmax(logits), atol=1e-5)
+    (out := tmp_path / "out").mkdir()
+    FORMATS["torch"].write(Subject(found, found.weights), out)
+    with np.load(out / "state_dict.npz", allow_pickle=False) as file:
+        assert file.files == list(arrays) and all(np.array_equal(file[name], arrays[name]) for name in arrays)
 
 
 def test_torch_takes_what_was_written(drawn, tmp_path):
