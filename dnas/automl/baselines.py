@@ -8,6 +8,7 @@ from dnas.architectures.genotype import parse
 from dnas.automl import learners, networks
 from dnas.automl.networks import Entry
 from dnas.automl.recipes.protocol import Recipe
+from dnas.config import Config
 from dnas.evaluators import cross_validation
 from dnas.evaluators.cross_validation import Watch, standard_error
 
@@ -17,10 +18,10 @@ def names(recipe: Recipe) -> Iterator[str]:
     yield from (*recipe.networks, *recipe.learners)
 
 
-def validated(name: str, recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
-    """The entry of one of them, ready for JSON."""
+def validated(name: str, recipe: Recipe, config: Config, watch: Watch | None = None) -> dict[str, Any]:
+    """The entry of one of them, ready for JSON. config: how a network is trained."""
     if name in recipe.networks:
-        return networks.validated(name, "fixed", recipe, recipe.config, parse(recipe.networks[name]), watch)
+        return networks.validated(name, "fixed", recipe, config, parse(recipe.networks[name]), watch)
     return asdict(_learned(name, recipe))
 
 

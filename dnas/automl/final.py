@@ -20,8 +20,9 @@ from dnas.types import Tree
 
 
 def whole(config: Config) -> Config:
-    """A config that trains on the whole train part, the validation portion included."""
-    plan = replace(config.retrain, valid_portion=0.0)
+    """A config that trains on the whole train part, what validated included, unless it says which epoch is the best."""
+    plan = config.retrain
+    plan = plan if plan.patience else replace(plan, valid_portion=0.0)
     return replace(config, seeds=1, retrain=plan, checkpoint_epochs=max(1, plan.epochs // 4))
 
 

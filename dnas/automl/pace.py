@@ -13,29 +13,35 @@ from dnas.evaluators import cross_validation
 
 EPOCHS = 2  # that are measured: the first compiles
 CAUTION = 1.5  # another network may compile that much longer, and others may use the machine
+TRACED = 0.3  # share of compiling that is left where a program is known
 
 
 @dataclass(frozen=True)
 class Pace:
-    """seconds: of an epoch of one seed; compiling: before the first. work: multiply-adds of that network's epochs."""
+    """seconds: of an epoch of all seeds of a recipe; compiling: before the first. work: multiply-adds of that network's
+    epochs."""
 
     seconds: float
     compiling: float
     work: int
 
-    def training(self, recipe: Recipe, epochs: int, ratio: float = 1.0) -> float:
-        """Seconds of the validation of a network that computes `ratio` times as much."""
-        return CAUTION * self.compiling + epochs * self.seconds * ratio * recipe.folds * recipe.seeds
+    def before(self, recipe: Recipe) -> float:
+        """Seconds of a validation that are no training: every fold is traced, the first is compiled."""
+        return CAUTION * self.compiling * (1 + TRACED * (recipe.folds - 1))
+
+    def training(self, recipe: Recipe, epochs: int) -> float:
+        """Seconds of the validation of a network."""
+        return self.before(recipe) + epochs * self.seconds * recipe.folds
 
     def epochs(self, recipe: Recipe, seconds: float, ratio: float = 1.0) -> int:
-        """That fit into these seconds, at most those of the recipe."""
-        one = self.seconds * ratio * recipe.folds * recipe.seeds
-        return min(recipe.config.retrain.epochs, max(0, int((seconds - CAUTION * self.compiling) / max(one, 1e-9))))
+        """That fit into these seconds, at most those of the recipe, of a network that computes so many times as much."""
+        one = self.seconds * ratio * recipe.folds
+        return min(recipe.config.retrain.epochs, max(0, int((seconds - self.before(recipe)) / max(one, 1e-9))))
 
 
 def measured(recipe: Recipe, genotype: Genotype) -> dict[str, Any]:
     """The pace of a network, ready for JSON."""
-    config = replace(recipe.config, seeds=1)
+    config = replace(recipe.config, seeds=recipe.seeds)
     plan = replace(config.retrain, epochs=EPOCHS, weights=replace(config.retrain.weights, warmup_epochs=0))
     config = replace(config, retrain=plan)
     began, stamps = time.monotonic(), list[float]()

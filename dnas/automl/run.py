@@ -20,13 +20,13 @@ from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
 from dnas.automl.networks import Entry, best_of
-from dnas.automl.pace import Pace
 from dnas.automl.recipes.protocol import Recipe
-from dnas.automl.stages import RESERVE, Run, command, with_epochs
+from dnas.automl.stages import RESERVE, TOO_LONG, Run, command, with_epochs
 from dnas.config import to_dict
 from dnas.errors import UserError
 from dnas.files import atomic_write, storage
 from dnas.runs import loop
+from dnas.tune.plan import LENGTH
 
 MOST_MINUTES = 100_000.0
 TUNED_PART = 3  # of the epochs that trials of a study have, where they do not tune them
@@ -82,14 +82,11 @@ def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float,
     run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"]))
     for sentence in (*(finding["sentence"] for finding in seen["findings"]), *recipe.reasons):
         run.say("look", sentence)
-    pace, epochs = stages.paced(run)
-    full = replace(recipe, config=with_epochs(recipe.config, epochs))
-    run = replace(run, recipe=full)
-    each = pace.training(full, epochs)
-    end = 2 * each + RESERVE
-    entries = stages.fixed(run, seen["data"], each)
-    entries += _found(run, pace, each, end)
-    entries += _tuned(run, entries, each, end)
+    run = replace(run, pace=stages.paced(run))
+    end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
+    entries = stages.fixed(run, seen["data"])
+    entries += _found(run, end)
+    entries += _tuned(run, entries, end)
     winner = best_of(entries)
     if winner is None:
         raise UserError(f"No network could be trained: {entries[0].failed}")
@@ -104,8 +101,8 @@ def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recip
             f"dnas auto has no recipe for the task '{task}' of '{data}', only for {', '.join(known)}: use dnas search."
         )
     module = importlib.import_module(f"{recipes.__name__}.{task}")
-    made: Recipe = module.recipe(datasets.load(data), budget=budget, seed=seed)
-    return replace(made, config=replace(made.config, data=data))
+    made: Recipe = module.recipe(datasets.load(data), seed=seed)
+    return replace(made, budget=budget, config=replace(made.config, data=data))
 
 
 def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
@@ -117,38 +114,36 @@ def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(examined.look)))
 
 
-def _found(run: Run, pace: Pace, each: float, end: float) -> list[Entry]:
+def _found(run: Run, end: float) -> list[Entry]:
     """Search, and validate what is found."""
-    recipe, share = run.recipe, run.recipe.shares.search * run.total
-    if run.journal.left < share + each + end and "search" not in run.journal.pieces:
+    share = run.recipe.shares.search * run.total
+    if run.journal.left < share + run.each + end and "search" not in run.journal.pieces:
         run.say("search", "no time left for a search.")
         return []
-    config = recipe.config
-    one = pace.seconds * stages.SUPERNET * config.seeds
-    most = config.search.epochs
-    epochs = run.journal.once("search epochs", lambda: max(1, min(most, int((share - pace.compiling) / one))))
-    cells = stages.searched(run, epochs, 1.5 * share)
-    named = [(f"found {number}", config, cell) for number, cell in enumerate(cells, 1)]
-    return stages.validated(run, "candidates", "found", named, each, end)
+    epochs = run.journal.once("search epochs", lambda: stages.epochs_of_search(run, share))
+    cells = stages.searched(run, epochs, TOO_LONG * share)
+    named = [(f"found {number}", run.settings(cell), cell) for number, cell in enumerate(cells, 1)]
+    return stages.validated(run, "candidates", "found", named, end)
 
 
-def _tuned(run: Run, entries: list[Entry], each: float, end: float) -> list[Entry]:
-    """Tune, and validate the best trials."""
-    recipe, best = run.recipe, best_of([entry for entry in entries if entry.genotype is not None])
-    seconds = min(recipe.shares.tune * run.total, run.journal.left - each - end)
-    config = recipe.config
-    tunes_epochs = any("epochs" in axis for axis in recipe.over)
-    if not tunes_epochs:
-        config = with_epochs(config, max(recipe.least_epochs, config.retrain.epochs // TUNED_PART))
-    cheap = each / recipe.seeds * (1 if tunes_epochs else 1 / TUNED_PART)
+def _tuned(run: Run, entries: list[Entry], end: float) -> list[Entry]:
+    """Tune, in all the time that is left, and validate the best trials."""
+    best = best_of([entry for entry in entries if entry.genotype is not None])
+    finalists = stages.FINALISTS if run.journal.left > 2 * (stages.FINALISTS * run.each + end) else 1
+    seconds = run.journal.left - finalists * run.each - end
+    config = run.recipe.config if best is None else replace(run.recipe.config, retrain=best.settings.retrain)
+    full, lengths = config.retrain.epochs, any(axis.startswith(LENGTH) for axis in run.recipe.over)
+    if not lengths:
+        config = with_epochs(config, max(run.recipe.least_epochs, full // TUNED_PART))
+    cheap = run.each / run.recipe.seeds / (1 if lengths else TUNED_PART)
     if (seconds < stages.LEAST_TRIALS * cheap or best is None) and "tune" not in run.journal.pieces:
         run.say("tune", "no time left for tuning.")
         return []
-    genotype = None if recipe.architectures or best is None else best.network
-    trials = stages.tuned(run, genotype, config, seconds)
-    if not tunes_epochs:
-        trials = [(name, with_epochs(one, recipe.config.retrain.epochs), cell) for name, one, cell in trials]
-    return stages.validated(run, "tuned", "tuned", trials, each, end)
+    genotype = None if run.recipe.architectures or best is None else best.network
+    trials = stages.tuned(run, genotype, config, seconds)[:finalists]
+    if not lengths:
+        trials = [(name, with_epochs(one, full), cell) for name, one, cell in trials]
+    return stages.validated(run, "tuned", "tuned", trials, end)
 
 
 def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:

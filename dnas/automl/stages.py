@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dnas.files import atomic_write
 from dnas.runs import loop, records
 from dnas.tune import study as studies
 from dnas.tune.axes import applied
+from dnas.tune.plan import LENGTH
 
 PLACES = {
     "look": "1_look",
@@ -42,17 +44,37 @@ RESERVE = 45.0  # seconds for tests, exports and pages
 
 @dataclass(frozen=True)
 class Run:
-    """What all stages share. total: seconds."""
+    """What all stages share. total: seconds of the whole run. pace: None before it is measured."""
 
     folder: Path
     journal: Journal
     recipe: Recipe
     total: float
     quiet: bool
+    pace: Pace | None = None
 
     def place(self, stage: str) -> Path:
         """Its folder."""
         return self.folder / PLACES[stage]
+
+    @property
+    def each(self) -> float:
+        """Seconds that the validation of a network takes."""
+        assert self.pace is not None
+        longest = max(
+            self.recipe.shares.training * self.total, self.pace.training(self.recipe, self.recipe.least_epochs)
+        )
+        return min(longest, self.pace.training(self.recipe, self.recipe.config.retrain.epochs))
+
+    def settings(self, genotype: Genotype) -> Config:
+        """How a network is trained: for as many epochs as fit into the time of all, the fewer the more it computes."""
+        assert self.pace is not None
+        config, ratio = self.recipe.config, 1.0
+        if self.recipe.folds == 1:
+            text = json.dumps(to_json(genotype))
+            work = self.journal.once(f"work of {text}", lambda: pace.work_of(config, genotype, pace.EPOCHS))
+            ratio = work / self.pace.work
+        return with_epochs(config, max(self.recipe.least_epochs, self.pace.epochs(self.recipe, self.each, ratio)))
 
     def say(self, stage: str, said: str, *commands: str) -> None:
         """A line, with the time that is left, and the commands that do the same."""
@@ -67,18 +89,14 @@ def command(*words: Any) -> str:
     return shlex.join(["dnas", *(loop.quoted(word) if isinstance(word, Path) else str(word) for word in words)])
 
 
-def paced(run: Run) -> tuple[Pace, int]:
-    """How fast networks are trained here, and for how many epochs. Errors: `UserError` where there is no time."""
-    recipe = run.recipe
-    fixed = parse(next(iter(recipe.networks.values())))
-    found = Pace(**run.journal.once("pace", lambda: pace.measured(recipe, fixed)))
-
-    def epochs() -> int:
-        pace.check(recipe, found, run.journal.left)
-        fitting = found.epochs(recipe, recipe.shares.training * run.total)
-        return max(recipe.least_epochs, fitting)
-
-    return found, run.journal.once("epochs", epochs)
+def paced(run: Run) -> Pace:
+    """How fast networks are trained here. Errors: `UserError` where there is no time for any."""
+    fixed = parse(next(iter(run.recipe.networks.values())))
+    found = Pace(**run.journal.once("pace", lambda: pace.measured(run.recipe, fixed)))
+    if "checked" not in run.journal.pieces:
+        pace.check(run.recipe, found, run.journal.left)
+        run.journal.once("checked", lambda: True)
+    return found
 
 
 def with_epochs(config: Config, epochs: int) -> Config:
@@ -87,19 +105,18 @@ def with_epochs(config: Config, epochs: int) -> Config:
     return replace(config, retrain=replace(config.retrain, epochs=epochs, weights=weights))
 
 
-def fixed(run: Run, data: str, seconds: float) -> list[Entry]:
+def fixed(run: Run, data: str) -> list[Entry]:
     """Baselines, each validated once."""
     place = run.place("baselines")
     write_config(run.recipe.config, place)
-    words = "baselines", data, "--config", place / "config.json", "--out", place
+    words = "baselines", data, "--config", place / "config.json"
     run.say("baselines", "What a found network has to beat.", command(*words))
     found = list[Entry]()
     for name in baselines.names(run.recipe):
-        watch = run.journal.until(TOO_LONG * seconds + pace.CAUTION * RESERVE)
-        entry = run.journal.once(
-            f"baseline {name}", lambda name=name, w=watch: baselines.validated(name, run.recipe, w)
-        )
-        found.append(entry_of(entry))
+        network = run.recipe.networks.get(name)
+        config = run.recipe.config if network is None else run.settings(parse(network))
+        work = partial(baselines.validated, name, run.recipe, config, run.journal.until(TOO_LONG * run.each))
+        found.append(entry_of(run.journal.once(f"baseline {name}", work)))
         run.say("baselines", f"{name}: {found[-1].shown()}")
     return found
 
@@ -107,6 +124,8 @@ def fixed(run: Run, data: str, seconds: float) -> list[Entry]:
 def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
     """What every seed of a search finds, the best first; none where the time did not suffice for an epoch."""
     config, out = with_search(run.recipe.config, epochs), run.place("search")
+    if run.recipe.takes_budget:
+        config = replace(config, budget=run.recipe.budget)
 
     def work() -> list[Any]:
         until = time.monotonic() + deadline
@@ -134,31 +153,36 @@ def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
     return [genotype for i, genotype in enumerate(found) if genotype not in found[:i]]
 
 
+def epochs_of_search(run: Run, seconds: float) -> int:
+    """That fit into these seconds, as far as is known before a search."""
+    config, paced = run.recipe.config, run.pace
+    assert paced is not None
+    one = paced.seconds * SUPERNET * config.seeds / run.recipe.seeds
+    return max(1, min(config.search.epochs, int((seconds - paced.compiling) / max(one, 1e-9))))
+
+
 def with_search(config: Config, epochs: int) -> Config:
-    """With so many epochs of the search, of which alphas wait in a part at most."""
+    """With so many epochs of the search, of which alphas wait in a third at most."""
     alphas = replace(config.search.alphas, warmup_epochs=min(config.search.alphas.warmup_epochs, epochs // 3))
     return replace(config, search=replace(config.search, epochs=epochs, alphas=alphas))
 
 
 def validated(
-    run: Run, stage: str, kind: str, named: Sequence[tuple[str, Config, Genotype]], seconds: float, end: float
+    run: Run, stage: str, kind: str, named: Sequence[tuple[str, Config, Genotype]], end: float
 ) -> list[Entry]:
-    """Networks, each validated once, as long as there is time. seconds: that one takes; end: how many must be left."""
+    """Networks, each validated once, as long as there is time. end: how many seconds must be left."""
     found = list[Entry]()
     for name, config, genotype in named:
         known = f"{kind} {name}" in run.journal.pieces
-        if not known and run.journal.left < seconds + end:
+        if not known and run.journal.left < run.each + end:
             run.say(stage, f"{name}: no time left for it.")
             continue
         place, cell = write_config(config, run.place(stage), name), run.place(stage) / f"{name}.cell.json"
         atomic_write(cell, json.dumps(to_json(genotype), indent=1))
         seeds = "--seeds", run.recipe.seeds, "--seed", config.seed + networks.OTHER_SEEDS
-        watch = run.journal.until(min(TOO_LONG * seconds, max(run.journal.left - end, seconds)))
-        entry = run.journal.once(
-            f"{kind} {name}",
-            lambda c=config, g=genotype, n=name, w=watch: networks.validated(n, kind, run.recipe, c, g, w),
-        )
-        found.append(entry_of(entry))
+        watch = run.journal.until(min(TOO_LONG * run.each, max(run.journal.left - end, run.each)))
+        work = partial(networks.validated, name, kind, run.recipe, config, genotype, watch)
+        found.append(entry_of(run.journal.once(f"{kind} {name}", work)))
         folds = ("--folds", run.recipe.folds) if run.recipe.folds > 1 else ()
         run.say(stage, f"{name}: {found[-1].shown()}", command("validate", cell, "--config", place, *folds, *seeds))
     return found
@@ -167,7 +191,7 @@ def validated(
 def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -> list[tuple[str, Config, Genotype]]:
     """The best trials of a study. genotype: None, where the study proposes architectures. seconds: for all of it."""
     recipe, out = run.recipe, run.place("tune")
-    over = (*("architecture",) * (genotype is None), *recipe.over)
+    over = (*("architecture",) * (genotype is None), *axes(run))
     plan = tune.planned(config, over, genotype=genotype, folds=recipe.folds)
     place = write_config(config, run.folder / "configs", "tune")
     cell = ()
@@ -198,6 +222,13 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
         (f"trial {one['trial']}", applied(config, one["values"]), genotype or plan.proposed(one["values"]))
         for one in best
     ]
+
+
+def axes(run: Run) -> tuple[str, ...]:
+    """What is tuned: epochs only where there is time for the most of them."""
+    assert run.pace is not None
+    all_of_them = run.pace.epochs(run.recipe, run.each) == run.recipe.config.retrain.epochs
+    return tuple(axis for axis in run.recipe.over if all_of_them or not axis.startswith(LENGTH))
 
 
 def write_config(config: Config, folder: Path, name: str = "config") -> Path:

@@ -12,7 +12,8 @@ class Recipe:
     networks: fixed ones of the same space, by name, as `dnas retrain` takes them. learners: of scikit-learn, which see
     the same rows, by name in `automl.learners`. over: what is tuned, as `dnas tune` takes it; architectures: whether
     the study proposes those, too, and has not the best that was found. folds: that validate, 1: a validation part.
-    seeds: of every network that validates. least_epochs: of a training. reasons: sentences on what was chosen, and why.
+    seeds: of every network that validates. least_epochs: of a training. budget: of a network; takes_budget: whether
+    its space has costs, so that searches keep to it. reasons: sentences on what was chosen, and why.
     """
 
     config: Config
@@ -23,6 +24,8 @@ class Recipe:
     folds: int = 1
     seeds: int = 1
     least_epochs: int = 5
+    budget: str = ""
+    takes_budget: bool = False
     shares: "Shares" = field(default_factory=lambda: Shares())
     reasons: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ NETWORKS = {
 }
 
 
-def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
+def recipe(dataset: Any, *, seed: int = 0) -> Recipe:
     """dataset: a `Table`."""
     rows, few = len(dataset.train_y), len(dataset.train_y) <= FEW
     batch = 16 if rows < 300 else 32 if few else 128 if rows < MANY else 512
@@ -31,7 +31,6 @@ def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
         data=dataset.name,
         seed=seed,
         seeds=SEEDS,
-        budget=budget,
         checkpoint_epochs=10,
         search=SearchConfig(
             epochs=50 if few else 20,
@@ -68,7 +67,7 @@ def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
         learners=("gradient boosting", "linear model"),
         folds=FOLDS if few else 1,
         seeds=SEEDS,
-        shares=Shares(search=0.1, tune=0.45, training=0.04),
+        shares=Shares(search=0.1, tune=0.45, training=0.06),
         reasons=(
             "Missing numbers become the median and a column that says so, categories a column each; numbers are scaled "
             "by the train rows.",
