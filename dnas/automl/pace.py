@@ -34,7 +34,7 @@ class Pace:
         return self.before(recipe) + epochs * self.seconds * recipe.folds
 
     def epochs(self, recipe: Recipe, seconds: float, ratio: float = 1.0) -> int:
-        """That fit into these seconds, at most those of the recipe, of a network that computes so many times as much."""
+        """That fit into seconds, at most those of the recipe, of a network that computes so many times as much."""
         one = self.seconds * ratio * recipe.folds
         return min(recipe.config.retrain.epochs, max(0, int((seconds - self.before(recipe)) / max(one, 1e-9))))
 

@@ -20,9 +20,9 @@ from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
 from dnas.automl.networks import Entry, best_of
+from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
 from dnas.automl.stages import RESERVE, TOO_LONG, Run, command, with_epochs
-from dnas.config import to_dict
 from dnas.errors import UserError
 from dnas.files import atomic_write, storage
 from dnas.runs import loop
@@ -171,16 +171,8 @@ def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:
         if entry.kind == "learner" and not entry.failed:
             work = lambda e=entry: final.learned(e, run.recipe.config)  # noqa: E731
             tests[entry.name] = run.journal.once(f"test {entry.name}", work)
-    summary = {
-        "data": run.recipe.config.data,
-        "winner": winner.name,
-        "measure": winner.measure,
-        "more": winner.more,
-        "seconds": round(run.journal.seconds, 1),
-        "entries": [asdict(entry) for entry in entries],
-        "tests": tests,
-        "export": exported["folder"],
-        "config": to_dict(winner.settings),
-    }
+    place = loop.quoted(run.place("export"))
+    summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, place)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
+    page(run.folder, summary, run.journal.pieces["look"]["value"], run.journal.told)
     return summary

@@ -79,6 +79,7 @@ class Run:
     def say(self, stage: str, said: str, *commands: str) -> None:
         """A line, with the time that is left, and the commands that do the same."""
         minutes, seconds = divmod(max(0, round(self.journal.left)), 60)
+        self.journal.tell(PLACES[stage].replace("_", " "), said, commands)
         loop.say(f"[{PLACES[stage].replace('_', ' ')}, {minutes}:{seconds:02d} left] {said}", self.quiet)
         for command in commands:
             loop.say(f"    {command}", self.quiet)
