@@ -10,6 +10,7 @@ from dnas.automl.recipes.protocol import Recipe
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
+from dnas.kernels import native
 
 EPOCHS = 2  # that are measured: the first compiles
 CAUTION = 1.5  # another network may compile that much longer, and others may use the machine
@@ -18,36 +19,38 @@ TRACED = 0.3  # share of compiling that is left where a program is known
 
 @dataclass(frozen=True)
 class Pace:
-    """seconds: of an epoch of all seeds of a recipe; compiling: before the first. work: multiply-adds of that network's
-    epochs."""
+    """Of the validation of a network: seconds of an epoch, of all seeds on one fold; before: seconds that it takes
+    beside its epochs, compiling most of them. work: multiply-adds of `EPOCHS` epochs."""
 
     seconds: float
-    compiling: float
+    before: float
     work: int
-
-    def before(self, recipe: Recipe) -> float:
-        """Seconds of a validation that are no training: every fold is traced, the first is compiled."""
-        return CAUTION * self.compiling * (1 + TRACED * (recipe.folds - 1))
 
     def training(self, recipe: Recipe, epochs: int) -> float:
         """Seconds of the validation of a network."""
-        return self.before(recipe) + epochs * self.seconds * recipe.folds
+        return self.before + epochs * self.seconds * recipe.folds
 
     def epochs(self, recipe: Recipe, seconds: float, ratio: float = 1.0) -> int:
         """That fit into seconds, at most those of the recipe, of a network that computes so many times as much."""
         one = self.seconds * ratio * recipe.folds
-        return min(recipe.config.retrain.epochs, max(0, int((seconds - self.before(recipe)) / max(one, 1e-9))))
+        return min(recipe.config.retrain.epochs, max(0, int((seconds - self.before) / max(one, 1e-9))))
+
+    def refined(self, recipe: Recipe, epochs: int, seconds: float) -> "Pace":
+        """As a validation of so many epochs, which took so long, says: it knows what is before them better."""
+        return replace(self, before=max(seconds - epochs * self.seconds * recipe.folds, 0.2 * seconds))
 
 
 def measured(recipe: Recipe, genotype: Genotype) -> dict[str, Any]:
     """The pace of a network, ready for JSON."""
+    native.available()  # kernels are compiled once for a machine, before
     config = replace(recipe.config, seeds=recipe.seeds)
     plan = replace(config.retrain, epochs=EPOCHS, weights=replace(config.retrain.weights, warmup_epochs=0))
     config = replace(config, retrain=plan)
     began, stamps = time.monotonic(), list[float]()
     cross_validation.validated(config, genotype, 1, lambda *_: stamps.append(time.monotonic() - began))
     seconds = stamps[-1] - stamps[0]
-    return {"seconds": seconds, "compiling": max(stamps[0] - seconds, 0.0), "work": work_of(config, genotype, EPOCHS)}
+    compiling = max(stamps[0] - seconds, 0.0) * CAUTION * (1 + TRACED * (recipe.folds - 1))
+    return {"seconds": seconds, "before": compiling, "work": work_of(config, genotype, EPOCHS)}
 
 
 def work_of(config: Config, genotype: Genotype, epochs: int) -> int:
@@ -59,7 +62,7 @@ def work_of(config: Config, genotype: Genotype, epochs: int) -> int:
 
 def check(recipe: Recipe, pace: Pace, left: float) -> None:
     """Refuse a time in which not even one network can be validated and trained. Errors: `UserError`."""
-    needed = 2 * pace.training(recipe, recipe.least_epochs) + pace.compiling
+    needed = 2 * pace.training(recipe, recipe.least_epochs)
     if needed > left:
         raise UserError(
             f"No time left: the least that can be done takes {needed / 60:.1f} minutes here, and "

@@ -83,8 +83,9 @@ def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float,
     for sentence in (*(finding["sentence"] for finding in seen["findings"]), *recipe.reasons):
         run.say("look", sentence)
     run = replace(run, pace=stages.paced(run))
-    end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
     entries = stages.fixed(run, seen["data"])
+    run = stages.refined(run, entries)
+    end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
     entries += _found(run, end)
     entries += _tuned(run, entries, end)
     winner = best_of(entries)

@@ -100,6 +100,20 @@ def paced(run: Run) -> Pace:
     return found
 
 
+def refined(run: Run, entries: list[Entry]) -> Run:
+    """With the pace that the slowest validation of a fixed network had."""
+    assert run.pace is not None
+    took = [
+        (run.journal.pieces[f"baseline {entry.name}"]["seconds"], entry.settings.retrain.epochs)
+        for entry in entries
+        if entry.kind == "fixed" and not entry.failed
+    ]
+    if not took:
+        return run
+    seconds, epochs = max(took)
+    return replace(run, pace=run.pace.refined(run.recipe, epochs, seconds))
+
+
 def with_epochs(config: Config, epochs: int) -> Config:
     """A config whose trainings have so many epochs, warm-up included."""
     weights = replace(config.retrain.weights, warmup_epochs=min(config.retrain.weights.warmup_epochs, epochs // 2))
@@ -159,7 +173,7 @@ def epochs_of_search(run: Run, seconds: float) -> int:
     config, paced = run.recipe.config, run.pace
     assert paced is not None
     one = paced.seconds * SUPERNET * config.seeds / run.recipe.seeds
-    return max(1, min(config.search.epochs, int((seconds - paced.compiling) / max(one, 1e-9))))
+    return max(1, min(config.search.epochs, int((seconds - paced.before) / max(one, 1e-9))))
 
 
 def with_search(config: Config, epochs: int) -> Config:
