@@ -35,10 +35,6 @@ class Pace:
         one = self.seconds * ratio * recipe.folds
         return min(recipe.config.retrain.epochs, max(0, int((seconds - self.before) / max(one, 1e-9))))
 
-    def refined(self, recipe: Recipe, epochs: int, seconds: float) -> "Pace":
-        """As a validation of so many epochs, which took so long, says: it knows what is before them better."""
-        return replace(self, before=max(seconds - epochs * self.seconds * recipe.folds, 0.2 * seconds))
-
 
 def measured(recipe: Recipe, genotype: Genotype) -> dict[str, Any]:
     """The pace of a network, ready for JSON."""

@@ -84,7 +84,7 @@ def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float,
         run.say("look", sentence)
     run = replace(run, pace=stages.paced(run))
     entries = stages.fixed(run, seen["data"])
-    run = stages.refined(run, entries)
+    run = replace(run, longest=stages.longest(run, entries))
     end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
     entries += _found(run, end)
     entries += _tuned(run, entries, end)

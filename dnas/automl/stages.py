@@ -35,6 +35,7 @@ PLACES = {
     "network": "7_network",
     "export": "8_export",
 }
+CAUTION = 1.2  # networks that are found compute more than fixed ones, or take longer to compile
 TOO_LONG = 2.0  # a piece of work is given up after so many times the seconds that were planned
 SUPERNET = 4.0  # times the work of a training step that a step of a search is taken to be, before it is measured
 LEAST_TRIALS, MOST_TRIALS, FIRST_TRIALS = 3, 60, 3
@@ -44,7 +45,8 @@ RESERVE = 45.0  # seconds for tests, exports and pages
 
 @dataclass(frozen=True)
 class Run:
-    """What all stages share. total: seconds of the whole run. pace: None before it is measured."""
+    """What all stages share. total: seconds of the whole run. pace: None before it is measured. longest:
+    seconds that the validation of a fixed network took, 0 before they have."""
 
     folder: Path
     journal: Journal
@@ -52,19 +54,24 @@ class Run:
     total: float
     quiet: bool
     pace: Pace | None = None
+    longest: float = 0.0
 
     def place(self, stage: str) -> Path:
         """Its folder."""
         return self.folder / PLACES[stage]
 
     @property
-    def each(self) -> float:
-        """Seconds that the validation of a network takes."""
+    def planned(self) -> float:
+        """Seconds that the validation of a network may take."""
         assert self.pace is not None
-        longest = max(
-            self.recipe.shares.training * self.total, self.pace.training(self.recipe, self.recipe.least_epochs)
-        )
-        return min(longest, self.pace.training(self.recipe, self.recipe.config.retrain.epochs))
+        least = self.pace.training(self.recipe, self.recipe.least_epochs)
+        most = self.pace.training(self.recipe, self.recipe.config.retrain.epochs)
+        return min(most, max(self.recipe.shares.training * self.total, least))
+
+    @property
+    def each(self) -> float:
+        """That one takes, as far as is known."""
+        return CAUTION * self.longest or self.planned
 
     def settings(self, genotype: Genotype) -> Config:
         """How a network is trained: for as many epochs as fit into the time of all, the fewer the more it computes."""
@@ -74,7 +81,7 @@ class Run:
             text = json.dumps(to_json(genotype))
             work = self.journal.once(f"work of {text}", lambda: pace.work_of(config, genotype, pace.EPOCHS))
             ratio = work / self.pace.work
-        return with_epochs(config, max(self.recipe.least_epochs, self.pace.epochs(self.recipe, self.each, ratio)))
+        return with_epochs(config, max(self.recipe.least_epochs, self.pace.epochs(self.recipe, self.planned, ratio)))
 
     def say(self, stage: str, said: str, *commands: str) -> None:
         """A line, with the time that is left, and the commands that do the same."""
@@ -100,18 +107,10 @@ def paced(run: Run) -> Pace:
     return found
 
 
-def refined(run: Run, entries: list[Entry]) -> Run:
-    """With the pace that the slowest validation of a fixed network had."""
-    assert run.pace is not None
-    took = [
-        (run.journal.pieces[f"baseline {entry.name}"]["seconds"], entry.settings.retrain.epochs)
-        for entry in entries
-        if entry.kind == "fixed" and not entry.failed
-    ]
-    if not took:
-        return run
-    seconds, epochs = max(took)
-    return replace(run, pace=run.pace.refined(run.recipe, epochs, seconds))
+def longest(run: Run, entries: list[Entry]) -> float:
+    """Seconds that the validation of a fixed network took."""
+    of_networks = [entry.name for entry in entries if entry.kind == "fixed" and not entry.failed]
+    return max((run.journal.pieces[f"baseline {name}"]["seconds"] for name in of_networks), default=0.0)
 
 
 def with_epochs(config: Config, epochs: int) -> Config:
@@ -242,7 +241,7 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
 def axes(run: Run) -> tuple[str, ...]:
     """What is tuned: epochs only where there is time for the most of them."""
     assert run.pace is not None
-    all_of_them = run.pace.epochs(run.recipe, run.each) == run.recipe.config.retrain.epochs
+    all_of_them = run.pace.epochs(run.recipe, run.planned) == run.recipe.config.retrain.epochs
     return tuple(axis for axis in run.recipe.over if all_of_them or not axis.startswith(LENGTH))
 
 
