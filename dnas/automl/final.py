@@ -74,15 +74,17 @@ def residuals(found: Found) -> np.ndarray:
 
 def learned(entry: Entry, config: Config) -> dict[str, Any]:
     """The same of a model of scikit-learn, without a confusion."""
-    task, _ = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))
+    task: Any = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))[
+        0
+    ]
     measures = {name: float(value) for name, value in learners.measured(entry.name, task, "test").items()}
     count = len(task.parts["test"].y)
     error = share_error(measures["accuracy"], count) if entry.measure == "accuracy" else 0.0
     return {"measures": measures, "error": error, "confusion": None, "classes": []}
 
 
-def exported(folder: Path, out: Path) -> dict[str, Any]:
-    """Write the network of a training for others: the folder and its files."""
+def exported(folder: Path, out: Path) -> list[str]:
+    """Write the network of a training for others, and give the names of the files."""
     if not out.exists():
         exporting.export(load(folder), out)  # type: ignore[arg-type]  # it is a training
-    return {"folder": str(out), "files": sorted(path.name for path in out.iterdir())}
+    return sorted(path.name for path in out.iterdir())

@@ -37,7 +37,7 @@ class Journal:
                 f"{folder} was begun with {changed[0]} {known['order'].get(changed[0])!r}, not "
                 f"{order[changed[0]]!r}: repeat its command, or choose another --out."
             )
-        self._write()
+        self.write()
 
     @property
     def seconds(self) -> float:
@@ -55,7 +55,7 @@ class Journal:
             began = time.monotonic()
             value = work()
             self.pieces[name] = {"value": value, "seconds": round(time.monotonic() - began, 2)}
-            self._write()
+            self.write()
         return self.pieces[name]["value"]
 
     def tell(self, stage: str, said: str, commands: tuple[str, ...]) -> None:
@@ -76,6 +76,7 @@ class Journal:
 
         return check
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Keep what is done, and the seconds."""
         about = {"order": self.order, "seconds": round(self.seconds, 2), "pieces": self.pieces, "told": self.told}
         atomic_write(self.folder / FILE, json.dumps(about, indent=1))

@@ -75,10 +75,9 @@ def validated(
 ) -> dict[str, Any]:
     """An entry, ready for JSON. watch: may raise `TimeUp`. A loss that is not a number, or too little memory, is a row
     that says so. Errors: `StorageError`."""
-    about = {"name": name, "kind": kind, "config": to_dict(config), "genotype": to_json(genotype)}
     tried = as_compared(config, recipe)
     score = cross_validation.parts_of(tried, recipe.folds)[0].task.score
-    empty = Entry(measure=score.name, more=score.more, **about)
+    empty = Entry(name, kind, score.name, score.more, config=to_dict(config), genotype=to_json(genotype))
     try:
         found = cross_validation.validated(tried, genotype, recipe.folds, watch)
     except TimeUp:

@@ -9,6 +9,7 @@ import json
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def run(
     try:
         with paths.locked(folder, "dnas auto"):
             journal = Journal(folder, order, minutes)
-            return _stages(folder, journal, order, minutes * MINUTE, quiet)
+            try:
+                return _stages(folder, journal, order, minutes * MINUTE, quiet)
+            finally:
+                journal.write()
     except (KeyboardInterrupt, loop.Interrupted):
         again = command("auto", data, "--out", folder, "--resume")
         raise loop.Interrupted(f"Stopped; what is finished is in {folder}. Go on with: {again}") from None
@@ -77,7 +81,8 @@ def _prepare(folder: Path, resume: bool) -> None:
 
 def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float, quiet: bool) -> dict[str, Any]:
     seen = journal.once("look", lambda: _looked(folder, order))
-    recipe = recipe_of(seen["data"], seen["task"], budget=order["budget"], seed=order["seed"])
+    minutes = journal.once("minutes", lambda: total / MINUTE)  # of the first call: what they decide stays
+    recipe = recipe_of(seen["data"], seen["task"], minutes=minutes, budget=order["budget"], seed=order["seed"])
     run = Run(folder, journal, recipe, total, quiet)
     run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"]))
     for sentence in (*(finding["sentence"] for finding in seen["findings"]), *recipe.reasons):
@@ -88,13 +93,13 @@ def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float,
     end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
     entries += _found(run, end)
     entries += _tuned(run, entries, end)
-    winner = best_of(entries)
+    winner = best_of([entry for entry in entries if entry.genotype is not None])
     if winner is None:
-        raise UserError(f"No network could be trained: {entries[0].failed}")
-    return _ended(run, entries)
+        raise UserError(f"No network could be validated; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
+    return _ended(run, winner, entries)
 
 
-def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recipe:
+def recipe_of(data: str, task: str, *, minutes: float = 30.0, budget: str = "", seed: int = 0) -> Recipe:
     """What is tried for data. Errors: `UserError` for tasks that have no recipe."""
     known = sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "protocol")
     if task not in known:
@@ -102,7 +107,7 @@ def recipe_of(data: str, task: str, *, budget: str = "", seed: int = 0) -> Recip
             f"dnas auto has no recipe for the task '{task}' of '{data}', only for {', '.join(known)}: use dnas search."
         )
     module = importlib.import_module(f"{recipes.__name__}.{task}")
-    made: Recipe = module.recipe(datasets.load(data), seed=seed)
+    made: Recipe = module.recipe(datasets.load(data), minutes=minutes, seed=seed)
     return replace(made, budget=budget, config=replace(made.config, data=data))
 
 
@@ -147,10 +152,8 @@ def _tuned(run: Run, entries: list[Entry], end: float) -> list[Entry]:
     return stages.validated(run, "tuned", "tuned", trials, end)
 
 
-def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:
+def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     """Train the best network and the best baselines on the whole train part, test, export, sum up."""
-    winner = best_of([entry for entry in entries if entry.genotype is not None])
-    assert winner is not None
     out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
     place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
     atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
@@ -161,19 +164,19 @@ def _ended(run: Run, entries: list[Entry]) -> dict[str, Any]:
     )
     tests = {winner.name: run.journal.once("network", lambda: final.trained(winner, out))}
     run.say("network", "Tested, once.", command("test", out))
-    exported = run.journal.once("export", lambda: final.exported(out, run.place("export")))
-    run.say("export", ", ".join(exported["files"]), command("export", out, "--out", run.place("export")))
-    fixed = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
-    fixed.sort(key=lambda entry: entry.key, reverse=True)
-    for entry in fixed if run.recipe.folds > 1 else fixed[:1]:
+    files = run.journal.once("export", lambda: final.exported(out, run.place("export")))
+    run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
+    rivals = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
+    rivals.sort(key=lambda entry: entry.key, reverse=True)
+    for entry in rivals if run.recipe.folds > 1 else rivals[:1]:
         folder = run.place("baselines") / entry.name.replace(" ", "_")
-        tests[entry.name] = run.journal.once(f"test {entry.name}", lambda e=entry, f=folder: final.trained(e, f))
+        tests[entry.name] = run.journal.once(f"test {entry.name}", partial(final.trained, entry, folder))
     for entry in entries:
         if entry.kind == "learner" and not entry.failed:
-            work = lambda e=entry: final.learned(e, run.recipe.config)  # noqa: E731
+            work = partial(final.learned, entry, run.recipe.config)
             tests[entry.name] = run.journal.once(f"test {entry.name}", work)
-    place = loop.quoted(run.place("export"))
-    summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, place)
+    exported = loop.quoted(run.place("export"))
+    summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
     page(run.folder, summary, run.journal.pieces["look"]["value"], run.journal.told)
     return summary

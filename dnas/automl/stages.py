@@ -10,20 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dnas import search, tune
+from dnas import find, search, tune
 from dnas.architectures.genotype import Genotype, from_json, parse, to_json
 from dnas.automl import baselines, networks, pace
 from dnas.automl.journal import Journal
 from dnas.automl.networks import Entry, entry_of
 from dnas.automl.pace import Pace
 from dnas.automl.recipes.protocol import Recipe
-from dnas.config import Config, to_dict
-from dnas.errors import UserError
+from dnas.config import Config, from_dict, to_dict
+from dnas.costs import budget
+from dnas.errors import StorageError, UserError
+from dnas.evaluators import cross_validation
 from dnas.files import atomic_write
 from dnas.runs import loop, records
+from dnas.training.job import priced_as
 from dnas.tune import study as studies
 from dnas.tune.axes import applied
-from dnas.tune.plan import LENGTH
+from dnas.tune.plan import LENGTH, Plan
 
 PLACES = {
     "look": "1_look",
@@ -38,6 +41,7 @@ PLACES = {
 CAUTION = 1.2  # networks that are found compute more than fixed ones, or take longer to compile
 TOO_LONG = 2.0  # a piece of work is given up after so many times the seconds that were planned
 SUPERNET = 4.0  # times the work of a training step that a step of a search is taken to be, before it is measured
+COST, MOST_WORK = "multiply_adds", 1.5  # of what is found, times that of the first fixed network
 LEAST_TRIALS, MOST_TRIALS, FIRST_TRIALS = 3, 60, 3
 FINALISTS = 3  # trials that are validated with other seeds, on other folds
 RESERVE = 45.0  # seconds for tests, exports and pages
@@ -94,7 +98,8 @@ class Run:
 
 def command(*words: Any) -> str:
     """A command as one types it."""
-    return shlex.join(["dnas", *(loop.quoted(word) if isinstance(word, Path) else str(word) for word in words)])
+    typed = (loop.quoted(word) if isinstance(word, Path) else shlex.quote(str(word)) for word in words)
+    return " ".join(["dnas", *typed])
 
 
 def paced(run: Run) -> Pace:
@@ -138,8 +143,7 @@ def fixed(run: Run, data: str) -> list[Entry]:
 def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
     """What every seed of a search finds, the best first; none where the time did not suffice for an epoch."""
     config, out = with_search(run.recipe.config, epochs), run.place("search")
-    if run.recipe.takes_budget:
-        config = replace(config, budget=run.recipe.budget)
+    config = replace(config, budget=within(run.recipe))
 
     def work() -> list[Any]:
         until = time.monotonic() + deadline
@@ -167,6 +171,19 @@ def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
     return [genotype for i, genotype in enumerate(found) if genotype not in found[:i]]
 
 
+def within(recipe: Recipe) -> str:
+    """The budget of a search: that of the network, and multiply-adds such that it can be trained about as long as the
+    first of the fixed ones; empty where a space has no costs."""
+    if not recipe.takes_budget:
+        return ""
+    if COST in recipe.budget:
+        return recipe.budget
+    space, held = find.resolve("space", recipe.config.space), cross_validation.parts_of(recipe.config, 1)[0]
+    cost = budget.cost_of(COST, "", space, *priced_as(held.plan, space, held.task.shape))
+    most = MOST_WORK * budget.price(cost, parse(next(iter(recipe.networks.values()))))
+    return ",".join(filter(None, (recipe.budget, f"{COST}<{most:.4g}")))
+
+
 def epochs_of_search(run: Run, seconds: float) -> int:
     """That fit into these seconds, as far as is known before a search."""
     config, paced = run.recipe.config, run.pace
@@ -191,7 +208,8 @@ def validated(
         if not known and run.journal.left < run.each + end:
             run.say(stage, f"{name}: no time left for it.")
             continue
-        place, cell = write_config(config, run.place(stage), name), run.place(stage) / f"{name}.cell.json"
+        file = name.replace(" ", "_")
+        place, cell = write_config(config, run.place(stage), file), run.place(stage) / f"{file}.cell.json"
         atomic_write(cell, json.dumps(to_json(genotype), indent=1))
         seeds = "--seeds", run.recipe.seeds, "--seed", config.seed + networks.OTHER_SEEDS
         watch = run.journal.until(min(TOO_LONG * run.each, max(run.journal.left - end, run.each)))
@@ -204,38 +222,52 @@ def validated(
 
 def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -> list[tuple[str, Config, Genotype]]:
     """The best trials of a study. genotype: None, where the study proposes architectures. seconds: for all of it."""
-    recipe, out = run.recipe, run.place("tune")
     over = (*("architecture",) * (genotype is None), *axes(run))
-    plan = tune.planned(config, over, genotype=genotype, folds=recipe.folds)
-    place = write_config(config, run.folder / "configs", "tune")
-    cell = ()
+    place, out, cell = write_config(config, run.folder / "configs", "tune"), run.place("tune"), list[Any]()
     if genotype is not None:
-        cell = "--cell", run.folder / "configs" / "tune.cell.json"
+        cell = ["--cell", run.folder / "configs" / "tune.cell.json"]
         atomic_write(cell[1], json.dumps(to_json(genotype), indent=1))
-    folds = ("--folds", recipe.folds) if recipe.folds > 1 else ()
+    folds = ("--folds", run.recipe.folds) if run.recipe.folds > 1 else ()
 
-    def work() -> list[Any]:
-        began, trials, end = time.monotonic(), FIRST_TRIALS, time.monotonic() + seconds
-        while True:
-            tune.run(plan, out, trials=trials)
-            loop.forget_programs()
-            each = (time.monotonic() - began) / trials
-            more = min(MOST_TRIALS - trials, int((end - time.monotonic()) / each))
-            if more < 1:
-                break
-            trials += max(1, more // 2)
+    def work() -> dict[str, Any]:
+        plan = tune.planned(config, over, genotype=genotype, folds=run.recipe.folds)
+        trials = studied(plan, out, seconds)
         study = studies.opened(plan, out, "", out.name)
-        ended = [trial for trial in studies.ended(study) if trial.state.name == "COMPLETE"]
-        ended.sort(key=lambda trial: -plan.score.signed(trial.value))
-        return [{"trial": trial.number, "values": trial.params} for trial in ended[:FINALISTS]] + [{"trials": trials}]
+        whole = [trial for trial in studies.ended(study) if trial.state.name == "COMPLETE"]
+        whole.sort(key=lambda trial: -plan.score.signed(trial.value))
+        best = [
+            {
+                "name": f"trial {trial.number}",
+                "config": to_dict(applied(config, trial.params)),
+                "genotype": json.loads(trial.user_attrs["genotype"]),
+            }
+            for trial in whole[:FINALISTS]
+        ]
+        return {"trials": trials, "best": best}
 
-    run.say("tune", f"{' '.join(over)}", command("tune", place, *cell, "--over", *over, *folds, "--out", out))
-    *best, done = run.journal.once("tune", work)
-    run.say("tune", f"{done['trials']} trials.")
-    return [
-        (f"trial {one['trial']}", applied(config, one["values"]), genotype or plan.proposed(one["values"]))
-        for one in best
-    ]
+    run.say("tune", f"{', '.join(over)}.")
+    found = run.journal.once("tune", work)
+    words = *cell, "--over", *over, *folds, "--trials", found["trials"], "--out", out
+    run.say("tune", f"{found['trials']} trials.", command("tune", place, *words))
+    return [(one["name"], from_dict(one["config"]), from_json(one["genotype"])) for one in found["best"]]
+
+
+def studied(plan: Plan, out: Path, seconds: float) -> int:
+    """Do trials of a study as long as there is time, and give how many have ended."""
+    began, trials = time.monotonic(), FIRST_TRIALS
+    while True:
+        try:
+            tune.run(plan, out, trials=trials)
+        except StorageError:
+            raise
+        except UserError as error:  # none of the trials has a score
+            loop.say(str(error))
+        loop.forget_programs()
+        spent = time.monotonic() - began
+        more = min(MOST_TRIALS - trials, int((seconds - spent) / (spent / trials)))
+        if more < 1:
+            return trials
+        trials += max(1, more // 2)
 
 
 def axes(run: Run) -> tuple[str, ...]:

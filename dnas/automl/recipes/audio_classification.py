@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.automl.recipes.images import FEW, PLAIN, RESIDUAL, trained
+from dnas.automl.recipes.images import FEW, PIXELS_OF_MINUTE, PLAIN, RESIDUAL, trained
 from dnas.automl.recipes.protocol import Recipe, Shares
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 
@@ -17,12 +17,13 @@ FRAMES = 50  # that a recording has
 MELS = 32
 
 
-def recipe(dataset: Any, *, seed: int = 0) -> Recipe:
+def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     """dataset: `Recordings`."""
     longest = float(np.percentile(dataset.train.lengths, HEARD)) / dataset.sample_rate
     seconds = round(min(max(longest, 0.2), MOST_SECONDS), 2)
     hop = max(5, round(1000 * seconds / FRAMES))
     augment, few = AugmentConfig(pad=0, flip=False), len(dataset.train_y) <= FEW
+    channels = 16 if len(dataset.train_y) * FRAMES * MELS < PIXELS_OF_MINUTE * minutes else 8
     front = f"window={2 * hop},hop={hop},mels={MELS},seconds={seconds:g}"
     changes = f"shift={4 * hop},gain=6,time_mask=5,mel_mask=3"
     return Recipe(
@@ -43,9 +44,7 @@ def recipe(dataset: Any, *, seed: int = 0) -> Recipe:
                 weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
                 alphas=AlphaConfig(learning_rate=0.01),
             ),
-            retrain=trained(
-                50 if few else 25, augment, WeightConfig(0.1, "sgd:nesterov=true", "cosine", 1, decay=5e-4)
-            ),
+            retrain=trained(50 if few else 25, channels, augment),
         ),
         networks={"residual block": RESIDUAL, "plain convolutions": PLAIN},
         over=(

@@ -19,7 +19,7 @@ NETWORKS = {
 }
 
 
-def recipe(dataset: Any, *, seed: int = 0) -> Recipe:
+def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     """dataset: a `Table`."""
     rows, few = len(dataset.train_y), len(dataset.train_y) <= FEW
     batch = 16 if rows < 300 else 32 if few else 128 if rows < MANY else 512

@@ -19,7 +19,7 @@ SPACE = "text:size=small,layers=3,embedded=0.4,dropout=0.4"
 BUCKETS = 4
 
 
-def recipe(dataset: Any, *, seed: int = 0) -> Recipe:
+def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     """dataset: `Sentences`."""
     texts, own = dataset.train.texts, bool(dataset.valid.texts)
     words = int(np.percentile([len(text.split()) for text in texts], READ))
