@@ -42,7 +42,7 @@ CAUTION = 1.2  # networks that are found compute more than fixed ones, or take l
 TOO_LONG = 2.0  # a piece of work is given up after so many times the seconds that were planned
 SUPERNET = 4.0  # times the work of a training step that a step of a search is taken to be, before it is measured
 COST, MOST_WORK = "multiply_adds", 1.5  # of what is found, times that of the first fixed network
-LEAST_TRIALS, MOST_TRIALS, FIRST_TRIALS = 3, 60, 3
+LEAST_TRIALS, MOST_TRIALS = 3, 60
 FINALISTS = 3  # trials that are validated with other seeds, on other folds
 RESERVE = 45.0  # seconds for tests, exports and pages
 
@@ -230,8 +230,9 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
     folds = ("--folds", run.recipe.folds) if run.recipe.folds > 1 else ()
 
     def work() -> dict[str, Any]:
+        end = time.monotonic() + seconds
         plan = tune.planned(config, over, genotype=genotype, folds=run.recipe.folds)
-        trials = studied(plan, out, seconds)
+        trials = studied(plan, out, end)
         study = studies.opened(plan, out, "", out.name)
         whole = [trial for trial in studies.ended(study) if trial.state.name == "COMPLETE"]
         whole.sort(key=lambda trial: -plan.score.signed(trial.value))
@@ -252,9 +253,9 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
     return [(one["name"], from_dict(one["config"]), from_json(one["genotype"])) for one in found["best"]]
 
 
-def studied(plan: Plan, out: Path, seconds: float) -> int:
-    """Do trials of a study as long as there is time, and give how many have ended."""
-    began, trials = time.monotonic(), FIRST_TRIALS
+def studied(plan: Plan, out: Path, end: float) -> int:
+    """Do trials of a study until `end`, of `time.monotonic`, and give how many have ended."""
+    began, trials = time.monotonic(), 1
     while True:
         try:
             tune.run(plan, out, trials=trials)
@@ -263,8 +264,8 @@ def studied(plan: Plan, out: Path, seconds: float) -> int:
         except UserError as error:  # none of the trials has a score
             loop.say(str(error))
         loop.forget_programs()
-        spent = time.monotonic() - began
-        more = min(MOST_TRIALS - trials, int((seconds - spent) / (spent / trials)))
+        now = time.monotonic()
+        more = min(MOST_TRIALS - trials, int((end - now) / ((now - began) / trials)))
         if more < 1:
             return trials
         trials += max(1, more // 2)

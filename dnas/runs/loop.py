@@ -98,11 +98,10 @@ def drive(
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
-    first: the step and the epoch that were done before these epochs began. until: of `time.monotonic`, when it is told
-    to stop as by Ctrl-C. extra: what else a checkpoint notes.
+    first: the step and the epoch that were done before these epochs began. until: of `time.monotonic`, when it is to
+    stop. extra: what else a checkpoint notes.
     profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
-    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C, or in time; all leave a good
-    checkpoint.
+    Errors: `UserError` when a loss is not finite, `Interrupted` when it is to stop; both leave a good checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
