@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from dnas.automl import histograms, words
-from dnas.automl.checks._columns import missing, present
+from dnas.automl.checks._columns import as_numbers, missing, present
 from dnas.automl.checks._groups import share
-from dnas.automl.checks.protocol import Columns, Evidence, Images, Sounds, Texts
+from dnas.automl.checks.protocol import Columns, Evidence, Finding, Images, Sounds, Texts
 from dnas.automl.look import Examined
 from dnas.data import joined_notes
 from dnas.reports import charts, html
@@ -21,13 +21,14 @@ from dnas.reports.mistakes import wave
 PIXELS, PIECES = 96, 160  # of a side of a picture; of a drawn sound
 SOME, SOME_TEXTS = 16, 6  # examples that are drawn at random
 MOST_CLASSES, MOST_COLUMNS = 40, 60  # that are drawn
+MOST_SHOWN = 12  # columns of a table of examples
 STATES = {"fatal": "failed", "warning": "stopped", "note": "running"}  # how a page colours them
 
 
 def write(examined: Examined, path: Path) -> Path:
     """One file, which needs nothing else. Errors: `StorageError` if it cannot be written."""
     found, evidence, _ = examined
-    distributions = list(_distributions(evidence, _left_out(examined)))
+    distributions = list(_distributions(evidence, found.findings))
     chosen = np.random.default_rng(0).permutation(len(evidence))[: SOME_TEXTS if _is_text(evidence) else SOME]
     shown = {
         "title": f"A look at {evidence.name}",
@@ -52,12 +53,13 @@ def write(examined: Examined, path: Path) -> Path:
         "distributions_are": "Columns" if isinstance(evidence.content, Columns) else "Sizes",
         "distributions_note": _note(evidence, len(distributions)),
         "some": [_example(evidence, int(place)) for place in chosen],
+        "columns": _column_names(evidence),
     }
     return html.write("findings.html.jinja", path, shown)
 
 
 def _tiles(examined: Examined) -> dict[str, str]:
-    found, evidence, seconds = examined
+    found, evidence, _ = examined
     severities = [one.severity for one in found.findings]
     return {
         **{f"{part} {evidence.what}": f"{found.sizes.get(part, 0) or '-':,}" for part in ("train", "test")},
@@ -65,7 +67,6 @@ def _tiles(examined: Examined) -> dict[str, str]:
         "classes": f"{len(found.classes):,}" if found.classes else "-",
         "columns to learn from": f"{found.sizes['columns']:,}" if "columns" in found.sizes else "-",
         "warnings": str(severities.count("warning") + severities.count("fatal")),
-        "seconds to look": f"{seconds:.1f}",
     }
 
 
@@ -83,10 +84,13 @@ def _classes(evidence: Evidence) -> Iterator[Markup]:
     )
 
 
-def _distributions(evidence: Evidence, left_out: set[str]) -> Iterator[Markup]:
+def _distributions(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Markup]:
+    left_out = {name for finding in findings for name in finding.without}
+    numbers = {name for finding in findings for name in finding.numbers}
     match evidence.content:
         case Columns() as columns:
             for name, values in columns.items():
+                values = as_numbers(values) if name in numbers else values
                 there, lacking = present(values), missing(values).sum()
                 aside = f"{share(lacking, len(values))} missing" if lacking else ""
                 aside = "left out" if name in left_out else aside
@@ -114,10 +118,6 @@ def _note(evidence: Evidence, count: int) -> str:
     return f"{first}Grey: left out. Of categories the most frequent, which is named, stands first."
 
 
-def _left_out(examined: Examined) -> set[str]:
-    return {name for finding in examined.look.findings for name in finding.without}
-
-
 def _is_text(evidence: Evidence) -> bool:
     return isinstance(evidence.content, Texts | Columns)
 
@@ -137,8 +137,16 @@ def _example(evidence: Evidence, place: int) -> dict[str, Any]:
         case Texts() as texts:
             return shown | {"kind": "text", "seen": texts.texts[place]}
         case Columns() as columns:
-            row = {name: values[place] for name, values in columns.items()}
-            return shown | {"kind": "row", "seen": {name: _cell(value) for name, value in row.items()}}
+            row = {name: _cell(values[place]) for name, values in columns.items()}
+            return shown | {"kind": "row", "seen": {"row": evidence.places[place], columns.target: label} | row}
+
+
+def _column_names(evidence: Evidence) -> list[str]:
+    """Of a table of examples."""
+    if not isinstance(evidence.content, Columns):
+        return []
+    names = [column.name for column in evidence.content.columns]
+    return ["row", evidence.content.target, *names[:MOST_SHOWN]]
 
 
 def _cell(value: Any) -> Any:

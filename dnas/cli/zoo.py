@@ -113,6 +113,12 @@ def _first(choice: str) -> str:
     return choice.partition(":")[0]
 
 
+def _repository(source: str) -> str:
+    """Where something was published, without the place in there: `quark0+darts`, or an arXiv number."""
+    about = source.partition(",")[0]
+    return about if about.startswith("arXiv:") else about.partition(":")[0]
+
+
 def _within(cost: int | None, most: float) -> bool:
     """What is not known is not within."""
     return cost is not None and cost <= most
@@ -144,7 +150,7 @@ def _print(entries: "list[Entry]") -> None:
     rows = [["name", "space", "data", "parameters", "multiply-adds", "score", "from"]]
     for entry in entries:
         costs = (f"{cost:,}" if cost is not None else "-" for cost in (entry.parameters, entry.multiply_adds))
-        origin = f"{entry.source}, {entry.began[:10]}" if entry.folder else entry.source.partition(":")[0]
+        origin = f"{entry.source}, {entry.began[:10]}" if entry.folder else _repository(entry.source)
         words = printable(entry.name), _first(entry.space), _first(entry.data)
         rows.append([*words, *costs, entry.said, printable(origin)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -21,7 +21,7 @@ from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_c
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
-__all__ = ["draw", "measure_of", "of_study", "page", "table"]
+__all__ = ["draw", "genotypes_of", "measure_of", "of_study", "page", "picture", "table"]
 
 LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
@@ -62,7 +62,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     config, rows, measure = config_of(folder), read_metrics(folder), measure_of(folder)
     mix, genotypes, last = read_mix(folder), _genotypes(folder), rows[-LAST:]
     data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
-    readable = _readable(genotypes)
+    readable = genotypes_of(genotypes)
     chosen = readable[min(best, len(readable) - 1)] if readable else None
     asked = why.found(folder)
     cells = _cells(readable, mix, config, best, asked)
@@ -74,6 +74,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
         "tiles": _tiles(config, rows, measure),
+        "hints": _hints(folder, rows, data, bool(asked)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
@@ -83,7 +84,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, rows, measure, readable, config.seed),
         "examined": mistakes.examined(folder),
-        "pictures": [_picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
+        "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
         "genotypes": [indented(genotype) for genotype in genotypes],
         "columns": list(dict.fromkeys(name for row in last for name in row)),
         "rows": last,
@@ -104,8 +105,8 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    nothing = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs"), ())
+    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs"), ())
     shown = nothing | {
         "title": title,
         "heading": title,
@@ -115,7 +116,7 @@ def of_study(
         "stopped_after": 0,
         "why": None,
         "examined": None,
-        "pictures": [_picture(path) for path in pictures],
+        "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
@@ -175,6 +176,20 @@ def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
     }
 
 
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+    """What else could stand on the page of a run that has measured something."""
+    hints = []
+    if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
+        hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
+    if rows and not scores.is_training(rows):
+        retrained = folder / "retrain"
+        if not asked:
+            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not (retrained / "config.json").exists():
+            hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
+    return hints
+
+
 def _genotypes(folder: Path) -> list[dict[str, Any]]:
     """None where the run has not come so far."""
     try:
@@ -185,10 +200,10 @@ def _genotypes(folder: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _readable(genotypes: Sequence[dict[str, Any]]) -> list[Genotype]:
-    """As cells; none where one is none, as what another version wrote may be."""
+def genotypes_of(records: Sequence[dict[str, Any]]) -> list[Genotype]:
+    """Of their JSON; none where one is none, as what another version wrote may be."""
     try:
-        return [from_json(genotype) for genotype in genotypes]
+        return [from_json(record) for record in records]
     except UserError:
         return []
 
@@ -221,7 +236,7 @@ def _mixes(mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(path: Path) -> dict[str, str]:
+def picture(path: Path) -> dict[str, str]:
     """What the template shows of a picture. Errors: `StorageError` for what is none."""
     try:
         picture = content_of(path)

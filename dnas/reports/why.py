@@ -1,6 +1,7 @@
 """Why a search found its cell, as a page shows it: what `dnas why` left in why.json, see `dnas/explain/run.py`."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,17 @@ from dnas.reports.plots import Measure
 FILE = "why.json"
 HINT = "remove it, and ask again with dnas why"
 MOST_BARS = 14
+Renamed = Callable[[str], str]
+EDGE = re.compile(r"\d+<-\d+")
+EDGE_OF_KIND = re.compile(r"(\d+<-\d+) of the (\w+) cell")
 
 
 def found(folder: Path) -> dict[str, Any] | None:
     """What why.json of a run folder holds; None where nobody has asked. Errors: `StorageError` for what is damaged."""
-    return read_json(folder / FILE, dict, HINT)
+    asked = read_json(folder / FILE, dict, HINT)
+    if asked is not None and not isinstance(asked.get("decisions"), list):
+        raise StorageError(f"{folder / FILE} is damaged: {HINT}.")
+    return asked
 
 
 def importance(why: Mapping[str, Any] | None, genotype: Genotype, seed: int) -> dict[tuple[str, Edge], float]:
@@ -44,14 +51,15 @@ def described(why: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """For the template. Errors: `StorageError` for what is damaged."""
     try:
         score = Measure(str(why["score"]["name"]), bool(why["score"]["more"]))
+        renamed = _renamer(why["decisions"])
         looks = graphs.options([option for one in why["decisions"] for option in one["options"] if option])
         return {
-            "sentence": str(why["sentence"]),
+            "sentence": renamed(str(why["sentence"])),
             "tiles": _tiles(why, score),
             "charts": [*_bars(why, score, looks), *_over_epochs(why)],
-            "rows": [_row(one, score) for one in why["decisions"]],
-            "options": [row for one in why["decisions"] for row in _options(one, score)],
-            "trained": _trained(why.get("trained"), score),
+            "rows": [_row(one, score, renamed) for one in why["decisions"]],
+            "options": [row for one in why["decisions"] for row in _options(one, score, renamed)],
+            "trained": _trained(why.get("trained"), score, renamed),
             "how": _how(why),
             "reasons": [str(text) for text in (why.get("reasons") or {}).values()],
             "command": str(why.get("command") or ""),
@@ -83,7 +91,7 @@ def _bars(why: Mapping[str, Any], score: Measure, looks: Mapping[str, tuple[str,
     known.sort(key=lambda one: -one["lost"])
     drawn = [
         Bar(
-            f"{_place(one)}: {label(one['found'])}",
+            f"{_short(one, why['decisions'])}: {label(one['found'])}",
             score.scale * one["lost"],
             looks[one["found"]][0],
             f"{score.scale * one['lost']:.2f}",
@@ -92,7 +100,7 @@ def _bars(why: Mapping[str, Any], score: Measure, looks: Mapping[str, tuple[str,
         for one in known[:MOST_BARS]
     ]
     unit = "points of accuracy" if score.name == "accuracy" else score.name.replace("_", " ")
-    return [charts.bars(f"lost without it [{unit}]", drawn)] if drawn else []
+    return [charts.bars(f"lost without it [{unit}]", drawn, names=186)] if drawn else []
 
 
 def _over_epochs(why: Mapping[str, Any]) -> list[Markup]:
@@ -107,14 +115,14 @@ def _over_epochs(why: Mapping[str, Any]) -> list[Markup]:
     return drawn
 
 
-def _row(one: Mapping[str, Any], score: Measure) -> list[Any]:
+def _row(one: Mapping[str, Any], score: Measure, renamed: Renamed) -> list[Any]:
     """decision, found, its weight, the strongest option, lost, may be chance, most needed, found by how many seeds."""
     weight = dict(zip(one["options"], one["mix"], strict=True)).get(one["found"])
     agreement, seeds = one.get("agreement") or {}, one.get("seeds") or {}
     lost = one.get("lost")
     chance = one.get("chance")
     return [
-        str(one["label"]),
+        renamed(str(one["label"])),
         label(one["found"]) if one["found"] else "left out",
         _named(agreement.get("strongest")),
         _named(one.get("most_needed")),
@@ -125,7 +133,7 @@ def _row(one: Mapping[str, Any], score: Measure) -> list[Any]:
     ]
 
 
-def _options(one: Mapping[str, Any], score: Measure) -> list[list[Any]]:
+def _options(one: Mapping[str, Any], score: Measure, renamed: Renamed) -> list[list[Any]]:
     """A row for every option: its weight, and the scores without it, with it alone, and with it in the found cell."""
     columns = [
         ((one.get(part) or {}).get(what) or {}).get("score")
@@ -135,12 +143,13 @@ def _options(one: Mapping[str, Any], score: Measure) -> list[list[Any]]:
     for place, (option, weight) in enumerate(zip(one["options"], one["mix"], strict=True)):
         values = [column[place] if column else None for column in columns]
         if option and any(value is not None for value in (weight, *values)):
-            shown = (None if value is None else f"{score.scale * value:.2f}" for value in values)
-            rows.append([str(one["label"]), label(option), None if weight is None else f"{weight:.3f}", *shown])
+            shown = [None if value is None else f"{score.scale * value:.2f}" for value in values]
+            own = None if weight is None else f"{weight:.3f}"
+            rows.append([renamed(str(one["label"])), label(option), own, *shown])
     return rows
 
 
-def _trained(trained: Mapping[str, Any] | None, score: Measure) -> dict[str, Any] | None:
+def _trained(trained: Mapping[str, Any] | None, score: Measure, renamed: Renamed) -> dict[str, Any] | None:
     """Trainings of the found network and of those that differ in one decision."""
     if not trained:
         return None
@@ -150,7 +159,7 @@ def _trained(trained: Mapping[str, Any] | None, score: Measure) -> dict[str, Any
         return None if value is None else f"{score.scale * value:.2f}"
 
     rows = [
-        [str(one["label"]), _named(one["before"]), _named(one["after"]), worth(one["measures"])]
+        [renamed(str(one["label"])), _named(one["before"]), _named(one["after"]), worth(one["measures"])]
         for one in trained["neighbours"]
     ]
     found_ = worth(trained["found"])
@@ -169,11 +178,28 @@ def _how(why: Mapping[str, Any]) -> str:
     )
 
 
-def _place(one: Mapping[str, Any]) -> str:
-    if one["kind"] in CELLS:
-        prefix = "" if one["kind"] == "cell" else f"{one['kind']} "
-        return prefix + graphs.place_name(one["kind"], one["name"])
-    return str(one["label"])
+def _renamer(decisions: Sequence[Mapping[str, Any]]) -> Callable[[str], str]:
+    """Writes edges with the names that nodes have in drawings of cells."""
+    drawn = {one["name"]: _place(one, decisions) for one in decisions if one["kind"] in CELLS}
+    of_kind = {(one["name"], one["kind"]): _place(one, decisions) for one in decisions}
+
+    def renamed(text: str) -> str:
+        text = EDGE_OF_KIND.sub(lambda m: f"{of_kind.get((m[1], m[2]), m[1])} of the {m[2]} cell", text)
+        return EDGE.sub(lambda m: drawn.get(m[0], m[0]), text)
+
+    return renamed
+
+
+def _short(one: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> str:
+    several = len({other["kind"] for other in decisions}) > 1 and one["kind"] in CELLS
+    return f"{one['kind']} {_place(one, decisions)}" if several else _place(one, decisions)
+
+
+def _place(one: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> str:
+    if one["kind"] not in CELLS:
+        return str(one["label"])
+    edges = [other["name"] for other in decisions if other["kind"] == one["kind"]]
+    return graphs.place_name(one["kind"], one["name"], edges)
 
 
 def _named(option: str | None) -> str | None:

@@ -27,6 +27,12 @@ def missing(values: np.ndarray) -> np.ndarray:
     return np.isnan(values) if values.dtype == float else values == ""
 
 
+def as_numbers(values: np.ndarray) -> np.ndarray:
+    """A column of texts as float64 [N]: NaN where a text is no number."""
+    found = (number(text) for text in values)
+    return np.array([np.nan if value is None else value for value in found], float)
+
+
 def identifies(values: np.ndarray) -> bool:
     """Whether a column only says which row is which: texts, or whole numbers that count up, that differ in all rows."""
     there = present(values)

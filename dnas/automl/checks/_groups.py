@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from dnas.automl.checks.protocol import Evidence
+
 
 def groups(keys: np.ndarray) -> list[np.ndarray]:
     """Places of keys that are there more than once, a group for each, the first places first."""
@@ -24,6 +26,12 @@ def listed(names: Iterable[object], most: int = 3) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """1 row, 2 rows; 1 class has, 2 classes have."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def of_all(data: Evidence, count: int, one: str = "is", many: str = "are") -> str:
+    """1 of 83 images (1.2 %) is, 2 of 83 images (2.4 %) are."""
+    total = len(data)
+    return f"{count:,} of {total:,} {data.what} ({share(count, total)}) {one if count == 1 else many}"
 
 
 def short(text: str, most: int = 40) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import share
+from dnas.automl.checks._groups import of_all, share
 from dnas.automl.checks.protocol import Evidence, Finding, Sounds
 
 CLIPPED = 0.002  # of the samples at full scale
@@ -17,7 +17,7 @@ def check(data: Evidence) -> Iterator[Finding]:
     if len(loud):
         worst = int(data.content.clipped.argmax())
         sentence = (
-            f"{len(loud):,} of {len(data):,} recordings ({share(len(loud), len(data))}) are clipped, most of all "
+            f"{of_all(data, len(loud))} clipped, most of all "
             f"{data.places[worst]} in {share(data.content.clipped[worst], 1)} of its samples."
         )
         yield Finding("clipping", "note", "loudness", sentence, examples=(worst, *map(int, loud[loud != worst][:3])))

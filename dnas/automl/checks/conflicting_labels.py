@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import groups, share, short
+from dnas.automl.checks._groups import groups, of_all, short
 from dnas.automl.checks.protocol import Evidence, Finding, Severity
 
 SHOWN = 4  # pairs
@@ -24,7 +24,7 @@ def check(data: Evidence) -> Iterator[Finding]:
         count = sum(len(group) for group, _ in found)
         first, second = (short(data.classes[int(data.y[i])]) for i in (told[0], other))
         sentence = (
-            f"{count:,} of {len(data):,} {data.what} ({share(count, len(data))}) are the same as others of another "
+            f"{of_all(data, count)} the same as others of another "
             f"class, as {data.places[told[0]]} ('{first}') and {data.places[other]} ('{second}')."
         )
         pairs = tuple(int(i) for group, other in found[:SHOWN] for i in (group[0], other))

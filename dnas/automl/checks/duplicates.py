@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import groups, share
+from dnas.automl.checks._groups import groups, of_all, share
 from dnas.automl.checks.protocol import TEST, Columns, Evidence, Finding, Severity
 
 SHOWN = 4  # pairs
@@ -29,9 +29,6 @@ def check(data: Evidence) -> Iterator[Finding]:
         yield Finding("duplicates", severity, "train and test", sentence, examples=tuple(pairs[: 2 * SHOWN]))
     if within > known or (within and not known):
         first = alike[0]
-        sentence = (
-            f"{within:,} of {len(data):,} {data.what} ({share(within, len(data))}) are {same}, as "
-            f"{data.places[first[0]]} and {data.places[first[1]]}."
-        )
+        sentence = f"{of_all(data, within)} {same}, as {data.places[first[0]]} and {data.places[first[1]]}."
         pairs = [int(i) for group in alike[:SHOWN] for i in np.sort(group)[:2]]
         yield Finding("duplicates", "note", "all parts", sentence, examples=tuple(pairs))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dnas.automl.checks._groups import share
+from dnas.automl.checks._groups import of_all
 from dnas.automl.checks.protocol import Evidence, Finding, Texts
 
 
@@ -12,8 +12,5 @@ def check(data: Evidence) -> Iterator[Finding]:
         return
     empty = [i for i, text in enumerate(data.content.texts) if not re.search(r"\w", text)]
     if empty:
-        sentence = (
-            f"{len(empty):,} of {len(data):,} texts ({share(len(empty), len(data))}) have no word, only signs, as "
-            f"{data.places[empty[0]]}."
-        )
+        sentence = f"{of_all(data, len(empty), 'has', 'have')} no word, only signs, as {data.places[empty[0]]}."
         yield Finding("empty_texts", "warning", data.places[empty[0]], sentence, examples=tuple(empty[:4]))

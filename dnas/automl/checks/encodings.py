@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from dnas.automl.checks._groups import short
+from dnas.automl.checks._groups import of_all, short
 from dnas.automl.checks.protocol import Evidence, Finding, Texts
 
 BROKEN = re.compile("\N{REPLACEMENT CHARACTER}|\u00c3[\u0080-\u00bf]|\u00c2[\u0080-\u00bf]|\u00e2\u20ac")  # é as Ã©
@@ -18,7 +18,7 @@ def check(data: Evidence) -> Iterator[Finding]:
     broken = [i for i, text in enumerate(data.content.texts) if BROKEN.search(text)]
     if broken:
         sentence = (
-            f"{len(broken):,} of {len(data):,} texts have letters that a wrong encoding left, as "
+            f"{of_all(data, len(broken), 'has', 'have')} letters that a wrong encoding left, as "
             f"{data.places[broken[0]]}, '{short(_around(data.content.texts[broken[0]]))}': write the file again, in "
             "UTF-8."
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import listed, share
+from dnas.automl.checks._groups import listed, of_all
 from dnas.automl.checks.protocol import Evidence, Finding, Images
 
 FEW, MOST = 0.02, 0.5  # shares of a class that is grey, where others are not
@@ -16,10 +16,7 @@ def check(data: Evidence) -> Iterator[Finding]:
     grey, flat = ~data.content.colourful, data.content.flat
     if flat.any():
         places = np.flatnonzero(flat)
-        sentence = (
-            f"{len(places):,} of {len(data):,} images ({share(len(places), len(data))}) are of one colour all over, as "
-            f"{data.places[places[0]]}."
-        )
+        sentence = f"{of_all(data, len(places))} of one colour all over, as {data.places[places[0]]}."
         yield Finding("image_colours", "warning", "empty images", sentence, examples=tuple(map(int, places[:4])))
     seen = np.flatnonzero(grey & ~flat)
     if not len(seen) or grey.all():
@@ -34,5 +31,5 @@ def check(data: Evidence) -> Iterator[Finding]:
         )
         yield Finding("image_colours", "warning", "classes", sentence, examples=examples)
     else:
-        sentence = f"{len(seen):,} of {len(data):,} images ({share(len(seen), len(data))}) are grey, others in colour."
+        sentence = f"{of_all(data, len(seen))} grey, others in colour."
         yield Finding("image_colours", "note", "colours", sentence, examples=examples)

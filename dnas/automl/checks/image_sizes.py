@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dnas.automl.checks._groups import of_all
 from dnas.automl.checks.protocol import Evidence, Finding, Images
 
 LONG = 1.5  # of the longer side to the shorter, of which a centre square leaves out much
@@ -27,11 +28,11 @@ def check(data: Evidence) -> Iterator[Finding]:
         yield Finding("image_sizes", "note", "sizes", sentence, f"each centre square becomes {size}x{size}")
     long = np.flatnonzero(np.maximum(heights, widths) > LONG * np.minimum(heights, widths))
     if len(long):
-        sentence = f"{len(long):,} of {len(data):,} images are far from square, as {data.places[long[0]]}."
+        sentence = f"{of_all(data, len(long))} far from square, as {data.places[long[0]]}."
         yield Finding("image_sizes", "note", "sizes", sentence, "only the centre square is seen", examples=_some(long))
     less = np.flatnonzero(np.minimum(heights, widths) < size)
     if len(less):
-        sentence = f"{len(less):,} of {len(data):,} images are smaller than {size}x{size}, as {data.places[less[0]]}."
+        sentence = f"{of_all(data, len(less))} smaller than {size}x{size}, as {data.places[less[0]]}."
         yield Finding("image_sizes", "note", "sizes", sentence, "enlarged", examples=_some(less))
 
 

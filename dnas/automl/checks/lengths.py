@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dnas.automl.checks._groups import of_all
 from dnas.automl.checks.protocol import Evidence, Finding, Severity, Sounds, Texts
 
 UNEQUAL = 3.0  # times that the longest is the median
@@ -30,5 +31,5 @@ def check(data: Evidence) -> Iterator[Finding]:
         yield Finding("lengths", severity, "lengths", sentence, examples=(most, int(lengths.argmin())))
     if unit == "s" and lengths.min() < SHORT:
         short = np.flatnonzero(lengths < SHORT)
-        sentence = f"{len(short):,} of {len(data):,} recordings are shorter than {SHORT} s, as {data.places[short[0]]}."
+        sentence = f"{of_all(data, len(short))} shorter than {SHORT} s, as {data.places[short[0]]}."
         yield Finding("lengths", "warning", "lengths", sentence, examples=tuple(map(int, short[:4])))

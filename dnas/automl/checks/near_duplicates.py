@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import groups, share
+from dnas.automl.checks._groups import groups, of_all
 from dnas.automl.checks.protocol import TEST, Evidence, Finding, Images, Severity, Texts
 
 SHOWN = 4  # pairs
@@ -33,7 +33,7 @@ def check(data: Evidence) -> Iterator[Finding]:
     first = (between or pairs)[0]
     also = f", {across:,} of the test part as one to learn from" if between else ""
     sentence = (
-        f"{count:,} of {len(data):,} {data.what} ({share(count, len(data))}) are nearly the same as another one{also}, "
+        f"{of_all(data, count)} nearly the same as another one{also}, "
         f"as {data.places[first[0]]} and {data.places[first[1]]}."
     )
     examples = tuple(i for pair in (between or pairs)[:SHOWN] for i in pair)

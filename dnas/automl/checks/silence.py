@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnas.automl.checks._groups import share
+from dnas.automl.checks._groups import of_all
 from dnas.automl.checks.protocol import Evidence, Finding, Sounds
 
 SILENT, QUIET = 1e-4, 3e-3  # of the root mean square of samples, of which full scale is 1: -80 dB, -50 dB
@@ -17,11 +17,8 @@ def check(data: Evidence) -> Iterator[Finding]:
     silent = np.flatnonzero(data.content.levels < SILENT)
     quiet = np.flatnonzero((data.content.levels >= SILENT) & (data.content.levels < QUIET))
     if len(silent):
-        sentence = (
-            f"{len(silent):,} of {len(data):,} recordings ({share(len(silent), len(data))}) are silent, as "
-            f"{data.places[silent[0]]}."
-        )
+        sentence = f"{of_all(data, len(silent))} silent, as {data.places[silent[0]]}."
         yield Finding("silence", "warning", "loudness", sentence, examples=tuple(map(int, silent[:4])))
     if len(quiet) > MANY * len(data):
-        sentence = f"{len(quiet):,} of {len(data):,} recordings are very quiet, as {data.places[quiet[0]]}."
+        sentence = f"{of_all(data, len(quiet))} very quiet, as {data.places[quiet[0]]}."
         yield Finding("silence", "note", "loudness", sentence, examples=tuple(map(int, quiet[:4])))
