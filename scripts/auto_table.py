@@ -5,7 +5,7 @@
 
 Every row is one `dnas auto`, run for so many minutes; what is finished is read, what was interrupted goes on. The row
 has the test scores of the network that was kept and of the best baseline by test score, each with its standard error
-over test examples, and whether the network beats the baseline (by more than one standard error, the larger of both),
+over test examples, and whether the network beats the baseline (by more than one standard error of the difference),
 ties, or loses. The test part selects nothing. Writes OUT/auto.json, or --results FILE, and prints the table.
 """
 

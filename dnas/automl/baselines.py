@@ -27,7 +27,7 @@ def validated(name: str, recipe: Recipe, config: Config, watch: Watch | None = N
 
 def _learned(name: str, recipe: Recipe) -> Entry:
     held = cross_validation.parts_of(networks.as_compared(recipe.config, recipe), recipe.folds)
-    rows = [learners.measured(name, one.task, one.part) for one in held]
+    rows = [learners.measured(learners.outputs_of(name, one.task, one.part), one.task, one.part) for one in held]
     score = held[0].task.score
     scores = [row[score.name] for row in rows]
     error = standard_error(score, scores, sum(one.task.steps(one.part, 1) for one in held), recipe.folds)

@@ -11,6 +11,7 @@ from dnas import exporting, find
 from dnas.automl import learners
 from dnas.automl.networks import Entry
 from dnas.config import Config
+from dnas.evaluators.cross_validation import share_error
 from dnas.loading import Found, load
 from dnas.retrain import run as retrain
 from dnas.runs import loop, records
@@ -49,10 +50,6 @@ def error_of(measures: dict[str, float], found: Found, score: Score) -> float:
     return rmse_error(residuals(found))
 
 
-def share_error(share: float, count: int) -> float:
-    return float(np.sqrt(share * (1 - share) / count))
-
-
 def rmse_error(errors: np.ndarray) -> float:
     """Of the root of the mean of squares, by the delta method; errors [N]."""
     squares = errors**2
@@ -77,9 +74,13 @@ def learned(entry: Entry, config: Config) -> dict[str, Any]:
     task: Any = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))[
         0
     ]
-    measures = {name: float(value) for name, value in learners.measured(entry.name, task, "test").items()}
-    count = len(task.parts["test"].y)
-    error = share_error(measures["accuracy"], count) if entry.measure == "accuracy" else 0.0
+    outputs, seen = learners.outputs_of(entry.name, task, "test"), task.parts["test"]
+    measures = learners.measured(outputs, task, "test")
+    if entry.measure == "accuracy":
+        error = share_error(measures["accuracy"], len(seen.y))
+    else:
+        known = slice(None) if seen.counted is None else seen.counted > 0
+        error = rmse_error(task.std * (outputs[:, 0] - seen.y)[known])
     return {"measures": measures, "error": error, "confusion": None, "classes": []}
 
 

@@ -1,5 +1,6 @@
 """What came of an automatic run: a summary, sentences, and a page."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ WORDS = {"fixed": "fixed network", "learner": "scikit-learn", "found": "found by
 
 
 def compared(winner: Entry, entries: list[Entry], tests: dict[str, Any]) -> dict[str, Any]:
-    """How the kept network stands beside the best baseline, of those that were tested: their test scores, and whether
-    it is better by more than a standard error ("beats"), within one ("ties"), or not ("loses")."""
+    """How the kept network stands beside the baseline with the best test score, of those that were tested: the
+    difference, its standard error, and whether the network is better by more than that ("beats"), within ("ties"), or
+    worse ("loses")."""
     score, own = winner.score, tests[winner.name]
     rivals = [entry for entry in entries if entry.kind in ("fixed", "learner") and entry.name in tests]
     best = max(rivals, key=lambda entry: score.signed(tests[entry.name]["measures"][score.name]), default=None)
     if best is None:
         return {}
     difference = score.signed(own["measures"][score.name]) - score.signed(tests[best.name]["measures"][score.name])
-    error = max(own["error"], tests[best.name]["error"])
+    error = math.hypot(own["error"], tests[best.name]["error"])
     stands = "beats" if difference > error else "ties" if difference >= -error else "loses"
     return {"baseline": best.name, "difference": difference, "error": error, "stands": stands}
 
@@ -42,7 +44,7 @@ def sentence(summary: dict[str, Any]) -> str:
         rival = shown(score, summary["tests"][found["baseline"]])
         words = {
             "beats": "It is better than every baseline; the best of them",
-            "ties": "Within one standard error of it lies the best baseline",
+            "ties": "Within one standard error of the difference lies the best baseline",
             "loses": "The best baseline is better",
         }
         said += f" {words[found['stands']]}: {found['baseline']}, {rival}."

@@ -98,8 +98,8 @@ def drive(
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
-    first: the step and the epoch that were done before. until: of `time.monotonic`, when it is to stop. extra: what else
-    a checkpoint notes. profile: a folder for a trace of the second chunk of steps, which compiles nothing.
+    first: the step and the epoch that were done before. until: of `time.monotonic`, when it is to stop. extra: what
+    else a checkpoint notes. profile: a folder for a trace of the second chunk of steps, which compiles nothing.
     Errors: `UserError` when a loss is not finite, `Interrupted` when it is to stop; both leave a good checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
