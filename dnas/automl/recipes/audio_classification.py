@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dnas.automl.recipes.images import FEW, PIXELS_OF_MINUTE, PLAIN, RESIDUAL, trained
-from dnas.automl.recipes.protocol import Recipe, Shares
+from dnas.automl.recipes.protocol import Recipe, Shares, batch_size
 from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
 
 HEARD = 95  # percent of the recordings that are heard to their end
@@ -23,6 +23,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     seconds = round(min(max(longest, 0.2), MOST_SECONDS), 2)
     hop = max(5, round(1000 * seconds / FRAMES))
     augment, few = AugmentConfig(pad=0, flip=False), len(dataset.train_y) <= FEW
+    batch = batch_size(len(dataset.train_y) // 2, 64)
     channels = 16 if len(dataset.train_y) * FRAMES * MELS < PIXELS_OF_MINUTE * minutes else 8
     front = f"window={2 * hop},hop={hop},mels={MELS},seconds={seconds:g}"
     changes = f"shift={4 * hop},gain=6,time_mask=5,mel_mask=3"
@@ -37,6 +38,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
             checkpoint_epochs=2,
             search=SearchConfig(
                 epochs=10,
+                batch_size=batch,
                 cells=1,
                 channels=8,
                 augment=augment,
@@ -44,7 +46,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
                 weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
                 alphas=AlphaConfig(learning_rate=0.01),
             ),
-            retrain=trained(50 if few else 25, channels, augment),
+            retrain=trained(50 if few else 25, batch, channels, augment),
         ),
         networks={"residual block": RESIDUAL, "plain convolutions": PLAIN},
         over=(

@@ -5,7 +5,7 @@ Fixed networks: the residual block of He et al. 2016 (arXiv:1512.03385), and the
 
 from typing import Any
 
-from dnas.automl.recipes.protocol import Recipe, Shares
+from dnas.automl.recipes.protocol import Recipe, Shares, batch_size
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
@@ -20,6 +20,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     height, width, _ = dataset.shape
     few, pad = len(dataset.train_y) <= FEW, max(1, min(height, width) // PIXELS_OF_PAD)
     augment = AugmentConfig(pad=pad, flip=dataset.mirrors)
+    batch = batch_size(len(dataset.train_y) // 2, 64)
     channels = 16 if len(dataset.train_y) * height * width < PIXELS_OF_MINUTE * minutes else 8
     return Recipe(
         Config(
@@ -31,6 +32,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
             checkpoint_epochs=2,
             search=SearchConfig(
                 epochs=10,
+                batch_size=batch,
                 cells=1,
                 channels=8,
                 levels="single",
@@ -38,7 +40,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
                 weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
                 alphas=AlphaConfig(learning_rate=0.01),
             ),
-            retrain=trained(60 if few else 30, channels, augment),
+            retrain=trained(60 if few else 30, batch, channels, augment),
         ),
         networks={"residual block": RESIDUAL, "plain convolutions": PLAIN},
         over=(
@@ -58,11 +60,11 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     )
 
 
-def trained(epochs: int, channels: int, augment: AugmentConfig) -> RetrainConfig:
+def trained(epochs: int, batch: int, channels: int, augment: AugmentConfig) -> RetrainConfig:
     """How networks of one cell a stage are trained, of images and of spectra."""
     return RetrainConfig(
         epochs=epochs,
-        batch_size=64,
+        batch_size=batch,
         valid_portion=0.1,
         cells=1,
         channels=channels,

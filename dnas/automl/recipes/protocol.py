@@ -1,9 +1,18 @@
 """What a recipe says: how data of a task are prepared, searched, tuned and trained, and what that is held against."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dnas.config import Config
+
+
+STEPS = 8  # of an epoch, at least
+
+
+def batch_size(examples: int, most: int) -> int:
+    """A power of 2 of which so many examples, the smallest part that is trained on, have several."""
+    return 2 ** int(math.log2(max(1, min(most, examples // STEPS))))
 
 
 @dataclass(frozen=True)

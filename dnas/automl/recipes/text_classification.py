@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnas.automl.recipes.protocol import Recipe, Shares
+from dnas.automl.recipes.protocol import Recipe, Shares, batch_size
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 READ = 98  # percent of the texts that are read to their end
@@ -28,7 +28,8 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     few = len(texts) <= FEW
     plain = AugmentConfig(pad=0, flip=False)
     adam = WeightConfig(2e-3, "adamw", "cosine", warmup_epochs=1, decay=1e-2, clip=1.0)
-    same: dict[str, Any] = {"batch_size": 64, "cells": 1, "augment": plain, "weights": adam}
+    batch = batch_size(min(len(texts), len(dataset.valid.texts)) if own else len(texts) // 2, 64)
+    same: dict[str, Any] = {"batch_size": batch, "cells": 1, "augment": plain, "weights": adam}
     return Recipe(
         Config(
             space=SPACE,
