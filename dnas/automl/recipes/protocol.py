@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from dnas.config import Config
 
-
 STEPS = 8  # of an epoch, at least
 
 

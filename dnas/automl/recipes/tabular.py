@@ -22,7 +22,7 @@ NETWORKS = {
 def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     """dataset: a `Table`."""
     rows, few = len(dataset.train_y), len(dataset.train_y) <= FEW
-    batch = batch_size(rows // 2, 32 if few else 128 if rows < MANY else 512)
+    batch = batch_size(rows, 32 if few else 128 if rows < MANY else 512)
     weights = WeightConfig(3e-3, "adamw", "cosine", decay=1e-2, clip=1.0)
     channels = 32 if few else 64
     config = Config(
