@@ -39,7 +39,7 @@ def sentence(summary: dict[str, Any]) -> str:
     )
     found = summary["compared"]
     if found.get("baseline") == summary["winner"]:
-        return f"{said} No network that was found or tuned is better by validation."
+        return f"{said} No network that was found or tuned was better by validation{_of(summary)}."
     if found:
         rival = shown(score, summary["tests"][found["baseline"]])
         words = {
@@ -49,6 +49,12 @@ def sentence(summary: dict[str, Any]) -> str:
         }
         said += f" {words[found['stands']]}: {found['baseline']}, {rival}."
     return f"{said} {summary['learner']}".rstrip()
+
+
+def _of(summary: dict[str, Any]) -> str:
+    """Of how many."""
+    tried = sum(entry["kind"] in ("found", "tuned") for entry in summary["entries"])
+    return f", of {tried}" if tried else ": there was no time for any"
 
 
 def of_learners(winner: Entry, entries: list[Entry]) -> str:

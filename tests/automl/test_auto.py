@@ -188,7 +188,7 @@ def test_standard_errors():
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path):
     out, environment = tmp_path / "auto", os.environ | {"DNAS_PROGRAMS": "0"}
-    words = [sys.executable, "-m", "dnas", "auto", "wine:limit=60", "--out", str(out), "--minutes", "0.6"]
+    words = [sys.executable, "-m", "dnas", "auto", "wine:limit=40", "--out", str(out)]
     first = subprocess.Popen(words, env=environment)
     while "baseline multilayer perceptron" not in _pieces(out):
         assert first.poll() is None, "it ended before it could be killed"
@@ -198,7 +198,7 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path):
     before = _pieces(out)
     refused = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert refused.returncode == 2 and "--resume" in refused.stderr
-    done = subprocess.run([*words, "--resume"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*words, "--minutes", "0.01", "--resume"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     after = _pieces(out)
     assert all(after[name] == piece for name, piece in before.items())

@@ -40,9 +40,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Shares:
-    """Of the time: that of the search, of tuning, and of one training of a network. What is left is for reading data,
-    compiling, tests and files."""
+    """Of the time: that of the search, and of the validation of one network. Tuning has what is left."""
 
     search: float = 0.15
-    tune: float = 0.2
     training: float = 0.08

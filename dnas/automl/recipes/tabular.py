@@ -67,7 +67,7 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
         learners=("gradient boosting", "linear model"),
         folds=FOLDS if few else 1,
         seeds=SEEDS,
-        shares=Shares(search=0.1, tune=0.45, training=0.06),
+        shares=Shares(search=0.1, training=0.06),
         reasons=(
             "Missing numbers become the median and a column that says so, categories a column each; numbers are scaled "
             "by the train rows.",
