@@ -62,7 +62,8 @@ def printed(command: str, folder: Path) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.replace(f"{ROOT}/", "").splitlines())
+    said = done.stdout.replace(f"{ROOT}/", "").replace(f"{Path(sys.executable).parent}/", "")  # ours, not the reader's
+    return "".join(f"{line.rstrip()}\n" for line in said.splitlines())
 
 
 def rewritten(text: str, dear: bool) -> str:
