@@ -1,5 +1,6 @@
 """`dnas retrain`."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from dnas.cli.networks import examined
 from dnas.cli.parsing import Flag, Hidden, optional
 from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, space_of, started
 from dnas.config import Config, SearchConfig
@@ -73,12 +75,26 @@ def run(options: Retrain) -> None:
     each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
+    if not options.quiet:
+        _test(result.folder)
     print(f"Open {result.folder / 'report.html'}")
 
 
 def whole(config: TrainingConfig) -> Config:
     """The config of a run that has these fields, and the defaults in place of others."""
     return Config(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})
+
+
+def _test(folder: Path) -> None:
+    """Let the page show what was taken for what. Nothing rests on it: what cannot be read again is left out, and what
+    is too large for memory."""
+    from dnas.loading import Found, load
+    from dnas.tasks.task import Streaming
+
+    with contextlib.suppress(UserError):
+        found = load(folder)
+        if isinstance(found, Found) and found.classes and not isinstance(found.task, Streaming):
+            examined(found, found.evaluate())
 
 
 def defaults(options: Retrain) -> Retrain | None:

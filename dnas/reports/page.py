@@ -74,6 +74,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
         "tiles": _tiles(config, rows, measure),
+        "hints": _hints(folder, rows, data, bool(asked)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
@@ -105,7 +106,7 @@ def of_study(
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
     nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs"), ())
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs"), ())
     shown = nothing | {
         "title": title,
         "heading": title,
@@ -173,6 +174,20 @@ def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }
+
+
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+    """What else could stand on the page of a run that has measured something."""
+    hints = []
+    if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
+        hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
+    if rows and not scores.is_training(rows):
+        retrained = folder / "retrain"
+        if not asked:
+            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not (retrained / "config.json").exists():
+            hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
+    return hints
 
 
 def _genotypes(folder: Path) -> list[dict[str, Any]]:

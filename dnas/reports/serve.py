@@ -74,7 +74,7 @@ class Site:
 
     def _index(self) -> str:
         entries = listing.found(self.root)
-        shown = {"title": f"runs in {self.root.name}", "entries": [listing.shown(entry) for entry in entries]}
+        shown = {"title": f"Runs in {self.root.name}", "entries": [listing.shown(entry) for entry in entries]}
         return html.render("index.html.jinja", shown, live="/state")
 
     def _make(self, folder: Path, sign: str) -> str:
