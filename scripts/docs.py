@@ -62,11 +62,13 @@ def printed(command: str, folder: Path) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.replace(f"{ROOT}/", "").splitlines())
+    said = done.stdout.replace(f"{ROOT}/", "").replace(f"{Path(sys.executable).parent}/", "")  # ours, not the reader's
+    return "".join(f"{line.rstrip()}\n" for line in said.splitlines())
 
 
 def rewritten(text: str, dear: bool) -> str:
     """A page with what its commands print now."""
+    began = origin()  # somebody may commit meanwhile
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "experiments").symlink_to(ROOT / "experiments")
@@ -80,7 +82,7 @@ def rewritten(text: str, dear: bool) -> str:
 
         new = BLOCK.sub(run, text)
     if dear and any(session.dear for session in sessions(text)):
-        new = WRITTEN.sub(f"<!-- written -->\n{origin()}", new)
+        new = WRITTEN.sub(f"<!-- written -->\n{began}", new)
     return new
 
 

@@ -1,8 +1,11 @@
 """The documentation says what is so: its commands exist with their options, its code runs, its outputs are real."""
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^(?:    |\$ )(dnas (?:[^\\\n]|\\\n|\\.)*)$(?!\ndnas: )", re.MULTILINE)  # but not what is refused
 EXPERIMENT = re.compile(r"^experiments/\w+\.py(:\w+)?$")
+LOADS = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*(?:src|href)=.?(?:https?:)?//[^>]*>")
 DOTS = {"...", "RUN", "COMMAND"}
 
 
@@ -65,10 +69,18 @@ def tutorial(tmp_path_factory):
     """A folder as the tutorial leaves it, from a search and a training of seconds."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "experiments").symlink_to(ROOT / "experiments")
-    tiny = ["--seeds=1", "--search.epochs=1", "--search.cells=3", "--search.channels=2", "--data=digits:limit=100"]
-    arguments = ["search", str(ROOT / "experiments" / "small_digits.py"), *tiny, "--retrain.epochs=1", "--quiet"]
-    assert cli.main([*arguments, "--retrain.channels=2", "--out", str(folder / "runs" / "first")]) == 0
-    assert cli.main(["retrain", str(folder / "runs" / "first"), "--quiet"]) == 0
+    out = folder / "runs" / "first"
+    tiny = [
+        "--seeds=1",
+        "--data=digits:limit=200",
+        "--search.epochs=1",
+        "--search.channels=2",
+        "--search.batch_size=16",
+    ]
+    tiny += ["--search.alphas.warmup_epochs=0", "--retrain.epochs=1", "--retrain.channels=2", "--retrain.batch_size=32"]
+    experiment = str(ROOT / "experiments" / "small_digits.py")
+    assert cli.main(["search", experiment, *tiny, "--out", str(out), "--quiet"]) == 0
+    assert cli.main(["retrain", str(out), "--quiet"]) == 0
     return folder
 
 
@@ -91,6 +103,21 @@ def test_outputs_are_what_is_printed():
         text = page.read_text()
         if any(not session.dear for session in docs.sessions(text)):
             assert docs.rewritten(text, dear=False) == text, f"{page}: run python scripts/docs.py --write"
+
+
+@pytest.mark.slow
+def test_pages_are_built_without_a_warning_and_load_nothing_from_elsewhere(tmp_path):
+    settings = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    pages = {path: path.read_text() for path in (tmp_path / "site").rglob("*.html")}
+    assert len(pages) > 40 and "concepts/bilevel.html" in pages[tmp_path / "site" / "index.html"]
+    for path, text in pages.items():
+        loads = LOADS.findall(text)
+        assert not loads, f"{path}: {loads}"
+    for path in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"url\(.?https?:|@import", path.read_text()), path
 
 
 def test_outputs_of_searches_name_their_commit():

@@ -1,5 +1,6 @@
 """`dnas retrain`."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from dnas.cli.networks import examined
 from dnas.cli.parsing import Flag, Hidden, optional
 from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, print_grid, space_of, started
 from dnas.config import Config, SearchConfig
@@ -56,6 +58,7 @@ class Retrain:
 
 def run(options: Retrain) -> None:
     """`dnas retrain`."""
+    from dnas.reports import page
     from dnas.retrain import run as train
 
     if options.resume and options.out is None:
@@ -76,12 +79,28 @@ def run(options: Retrain) -> None:
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
     if config.grid:
         print_grid(result.folder, measure)
+    if not options.quiet:
+        _test(result.folder)
+    if options.out is None and options.cell is not None and is_run(options.cell):
+        page.page(options.cell)  # which says what its cell is worth
     print(f"Open {result.folder / 'report.html'}")
 
 
 def whole(config: TrainingConfig) -> Config:
     """The config of a run that has these fields, and the defaults in place of others."""
     return Config(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})
+
+
+def _test(folder: Path) -> None:
+    """Let the page show what was taken for what. Nothing rests on it: what cannot be read again is left out, and what
+    is too large for memory."""
+    from dnas.loading import Found, load
+    from dnas.tasks.task import Streaming
+
+    with contextlib.suppress(UserError):
+        found = load(folder)
+        if isinstance(found, Found) and found.classes and not isinstance(found.task, Streaming):
+            examined(found, found.evaluate())
 
 
 def defaults(options: Retrain) -> Retrain | None:

@@ -10,7 +10,9 @@ def of(said: dict[str, Any], score: Score) -> str:
     base = "mix" if said["base"]["mix"] is not None else "found"
     known = [one for one in said["decisions"] if one["lost"] is not None]
     if not known:
-        return "No decision of this search can be taken back by itself."
+        if any(one["found"] is not None for one in said["decisions"]):
+            return "The search has left one option of every decision, so that nothing can be taken away."
+        return "The architecture that was found has no operation that could be taken away."
     first = max(known, key=lambda one: one["lost"])
     name, what = first["label"][0].upper() + first["label"][1:], first["found"]
     whose = "supernet" if base == "mix" else "network"

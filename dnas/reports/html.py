@@ -49,14 +49,12 @@ def as_json(value: Any) -> Markup:
 
 
 def shown(value: Any) -> str:
-    """A value as one reads it: numbers with five digits, whole ones with commas, long texts cut."""
+    """A value as one reads it: numbers with five digits, whole ones as they are, long texts cut."""
     match value:
         case None | "":
             return "–"
         case bool():
             return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
         case float():
             return f"{value:.5g}" if math.isfinite(value) else "not a number" if math.isnan(value) else "infinite"
         case list() | tuple():

@@ -73,8 +73,10 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "state": state,
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
+        "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
         "by_value": grids.by_value(config, rows, measure),
+        "hints": _hints(folder, rows, data, bool(asked)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
@@ -106,7 +108,7 @@ def of_study(
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
     nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs", "by_value"), ())
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs", "by_value"), ())
     shown = nothing | {
         "title": title,
         "heading": title,
@@ -114,6 +116,7 @@ def of_study(
         "seeds": 1,
         "tiles": tiles,
         "stopped_after": 0,
+        "retrained": "",
         "why": None,
         "examined": None,
         "pictures": [picture(path) for path in pictures],
@@ -175,6 +178,32 @@ def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }
+
+
+def _retrained(folder: Path) -> str:
+    """What the found network is worth by itself, where it was trained in the folder of its search; else empty."""
+    own = folder / "retrain"
+    try:
+        rows, measure = read_metrics(own), measure_of(own)
+    except UserError:  # the page of that training says so
+        return ""
+    found = scores.last(rows, f"test_{measure.name}")
+    unit = "% test accuracy" if measure.name == "accuracy" else f"test {measure.name}"
+    return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
+
+
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+    """What else could stand on the page of a run that has measured something."""
+    hints = []
+    if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
+        hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
+    if rows and not scores.is_training(rows):
+        retrained = folder / "retrain"
+        if not asked:
+            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not (retrained / "config.json").exists():
+            hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
+    return hints
 
 
 def _genotypes(folder: Path) -> list[dict[str, Any]]:

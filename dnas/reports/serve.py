@@ -41,7 +41,7 @@ class Site:
     def answer(self, address: str) -> tuple[HTTPStatus, str, str]:
         """Of a path as it stands in an address: the status, the type of the content, the content."""
         what, _, rest = unquote(address).lstrip("/").partition("/")
-        name = rest.strip("/")
+        name = rest.removesuffix("/report.html").strip("/")  # a page names another by its file
         if what == "" and not name:
             return self._page(self._index)
         if what == "state" and not name:
@@ -74,7 +74,7 @@ class Site:
 
     def _index(self) -> str:
         entries = listing.found(self.root)
-        shown = {"title": f"runs in {self.root.name}", "entries": [listing.shown(entry) for entry in entries]}
+        shown = {"title": f"Runs in {self.root.name}", "entries": [listing.shown(entry) for entry in entries]}
         return html.render("index.html.jinja", shown, live="/state")
 
     def _make(self, folder: Path, sign: str) -> str:

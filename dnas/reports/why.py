@@ -26,7 +26,10 @@ EDGE_OF_KIND = re.compile(r"(\d+<-\d+) of the (\w+) cell")
 
 def found(folder: Path) -> dict[str, Any] | None:
     """What why.json of a run folder holds; None where nobody has asked. Errors: `StorageError` for what is damaged."""
-    return read_json(folder / FILE, dict, HINT)
+    asked = read_json(folder / FILE, dict, HINT)
+    if asked is not None and not isinstance(asked.get("decisions"), list):
+        raise StorageError(f"{folder / FILE} is damaged: {HINT}.")
+    return asked
 
 
 def importance(why: Mapping[str, Any] | None, genotype: Genotype, seed: int) -> dict[tuple[str, Edge], float]:

@@ -11,10 +11,12 @@ from dnas import find, keys
 from dnas.architectures.choices import choices, decode, named
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
+from dnas.blackbox.optuna_study import library
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
 from dnas.evaluators import cross_validation, train
 from dnas.fields import shown
+from dnas.retrain import check_network
 from dnas.search.run import build
 from dnas.tasks.task import Score
 from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners
@@ -100,9 +102,18 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
+    if folds < 1:
+        raise UserError(f"--folds must be at least 1, not {folds}.")
     cross_validation.parts_of(config, folds)
     if not 1 <= repeats <= MOST_REPEATS:
         raise UserError(f"--repeats must be at least 1 and at most {MOST_REPEATS}, not {repeats}.")
+    if genotype is not None:
+        check_network(genotype, find.resolve("space", config.space), config.retrain.cells)
+    elif config.weights_from:
+        raise UserError(
+            f"The config begins with the weights of {config.weights_from}, which fit one network, and each trial has "
+            "another: start from a config without weights_from."
+        )
     plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), folds, repeats)
     return replace(plan, score=_built(plan))
 
@@ -120,6 +131,7 @@ def _searcher(name: str, axes: Sequence[Axis]) -> Searcher:
     if name not in get_args(Searcher):
         raise unknown("searcher of dnas tune:", name, get_args(Searcher))
     if name == "cmaes":
+        library("cmaes")
         if listed := [axis.path for axis in axes if axis.listed]:
             raise UserError(f"The searcher cmaes knows ranges of numbers only, and {listed[0]} is a list: choose tpe.")
         if len(axes) < 2:

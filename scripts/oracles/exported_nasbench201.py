@@ -3,9 +3,9 @@ tests/exporting/test_exporting.py. Needs PyTorch and NumPy alone:
 
     python scripts/oracles/exported_nasbench201.py EXPORT/state_dict.npz tests/exporting/exported_nasbench201.npz
 
-The network is that of the cell below, one cell a stage, written here in PyTorch's layers from the definitions of Dong and
-Yang 2020, arXiv:2001.00326; its names are those of D-X-Y/AutoDL-Projects. A state_dict that does not fit is refused by
-`load_state_dict`, which is strict.
+The network is that of the cell below, one cell a stage, written here in PyTorch's layers from the definitions of Dong
+and Yang 2020, arXiv:2001.00326; its names are those of D-X-Y/AutoDL-Projects. A state_dict that does not fit is refused
+by `load_state_dict`, which is strict.
 """
 
 import sys
