@@ -45,7 +45,7 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """JSON-ready, all that must not change while the study goes on."""
-        described = {
+        described: dict[str, Any] = {
             "over": [str(axis) for axis in self.axes],
             "searcher": self.searcher,
             "pruner": self.pruner,
