@@ -76,7 +76,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
         "by_value": grids.by_value(config, rows, measure),
-        "hints": _hints(folder, rows, data, bool(asked)),
+        "hints": _hints(folder, rows, data, asked),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
@@ -192,15 +192,16 @@ def _retrained(folder: Path) -> str:
     return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
 
 
-def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: Any) -> list[dict[str, str]]:
     """What else could stand on the page of a run that has measured something."""
     hints = []
     if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
         hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
     if rows and not scores.is_training(rows):
         retrained = folder / "retrain"
-        if not asked:
-            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not asked or why.is_old(asked, rows):
+            since = " since: it has gone on" if asked else ""
+            hints.append({"text": f"Why it found this{since}", "command": f"dnas why {folder.name}"})
         if not (retrained / "config.json").exists():
             hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
     return hints
