@@ -89,10 +89,16 @@ def parts_of(config: Config, folds: int) -> list[Held]:
     return [Held(*bound_of(config, dataset, space, 0.0), "valid")]
 
 
+def share_error(share: float, count: int) -> float:
+    """The standard error of a share of so many examples, as if one more were right and one wrong: none is certain."""
+    smooth = (share * count + 1) / (count + 2)
+    return float(np.sqrt(smooth * (1 - smooth) / count))
+
+
 def standard_error(score: Score, scores: list[float], examples: int, folds: int) -> float:
     """Of the mean of scores on so many examples."""
     mean = float(np.mean(scores))
     if score.name == "accuracy":
-        return float(np.sqrt(max(mean * (1 - mean), 0.0) / examples))
+        return share_error(mean, examples)
     means = np.reshape(scores, (folds, -1)).mean(1)
     return float(np.std(means, ddof=1) / np.sqrt(folds)) if folds > 1 else 0.0
