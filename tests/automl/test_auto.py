@@ -71,6 +71,7 @@ def test_a_piece_is_done_once_and_time_goes_on(tmp_path):
     assert 520 < again.left < 541 and again.told == journal.told
     again.tell("1 look", "wine", ("dnas look wine",))
     assert again.told == journal.told
+    assert Journal(tmp_path, {"data": "wine"}).minutes == 10
     with pytest.raises(UserError, match="was begun with data 'wine', not 'digits'"):
         Journal(tmp_path, {"data": "digits"}, 10)
 
