@@ -48,7 +48,8 @@ def run(
     """Make the best network of data that the time allows, in the folder `out`; gives what summary.json says.
 
     minutes: of work, of all calls that go on with a folder together; None: as before, or half an hour. budget: of the
-    network, as `dnas search` takes it. target: of a table. keep: its columns that no check leaves out. Errors: `UserError`; `loop.Interrupted`.
+    network, as `dnas search` takes it. target: of a table. keep: its columns that no check leaves out.
+    Errors: `UserError`; `loop.Interrupted`.
     """
     if minutes is not None and not 0 < minutes <= MOST_MINUTES:
         raise UserError(f"--minutes must be above 0 and at most {MOST_MINUTES:,.0f}, not {minutes:g}.")
