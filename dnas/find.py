@@ -63,8 +63,13 @@ def described(what: str) -> dict[str, Summary]:
 
 def returned(what: str, name: str) -> str:
     """What the factory of this name says that it returns, as written there; empty where there is none."""
-    factories = (_definition(tree, FACTORIES[what]) for known, tree in _modules(what) if known == name)
+    factories = (_definition(tree, FACTORIES[what]) for _, tree in _modules(what, name))
     return next((ast.unparse(f.returns) for f in factories if f is not None and f.returns is not None), "")
+
+
+def exists(what: str, name: str) -> bool:
+    """Whether there is a factory of this name; no other is read."""
+    return any(_definition(tree, FACTORIES[what]) for _, tree in _modules(what, name))
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
@@ -155,8 +160,8 @@ def checked(what: str, text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     outside its range.
     """
     name, typed = parse_choice(text)
-    known = described(what)
-    if name not in known:
+    if not exists(what, name):
+        known = described(what)
         if name and (meant := _with_setting(what, name.lower(), known)):
             raise UserError(f"Unknown {what} '{name}'. Did you mean {' or '.join(meant[:3])}?")
         raise unknown(what, name, known)
@@ -194,10 +199,12 @@ def _factory(what: str, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"{PACKAGES[what]}.{name}"), FACTORIES[what])
 
 
-def _modules(what: str) -> Iterator[tuple[str, ast.Module]]:
-    """The modules of a package, by name and parsed, in alphabetical order."""
+def _modules(what: str, only: str | None = None) -> Iterator[tuple[str, ast.Module]]:
+    """The modules of a package, by name and parsed, in alphabetical order. only: the name of the one that is wanted."""
     package = importlib.import_module(PACKAGES[what])
     for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+        if only not in (None, name):
+            continue
         spec = importlib.util.find_spec(f"{package.__name__}.{name}")
         if spec is not None and spec.origin is not None:
             yield name, ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

@@ -56,10 +56,10 @@ def guess(data: str, target: str | None = None) -> Guess:
 
     Errors: `UserError` for what is not there or nothing that is read, and where the target cannot be told.
     """
-    path, known = users_path(data), find.described("data set")
-    name, settings = find.parse_choice(data) if data.partition(":")[0] in known else ("", {})
-    if name:  # a file of the same name is ./name
-        return _of_choice(name, settings, target)
+    path, name = users_path(data), data.partition(":")[0].strip()
+    if find.exists("data set", name):  # a file of the same name is ./name
+        _, settings = find.checked("data set", data)
+        return _of_choice(name, {key: str(value) for key, value in settings.items()}, target)
     if os.path.isdir(path):
         found = _of_folder(path)
         if target is not None:
@@ -67,7 +67,7 @@ def guess(data: str, target: str | None = None) -> Guess:
         return found
     if os.path.exists(path):
         return _of_file(path, target)
-    near = nearest(data, known)[:2]
+    near = nearest(data, find.described("data set"))[:2]
     hint = f" (there is {' and '.join(near)})" if near else ""
     raise UserError(f"There is no file, folder or data set '{data}'{hint}: {KINDS}.")
 

@@ -17,8 +17,8 @@ BELOW = 16  # for what stands under the bars
 def of_numbers(title: str, values: np.ndarray, aside: str = "", *, used: bool = True) -> Markup:
     """values: float [N], without NaN. aside: beside the title. used: whether it is learnt from."""
     counts, edges = np.histogram(values, BINS if len(np.unique(values)) > BINS else max(1, len(np.unique(values))))
-    names = [f"{low:.4g} to {high:.4g}: {count:,}" for low, high, count in zip(edges, edges[1:], counts, strict=False)]
-    return _bars(title, counts, names, f"{values.min():.4g}", f"{values.max():.4g}", aside, used)
+    names = [f"{low:.5g} to {high:.5g}: {count:,}" for low, high, count in zip(edges, edges[1:], counts, strict=False)]
+    return _bars(title, counts, names, f"{values.min():.5g}", f"{values.max():.5g}", aside, used)
 
 
 def of_categories(title: str, values: Sequence[str], aside: str = "", *, used: bool = True) -> Markup:

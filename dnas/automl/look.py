@@ -7,6 +7,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def examine(data: str | Path, *, target: str | None = None, keep: Collection[str
         evidence.sizes["columns"] = len(left)
         if not left:
             sentence = f"No column but the target '{evidence.content.target}' is left to learn from: --keep keeps one."
-            findings.insert(0, Finding("nothing_left", "fatal", "all columns", sentence))
+            findings = _sorted([*findings, Finding("nothing_left", "fatal", "all columns", sentence)])
     told = {part: int((evidence.parts == place).sum()) for place, part in enumerate(PARTS)}
     looked = Look(
         data=find.written(found.name, settings),
@@ -104,13 +105,18 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     """The evidence, and the settings with those that it says."""
     settings, choice = found.settings, find.written(found.name, found.settings)
     _, typed = find.checked("data set", choice)
+    typed = {key: value for key, value in typed.items() if key not in ("without_damaged", "without_empty")}
     match found.name:
         case "image_folder" if typed.get("path"):
             evidence = images.of_folder(**typed)
-            return evidence, settings | {"size": str(evidence.sizes["height"])}
+            return evidence, settings | {"size": str(evidence.sizes["height"])} | _without_damaged(evidence)
         case "audio_folder" if typed.get("path"):
             evidence = sounds.of_folder(**typed)
-            return evidence, settings | {"sample_rate": str(evidence.sizes["sample_rate"])}
+            rate = {"sample_rate": str(evidence.sizes["sample_rate"])}
+            return evidence, settings | rate | _without_damaged(evidence)
+        case "text_table" if typed.get("path"):
+            evidence = texts.of_files(**typed)
+            return evidence, settings | ({"without_empty": "true"} if evidence.damaged else {})
         case "table" if typed.get("path"):
             return columns.of_file(**typed, cells=found.cells), settings
     loaded: Any = load(choice)
@@ -123,11 +129,23 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     return OF_MEMORY[kind](loaded), settings
 
 
+def _without_damaged(evidence: Evidence) -> dict[str, str]:
+    return {"without_damaged": "true"} if evidence.damaged else {}
+
+
 def _found(evidence: Evidence, keep: Collection[str]) -> list[Finding]:
     """What all checks find, the worst first."""
-    checks: dict[str, Check] = find.available("check")
-    findings = [_kept(one, keep) for check in checks.values() for one in check(evidence)]
-    return sorted(_once(findings), key=lambda finding: SEVERITIES.index(finding.severity))
+    findings = [_kept(one, keep) for check in _checks() for one in check(evidence)]
+    return _sorted(_once(findings))
+
+
+@cache
+def _checks() -> tuple[Check, ...]:
+    return tuple(find.available("check").values())
+
+
+def _sorted(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _once(findings: Iterable[Finding]) -> Iterator[Finding]:

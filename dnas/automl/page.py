@@ -79,9 +79,8 @@ def _classes(evidence: Evidence) -> Iterator[Markup]:
         return
     counts = evidence.counts()
     order = np.argsort(-counts, kind="stable")[:MOST_CLASSES] if len(counts) > MOST_CLASSES else range(len(counts))
-    yield charts.bars(
-        "", [charts.Bar(evidence.classes[i], float(counts[i]), charts.PALETTE[0], f"{counts[i]:,}") for i in order]
-    )
+    drawn = [charts.Bar(evidence.classes[i], float(counts[i]), charts.PALETTE[0], f"{counts[i]:,}") for i in order]
+    yield charts.bars("", drawn, names=min(150, 12 + 6.5 * max(len(bar.name) for bar in drawn)))
 
 
 def _distributions(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[Markup]:

@@ -57,6 +57,7 @@ class Retrain:
 
 def run(options: Retrain) -> None:
     """`dnas retrain`."""
+    from dnas.reports import page
     from dnas.retrain import run as train
 
     if options.resume and options.out is None:
@@ -77,6 +78,8 @@ def run(options: Retrain) -> None:
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
     if not options.quiet:
         _test(result.folder)
+    if options.out is None and options.cell is not None and is_run(options.cell):
+        page.page(options.cell)  # which says what its cell is worth
     print(f"Open {result.folder / 'report.html'}")
 
 

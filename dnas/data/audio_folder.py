@@ -23,9 +23,15 @@ LIST, MOST_BYTES = "testing_list.txt", 2**26
 
 
 def dataset(
-    *, path: str = "", sample_rate: Annotated[int, Range(*RATES)] = 16_000, limit: Limit = 0, seed: Seed = 0
+    *,
+    path: str = "",
+    sample_rate: Annotated[int, Range(*RATES)] = 16_000,
+    without_damaged: bool = False,
+    limit: Limit = 0,
+    seed: Seed = 0,
 ) -> Recordings:
     """sample_rate: in Hz; recordings of other rates are resampled. Only those within `limit` are read.
+    without_damaged: leave out those that cannot be read, which are refused otherwise.
 
     Errors: `UserError` for a folder without recordings of two classes, and for a recording that cannot be read.
     """
@@ -33,7 +39,8 @@ def dataset(
         raise UserError(f"The data set 'audio_folder' needs the path of a folder: {_HOW}")
     root = users_path(path)
     rows, note = rows_in(root, sample_rate)
-    return of_rows(root.resolve().name, rows, sample_rate, limit=limit, seed=seed, note=note)
+    name = root.resolve().name
+    return of_rows(name, rows, sample_rate, limit=limit, seed=seed, note=note, without_damaged=without_damaged)
 
 
 def locate() -> Location:

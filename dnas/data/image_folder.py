@@ -46,8 +46,11 @@ SYSTEM_PREFIXES = ("__", "@", "$", "#")  # __MACOSX, @eaDir, $RECYCLE.BIN, #recy
 SYSTEM = ("lost+found", "system volume information", "recycler", "cvs")
 
 
-def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0) -> Dataset:
-    """RGB images, the centre square resized to size x size; only those within `limit` are read."""
+def dataset(
+    *, path: str = "", size: Size = 32, without_damaged: bool = False, limit: Limit = 0, seed: Seed = 0
+) -> Dataset:
+    """RGB images, the centre square resized to size x size; only those within `limit` are read. without_damaged: leave
+    out those that cannot be read, which are refused otherwise."""
     if not path:
         raise UserError(f"The data set 'image_folder' needs the path of a folder: {_HOW}")
     check_size_and_limit("image_folder", size, limit)
@@ -55,13 +58,14 @@ def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0
         raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
     root = users_path(path)
     listed = files_in(root, limit=limit, seed=seed)
-    images, remarks = _read([*listed.train, *listed.test], size)
+    images, sound, remarks = _read([*listed.train, *listed.test], size, without_damaged)
+    train, test = np.split(sound, [len(listed.train)])
     return Dataset(
         root.resolve().name,
-        images[: len(listed.train)],
-        listed.train_y,
-        images[len(listed.train) :],
-        listed.test_y,
+        images[: train.sum()],
+        listed.train_y[train],
+        images[train.sum() :],
+        listed.test_y[test],
         listed.classes,
         joined_notes(*listed.notes, *remarks),
     )
@@ -232,13 +236,22 @@ def files_of(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]
     return files, np.repeat(np.arange(len(classes), dtype=np.int32), counts)
 
 
-def _read(files: list[Path], size: int) -> tuple[np.ndarray, list[str]]:
-    """uint8 [N, size, size, 3], and notes on what the images were."""
+def _read(files: list[Path], size: int, without_damaged: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """uint8 [M, size, size, 3] of the files that are sound, which these are, bool [N], and notes on what they were."""
     check_memory(
         len(files) * size * size * 3, f"{len(files):,} images of {size}x{size}", "choose a smaller size or limit"
     )
     images, remarks = np.empty((len(files), size, size, 3), np.uint8), Counter[str]()
+    sound = np.ones(len(files), bool)
     for i, file in enumerate(progress(files, f"Reading {len(files):,} images")):
-        images[i], found = read_square(file, size)
-        remarks.update(found)
-    return images, [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
+        try:
+            images[i], found = read_square(file, size)
+        except UserError:
+            if not without_damaged:
+                raise
+            sound[i] = False
+        else:
+            remarks.update(found)
+    damaged = named("left out, damaged", [repr(str(file)) for file, good in zip(files, sound, strict=True) if not good])
+    kept = images if sound.all() else images[sound]
+    return kept, sound, [*(f"{remark}: {count:,}" for remark, count in sorted(remarks.items())), damaged]

@@ -73,6 +73,7 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "state": state,
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
+        "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
         "hints": _hints(folder, rows, data, bool(asked)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
@@ -114,6 +115,7 @@ def of_study(
         "seeds": 1,
         "tiles": tiles,
         "stopped_after": 0,
+        "retrained": "",
         "why": None,
         "examined": None,
         "pictures": [picture(path) for path in pictures],
@@ -174,6 +176,18 @@ def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
         "last epoch": "-" if last is None else str(last),
         "seeds": str(config.seeds),
     }
+
+
+def _retrained(folder: Path) -> str:
+    """What the found network is worth by itself, where it was trained in the folder of its search; else empty."""
+    own = folder / "retrain"
+    try:
+        rows, measure = read_metrics(own), measure_of(own)
+    except UserError:  # the page of that training says so
+        return ""
+    found = scores.last(rows, f"test_{measure.name}")
+    unit = "% test accuracy" if measure.name == "accuracy" else f"test {measure.name}"
+    return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
 
 
 def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:

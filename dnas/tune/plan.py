@@ -11,9 +11,11 @@ from dnas import find, keys
 from dnas.architectures.choices import choices, decode
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
+from dnas.blackbox.optuna_study import library
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
 from dnas.evaluators import cross_validation, train
+from dnas.retrain import check_network
 from dnas.search.run import build
 from dnas.tasks.task import Score
 from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners, shown
@@ -95,7 +97,16 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
+    if folds < 1:
+        raise UserError(f"--folds must be at least 1, not {folds}.")
     cross_validation.parts_of(config, folds)
+    if genotype is not None:
+        check_network(genotype, find.resolve("space", config.space), config.retrain.cells)
+    elif config.weights_from:
+        raise UserError(
+            f"The config begins with the weights of {config.weights_from}, which fit one network, and each trial has "
+            "another: start from a config without weights_from."
+        )
     plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), folds)
     return replace(plan, score=_built(plan))
 
@@ -113,6 +124,7 @@ def _searcher(name: str, axes: Sequence[Axis]) -> Searcher:
     if name not in get_args(Searcher):
         raise unknown("searcher of dnas tune:", name, get_args(Searcher))
     if name == "cmaes":
+        library("cmaes")
         if listed := [axis.path for axis in axes if axis.listed]:
             raise UserError(f"The searcher cmaes knows ranges of numbers only, and {listed[0]} is a list: choose tpe.")
         if len(axes) < 2:

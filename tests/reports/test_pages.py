@@ -108,6 +108,15 @@ def test_a_comparison_says_who_is_best_and_what_may_be_chance(folders, texts):
     assert [point["texts"][1] for point in points] == ["10 seconds", "30 seconds", "90 seconds"]
 
 
+def test_a_search_says_what_its_cell_is_worth_by_itself(tmp_path):
+    folder = page_folders.search(tmp_path / "run")
+    before = pages.render("page.html.jinja", page.described(folder))
+    assert "<code>dnas retrain run</code>" in before and "Trained by itself" not in before
+    page_folders.training(folder / "retrain")
+    after = pages.render("page.html.jinja", page.described(folder))
+    assert "the found network has 70.31 % test accuracy" in after and "dnas retrain run" not in after
+
+
 def test_what_a_name_holds_is_text_on_every_page(tmp_path):
     quoted = HOSTILE.replace('"', '""')
     run = page_folders.search(tmp_path / "a<img onerror=x>&\"'", also=HOSTILE, command=HOSTILE)

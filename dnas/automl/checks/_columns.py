@@ -9,6 +9,9 @@ from dnas.data.table import number
 
 FEWEST = 20  # rows of which all values differ, before one says that a column identifies them
 WORDS, LETTERS, DIFFERENT = 4, 0.6, 0.5  # of texts: words each, share of letters, share that is there once
+WRITTEN = re.compile(  # 1,5 and 1,234.50, $3 and 12 %
+    r"[$\N{EURO SIGN}\N{POUND SIGN}]? ?[-+]?(\d+|\d{1,3}([ ',.]\d{3})+)([.,]\d+)? ?[%$\N{EURO SIGN}\N{POUND SIGN}]?"
+)
 DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?"  # 2024-03-31, with a time or not
     r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ]\d{1,2}:\d{2}.*)?"  # 31.03.2024, 3/31/24
@@ -42,12 +45,20 @@ def identifies(values: np.ndarray) -> bool:
     if there.dtype == float:
         counts = bool((there == np.rint(there)).all()) and different == len(there)
         return counts and np.ptp(there) < 2 * len(there) and bool((np.diff(np.sort(there)) >= 1).all())
-    return different >= 0.99 * len(there) and not are_mixed(there.tolist())
+    if different < 0.99 * len(there):
+        return False
+    return not are_mixed(there.tolist()) and not are_written_numbers(there.tolist())
 
 
 def are_mixed(texts: Sequence[str]) -> bool:
     """Whether most of these are numbers, but not all."""
     return 0.5 * len(texts) < sum(number(text) is not None for text in texts) < len(texts)
+
+
+def are_written_numbers(texts: Sequence[str]) -> bool:
+    """Whether nearly all of these are numbers as people write them, and most not as a program reads them."""
+    written = sum(bool(WRITTEN.fullmatch(text)) for text in texts)
+    return written > 0.95 * len(texts) and sum(number(text) is None for text in texts) > 0.5 * len(texts)
 
 
 def are_dates(texts: Sequence[str]) -> bool:

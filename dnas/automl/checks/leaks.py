@@ -38,7 +38,7 @@ def check(data: Evidence) -> Iterator[Finding]:
             )
         else:
             continue
-        yield Finding("leaks", "warning", name, sentence, "left out", (name,))
+        yield Finding("leaks", "warning", name, sentence, f"left out; --keep '{name}' keeps it", (name,))
 
 
 def _codes(values: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def _is_target(codes: np.ndarray, y: np.ndarray, classes: bool) -> bool:
     values, targets = (np.unique(column, return_inverse=True)[1] for column in (codes, y))
     pairs = len(np.unique(values * (targets.max() + 1) + targets))
     if classes:
-        return pairs == values.max() + 1 == targets.max() + 1
+        return pairs == values.max() + 1 == targets.max() + 1 <= len(y) / 2
     scale = np.corrcoef(codes, y)[0, 1]
     return pairs == values.max() + 1 == targets.max() + 1 and abs(scale) > 1 - 1e-9
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dnas.automl.checks._columns import are_dates, are_mixed, are_sentences, identifies, present
+from dnas.automl.checks._columns import are_dates, are_mixed, are_sentences, are_written_numbers, identifies, present
 from dnas.automl.checks._groups import share, short
 from dnas.automl.checks.protocol import Columns, Evidence, Finding
 from dnas.data._features import MOST_CATEGORIES
@@ -17,7 +17,7 @@ def check(data: Evidence) -> Iterator[Finding]:
         return
     for name, values in data.content.items("category"):
         texts = present(values).tolist()
-        if identifies(values) or are_dates(texts) or are_mixed(texts):
+        if identifies(values) or any(are(texts) for are in (are_dates, are_mixed, are_written_numbers)):
             continue
         counts = Counter(texts)
         frequent = sum(count for _, count in counts.most_common(MOST_CATEGORIES - 1))

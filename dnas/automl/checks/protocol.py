@@ -112,6 +112,8 @@ class Evidence:
 
     def counts(self, part: int | None = None) -> np.ndarray:
         """int [classes], how many examples each class has, in a part or in all."""
+        if not self.classes:
+            return np.zeros(0, int)
         y = self.y if part is None else self.y[self.parts == part]
         return np.bincount(y[~np.isnan(y)].astype(int), minlength=len(self.classes))
 

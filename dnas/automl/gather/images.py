@@ -53,18 +53,15 @@ def of_arrays(data: Dataset) -> Evidence:
 
 def of_folder(path: str, size: int = 0, limit: int = 0, seed: int = 0) -> Evidence:
     """The evidence of a folder of images, with the settings of `image_folder`. size: 0 for what suits most of them,
-    which the evidence says."""
+    which the evidence says. Damaged ones are told apart."""
     root = users_path(path)
     listed = files_in(root, limit=limit, seed=seed)
     files = [*listed.train, *listed.test]
     found = seen(files, _see, "images")
     good = [i for i, one in enumerate(found) if isinstance(one, _Seen)]
     images = [one for one in found if isinstance(one, _Seen)]
-    damaged = tuple(
-        (str(file.relative_to(root)), str(why))
-        for file, why in zip(files, found, strict=True)
-        if isinstance(why, UserError)
-    )
+    unread = zip(files, found, strict=True)
+    damaged = sorted((str(file.relative_to(root)), str(why)) for file, why in unread if isinstance(why, UserError))
     if not images:
         raise UserError(f"No image of {root} can be read: {damaged[0][1]}")
     heights, widths = (np.array([getattr(one, side) for one in images]) for side in ("height", "width"))
@@ -81,7 +78,7 @@ def of_folder(path: str, size: int = 0, limit: int = 0, seed: int = 0) -> Eviden
         places=[str(file.relative_to(root)) for file in kept],
         content=_images(heights, widths, np.stack([one.small for one in images]), lambda i: _picture(kept[i])),
         sizes={"height": size, "width": size, "channels": 3},
-        damaged=damaged,
+        damaged=tuple(damaged),
         notes=tuple(listed.notes),
     )
 
