@@ -120,8 +120,7 @@ def _sounds(found: "Found", files: tuple[str, ...]) -> Any:
         remarks.update(remarked)
     notes = [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
     for note in (*notes, cut_note(list(map(len, sounds)), task.length, task.recordings.sample_rate, "given")):
-        if note:
-            print(f"Note: {note}.", file=sys.stderr)
+        _note(note)
     for file, row in zip(files, found.predict(sounds), strict=True):
         said, answer = _class(found.classes, row)
         yield f"{file}: {said}", {"file": file} | answer
@@ -182,9 +181,22 @@ def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[
     if not texts:
         raise UserError(f"Cannot read {given[0]}: it has no words.")
     task = found.task
-    if note := cut_note(task.tokeniser(texts), places, task.length, task.longer, "given"):
-        print(f"Note: {note}.", file=sys.stderr)
+    _note(cut_note(task.tokeniser(texts), places, task.length, task.longer, "given"))
+    strange = [(word, place) for text, place, _ in asked for word in task.tokeniser.strangers(text)]
+    _note_of_strangers(strange, "tokens")
     return asked
+
+
+def _note(note: str) -> None:
+    if note:
+        print(f"Note: {note}.", file=sys.stderr)
+
+
+def _note_of_strangers(strange: list[tuple[str, str]], unit: str) -> None:
+    """strange: words, or tokens, which a network does not know, and where each is."""
+    if strange:
+        word, place = strange[0]
+        _note(f"the network does not know {len(strange):,} of the {unit} given (the first: {word[:40]!r} of {place})")
 
 
 def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
@@ -205,10 +217,10 @@ def _texts(found: "Found", files: tuple[str, ...], more: int = 0) -> Any:
     import numpy as np
 
     from dnas.data._files import reading
-    from dnas.data._texts import numbered, words_of
+    from dnas.data._texts import numbered, place_of, strangers, words_of
     from dnas.paths import content_of
 
-    texts, text = [], found.task.text
+    texts, text, strange = [], found.task.text, list[tuple[str, str]]()
     vocabulary = text.vocabulary
     for file in files:
         if _is_text(file):
@@ -218,6 +230,9 @@ def _texts(found: "Found", files: tuple[str, ...], more: int = 0) -> Any:
                 content = content_of(Path(file), MOST_BYTES).removesuffix(b"\n")  # whose end is not that of a line
         texts.append(words_of(content, file, text.characters))
         numbered(texts[-1], vocabulary, file)  # a word without a number is said now, with its file
+        others = strangers(texts[-1], vocabulary)
+        strange += [(texts[-1][number], place_of(texts[-1], number, file)) for number in others]
+    _note_of_strangers(strange, text.unit)
     for file, words in zip(files, texts, strict=True):
         likely = float(found.perplexity([words])[0]) if len(words) > 1 else None
         row = found.predict([words])[0]

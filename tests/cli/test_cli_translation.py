@@ -65,7 +65,8 @@ def test_texts_are_translated(run, tmp_path, dnas_says):
     (tmp_path / "more.en").write_text("\n".join(texts))
     code, said, note = dnas_says("predict", run, tmp_path / "more.en", "one two three four five")
     assert code == 0 and said.splitlines()[:3] == answers.tolist()
-    assert note == "Note: of 1 of 4 given texts only the first 4 tokens are read.\n"
+    cut = "of 1 of 4 given texts only the first 4 tokens are read (the first: 'one two three four five')"
+    assert note == f"Note: {cut}.\n"
     lines = [json.loads(line) for line in dnas_says("predict", run, tmp_path / "more.en", "--json")[1].splitlines()]
     assert [line["translation"] for line in lines] == answers.tolist() and lines[1]["text"] == "five one"
     for line, one in zip(lines, found.translate(texts), strict=True):
