@@ -160,7 +160,7 @@ class Loaded:
         tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
         choose = self.task.chooser(random)
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+            found = [texts.continued(self._stepper, one, count, choose) for one in tokens]
         return [self.task.written(one) for one in found]
 
     def save_weights(self, path: str | Path) -> None:
@@ -209,6 +209,11 @@ class Loaded:
     @cached_property
     def _texts(self) -> texts.Reader:
         return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
+
+    @cached_property
+    def _stepper(self) -> texts.Stepper:
+        state = self.weights, self.stats, self.args
+        return texts.stepper(self.functional, state, self.network, self.args, self.task.bptt)
 
     @cached_property
     def _writer(self) -> Any:

@@ -1,6 +1,7 @@
 """Texts written behind others by a network of an encoder and a decoder, by beam search.
 
-The encoder reads a source once. Sources of like length are written side by side, as a batch is as slow as its longest.
+The encoder reads a source once, and the decoder every token once: its layers keep what later ones look at. Sources of
+like length are written side by side, as a batch is as slow as its longest.
 """
 
 from collections.abc import Callable
@@ -37,14 +38,15 @@ def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> C
         body = nnx.merge(layout, state).body
         own, other = parted(jax.tree.map(jnp.asarray, args[0])) if args else (None, None)
         memory, shown = body.encoded(source, own)
-        memory, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), (memory, shown))  # nothing may be shown
+        looked = body.decoder.keys_and_values(memory, other), shown  # nothing may be shown
+        across, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), looked)
 
-        def step(tokens: jax.Array, number: jax.Array) -> jax.Array:
-            x, around = body.decoder.read(tokens, other, None, memory, shown)
-            return body.decoder.answer(jax.lax.dynamic_slice_in_dim(x, number, 1, 1), around)[:, 0]
+        def step(tokens: jax.Array, number: jax.Array, past: Tree) -> tuple[jax.Array, Tree]:
+            return body.decoder.step(tokens, other, past, number, longest, across, shown)
 
         return beam_search(
             step,
+            body.decoder.past(beam * len(source), longest),
             len(source),
             beam=beam,
             length=longest,
