@@ -134,6 +134,17 @@ class Loaded:
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
         return self._translated(self.task.inputs(inputs))
 
+    def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
+        """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
+
+        Errors: `UserError` for anything else, for lists of other lengths, and for a network of other things.
+        """
+        if not isinstance(self.task, Writing):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
+        pairs = self.task.paired(inputs, targets)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return translations.judged(self._outputs, *pairs)
+
     def perplexity(self, inputs: object) -> np.ndarray:
         """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
 

@@ -29,6 +29,35 @@ class Translation(NamedTuple):
     score: float
 
 
+class Likelihood(NamedTuple):
+    """Of a translation that was given: the sum of the log-likelihoods of its tokens, its end among them, and how many
+    they are."""
+
+    log: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """Of its tokens."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(-self.log / self.tokens))
+
+
+def judged(logits_of: Callable[..., jax.Array], source: np.ndarray, target: np.ndarray) -> list[Likelihood]:
+    """How likely are targets [N, T + 1] behind sources [N, S]. logits_of: compiled, see `Loaded`."""
+    size, found = min(SIDE_BY_SIDE, len(source)), list[Likelihood]()
+    for start in range(0, len(source), max(size, 1)):
+        rows = np.arange(start, start + size) % len(source)  # the last batch is filled up
+        logs = np.asarray(jax.nn.log_softmax(logits_of((source[rows], target[rows], np.ones(size, bool)), ())), float)
+        words = target[rows][:, 1:]
+        own = np.take_along_axis(logs, words[..., None], -1)[..., 0]
+        found += [
+            Likelihood(float(one[there].sum()), int(there.sum()))
+            for one, there in zip(own, words != PADDING, strict=True)
+        ]
+    return found[: len(source)]
+
+
 def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> Callable[[np.ndarray], Found]:
     """Compiled: sources int32 [B, S] -> what is written behind them. args: what the network takes beside its inputs."""
     layout, state = nnx.split(network)

@@ -90,6 +90,24 @@ def test_the_score_is_that_of_the_network_and_the_penalty(run):
     assert greedy.translate(["five one"])[0].text == one.text
 
 
+def test_a_pair_is_judged(run, tmp_path, dnas_says):
+    found = dnas.load(run / "retrain")
+    texts = ["five one", "two"]
+    own = found.translate(texts)
+    pairs = found.likelihoods(texts, [one.text for one in own])
+    assert [pair.tokens for pair in pairs] == [3, 2]  # with the end
+    for pair, one in zip(pairs, own, strict=True):
+        assert pair.log == pytest.approx(one.score * ((5 + pair.tokens) / 6) ** 0.6, rel=1e-4)
+    (wrong,) = found.likelihoods(["two"], ["drei"])
+    assert wrong.log < pairs[1].log and wrong.perplexity == pytest.approx(np.exp(-wrong.log / 2))
+    (tmp_path / "targets").write_text("fünf eins\nzwei\n")
+    code, said, _ = dnas_says("predict", run, *texts, "--target", tmp_path / "targets")
+    expected = f"'two': perplexity {pairs[1].perplexity:.6g}, log-likelihood {pairs[1].log:.6g} of 2 tokens"
+    assert code == 0 and said.splitlines()[1] == expected
+    code, _, error = dnas_says("predict", run, "two", "--target", "zwei", "drei")
+    assert code == 2 and "1 texts and 2 translations" in error
+
+
 def test_the_supernet_translates_too(run):
     found = dnas.load(run)
     assert np.isfinite(found.evaluate().loss)
