@@ -46,6 +46,7 @@ ROOMS = (
     "dnas.blackbox dnas.blackbox.*",
     "dnas.compare dnas.compare.*",
     "dnas.tune dnas.tune.*",
+    "dnas.automl dnas.automl.*",
     "dnas.cli dnas.cli.*",
     "dnas.__main__",
 )

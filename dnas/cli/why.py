@@ -1,6 +1,7 @@
 """`dnas why`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -18,7 +19,7 @@ class Why:
     """Explain what a search found: what the supernet loses without each operation, and how sure the search was.
 
     Every operation is taken away or exchanged while the weights of the search stay as they are, and the supernet is
-    measured on the validation part, through one compiled program. Written is RUN/why.json, which dnas report shows:
+    measured on the validation part, through one compiled program. RUN/why.json and the page of the run then say:
     that ablation, whether the mix agrees with it, what other seeds found, how decided the mix was over epochs, and how
     sharp the loss is in the alphas. With --retrained the architecture and its neighbours, which differ in one decision,
     are trained for so many epochs each; what is done is not done again.
@@ -61,7 +62,7 @@ def run(options: Why) -> None:
     asked = Asked(options.batches, options.retrained, options.neighbours)
     said = explain.run(options.run, seed, asked=asked, quiet=options.quiet)
     _print(said)
-    print(f"Wrote {options.run}/why.json; dnas report {options.run} shows it.")
+    print(f"Open {Path(options.run) / 'report.html'}")
 
 
 def best_seed_of(folder: str) -> int:
@@ -128,8 +129,9 @@ def _lines(said: dict[str, Any], score: Any) -> list[str]:
             f"architectures on {100 * stable['chance']:.0f} %."
         )
     if (trained := said["trained"]) is not None and trained["found"] is not None:
+        epochs = f"{trained['epochs']} epoch{'s' * (trained['epochs'] > 1)}"
         lines.append(
-            f"Trained for {trained['epochs']} epochs: {score.shown(trained['found'][score.name])}; {trained['better']} "
+            f"Trained for {epochs}: {score.shown(trained['found'][score.name])}; {trained['better']} "
             f"of {trained['of']} neighbours were better."
         )
     return [*lines, said["sentence"]]

@@ -25,9 +25,10 @@ class Zoo:
     of its test scores.
 
     Costs are exact. Those of a published cell are of its network for CIFAR-10 (36 channels, 20 cells, no auxiliary
-    head), those of a published network of its own, those of a found one of the network that its run trains. Published
-    accuracies are as their authors print them: of CIFAR-10's test images or ImageNet's validation images, and each
-    with a training of its own, so that small differences say little.
+    head), those of a published network its own, those of a found one of the network that its run trains; of other
+    things than images only parameters are known, once it is trained. Published accuracies are as their authors print
+    them, of CIFAR-10's test images or ImageNet's validation images, each with a training of its own, so that small
+    differences say little.
 
     Examples:
       dnas zoo
@@ -113,6 +114,12 @@ def _first(choice: str) -> str:
     return choice.partition(":")[0]
 
 
+def _repository(source: str) -> str:
+    """Where something was published, without the place in there: `quark0+darts`, or an arXiv number."""
+    about = source.partition(",")[0]
+    return about if about.startswith("arXiv:") else about.partition(":")[0]
+
+
 def _within(cost: int | None, most: float) -> bool:
     """What is not known is not within."""
     return cost is not None and cost <= most
@@ -144,7 +151,7 @@ def _print(entries: "list[Entry]") -> None:
     rows = [["name", "space", "data", "parameters", "multiply-adds", "score", "from"]]
     for entry in entries:
         costs = (f"{cost:,}" if cost is not None else "-" for cost in (entry.parameters, entry.multiply_adds))
-        origin = f"{entry.source}, {entry.began[:10]}" if entry.folder else entry.source.partition(":")[0]
+        origin = f"{entry.source}, {entry.began[:10]}" if entry.folder else _repository(entry.source)
         words = printable(entry.name), _first(entry.space), _first(entry.data)
         rows.append([*words, *costs, entry.said, printable(origin)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

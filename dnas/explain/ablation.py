@@ -49,10 +49,13 @@ class Measured(NamedTuple):
 
 def variants(decisions: Sequence[Decision], bases: dict[str, Mix], table: bool) -> dict[Variant, Mix]:
     """All variants of the bases {"mix": ..., "found": ...}, as mixes {kind: [E, O]}. Of "found" only decisions that it
-    has an option for are changed. table: whether decisions are no edges, of which none can be left out."""
+    has an option for are changed. table: whether decisions are no edges: then none can be left out, and what has one
+    option is no decision."""
     made: dict[Variant, Mix] = {Variant(base): mix for base, mix in bases.items()}
     for number, decision in enumerate(decisions):
         open_to = np.flatnonzero(decision.open_to).tolist()
+        if table and len(open_to) < 2:
+            continue
         for base, mix in bases.items():
             row = np.asarray(mix[decision.kind])[decision.row]
             width = len(decision.options)

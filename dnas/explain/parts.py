@@ -44,9 +44,9 @@ class Ablated:
 
     def of(self, number: int) -> dict[str, Any]:
         """Of one decision."""
-        decision, found = self.decisions[number], {}
+        found = dict[str, Any]()
         for base, changes in (("mix", ("removed", "alone")), ("found", ("replaced",))):
-            known = Variant(base) in self.measures and (base == "mix" or decision.found is not None)
+            known = any((one.base, one.decision) == (base, number) for one in self.measures)
             lists = {change: self._list(base, change, number) for change in changes}
             found[f"in_{base}"] = lists | {"without": self._pair(Variant(base, "without", number))} if known else None
         lost = self._lost(number)

@@ -17,8 +17,8 @@
         entropy, margin     null, or relative entropy of the row, and first minus second option, at every epoch
         last_change         epoch from which the strongest option stayed; null: all along
     base                    {"mix", "found"}: {"score", "loss"} with nothing changed, or null
-    ablation                how it was measured: {"statistics": "batch" or "calibrated", "batches", "examples",
-                            "variants"}
+    ablation                {"statistics": "batch" or "calibrated", "batches", "examples", "variants"}: how it was
+                            measured
     agreement               null, or {"kendall": mean, "same", "of"}
     stability               null, or {"seeds", "agreement", "chance", "distances": [[seed, seed, share], ...]}
     curvature               null, or {"eigenvalue": at the end or null, "epochs", "eigenvalues": recorded by the search}
@@ -43,6 +43,7 @@ from dnas.explain.decisions import decisions_of, is_table, label_of
 from dnas.explain.parts import Ablated, agreed, described, history_of, seeds_of
 from dnas.files import atomic_write, read_json
 from dnas.loading import FoundSupernet, load
+from dnas.reports.page import page
 from dnas.runs import loop, records, rows
 
 NAME = "why.json"
@@ -61,8 +62,9 @@ class Asked:
 def run(
     folder: str | Path, seed: int | None = None, *, asked: Asked = Asked(), data: Any = None, quiet: bool = False
 ) -> dict[str, Any]:
-    """What why.json of a search says, which is written. seed: which of the run's seeds, by default the first. data: as
-    of `dnas.load`.
+    """What why.json of a search says, which is written, and the page of the run anew.
+
+    seed: which of the run's seeds, by default the first. data: as of `dnas.load`.
 
     Errors: `UserError` for a folder that holds no search, or one that has not ended an epoch.
     """
@@ -74,6 +76,7 @@ def run(
     with jax.enable_x64(found.config.dtype == "float64"):
         said = rows.plain(explained(found, asked, quiet))
     atomic_write(folder / NAME, rows.to_json(said))
+    page(folder)
     return said
 
 

@@ -10,24 +10,21 @@ def of(said: dict[str, Any], score: Score) -> str:
     base = "mix" if said["base"]["mix"] is not None else "found"
     known = [one for one in said["decisions"] if one["lost"] is not None]
     if not known:
-        return "No decision of this search can be taken back by itself."
+        if any(one["found"] is not None for one in said["decisions"]):
+            return "The search has left one option of every decision, so that nothing can be taken away."
+        return "The architecture that was found has no operation that could be taken away."
     first = max(known, key=lambda one: one["lost"])
     name, what = first["label"][0].upper() + first["label"][1:], first["found"]
     whose = "supernet" if base == "mix" else "network"
-    changed = (
-        f"without its {what}" if base == "mix" or first["in_found"]["without"] else f"with other options than {what}"
-    )
-    value = said["base"][base]["score"]
-    lost = f"{changed} the {whose} loses {points(score, value, first['lost'])}"
-    chance = first["chance"]
+    gone = base == "mix" or first["in_found"]["without"] is not None
+    changed = f"without its {what}" if gone else f"with other options than {what}"
+    lost = loses(score, whose, said["base"][base]["score"], first["lost"])
     if first["lost"] <= 0:
         text = f"No decision by itself matters: the {whose} loses nothing without any of them"
-    elif chance is not None and first["lost"] < chance:
-        text = (
-            f"No decision stands out: the most that one takes is that of {first['label']}, {lost}, which may be chance"
-        )
+    elif first["chance"] is not None and first["lost"] < first["chance"]:
+        text = f"No decision stands out: at most, for {first['label']}, {lost} {changed}, which may be chance"
     else:
-        text = f"{name} decides: {lost}"
+        text = f"{name} decides: {changed} {lost}"
     agree = said["agreement"]
     if agree is None:
         return f"{text}."
@@ -36,9 +33,9 @@ def of(said: dict[str, Any], score: Score) -> str:
     return f"{text}; the mix agrees with the ablation on {agree['same']} of {agree['of']} {edges}{tau}."
 
 
-def points(score: Score, value: float, lost: float) -> str:
-    """A loss of the score as one reads it: of shares in points of a hundred, of others where it goes."""
+def loses(score: Score, whose: str, value: float, lost: float) -> str:
+    """A loss of the score as one reads it: accuracies in points of a hundred, others by where they go."""
     if score.name == "accuracy":
-        return f"{100 * lost:.1f} points"
+        return f"the {whose} loses {100 * lost:.1f} points"
     worse = value - lost if score.more else value + lost
-    return f"{lost:.3g} of its {score.name}, from {value:.4g} to {worse:.4g}"
+    return f"the {score.name} of the {whose} goes from {value:.4g} to {worse:.4g}"

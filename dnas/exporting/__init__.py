@@ -88,7 +88,7 @@ def check(form: str, weights: str) -> None:
     if form in REFUSED:
         raise UserError(REFUSED[form])
     if form not in FORMATS:
-        raise unknown("format", form, [*FORMATS, *REFUSED])
+        raise unknown("format", form, FORMATS)
     if weights not in WEIGHTS:
         raise unknown("kind of weights", weights, WEIGHTS)
 
@@ -98,7 +98,7 @@ def _made(folder: Path) -> Iterator[Path]:
     """A folder to write into, which becomes `folder` when all went well. Errors: `StorageError` where that exists or
     cannot be."""
     if os.path.lexists(folder):
-        raise StorageError(f"{folder} already exists: remove it, or choose another --out.")
+        raise StorageError(f"{folder} already exists, and nothing is written over: choose another --out.")
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     with storage(folder.parent):
         part.mkdir(parents=True)

@@ -30,9 +30,8 @@ from dnas.types import Batch, Tree
 
 class Evaluation(NamedTuple):
     """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
-    (rows) were taken for which (columns) [classes, classes], and the worst mistakes, those whose class seemed least
-    likely.
-    signatures: of measures that others may take otherwise, by which settings they were."""
+    (rows) were taken for which (columns) [classes, classes], and the worst mistakes, those that were least sure of the
+    class. signatures: of measures that others may take otherwise, by which settings they were."""
 
     measures: Mapping[str, float]
     confusion: np.ndarray | None = None

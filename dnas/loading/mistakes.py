@@ -1,8 +1,8 @@
 """The worst mistakes of a network on a part of its data, and the file that its page shows them from.
 
-test.json: {"data", "what", "classes", "measures", "confusion" [classes, classes], "mistakes": [{"place", "true",
-"taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and highest sample of pieces),
-"text", "row"}]}.
+test.json: {"data", "what", "seed", "classes", "measures", "confusion" [classes, classes], "mistakes": [{"place",
+"true", "taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and highest sample of
+pieces), "text", "row"}]}.
 """
 
 import base64
@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +20,8 @@ from dnas.tasks.showing import Showing
 from dnas.types import Tree
 
 FILE = "test.json"
+# What networks read: what is tested.
+KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens": "texts"}
 MOST = 24  # mistakes
 PIECES = 160  # of a sound
 PIXELS = 160  # of a side of an image
@@ -57,11 +58,13 @@ def of_all(found: Sequence[Mistake]) -> tuple[Mistake, ...]:
     return tuple(sorted(found, key=attrgetter("own"))[:MOST])
 
 
-def write(folder: Path, measured: Any, classes: Sequence[str], what: str, data: str) -> None:
-    """`FILE` of a run folder. measured: an `Evaluation` with a confusion. what: was tested, "images" say."""
-    about = {"data": data, "what": what, "classes": list(classes), "measures": dict(measured.measures)}
-    about |= {"confusion": measured.confusion.tolist(), "mistakes": [_plain(one) for one in measured.mistakes]}
-    atomic_write(folder / FILE, json.dumps(about))
+def write(found: Any, measured: Any) -> None:
+    """`FILE` of the folder of a network that was loaded. measured: its `Evaluation` on the run's test part, with a
+    confusion. Errors: `StorageError` if it cannot be written."""
+    about = {"data": found.config.data, "what": KINDS[found.reads], "seed": found.seed, "classes": list(found.classes)}
+    about |= {"measures": dict(measured.measures), "confusion": measured.confusion.tolist()}
+    about |= {"mistakes": [_plain(one) for one in measured.mistakes]}
+    atomic_write(found.folder / FILE, json.dumps(about))
 
 
 def _plain(mistake: Mistake) -> dict[str, Any]:

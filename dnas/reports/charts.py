@@ -3,6 +3,7 @@ one points. Texts are texts; colours are those of Okabe and Ito, brighter on a d
 """
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from dnas.reports.svg import colour, element, path
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6F4E9C", "#8A8F98")
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
+MOST_POWERS = 5
+COUNTED = ("epoch", "step")  # of which there are no halves
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
 
@@ -87,7 +90,7 @@ def lines(
     """Lines over what `label` counts. unit: of the values, behind them. small: of many such charts, without a legend.
     aside: beside the title. within: the lowest and the highest value that are shown."""
     drawn = [_thinned(line) for line in drawn]
-    xs, ys = ([value for line in drawn for value in line[place]] for place in (1, 2))
+    xs, ys = ([value for line in drawn for value in getattr(line, axis)] for axis in "xy")
     frame = _frame(xs, ys, small=small, within=within)
     listed = [line for line in drawn if line.listed]
     places = sorted({float(x) for line in listed for x in line.x})
@@ -140,7 +143,8 @@ def scatter(
 def bars(title: str, drawn: Sequence[Bar], *, names: float = 150) -> Markup:
     """Horizontal bars from 0, the first on top, each with its name and its text. names: how wide these may be."""
     width, height = LARGE[0], len(drawn) * STEP + 4
-    low, high = min(0.0, *(bar.value for bar in drawn)), max(0.0, *(bar.value for bar in drawn))
+    ends = [(bar.value - bar.spread, bar.value + bar.spread) for bar in drawn]
+    low, high = (pick(0.0, *(pick(end) for end in ends)) for pick in (min, max))
     scale = (width - names - NUMBERS) / ((high - low) or 1)
     zero, body = names + 4 - low * scale, list[Markup]()
     for place, bar in enumerate(drawn):
@@ -156,6 +160,38 @@ def bars(title: str, drawn: Sequence[Bar], *, names: float = 150) -> Markup:
             body.append(element("line", class_="cross", x1=end - off, x2=end + off, y1=y + 6.5, y2=y + 6.5))
     body.append(element("line", class_="cross", x1=zero, x2=zero, y1=0, y2=height - 2))
     return _figure(title, (width, height), body, None, Markup(""), "")
+
+
+def dots(title: str, rows: Sequence[tuple[str, Sequence[float]]], *, names: float = 130) -> Markup:
+    """A line for each name with a dot for each of its values, a stroke at their mean, and mean and deviation behind it;
+    the first on top."""
+    width, height = LARGE[0], len(rows) * STEP + 26
+    low, high = _ends(value for _, values in rows for value in values)
+    margin = 0.05 * (high - low) or 0.5
+    frame = _Frame(names + 8, 2, width - names - 96, height - 26, (low - margin, high + margin), (len(rows), 0))
+    body, marks = list[Markup](), ticks(*frame.x, most=3)
+    for value, text in zip(marks, _numbers(marks), strict=True):
+        x = frame.at(value, 0)[0]
+        body.append(element("line", class_="grid", x1=x, x2=x, y1=0, y2=height - 22))
+        body.append(element("text", text, x=x, y=height - 8, text_anchor="middle"))
+    for place, (name, values) in enumerate(rows):
+        y = place * STEP + STEP / 2 + 2
+        called = _cut(name, int(names / 6)), element("title", name)
+        body.append(element("text", *called, x=names, y=y + 4, text_anchor="end"))
+        body.extend(_values(name, values, y, width, frame))
+    return _figure(title, (width, height), body, None, Markup(""), "")
+
+
+def _values(name: str, values: Sequence[float], y: float, right: float, frame: _Frame) -> Iterator[Markup]:
+    for value in values:
+        said, x = element("title", f"{name}: {shown(value)}"), frame.at(value, 0)[0]
+        yield element("circle", said, class_="dot", style=colour(PALETTE[0]), cx=x, cy=y, r=4, opacity="0.65")
+    if values:
+        mean = statistics.fmean(values)
+        spread = f" \N{PLUS-MINUS SIGN} {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        x = frame.at(mean, 0)[0]
+        yield element("line", class_="mean", x1=x, x2=x, y1=y - 7, y2=y + 7)
+        yield element("text", f"{mean:.2f}{spread}", x=right, y=y + 4, text_anchor="end")
 
 
 def spark(values: Sequence[float], drawn: str = PALETTE[0]) -> Markup:
@@ -182,6 +218,16 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * k for k in (1, 2, 5, 10) if power * k >= raw * 0.999)
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Where round numbers lie between powers of ten: one, two and five of each, or fewer where those are many."""
+    for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1,)):
+        marks = [n + math.log10(k) for n in range(math.floor(low), math.ceil(high) + 1) for k in factors]
+        inside = [mark for mark in marks if low <= mark <= high]
+        if len(inside) <= MOST_POWERS:
+            break
+    return inside
 
 
 def _key(drawn: str, style: str) -> Markup:
@@ -216,8 +262,9 @@ def _axes(frame: _Frame, small: bool, label: str, log: bool = False) -> Iterator
         y = frame.at(frame.x[0], value)[1]
         yield element("line", class_="grid", x1=frame.left, x2=frame.right, y1=y, y2=y)
         yield element("text", text, x=frame.left - 5, y=y + 3.7, text_anchor="end")
-    along = sorted({*frame.x}) if small else ticks(*frame.x, most=6)
-    along = [mark for mark in along if mark == round(mark)] or along
+    along = sorted({*frame.x}) if small else _powers(*frame.x) if log else ticks(*frame.x, most=6)
+    if not log and label in COUNTED:
+        along = [mark for mark in along if mark == round(mark)] or along
     texts = [_short(10**mark) for mark in along] if log else _numbers(along)
     for place, (value, text) in enumerate(zip(along, texts, strict=True)):
         anchor = ("start", "end")[place] if small and len(along) == 2 else "middle"
@@ -238,7 +285,7 @@ def _numbers(values: Sequence[float]) -> list[str]:
 
 
 def _short(value: float) -> str:
-    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for unit, name in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= unit:
             return f"{value / unit:.3g}{name}"
     return f"{value:.3g}"

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -80,7 +81,7 @@ def _among_all(folder: Path, genotypes: Sequence[Genotype], first_seed: int) -> 
     low = min(float(np.percentile(scores, 5)), *(point.y for point in points))
     cloud = [(float(sizes[i]), float(scores[i])) for i in shown if scores[i] >= low]
     title, name = "CIFAR-10, among the cells of NAS-Bench-201", f"{len(cloud):,} of {len(sizes):,} cells"
-    labels = {"x_label": "multiply-adds [M]", "y_label": "test accuracy [%]"}
+    labels: dict[str, Any] = {"x_label": "multiply-adds [M]", "y_label": "test accuracy [%]"}
     return [charts.scatter(title, points, **labels, cloud=(name, cloud))]
 
 

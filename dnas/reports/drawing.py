@@ -18,6 +18,7 @@ from dnas.reports.svg import colour, element, joined
 
 INCH = 96  # pixels
 MARGIN = 6
+NARROWEST = 0.75  # of its size
 THINNEST, BROADEST = 1.2, 5.5  # pixels of an arrow
 BOX, LINE = 158, 19  # pixels: width of a layer, height of a line in it
 SUBSCRIPT = re.compile(r"_\{([^}]*)\}")
@@ -33,32 +34,39 @@ class Drawn(NamedTuple):
     chain: bool = False
 
 
-def drawn(genotype: Genotype, about: About | None = None) -> list[Drawn]:
-    """A drawing of each kind of cell, or of the layers of a genotype of decisions. about: {(kind, edge): number}, of
-    none or all that it is known of; broad is much."""
-    known = about or {}
+def drawn(genotype: Genotype, weights: About | None = None, importance: About | None = None) -> list[Drawn]:
+    """A drawing of each kind of cell, or of the layers of a genotype of decisions. weights: {(kind, edge): number}, of
+    all that it is known of, which is written beside it. importance: what arrows are broad by, else it is the weight."""
+    known, broad = weights or {}, importance or weights or {}
     if layers := decisions(genotype):
         return [Drawn("", _layers(genotype, layers, known), chain=True)]
     return [
-        Drawn(named_ends(kind)[0], cell(kind, one, {edge: known.get((kind, edge)) for edge in one.edges}))
+        Drawn(named_ends(kind)[0], cell(kind, one, _of_kind(known, kind, one), _of_kind(broad, kind, one)))
         for kind, one in genotype.cells
     ]
 
 
-def cell(kind: str, genotype: CellGenotype, about: Mapping[Edge, float | None]) -> Markup:
+def cell(kind: str, genotype: CellGenotype, weights: Mapping[Edge, float], broad: Mapping[Edge, float]) -> Markup:
     """One cell."""
-    notes = {edge: _number(value) for edge, value in about.items() if value is not None}
+    notes = {edge: _number(value) for edge, value in weights.items()}
     layout = layout_of(kind, genotype, notes)
-    most = max((abs(value) for value in about.values() if value is not None), default=0.0)
+    most = max(broad.values(), default=0.0)
     parts = list[Markup]()
     for (edge, way), (start, end) in zip(layout.arrows, ports(layout), strict=True):
-        value = about.get(edge) if edge is not None else None
+        value = broad.get(edge) if edge is not None else None
         parts.extend(_arrow(edge, way, [start, *(vertex.y for vertex in way[1:-1]), end], _breadth(value, most)))
     parts += [part for vertex in layout.vertices for part in _vertex(vertex, notes)]
     width, height = (INCH * size + 2 * MARGIN for size in (layout.width, layout.height))
     box = f"{-MARGIN} {-height / 2:.1f} {width:.1f} {height:.1f}"
     title = element("title", f"{named_ends(kind)[0]}: {'; '.join(map(_said, genotype.edges))}")
-    return element("svg", title, *parts, viewBox=box, width=width, height=height, role="img", class_="cell")
+    least = f"min-width:{NARROWEST * width:.0f}px"  # what a phone shows of it, and scrolls
+    return element(
+        "svg", title, *parts, viewBox=box, width=width, height=height, role="img", class_="cell", style=least
+    )
+
+
+def _of_kind(known: About, kind: str, one: CellGenotype) -> dict[Edge, float]:
+    return {edge: known[kind, edge] for edge in one.edges if (kind, edge) in known}
 
 
 def families(genotype: Genotype) -> list[tuple[str, str, str, str]]:
@@ -166,7 +174,7 @@ def _formula(name: str) -> Markup:
 
 
 def _breadth(value: float | None, most: float) -> float:
-    if value is None or not most:
+    if value is None or most <= 0:
         return 1.6
     return THINNEST + (BROADEST - THINNEST) * max(value, 0.0) / most
 

@@ -82,20 +82,27 @@ def options(names: Iterable[str]) -> dict[str, tuple[str, str]]:
             looks[name] = FAMILIES[kind][0], STYLES[within.setdefault(kind, 0) % len(STYLES)]
             within[kind] += 1
     else:
-        for place, name in enumerate(distinct):
-            looks[name] = PALETTE[place % len(PALETTE)], STYLES[place // len(PALETTE) % len(STYLES)]
+        known = {name: FAMILIES[family(name)][0] for name in distinct if family(name) in ("skip", "none")}
+        spare = [colour for colour in PALETTE if colour not in known.values()]
+        for place, name in enumerate(name for name in distinct if name not in known):
+            looks[name] = spare[place % len(spare)], STYLES[place // len(spare) % len(STYLES)]
+        looks |= {name: (colour, "") for name, colour in known.items()}
     return {name: looks[_plain(name)] for name in dict.fromkeys(names)}
 
 
-def place_name(kind: str, edge: str) -> str:
-    """What an edge "2<-0" is called: its nodes as in drawings of a cell, layer 2 in a chain of decisions."""
+def place_name(kind: str, edge: str, edges: Iterable[str] = ()) -> str:
+    """What an edge "2<-0" is called: its nodes as in drawings of a cell, layer 2 in a chain of decisions. edges: all of
+    that kind, the last of which may lead to the output."""
     node, _, source = edge.partition("<-")
     if kind not in CELLS:
         return f"layer {node}"
     inputs = CELLS[kind][1]
-    first = 0 if len(inputs) > 1 else 1
-    places = (int(place) for place in (node, source))
-    ends = (INDEXED[inputs[n]] if n < len(inputs) else str(n - len(inputs) + first) for n in places)
+    first, nodes = 0 if len(inputs) > 1 else 1, {int(one.partition("<-")[0]) for one in edges}
+    last = max(nodes, default=None) if kind == "cell" else None
+    ends = (
+        "output" if n == last else INDEXED[inputs[n]] if n < len(inputs) else str(n - len(inputs) + first)
+        for n in map(int, (node, source))
+    )
     return " \N{LEFTWARDS ARROW} ".join(ends)
 
 
@@ -139,7 +146,7 @@ def _mix(
         style = f"{style} strong".strip() if order == strongest else style
         drawn.append(Line(label(name), h.epochs, weights[:, order].tolist(), colour, style))
     aside = label(names[strongest])
-    return charts.lines(place_name(kind, h.edges[place]), drawn, small=True, aside=aside, within=within)
+    return charts.lines(place_name(kind, h.edges[place], h.edges), drawn, small=True, aside=aside, within=within)
 
 
 def _stands(h: MixHistory) -> bool:

@@ -26,7 +26,7 @@ def render(template: str, shown: dict[str, Any], *, live: str = "") -> str:
     """The HTML of a page. shown: what the template takes, `title` among it. live: of a served page, the address that
     says whether there is anything new."""
     frame = {"style": Markup(_text("style.css")), "script": Markup(_text("script.js")), "policy": policy(bool(live))}
-    return _templates().get_template(template).render({"live": live} | frame | shown)
+    return _templates().get_template(template).render({"live": live, "home": ""} | frame | shown)
 
 
 def write(template: str, path: str | Path, shown: dict[str, Any]) -> Path:
@@ -49,14 +49,12 @@ def as_json(value: Any) -> Markup:
 
 
 def shown(value: Any) -> str:
-    """A value as one reads it: numbers with five digits, whole ones with commas, long texts cut."""
+    """A value as one reads it: numbers with five digits, whole ones as they are, long texts cut."""
     match value:
         case None | "":
             return "–"
         case bool():
             return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
         case float():
             return f"{value:.5g}" if math.isfinite(value) else "not a number" if math.isnan(value) else "infinite"
         case list() | tuple():

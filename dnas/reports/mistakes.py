@@ -33,6 +33,7 @@ def examined(folder: Path) -> dict[str, Any] | None:
         return {
             "data": str(found["data"]),
             "what": str(found["what"]),
+            "seed": int(found["seed"]),
             "count": int(confusion.sum()),
             "right": int(confusion.trace()),
             "classes": classes,
@@ -83,7 +84,7 @@ def _mistake(found: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
         case {"image": str(image)} if image.isascii() and '"' not in image:
             return said | {"kind": "image", "seen": image}
         case {"sound": [*pieces]} if pieces:
-            return said | {"kind": "sound", "seen": _wave(np.array(pieces, float))}
+            return said | {"kind": "sound", "seen": wave(np.array(pieces, float))}
         case {"text": str(text)}:
             return said | {"kind": "text", "seen": text}
         case {"row": dict(row)}:
@@ -91,7 +92,7 @@ def _mistake(found: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
     return said | {"kind": "none", "seen": ""}
 
 
-def _wave(pieces: np.ndarray) -> Markup:
+def wave(pieces: np.ndarray) -> Markup:
     """Of a sound [pieces, 2], lowest and highest: its envelope, as high as it is loud."""
     (width, height), loudest = SOUND, max(float(np.abs(pieces).max()), 1e-6)
     x = np.linspace(0, width, len(pieces))

@@ -16,17 +16,21 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.config import Config
 from dnas.errors import StorageError, UserError
 from dnas.paths import content_of
-from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences
+from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences, why
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
-__all__ = ["draw", "measure_of", "of_study", "page", "table"]
+__all__ = ["draw", "genotypes_of", "measure_of", "of_study", "page", "picture", "table"]
 
 LAST = 10  # rows of metrics on a page
 REDRAWN = "a run draws its own anew with --resume"
 DRAWN = re.compile(r"(curves|cells(_seed_\d+)?|mix(_seed_\d+)?|confusion)\.png")  # what a page draws itself
-NOTE = "Of every operation its last mixing weight, which is also how broad its arrow is."
+WEIGHED = "Of every operation its last mixing weight"
+BROAD = {
+    True: "an arrow is as broad as what the supernet loses without it",
+    False: "which is also how broad its arrow is",
+}
 
 
 def draw(folder: str | Path) -> list[Path]:
@@ -58,9 +62,10 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     config, rows, measure = config_of(folder), read_metrics(folder), measure_of(folder)
     mix, genotypes, last = read_mix(folder), _genotypes(folder), rows[-LAST:]
     data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
-    readable = _readable(genotypes)
+    readable = genotypes_of(genotypes)
     chosen = readable[min(best, len(readable) - 1)] if readable else None
-    cells = _cells(readable, mix, config, best)
+    asked = why.found(folder)
+    cells = _cells(readable, mix, config, best, asked)
     return {
         "title": f"{config.method} on {config.data}, space {config.space}",
         "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
@@ -68,17 +73,19 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "state": state,
         "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
+        "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
+        "hints": _hints(folder, rows, data, bool(asked)),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
-        "cells_note": NOTE if any(cell["weighted"] for cell in cells) else "",
+        "cells_note": cells[0]["note"] if cells else "",
         "families": charts.legend(drawing.families(chosen)) if chosen else "",
-        "why": None,
+        "why": why.described(asked, folder) if asked else None,
         "curves": graphs.curves(rows, measure),
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, rows, measure, readable, config.seed),
         "examined": mistakes.examined(folder),
-        "pictures": [_picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
+        "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
         "genotypes": [indented(genotype) for genotype in genotypes],
         "columns": list(dict.fromkeys(name for row in last for name in row)),
         "rows": last,
@@ -99,8 +106,8 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    nothing = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "mixes", "costs"), ())
+    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs"), ())
     shown = nothing | {
         "title": title,
         "heading": title,
@@ -108,9 +115,10 @@ def of_study(
         "seeds": 1,
         "tiles": tiles,
         "stopped_after": 0,
+        "retrained": "",
         "why": None,
         "examined": None,
-        "pictures": [_picture(path) for path in pictures],
+        "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
@@ -170,6 +178,32 @@ def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
     }
 
 
+def _retrained(folder: Path) -> str:
+    """What the found network is worth by itself, where it was trained in the folder of its search; else empty."""
+    own = folder / "retrain"
+    try:
+        rows, measure = read_metrics(own), measure_of(own)
+    except UserError:  # the page of that training says so
+        return ""
+    found = scores.last(rows, f"test_{measure.name}")
+    unit = "% test accuracy" if measure.name == "accuracy" else f"test {measure.name}"
+    return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
+
+
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+    """What else could stand on the page of a run that has measured something."""
+    hints = []
+    if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
+        hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
+    if rows and not scores.is_training(rows):
+        retrained = folder / "retrain"
+        if not asked:
+            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not (retrained / "config.json").exists():
+            hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
+    return hints
+
+
 def _genotypes(folder: Path) -> list[dict[str, Any]]:
     """None where the run has not come so far."""
     try:
@@ -180,16 +214,16 @@ def _genotypes(folder: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _readable(genotypes: Sequence[dict[str, Any]]) -> list[Genotype]:
-    """As cells; none where one is none, as what another version wrote may be."""
+def genotypes_of(records: Sequence[dict[str, Any]]) -> list[Genotype]:
+    """Of their JSON; none where one is none, as what another version wrote may be."""
     try:
-        return [from_json(genotype) for genotype in genotypes]
+        return [from_json(record) for record in records]
     except UserError:
         return []
 
 
-def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
-    """Drawings of what every seed found, the best first and open."""
+def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int, asked: Any) -> list[dict[str, Any]]:
+    """Drawings of what every seed found, the best first and open. asked: what why.json holds."""
     order = sorted(range(len(genotypes)), key=lambda i: i != best)
     found = list[dict[str, Any]]()
     for i in order:
@@ -200,9 +234,10 @@ def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int) 
             for edge in cell.edges
             if (weight := weights.get((kind, f"{edge.node}<-{edge.source}", edge.operation))) is not None
         }
-        drawings = drawing.drawn(genotypes[i], about)
-        name = f"seed {config.seed + i}"
-        found.append({"name": name, "open": i == order[0], "drawings": drawings, "weighted": bool(about)})
+        lost = why.importance(asked, genotypes[i], config.seed + i)
+        drawings = drawing.drawn(genotypes[i], about, lost)
+        note = f"{WEIGHED}, {BROAD[bool(lost)]}." if about else ""
+        found.append({"name": f"seed {config.seed + i}", "open": i == order[0], "drawings": drawings, "note": note})
     return found
 
 
@@ -215,7 +250,7 @@ def _mixes(mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(path: Path) -> dict[str, str]:
+def picture(path: Path) -> dict[str, str]:
     """What the template shows of a picture. Errors: `StorageError` for what is none."""
     try:
         picture = content_of(path)

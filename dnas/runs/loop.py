@@ -5,6 +5,7 @@ so that a run interrupted in the middle of an epoch ends bit-identical to one th
 """
 
 import gc
+import math
 import os
 import shlex
 import shutil
@@ -92,23 +93,23 @@ def drive(
     quiet: bool = False,
     profile: Path | None = None,
     first: tuple[int, int] = (0, 0),
+    until: float = math.inf,
     extra: Callable[[], dict[str, Any]] = dict,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
-    first: the step and the epoch that were done before these epochs began. extra: what else a checkpoint notes.
-    profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
-    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
+    first: the step and the epoch that were done before. until: of `time.monotonic`, when it is to stop. extra: what
+    else a checkpoint notes. profile: a folder for a trace of the second chunk of steps, which compiles nothing.
+    Errors: `UserError` when a loss is not finite, `Interrupted` when it is to stop; both leave a good checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
-    bar = _steps_bar(quiet)
     _prepare(profile)
 
     def epoch_at(step: int) -> int:
         return first[1] + (step - first[0]) // steps_per_epoch
 
-    with _stop_signals() as stopped, bar:
+    with _stop_signals(until) as stopped, _steps_bar(quiet) as bar:
         task = bar.add_task(title, total=total, completed=step, note="compiling")
         while step < total and not ended:
             taken, began = min(count, steps_per_epoch - (step - first[0]) % steps_per_epoch), time.perf_counter()
@@ -290,8 +291,8 @@ def _traced(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a question; a second one ends the program as usual."""
+def _stop_signals(until: float) -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM, or a time, into a question; a second signal ends the program as usual."""
     seen: list[int] = []
     previous: dict[int, Any] = {}
 
@@ -308,7 +309,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     except ValueError:  # not in the main thread: signals are somebody else's
         previous = {}
     try:
-        yield lambda: bool(seen)
+        yield lambda: bool(seen) or time.monotonic() > until
     finally:
         for caught, handler in previous.items():
             signal.signal(caught, handler)

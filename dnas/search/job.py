@@ -79,7 +79,7 @@ class Job:
         method, phase = self._adapted(index, space), self.phases[index]
         return Stage(self.config, method, phase, space, self.task, self.spans[index], index)
 
-    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
+    def go(self, record: records.Run, resume: bool, profile: Path | None, until: float) -> Result:
         self.record = record
         record.maximum_rollback = self.method.maximum_rollback
         progress = self._restored(resume)
@@ -104,6 +104,7 @@ class Job:
                     quiet=self.quiet,
                     profile=profile,
                     first=(span.start, span.epoch),
+                    until=until,
                     extra=self._extra,
                 )
             if self._ended() or self.index + 1 == len(self.phases):

@@ -1,6 +1,7 @@
 """One search from a config to a run folder: data, task, space, supernet, method, bilevel steps, genotypes, pictures."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     profile: str | Path | None = None,
+    until: float = math.inf,
 ) -> Result:
     """Search as the config says, in the folder `out` (default: runs/ and a name made of the config and the time).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
-    profile: a folder for a trace of a few steps.
+    profile: a folder for a trace of a few steps. until: of `time.monotonic`, when it is told to stop as by Ctrl-C.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
@@ -42,7 +44,7 @@ def run(
         with records.opened(folder, config, loop.typed_command(), resume, grows) as record:
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
-            return job.go(record, resume, None if profile is None else Path(profile))
+            return job.go(record, resume, None if profile is None else Path(profile), until)
 
 
 def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool = True) -> Job:

@@ -121,12 +121,14 @@ def _exact(value: Any) -> str:
 
 def _architecture(config: Config) -> list[Axis]:
     options, _ = choices(find.resolve("space", config.space))
+    if max(options) < 2:
+        raise UserError(f"The space '{config.space}' has one architecture, so there is none to tune: leave it out.")
     return [Axis(f"{ARCHITECTURE}.{d}", tuple(range(count)), True) for d, count in enumerate(options) if count > 1]
 
 
 def _axis(text: str, config: Config) -> Axis:
     typed, equals, written = text.partition("=")
-    if not equals:
+    if not equals or not typed.strip():
         raise UserError(f"--over {text!r} is no path=values: {HOW}; the word {ARCHITECTURE} stands alone.")
     if typed.strip() == ARCHITECTURE:
         raise UserError(f"--over {text}: the word {ARCHITECTURE} stands alone, for every choice of the space.")

@@ -41,7 +41,7 @@ def opened(plan: Plan, folder: Path, url: str, name: str) -> Any:
     """
     with _alone(folder):
         direction = "maximize" if plan.score.more else "minimize"
-        with _reached(url or str(folder / "study.db")):
+        with _reached(url, folder / "study.db"):
             study = _made(folder, url, study_name=name, direction=direction)
             study.pruner = pruner_of(plan)
             begun = bool(study.get_trials(deepcopy=False))  # by somebody who has said before what it is
@@ -82,7 +82,9 @@ def pruner_of(plan: Plan) -> Any:
         case "halving":
             return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
         case "hyperband":
-            return pruners.HyperbandPruner(min_resource=1, max_resource=plan.config.retrain.epochs, reduction_factor=3)
+            return pruners.HyperbandPruner(
+                min_resource=1, max_resource=plan.config.retrain.epochs * plan.folds, reduction_factor=3
+            )
         case _:
             return pruners.NopPruner()
 
@@ -196,8 +198,9 @@ def _cause(error: Exception) -> BaseException:
 
 
 @contextlib.contextmanager
-def _reached(where: str) -> Iterator[None]:
-    """One sentence for what SQLAlchemy, and the drivers below it, have against a storage."""
+def _reached(url: str, own: Path) -> Iterator[None]:
+    """One sentence for what SQLAlchemy, and the drivers below it, have against a storage; own: the file of the folder,
+    where there is no URL."""
     try:
         yield
     except UserError:
@@ -207,8 +210,10 @@ def _reached(where: str) -> Iterator[None]:
             raise
         cause = _cause(error)
         detail = hidden(str(getattr(cause, "orig", None) or cause).partition("\n")[0]).removesuffix(".")
+        if not url:
+            raise StorageError(f"Cannot use {own} ({detail}): restore it, or choose another --out.") from error
         raise StorageError(
-            f"Cannot use the storage {hidden(where)} ({detail}): give the URL of a database, as sqlite:///study.db or "
+            f"Cannot use the storage {hidden(url)} ({detail}): give the URL of a database, as sqlite:///study.db or "
             "mysql://user@host/name, whose driver is installed."
         ) from error
 

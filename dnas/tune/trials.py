@@ -18,7 +18,7 @@ import jax
 
 from dnas.architectures.genotype import Genotype
 from dnas.errors import StorageError, UserError
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation
 from dnas.search.run import run as search
 from dnas.tune.axes import applied
 from dnas.tune.plan import Plan
@@ -48,11 +48,11 @@ def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch 
         genotype = plan.proposed(values) or _searched(config, folder)
         name = plan.score.name
         each = None if watch is None else lambda epoch, measures: watch(epoch, measures[name])
-        measures = train.measured(dataclasses.replace(config, seeds=1), genotype, each)
-        if not math.isfinite(measures[name]):
-            raise Failed(f"Its {name} is {measures[name]}.")
+        found = cross_validation.validated(dataclasses.replace(config, seeds=1), genotype, plan.folds, each)
+        if not math.isfinite(found.mean):
+            raise Failed(f"Its {name} is {found.mean}.")
     shutil.rmtree(folder, ignore_errors=True)
-    return Found(float(measures[name]), genotype, int(measures["parameters"]))
+    return Found(found.mean, genotype, found.parameters)
 
 
 @contextlib.contextmanager

@@ -339,7 +339,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     for arguments, says in (
         (["--format", "stablehl"], "Unknown format 'stablehl'. Did you mean stablehlo?"),
-        (["--format", "pickle"], "Known: "),
+        (["--format", "pickle"], "Known: npz, stablehlo, torch."),
         (["--format", "onnx"], "ONNX"),
         (["--format", "tflite"], "TensorFlow"),
         (["--weights", "int4"], "Did you mean int8?"),
@@ -350,7 +350,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
         assert says in said and said.count("\n") == 1, said
     with pytest.raises(UserError, match="leave out --weights int8"):
         dnas.export(drawn, form="torch", weights="int8")
-    with pytest.raises(UserError, match="already exists: remove it, or choose another --out"):
+    with pytest.raises(UserError, match="already exists, and nothing is written over: choose another --out"):
         dnas.export(drawn, tmp_path / "full", form="npz")
     with pytest.raises(UserError, match="spaces darts and nasbench201.*'fbnet' for images: use --format npz"):
         chain = replace(IMAGES, space="fbnet:size=tiny", retrain=OWN_WIDTH)

@@ -10,7 +10,7 @@ import pytest
 from fake_studies import CELL, CONFIG, OVER, fake, plan, worth
 
 from dnas import cli, paths, search, tune
-from dnas.architectures.genotype import to_json
+from dnas.architectures.genotype import parse, to_json
 from dnas.config import load
 from dnas.errors import StorageError, UserError
 from dnas.evaluators import train
@@ -243,7 +243,7 @@ def test_a_storage_that_cannot_be_used_is_one_sentence_without_passwords(url, tm
 def test_a_damaged_file_and_a_lost_one(tmp_path):
     tune.run(plan(), tmp_path, trials=1)
     (tmp_path / "study.db").write_bytes(b"damaged" * 1000)
-    with pytest.raises(StorageError, match="file is not a database"):
+    with pytest.raises(StorageError, match="file is not a database.*: restore it, or choose another --out"):
         tune.run(plan(), tmp_path, trials=1)
     (tmp_path / "study.db").unlink()
     with pytest.raises(StorageError, match="has no study.db"):
@@ -278,11 +278,29 @@ def test_a_database_is_shared_by_folders(tmp_path):
         (["retrain.optimiser=[sgd,adamm]"], {}, "With retrain.weights.optimiser adamm: .*Did you mean adam"),
         (["retrain.batch_size=8..100000"], {}, "With retrain.batch_size 100000: "),
         (["retrain.cells=1..3"], {}, "With retrain.cells 3: .*does nothing"),
+        (OVER, {"folds": 0}, "--folds must be at least 1, not 0"),
+        (OVER, {"genotype": parse("DARTS_V2")}, "has the cells normal, reduce, expected those of"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_before_the_first_trial(over, settings, words):
     with pytest.raises(UserError, match=words):
         planned(CONFIG, over, **({"genotype": CELL} | settings))
+
+
+def test_a_network_whose_answer_is_constant_is_not_tuned():
+    images = dataclasses.replace(CONFIG, space="nasbench201", data="digits:limit=100")
+    nothing = parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    with pytest.raises(UserError, match="train another cell"):
+        planned(images, OVER[:1], genotype=nothing)
+
+
+def test_the_weights_of_one_network_begin_no_trials_of_others():
+    begun = dataclasses.replace(CONFIG, weights_from="runs/first")
+    for over in (["search.channels=2..4"], ["architecture"]):
+        with pytest.raises(UserError, match="the weights of runs/first, which fit one network"):
+            planned(begun, over)
+    with pytest.raises(UserError, match="runs/first"):
+        planned(begun, OVER[:1], genotype=CELL)  # which is not there
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_values_get_into_the_config_and_every_end_is_built():
         (["search.alphas.learning_rat=1e-4..1e-2"], "Did you mean search.alphas.learning_rate"),
         (["retrain.optimizer=[sgd,adamw]"], "Did you mean retrain.weights.optimiser"),
         (["architectur"], "is no path=values"),
+        (["=1..2"], "is no path=values"),
         (["architecture=[1,2]"], "the word architecture stands alone"),
         (
             ["search.learning_rate=1..2"],
@@ -101,3 +102,9 @@ def test_what_cannot_be_meant_is_one_sentence(over, words):
     with pytest.raises(UserError, match=".") as raised:
         axes_of(over, CONFIG)
     assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_space_with_one_architecture_has_none_to_tune():
+    one = "tabular:layers=1,widths=1,activations=relu,skips=none,norms=none,dropouts=0"
+    with pytest.raises(UserError, match="has one architecture, so there is none to tune"):
+        axes_of(["architecture", "retrain.epochs=1..9"], dataclasses.replace(CONFIG, space=one))

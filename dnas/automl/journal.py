@@ -1,0 +1,82 @@
+"""What an automatic run has done, piece by piece, and the time that it has left.
+
+`auto.json` is written whole after every piece of work, so that a run that was interrupted, or killed, loses only the
+piece that was under way. Seconds count while the run works: an interruption costs none.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dnas.errors import UserError
+from dnas.files import atomic_write, read_json
+
+FILE = "auto.json"
+MINUTE = 60.0
+
+
+class TimeUp(Exception):
+    """A piece of work took longer than it may."""
+
+
+class Journal:
+    """order: what was asked for, which does not change. pieces: what is done, by name. told: of every stage its name,
+    what was said, and the commands that do the same."""
+
+    def __init__(self, folder: Path, order: dict[str, Any], minutes: float):
+        known = read_json(folder / FILE) or {}
+        self.folder, self.order = folder, order
+        self.pieces: dict[str, Any] = known.get("pieces", {})
+        self.told: list[dict[str, Any]] = known.get("told", [])
+        self.began = time.monotonic() - known.get("seconds", 0.0)
+        self.end = self.began + MINUTE * minutes
+        if known and (changed := [name for name in order if known["order"].get(name) != order[name]]):
+            raise UserError(
+                f"{folder} was begun with {changed[0]} {known['order'].get(changed[0])!r}, not "
+                f"{order[changed[0]]!r}: repeat its command, or choose another --out."
+            )
+        self.write()
+
+    @property
+    def seconds(self) -> float:
+        """That the run has worked for."""
+        return time.monotonic() - self.began
+
+    @property
+    def left(self) -> float:
+        """Seconds until its time is up; below 0 where it was."""
+        return self.end - time.monotonic()
+
+    def once(self, name: str, work: Callable[[], Any]) -> Any:
+        """What a piece of work gives, ready for JSON; where it is done already, what it gave."""
+        if name not in self.pieces:
+            began = time.monotonic()
+            value = work()
+            self.pieces[name] = {"value": value, "seconds": round(time.monotonic() - began, 2)}
+            self.write()
+        return self.pieces[name]["value"]
+
+    def tell(self, stage: str, said: str, commands: tuple[str, ...]) -> None:
+        """Keep what is said of a stage, once."""
+        if stage not in [one["name"] for one in self.told]:
+            self.told.append({"name": stage, "said": [], "commands": []})
+        place = next(one for one in self.told if one["name"] == stage)
+        place["said"] += [said] * (said not in place["said"])
+        place["commands"] += [command for command in commands if command not in place["commands"]]
+
+    def until(self, seconds: float) -> Callable[..., None]:
+        """What raises `TimeUp` when it is called after so many seconds."""
+        end = time.monotonic() + seconds
+
+        def check(*_: Any) -> None:
+            if time.monotonic() > end:
+                raise TimeUp
+
+        return check
+
+    def write(self) -> None:
+        """Keep what is done, and the seconds."""
+        about = {"order": self.order, "seconds": round(self.seconds, 2), "pieces": self.pieces, "told": self.told}
+        atomic_write(self.folder / FILE, json.dumps(about, indent=1))
