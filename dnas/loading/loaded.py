@@ -133,6 +133,17 @@ class Loaded:
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
         return self._translated(self.task.inputs(inputs))
 
+    def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
+        """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
+
+        Errors: `UserError` for anything else, for lists of other lengths, and for a network of other things.
+        """
+        if not isinstance(self.task, Writing):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
+        pairs = self.task.paired(inputs, targets)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return translations.judged(self._outputs, *pairs)
+
     def perplexity(self, inputs: object) -> np.ndarray:
         """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
 
@@ -159,7 +170,7 @@ class Loaded:
         tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
         choose = self.task.chooser(random)
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+            found = [texts.continued(self._stepper, one, count, choose) for one in tokens]
         return [self.task.written(one) for one in found]
 
     def save_weights(self, path: str | Path) -> None:
@@ -211,6 +222,11 @@ class Loaded:
     @cached_property
     def _texts(self) -> texts.Reader:
         return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
+
+    @cached_property
+    def _stepper(self) -> texts.Stepper:
+        state = self.weights, self.stats, self.args
+        return texts.stepper(self.functional, state, self.network, self.args, self.task.bptt)
 
     @cached_property
     def _writer(self) -> Any:
