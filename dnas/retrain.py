@@ -70,17 +70,30 @@ def build(
 ) -> Job:
     """A training that is put together and not begun; nothing is compiled. Errors: `UserError` for what cannot be."""
     space = find.resolve("space", config.space)
-    check(genotype, space, config.retrain.cells)
-    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
-        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
+    check_network(genotype, space, config.retrain.cells, allow_constant)
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "retrain", space)
+    points = binding.points_of(config, plan, "retrain")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet)
-        if config.weights_from and not resume:
-            weights.check(config.weights_from, job.shapes)
-            _check_source(config.weights_from, genotype)
+        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet, points)
+        if not resume:
+            check_weights(job)
     return job
+
+
+def check_network(genotype: Genotype, space: Space, cells: int, allow_constant: bool = False) -> None:
+    """Errors: `UserError` for a genotype of which the space builds no network of so many cells, or, unless that is
+    allowed, one whose answer does not depend on the image."""
+    check(genotype, space, cells)
+    if not allow_constant and flow.is_constant(genotype, space, cells):
+        raise UserError(f"{flow.warning(genotype, space, cells)[:-1]}; train another cell.")
+
+
+def check_weights(job: Job) -> None:
+    """Errors: `UserError` for first weights, where the config has some, of another network."""
+    if source := job.config.weights_from:
+        weights.check(source, job.shapes)
+        _check_source(source, job.genotype)
 
 
 def validated(

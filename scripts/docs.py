@@ -68,6 +68,7 @@ def printed(command: str, folder: Path) -> str:
 
 def rewritten(text: str, dear: bool) -> str:
     """A page with what its commands print now."""
+    began = origin()  # somebody may commit meanwhile
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "experiments").symlink_to(ROOT / "experiments")
@@ -81,7 +82,7 @@ def rewritten(text: str, dear: bool) -> str:
 
         new = BLOCK.sub(run, text)
     if dear and any(session.dear for session in sessions(text)):
-        new = WRITTEN.sub(f"<!-- written -->\n{origin()}", new)
+        new = WRITTEN.sub(f"<!-- written -->\n{began}", new)
     return new
 
 

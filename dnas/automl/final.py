@@ -11,6 +11,7 @@ from dnas import exporting, find
 from dnas.automl import learners
 from dnas.automl.networks import Entry
 from dnas.config import Config
+from dnas.evaluators.cross_validation import share_error
 from dnas.loading import Found, load
 from dnas.retrain import run as retrain
 from dnas.runs import loop, records
@@ -20,8 +21,9 @@ from dnas.types import Tree
 
 
 def whole(config: Config) -> Config:
-    """A config that trains on the whole train part, the validation portion included."""
-    plan = replace(config.retrain, valid_portion=0.0)
+    """A config that trains on the whole train part, what validated included, unless it says which epoch is the best."""
+    plan = config.retrain
+    plan = plan if plan.patience else replace(plan, valid_portion=0.0)
     return replace(config, seeds=1, retrain=plan, checkpoint_epochs=max(1, plan.epochs // 4))
 
 
@@ -48,10 +50,6 @@ def error_of(measures: dict[str, float], found: Found, score: Score) -> float:
     return rmse_error(residuals(found))
 
 
-def share_error(share: float, count: int) -> float:
-    return float(np.sqrt(share * (1 - share) / count))
-
-
 def rmse_error(errors: np.ndarray) -> float:
     """Of the root of the mean of squares, by the delta method; errors [N]."""
     squares = errors**2
@@ -73,15 +71,21 @@ def residuals(found: Found) -> np.ndarray:
 
 def learned(entry: Entry, config: Config) -> dict[str, Any]:
     """The same of a model of scikit-learn, without a confusion."""
-    task, _ = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))
-    measures = {name: float(value) for name, value in learners.measured(entry.name, task, "test").items()}
-    count = len(task.parts["test"].y)
-    error = share_error(measures["accuracy"], count) if entry.measure == "accuracy" else 0.0
+    task: Any = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))[
+        0
+    ]
+    outputs, seen = learners.outputs_of(entry.name, task, "test"), task.parts["test"]
+    measures = learners.measured(outputs, task, "test")
+    if entry.measure == "accuracy":
+        error = share_error(measures["accuracy"], len(seen.y))
+    else:
+        known = slice(None) if seen.counted is None else seen.counted > 0
+        error = rmse_error(task.std * (outputs[:, 0] - seen.y)[known])
     return {"measures": measures, "error": error, "confusion": None, "classes": []}
 
 
-def exported(folder: Path, out: Path) -> dict[str, Any]:
-    """Write the network of a training for others: the folder and its files."""
+def exported(folder: Path, out: Path) -> list[str]:
+    """Write the network of a training for others, and give the names of the files."""
     if not out.exists():
         exporting.export(load(folder), out)  # type: ignore[arg-type]  # it is a training
-    return {"folder": str(out), "files": sorted(path.name for path in out.iterdir())}
+    return sorted(path.name for path in out.iterdir())

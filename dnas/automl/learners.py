@@ -40,19 +40,25 @@ def boosting(classes: bool) -> Any:
 LEARNERS: dict[str, Callable[[bool], Any]] = {"gradient boosting": boosting, "linear model": linear}
 
 
-def measured(name: str, rows: Any, part: str) -> dict[str, float]:
-    """The measures of a model on a part of a table (`tasks.tabular.Rows`), trained on its train part."""
+def outputs_of(name: str, rows: Any, part: str) -> np.ndarray:
+    """Log-probabilities [N, classes], or standardised numbers [N, 1], of a part of a table (`tasks.tabular.Rows`), of a
+    model that is trained on its train part."""
     train, seen = rows.parts["train"], rows.parts[part]
     known = np.ones(len(train.y), bool) if train.counted is None else train.counted > 0
     model = LEARNERS[name](bool(rows.table.classes))
     threads = 1 if len(train.y) < MANY else None
     with threadpool_limits(threads):  # which wait for each other longer than few rows take
         model.fit(train.x[known], train.y[known])
-    if rows.table.classes:
-        outputs = np.full((len(seen.x), len(rows.table.classes)), 1e-9)
-        outputs[:, model.classes_] += model.predict_proba(seen.x)
-        outputs = np.log(outputs)
-    else:
-        outputs = model.predict(seen.x)[:, None]
+    if not rows.table.classes:
+        return np.asarray(model.predict(seen.x))[:, None]
+    shares = np.full((len(seen.x), len(rows.table.classes)), 1e-9)
+    shares[:, model.classes_] += model.predict_proba(seen.x)
+    return np.log(shares)
+
+
+def measured(outputs: np.ndarray, rows: Any, part: str) -> dict[str, float]:
+    """The measures of such outputs."""
+    seen = rows.parts[part]
     batch = Batch(jnp.zeros(()), jnp.asarray(seen.y), None if seen.counted is None else jnp.asarray(seen.counted))
-    return rows.measures(rows.evaluate(jnp.asarray(outputs, jnp.float32), batch))
+    found = rows.measures(rows.evaluate(jnp.asarray(outputs, jnp.float32), batch))
+    return {key: float(value) for key, value in found.items()}

@@ -3,15 +3,18 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from dnas import find
 from dnas.architectures.genotype import Genotype, from_json, to_json
 from dnas.automl.journal import TimeUp
 from dnas.automl.recipes.protocol import Recipe
 from dnas.config import Config, from_dict, to_dict
+from dnas.costs import budget
 from dnas.errors import StorageError, UserError
 from dnas.evaluators import cross_validation
 from dnas.evaluators.cross_validation import Watch
 from dnas.runs import loop
 from dnas.tasks.task import Score
+from dnas.training.job import priced_as
 
 KINDS = ("fixed", "learner", "found", "tuned")
 OTHER_SEEDS = 1_000  # from here on: networks that are compared are trained with others than those that tuning saw
@@ -72,10 +75,9 @@ def validated(
 ) -> dict[str, Any]:
     """An entry, ready for JSON. watch: may raise `TimeUp`. A loss that is not a number, or too little memory, is a row
     that says so. Errors: `StorageError`."""
-    about = {"name": name, "kind": kind, "config": to_dict(config), "genotype": to_json(genotype)}
     tried = as_compared(config, recipe)
     score = cross_validation.parts_of(tried, recipe.folds)[0].task.score
-    empty = Entry(measure=score.name, more=score.more, **about)
+    empty = Entry(name, kind, score.name, score.more, config=to_dict(config), genotype=to_json(genotype))
     try:
         found = cross_validation.validated(tried, genotype, recipe.folds, watch)
     except TimeUp:
@@ -89,6 +91,7 @@ def validated(
     return asdict(
         replace(
             empty,
+            failed=beyond(recipe.budget, config, genotype, found.parameters),
             scores=found.scores,
             mean=found.mean,
             error=found.error,
@@ -96,6 +99,19 @@ def validated(
             parameters=found.parameters,
         )
     )
+
+
+def beyond(limits: str, config: Config, genotype: Genotype, parameters: int) -> str:
+    """Why a network does not meet a budget; empty if it does. Errors: `UserError` for a cost that is not known."""
+    for limit in budget.parse(limits):
+        cost: float = parameters
+        if limit.cost != "parameters":
+            space, held = find.resolve("space", config.space), cross_validation.parts_of(config, 1)[0]
+            size = priced_as(held.plan, space, held.task.shape)
+            cost = budget.price(budget.cost_of(limit.cost, limit.unit, space, *size), genotype)
+        if cost > limit.most:
+            return f"its {limit.cost} of {cost:,.6g} are beyond the budget, {limit.most:,.6g}"
+    return ""
 
 
 def as_compared(config: Config, recipe: Recipe) -> Config:

@@ -49,4 +49,4 @@ def run(options: Baselines) -> None:
     if options.epochs is not None:
         recipe = replace(recipe, config=with_epochs(recipe.config, options.epochs))
     for name in baselines.names(recipe):
-        print(f"{name}: {entry_of(baselines.validated(name, recipe)).shown()}", flush=True)
+        print(f"{name}: {entry_of(baselines.validated(name, recipe, recipe.config)).shown()}", flush=True)

@@ -25,9 +25,10 @@ class Zoo:
     of its test scores.
 
     Costs are exact. Those of a published cell are of its network for CIFAR-10 (36 channels, 20 cells, no auxiliary
-    head), those of a published network of its own, those of a found one of the network that its run trains. Published
-    accuracies are as their authors print them: of CIFAR-10's test images or ImageNet's validation images, and each
-    with a training of its own, so that small differences say little.
+    head), those of a published network its own, those of a found one of the network that its run trains; of other
+    things than images only parameters are known, once it is trained. Published accuracies are as their authors print
+    them, of CIFAR-10's test images or ImageNet's validation images, each with a training of its own, so that small
+    differences say little.
 
     Examples:
       dnas zoo

@@ -56,7 +56,7 @@ def validated(config: Config, genotype: Genotype, folds: int = 1, watch: Watch |
     fold; the first seed draws the folds. One fold: on the validation part of the data, or `retrain.valid_portion` of
     the train part, or a fifth of it.
 
-    watch: is told after every epoch, counted over all folds, what the first seed has on the fold, and may raise.
+    watch: is told after every epoch, counted over all folds, the means of all seeds on the fold, and may raise.
     Errors: `UserError` for what cannot be trained.
     """
     space, rows, examples, done = find.resolve("space", config.space), list[dict[str, float]](), 0, 0
@@ -65,7 +65,7 @@ def validated(config: Config, genotype: Genotype, folds: int = 1, watch: Watch |
 
         def told(epoch: int, measured: list[dict[str, float]], before: int = done) -> None:
             if watch is not None:
-                watch(before + epoch, measured[0])
+                watch(before + epoch, {name: float(np.mean([row[name] for row in measured])) for name in measured[0]})
 
         rows += retrain.held_out(plan, space, genotype, held.task, held.part, None if watch is None else told)
         examples += held.task.steps(held.part, 1)
@@ -89,10 +89,16 @@ def parts_of(config: Config, folds: int) -> list[Held]:
     return [Held(*bound_of(config, dataset, space, 0.0), "valid")]
 
 
+def share_error(share: float, count: int) -> float:
+    """The standard error of a share of so many examples, as if one more were right and one wrong: none is certain."""
+    smooth = (share * count + 1) / (count + 2)
+    return float(np.sqrt(smooth * (1 - smooth) / count))
+
+
 def standard_error(score: Score, scores: list[float], examples: int, folds: int) -> float:
     """Of the mean of scores on so many examples."""
     mean = float(np.mean(scores))
     if score.name == "accuracy":
-        return float(np.sqrt(max(mean * (1 - mean), 0.0) / examples))
+        return share_error(mean, examples)
     means = np.reshape(scores, (folds, -1)).mean(1)
     return float(np.std(means, ddof=1) / np.sqrt(folds)) if folds > 1 else 0.0

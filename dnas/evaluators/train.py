@@ -109,9 +109,12 @@ def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> 
 def check(config: Config, genotype: Genotype) -> Score:
     """The measure by which such a training is chosen. Errors: `UserError` for what `measured` could not train; nothing
     is compiled."""
-    prepared = _prepared(config, genotype)
+    fit, space, _, task = _prepared(config, genotype)
+    retrain.check_network(genotype, space, fit.retrain.cells, allow_constant=True)
     with jax.enable_x64(config.dtype == "float64"):
-        return Job(*prepared, quiet=True).task.score
+        job = Job(fit, space, genotype, task, quiet=True)
+        retrain.check_weights(job)
+    return job.task.score
 
 
 def _prepared(config: Config, genotype: Genotype) -> tuple[Config, Space, Genotype, Task]:

@@ -119,7 +119,7 @@ class Loaded:
         """
         with jax.enable_x64(self.config.dtype == "float64"):
             if isinstance(self.task, Reading):
-                return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+                return self.answers(self.task.tokens(inputs))
             if isinstance(self.task, Writing):
                 return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
@@ -132,6 +132,17 @@ class Loaded:
         if not isinstance(self.task, Writing):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
         return self._translated(self.task.inputs(inputs))
+
+    def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
+        """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
+
+        Errors: `UserError` for anything else, for lists of other lengths, and for a network of other things.
+        """
+        if not isinstance(self.task, Writing):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
+        pairs = self.task.paired(inputs, targets)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return translations.judged(self._outputs, *pairs)
 
     def perplexity(self, inputs: object) -> np.ndarray:
         """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
@@ -159,7 +170,7 @@ class Loaded:
         tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
         choose = self.task.chooser(random)
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+            found = [texts.continued(self._stepper, one, count, choose) for one in tokens]
         return [self.task.written(one) for one in found]
 
     def save_weights(self, path: str | Path) -> None:
@@ -174,7 +185,10 @@ class Loaded:
         return {"weights": self.weights, "stats": self.stats}
 
     def answers(self, x: Tree) -> np.ndarray:
-        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
+        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives; of texts, a list of
+        their tokens."""
+        if isinstance(self.task, Reading):
+            return np.exp(texts.read(self._texts, x)[0])
         return self.task.answers(self._logits(x))
 
     def _logits(self, x: Tree) -> np.ndarray:
@@ -208,6 +222,11 @@ class Loaded:
     @cached_property
     def _texts(self) -> texts.Reader:
         return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
+
+    @cached_property
+    def _stepper(self) -> texts.Stepper:
+        state = self.weights, self.stats, self.args
+        return texts.stepper(self.functional, state, self.network, self.args, self.task.bptt)
 
     @cached_property
     def _writer(self) -> Any:

@@ -15,6 +15,7 @@ from dnas.reports.svg import colour, element, path
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6F4E9C", "#8A8F98")
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
 MOST_POWERS = 5
+COUNTED = ("epoch", "step")  # of which there are no halves
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
 
@@ -219,11 +220,6 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _whole(marks: list[float]) -> list[float]:
-    """Those that are whole numbers, as epochs are; all where none is."""
-    return [mark for mark in marks if mark == round(mark)] or marks
-
-
 def _powers(low: float, high: float) -> list[float]:
     """Where round numbers lie between powers of ten: one, two and five of each, or fewer where those are many."""
     for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1,)):
@@ -266,7 +262,9 @@ def _axes(frame: _Frame, small: bool, label: str, log: bool = False) -> Iterator
         y = frame.at(frame.x[0], value)[1]
         yield element("line", class_="grid", x1=frame.left, x2=frame.right, y1=y, y2=y)
         yield element("text", text, x=frame.left - 5, y=y + 3.7, text_anchor="end")
-    along = sorted({*frame.x}) if small else _powers(*frame.x) if log else _whole(ticks(*frame.x, most=6))
+    along = sorted({*frame.x}) if small else _powers(*frame.x) if log else ticks(*frame.x, most=6)
+    if not log and label in COUNTED:
+        along = [mark for mark in along if mark == round(mark)] or along
     texts = [_short(10**mark) for mark in along] if log else _numbers(along)
     for place, (value, text) in enumerate(zip(along, texts, strict=True)):
         anchor = ("start", "end")[place] if small and len(along) == 2 else "middle"

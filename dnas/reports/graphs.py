@@ -82,8 +82,11 @@ def options(names: Iterable[str]) -> dict[str, tuple[str, str]]:
             looks[name] = FAMILIES[kind][0], STYLES[within.setdefault(kind, 0) % len(STYLES)]
             within[kind] += 1
     else:
-        for place, name in enumerate(distinct):
-            looks[name] = PALETTE[place % len(PALETTE)], STYLES[place // len(PALETTE) % len(STYLES)]
+        known = {name: FAMILIES[family(name)][0] for name in distinct if family(name) in ("skip", "none")}
+        spare = [colour for colour in PALETTE if colour not in known.values()]
+        for place, name in enumerate(name for name in distinct if name not in known):
+            looks[name] = spare[place % len(spare)], STYLES[place // len(spare) % len(STYLES)]
+        looks |= {name: (colour, "") for name, colour in known.items()}
     return {name: looks[_plain(name)] for name in dict.fromkeys(names)}
 
 

@@ -63,7 +63,7 @@ function follow(figure) {
     if (cross) cross.remove();
     tip = cross = null;
   };
-  svg.addEventListener("pointermove", (event) => {
+  const look = (event) => {
     leave();
     tip = added(figure, "div");
     tip.className = "tip";
@@ -76,7 +76,9 @@ function follow(figure) {
     const room = figure.clientWidth - tip.offsetWidth;
     tip.style.left = `${Math.max(0, Math.min(room, at * scale > room ? at * scale - tip.offsetWidth - 10 : at * scale + 10))}px`;
     tip.style.top = `${svg.getBoundingClientRect().top - figure.getBoundingClientRect().top + top * scale}px`;
-  });
+  };
+  svg.addEventListener("pointermove", look);
+  svg.addEventListener("pointerdown", look);
   svg.addEventListener("pointerleave", leave);
 }
 
@@ -84,15 +86,21 @@ document.querySelectorAll(".chart").forEach((figure) => {
   if (figure.querySelector("script")) follow(figure);
 });
 
-// Served pages of what still runs ask every few seconds whether there is anything new.
+// Served pages of what still runs ask every few seconds whether there is anything new; what was opened stays open.
 const live = document.body.dataset.live;
 if (live) {
+  const parts = [...document.querySelectorAll("details")], key = `open ${location.pathname}`;
+  for (const i of JSON.parse(sessionStorage.getItem(key) || "[]")) if (parts[i]) parts[i].open = true;
+  const again = () => {
+    sessionStorage.setItem(key, JSON.stringify(parts.flatMap((part, i) => (part.open ? [i] : []))));
+    location.reload();
+  };
   let known = null;
   const ask = async () => {
     try {
       const answer = await fetch(live, { cache: "no-store" });
       const state = await answer.text();
-      if (known !== null && answer.ok && state !== known) location.reload();
+      if (known !== null && answer.ok && state !== known) again();
       known = state;
     } catch {
       // the server has ended: the page stays as it is

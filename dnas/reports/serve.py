@@ -41,7 +41,7 @@ class Site:
     def answer(self, address: str) -> tuple[HTTPStatus, str, str]:
         """Of a path as it stands in an address: the status, the type of the content, the content."""
         what, _, rest = unquote(address).lstrip("/").partition("/")
-        name = rest.strip("/")
+        name = rest.removesuffix("/report.html").strip("/")  # a page names another by its file
         if what == "" and not name:
             return self._page(self._index)
         if what == "state" and not name:

@@ -119,6 +119,8 @@ def _of_run(folder: Path, config: Config) -> list[Entry]:
     rows, measure = records.read_metrics(folder), measure_of(folder)
     genotypes = [from_json(genotype) for genotype in records.read_genotypes(folder)]
     scores = {row["seed"]: row[key] for row in rows if row.get(key := f"test_{measure.name}") is not None}
+    counts = {row["parameters"] for row in rows if "parameters" in row}  # of trainings, all of one network
+    parameters = int(counts.pop()) if len(counts) == 1 else None
     began = records.read_description(folder, "environment.json").get("started", "")
     entries = []
     for number, genotype in enumerate(genotypes):
@@ -126,7 +128,7 @@ def _of_run(folder: Path, config: Config) -> list[Entry]:
         known = [score for one, score in scores.items() if not several or one == seed]
         name, score = f"{folder}{f', seed {seed}' * several}", measure.scale * _mean(known) if known else None
         by = config.method if (folder / "mix.jsonl").exists() else TRAINED
-        about = config.space, config.data, None, None, score, measure, by
+        about = config.space, config.data, parameters, None, score, measure, by
         entries.append(Entry(name, genotype, *about, str(folder), began))
     return entries
 
@@ -135,7 +137,8 @@ def _merged(same: list[Entry]) -> Entry:
     """One cell, from the folders that have it: the first search, else the first of them, and all of their scores."""
     scores = [entry.score for entry in same if entry.score is not None]
     first = min(same, key=lambda entry: entry.source == TRAINED)
-    return replace(first, score=_mean(scores) if scores else None)
+    parameters = next((entry.parameters for entry in same if entry.parameters is not None), None)
+    return replace(first, parameters=parameters, score=_mean(scores) if scores else None)
 
 
 def _mean(numbers: list[float]) -> float:
@@ -144,7 +147,7 @@ def _mean(numbers: list[float]) -> float:
 
 def _counted(entry: Entry) -> Entry:
     """With the costs of its network where they follow from the files of its run: of images. Of others, and of a space
-    that is not here, they are not known."""
+    that is not here, only parameters are known, once it is trained."""
     from dnas.nets.count import of_network
     from dnas.runs.records import config_of, read_description
 

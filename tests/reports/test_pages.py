@@ -108,6 +108,15 @@ def test_a_comparison_says_who_is_best_and_what_may_be_chance(folders, texts):
     assert [point["texts"][1] for point in points] == ["10 seconds", "30 seconds", "90 seconds"]
 
 
+def test_a_search_says_what_its_cell_is_worth_by_itself(tmp_path):
+    folder = page_folders.search(tmp_path / "run")
+    before = pages.render("page.html.jinja", page.described(folder))
+    assert "<code>dnas retrain run</code>" in before and "Trained by itself" not in before
+    page_folders.training(folder / "retrain")
+    after = pages.render("page.html.jinja", page.described(folder))
+    assert "the found network has 70.31 % test accuracy" in after and "dnas retrain run" not in after
+
+
 def test_what_a_name_holds_is_text_on_every_page(tmp_path):
     quoted = HOSTILE.replace('"', '""')
     run = page_folders.search(tmp_path / "a<img onerror=x>&\"'", also=HOSTILE, command=HOSTILE)
@@ -185,6 +194,14 @@ def test_why_is_shown_as_it_was_measured(tmp_path):
     text = pages.render("page.html.jinja", page.described(folder))
     assert "Edge output \N{LEFTWARDS ARROW} input decides." in text, "named as in the drawing"
     assert ">3.12<" in text and "0.250" in text and "1 of 1" in text and "&lt;none&gt;" in text
+    other = {"label": "edge 3<-0", "before": "none", "after": "skip_connect", "measures": None}
+    asked["trained"] = {"epochs": 1, "found": None, "better": None, "of": 0, "neighbours": [other]}
+    (folder / "why.json").write_text(json.dumps(asked))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "The training of what was found failed, after 1 epoch of training each." in text
+    rows = [{"epoch": None}, {"epoch": 1}, {"epoch": 2}]
+    assert [why.is_old(asked | {"epoch": epoch}, rows) for epoch in (1, 2, "2")] == [True, False, True]
+    assert "Why it found this since: it has gone on" in text and f"dnas why {folder.name}" in text
     genotype = from_json(page_folders.cell())
     assert [*why.importance(asked, genotype, 3).values()] == [0.0312] and why.importance(asked, genotype, 4) == {}
     asked.pop("decisions")

@@ -1,4 +1,4 @@
-"""What is tried for data of a task, a file each: `recipe(dataset, *, budget, seed) -> Recipe`."""
+"""What is tried for data of a task, a file each: `recipe(dataset, *, minutes, seed) -> Recipe`."""
 
 from dnas import modules_of
 

@@ -6,7 +6,7 @@ Fixed networks: a multilayer perceptron, and residual layers as Gorishniy et al.
 
 from typing import Any
 
-from dnas.automl.recipes.protocol import Recipe, Shares
+from dnas.automl.recipes.protocol import Recipe, Shares, batch_size
 from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 
 FEW, MANY = 2_000, 20_000  # train rows: up to so many are validated on folds; from so many on, batches are large
@@ -19,10 +19,10 @@ NETWORKS = {
 }
 
 
-def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
+def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
     """dataset: a `Table`."""
     rows, few = len(dataset.train_y), len(dataset.train_y) <= FEW
-    batch = 16 if rows < 300 else 32 if few else 128 if rows < MANY else 512
+    batch = batch_size(rows, 32 if few else 128 if rows < MANY else 512)
     weights = WeightConfig(3e-3, "adamw", "cosine", decay=1e-2, clip=1.0)
     channels = 32 if few else 64
     config = Config(
@@ -31,7 +31,6 @@ def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
         data=dataset.name,
         seed=seed,
         seeds=SEEDS,
-        budget=budget,
         checkpoint_epochs=10,
         search=SearchConfig(
             epochs=50 if few else 20,
@@ -68,7 +67,7 @@ def recipe(dataset: Any, *, budget: str = "", seed: int = 0) -> Recipe:
         learners=("gradient boosting", "linear model"),
         folds=FOLDS if few else 1,
         seeds=SEEDS,
-        shares=Shares(search=0.1, tune=0.45, training=0.04),
+        shares=Shares(search=0.1, training=0.06),
         reasons=(
             "Missing numbers become the median and a column that says so, categories a column each; numbers are scaled "
             "by the train rows.",
