@@ -1,9 +1,9 @@
 """Classes of texts: three layers of TextNAS' space (arXiv:1912.10729), with strong dropout.
 
 Fixed networks: three convolutions one behind the other, as those of Kim 2014 (arXiv:1408.5882) but for their order; and
-self-attention twice behind a convolution. Recurrences are not searched: on CPUs a step of one takes that of all others. Nor is
-`none`, which short searches like best; and all texts have one length, as programs for several compile longer than they
-save in trainings of a minute.
+self-attention twice behind a convolution. Recurrences are not searched: on CPUs a step of one takes that of all others.
+Nor is `none`, which short searches like best. All texts have one length: programs for several compile for longer than
+they save in trainings of a minute.
 """
 
 from typing import Any
