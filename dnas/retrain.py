@@ -73,8 +73,9 @@ def build(
     check_network(genotype, space, config.retrain.cells, allow_constant)
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "retrain", space)
+    points = binding.points_of(config, plan, "retrain")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet)
+        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet, points)
         if not resume:
             check_weights(job)
     return job

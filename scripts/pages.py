@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -20,6 +21,7 @@ from dnas import find
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+LOADS = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*(?:src|href)=.?(?:https?:)?//[^>]*>")
 FENCE = re.compile(r"^(```|~~~)")
 PAPER = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 PAGES = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -145,6 +147,17 @@ def _prose(text: str) -> list[str]:
         if not inside and not line.startswith("    "):
             lines.append(line)
     return lines
+
+
+def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:
+    refuse_loads(output, page.file.src_uri)
+    return output
+
+
+def refuse_loads(output: str, name: str) -> None:
+    """Errors: `PluginError` for a page that asks anything of another server when it is opened."""
+    if found := LOADS.search(output):
+        raise PluginError(f"{name} loads something from elsewhere: {found[0]}")
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

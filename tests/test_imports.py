@@ -22,6 +22,8 @@ ROOMS = (
     "dnas.ranges",
     "dnas.config",
     "dnas.find",
+    "dnas.fields",
+    "dnas.grid",
     "dnas.architectures dnas.architectures.*",
     "dnas.kernels dnas.kernels.*",
     "dnas.nets dnas.nets.*",

@@ -56,6 +56,8 @@ def guess(data: str, target: str | None = None) -> Guess:
 
     Errors: `UserError` for what is not there or nothing that is read, and where the target cannot be told.
     """
+    if not data.strip():
+        raise UserError(f"The data are not named: {KINDS}.")
     path, name = users_path(data), data.partition(":")[0].strip()
     if find.exists("data set", name):  # a file of the same name is ./name
         _, settings = find.checked("data set", data)

@@ -14,7 +14,7 @@ from dnas.errors import UserError
 from dnas.files import atomic_write, read_json
 
 FILE = "auto.json"
-MINUTE = 60.0
+MINUTE, MINUTES = 60.0, 30.0
 
 
 class TimeUp(Exception):
@@ -25,18 +25,23 @@ class Journal:
     """order: what was asked for, which does not change. pieces: what is done, by name. told: of every stage its name,
     what was said, and the commands that do the same."""
 
-    def __init__(self, folder: Path, order: dict[str, Any], minutes: float):
+    def __init__(self, folder: Path, order: dict[str, Any], minutes: float | None = None):
+        """order: of one that goes on, what is not said of it is as it was. minutes: None, as it was, else `MINUTES`.
+        Errors: `UserError` for another order."""
         known = read_json(folder / FILE) or {}
         self.folder, self.order = folder, order
         self.pieces: dict[str, Any] = known.get("pieces", {})
         self.told: list[dict[str, Any]] = known.get("told", [])
+        for name, before in known.get("order", {}).items():
+            if order[name] and order[name] != before:
+                raise UserError(
+                    f"{folder} was begun with {name} {before!r}, not {order[name]!r}: repeat its command, or choose "
+                    "another --out."
+                )
+            order[name] = before
+        self.minutes: float = minutes or known.get("minutes", MINUTES)
         self.began = time.monotonic() - known.get("seconds", 0.0)
-        self.end = self.began + MINUTE * minutes
-        if known and (changed := [name for name in order if known["order"].get(name) != order[name]]):
-            raise UserError(
-                f"{folder} was begun with {changed[0]} {known['order'].get(changed[0])!r}, not "
-                f"{order[changed[0]]!r}: repeat its command, or choose another --out."
-            )
+        self.end = self.began + MINUTE * self.minutes
         self.write()
 
     @property
@@ -78,5 +83,6 @@ class Journal:
 
     def write(self) -> None:
         """Keep what is done, and the seconds."""
-        about = {"order": self.order, "seconds": round(self.seconds, 2), "pieces": self.pieces, "told": self.told}
+        about = {"order": self.order, "minutes": self.minutes, "seconds": round(self.seconds, 2)}
+        about |= {"pieces": self.pieces, "told": self.told}
         atomic_write(self.folder / FILE, json.dumps(about, indent=1))

@@ -5,13 +5,15 @@
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dnas import find
+from dnas.automl.checks._groups import listed
 from dnas.automl.checks.protocol import PARTS, Check, Columns, Evidence, Finding, Images, Sounds, Texts
 from dnas.automl.gather import columns, images, sounds, texts
 from dnas.automl.guess import Guess, guess
@@ -23,6 +25,7 @@ from dnas.errors import UserError, unknown
 
 __all__ = ["Examined", "Finding", "Look", "examine", "look"]
 
+MOST_ALIKE = 6  # findings of a check that columns are left out for, one by one
 SEVERITIES = ("fatal", "warning", "note")  # the worst first
 OF_MEMORY: dict[type, Callable[[Any], Evidence]] = {
     Dataset: images.of_arrays,
@@ -136,7 +139,7 @@ def _without_damaged(evidence: Evidence) -> dict[str, str]:
 def _found(evidence: Evidence, keep: Collection[str]) -> list[Finding]:
     """What all checks find, the worst first."""
     findings = [_kept(one, keep) for check in _checks() for one in check(evidence)]
-    return _sorted(_once(findings))
+    return _sorted(_together(list(_once(findings))))
 
 
 @cache
@@ -156,6 +159,26 @@ def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
             continue
         left_out |= {*finding.without}
         yield finding
+
+
+def _together(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Of many columns of which a check says the same, the first few by themselves and all others as one."""
+    counts = Counter(_sort(one) for one in findings if one.without)
+    seen, others = Counter[tuple[str, ...]](), dict[tuple[str, ...], list[Finding]]()
+    for one in findings:
+        seen[_sort(one)] += 1
+        if not one.without or counts[_sort(one)] <= MOST_ALIKE or seen[_sort(one)] < MOST_ALIKE:
+            yield one
+        else:
+            others.setdefault(_sort(one), []).append(one)
+    for alike in others.values():
+        names = tuple(name for one in alike for name in one.without)
+        sentence = f"The same is to be said of {len(names):,} more columns ({alike[0].kind}): {listed(names)}."
+        yield replace(alike[0], where=f"{len(names):,} columns", sentence=sentence, action="left out", without=names)
+
+
+def _sort(finding: Finding) -> tuple[str, ...]:
+    return finding.kind, finding.severity
 
 
 def _kept(finding: Finding, keep: Collection[str]) -> Finding:

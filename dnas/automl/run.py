@@ -37,7 +37,7 @@ def run(
     data: str | Path,
     out: str | Path,
     *,
-    minutes: float = 30.0,
+    minutes: float | None = None,
     budget: str = "",
     target: str | None = None,
     keep: Sequence[str] = (),
@@ -47,10 +47,11 @@ def run(
 ) -> dict[str, Any]:
     """Make the best network of data that the time allows, in the folder `out`; gives what summary.json says.
 
-    minutes: of work, of all calls that go on with a folder together. budget: of the network, as `dnas search` takes it.
-    target: of a table. keep: its columns that no check leaves out. Errors: `UserError`; `loop.Interrupted`.
+    minutes: of work, of all calls that go on with a folder together; None: as before, or half an hour. budget: of the
+    network, as `dnas search` takes it. target: of a table. keep: its columns that no check leaves out.
+    Errors: `UserError`; `loop.Interrupted`.
     """
-    if not 0 < minutes <= MOST_MINUTES:
+    if minutes is not None and not 0 < minutes <= MOST_MINUTES:
         raise UserError(f"--minutes must be above 0 and at most {MOST_MINUTES:,.0f}, not {minutes:g}.")
     loop.prepare_process()
     folder = Path(out)
@@ -60,7 +61,7 @@ def run(
         with paths.locked(folder, "dnas auto"):
             journal = Journal(folder, order, minutes)
             try:
-                return _stages(folder, journal, order, minutes * MINUTE, quiet)
+                return _stages(folder, journal, quiet)
             finally:
                 journal.write()
     except (KeyboardInterrupt, loop.Interrupted):
@@ -79,12 +80,14 @@ def _prepare(folder: Path, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _stages(folder: Path, journal: Journal, order: dict[str, Any], total: float, quiet: bool) -> dict[str, Any]:
+def _stages(folder: Path, journal: Journal, quiet: bool) -> dict[str, Any]:
+    order = journal.order
     seen = journal.once("look", lambda: _looked(folder, order))
-    minutes = journal.once("minutes", lambda: total / MINUTE)  # of the first call: what they decide stays
+    minutes = journal.once("minutes", lambda: journal.minutes)  # of the first call: what they decide stays
     recipe = recipe_of(seen["data"], seen["task"], minutes=minutes, budget=order["budget"], seed=order["seed"])
-    run = Run(folder, journal, recipe, total, quiet)
-    run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"]))
+    run = Run(folder, journal, recipe, MINUTE * minutes, quiet)
+    words = ["--target", order["target"]] * bool(order["target"]) + ["--keep", *order["keep"]] * bool(order["keep"])
+    run.say("look", f"{seen['data']}: {seen['task'].replace('_', ' ')}.", command("look", order["data"], *words))
     for sentence in (*(finding["sentence"] for finding in seen["findings"]), *recipe.reasons):
         run.say("look", sentence)
     run = replace(run, pace=stages.paced(run))

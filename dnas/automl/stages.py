@@ -158,6 +158,11 @@ def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
             with suppress(UserError):
                 return records.read_genotypes(out)
             return []
+        except StorageError:
+            raise
+        except UserError as error:  # its loss is no number, say
+            loop.say(f"The search failed: {error}")
+            return []
         finally:
             loop.forget_programs()
 
@@ -193,9 +198,9 @@ def epochs_of_search(run: Run, seconds: float) -> int:
 
 
 def with_search(config: Config, epochs: int) -> Config:
-    """With so many epochs of the search, of which alphas wait in a third at most."""
-    alphas = replace(config.search.alphas, warmup_epochs=min(config.search.alphas.warmup_epochs, epochs // 3))
-    return replace(config, search=replace(config.search, epochs=epochs, alphas=alphas))
+    """With so many epochs of the search, half of them a warm-up at most."""
+    weights = replace(config.search.weights, warmup_epochs=min(config.search.weights.warmup_epochs, epochs // 2))
+    return replace(config, search=replace(config.search, epochs=epochs, weights=weights))
 
 
 def validated(

@@ -30,8 +30,8 @@ class Auto:
     """A folder, a file, or a data set."""
     out: Annotated[str | None, optional("DIR")] = None
     """The folder, a new one; by default in runs/, named after DATA."""
-    minutes: float = 30.0
-    """How long it may work; less time means fewer epochs, trials and candidates."""
+    minutes: Annotated[float | None, optional("FLOAT")] = None
+    """How long it may work, 30 by default; less time means fewer epochs, trials and candidates."""
     target: Annotated[str | None, optional("COLUMN")] = None
     """Of a table: the column to predict."""
     keep: Annotated[tuple[str, ...], optional("COLUMN [COLUMN ...]")] = ()

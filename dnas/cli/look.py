@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dnas.cli.parsing import optional
-from dnas.errors import UserError
+from dnas.errors import UserError, printable
 
 if TYPE_CHECKING:
     from dnas.automl import look as looks
@@ -66,14 +66,16 @@ def show(found: "looks.Look") -> None:
 
     console = Console()
     for sentence in found.how:
-        console.print(escape(sentence), highlight=False)
+        console.print(escape(printable(sentence)), highlight=False)
     console.print(f"[bold]{escape(summary(found))}[/bold] {escape(size_of(found))}", highlight=False)
     if found.findings:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for one in found.findings:
             action = f"\n[italic]dnas auto: {escape(one.action)}[/]" if one.action else ""
-            table.add_row(f"[{COLOURS[one.severity]}]{one.severity}[/]", escape(one.sentence) + action)
+            table.add_row(f"[{COLOURS[one.severity]}]{one.severity}[/]", escape(printable(one.sentence)) + action)
         console.print(table)
     else:
         console.print("Nothing was found that is wrong with them.")
-    console.print(f"The choice for other commands: --data {escape(found.data)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"The choice for other commands: --data {escape(printable(found.data))}", highlight=False, soft_wrap=True
+    )

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnas import config as configs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dnas.architectures.genotype import Genotype
     from dnas.architectures.topology import Space
     from dnas.loading import Found
+    from dnas.tasks.task import Score
 
 
 def genotype_of(source: str) -> "Genotype":
@@ -138,3 +140,23 @@ def trained(run: str, seed: int | None) -> "Found":
     found = load(run, seed)
     assert isinstance(found, Found)
     return found
+
+
+def print_grid(folder: Path, score: "Score") -> None:
+    """What the values of a run's grid are worth, as its file says."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    known = json.loads((folder / "grid.json").read_text())["points"]
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    paths = [name for name in known[0] if "." in name]
+    for name in (*paths, f"mean {score.name}", "seeds"):
+        shown.add_column(name, justify="right", overflow="fold")
+    for row in known:
+        spread = f" ± {score.shown(row[s])}" if (s := f"std_{score.name}") in row else ""
+        mean = score.shown(row[f"mean_{score.name}"])
+        shown.add_row(*(f"{row[path]:.6g}" for path in paths), mean + spread, str(row["seeds"]))
+    print("\nThe grid, the best first:")
+    Console().print(shown)

@@ -56,7 +56,7 @@ def validated(config: Config, genotype: Genotype, folds: int = 1, watch: Watch |
     fold; the first seed draws the folds. One fold: on the validation part of the data, or `retrain.valid_portion` of
     the train part, or a fifth of it.
 
-    watch: is told after every epoch, counted over all folds, what the first seed has on the fold, and may raise.
+    watch: is told after every epoch, counted over all folds, the means of all seeds on the fold, and may raise.
     Errors: `UserError` for what cannot be trained.
     """
     space, rows, examples, done = find.resolve("space", config.space), list[dict[str, float]](), 0, 0
@@ -65,7 +65,7 @@ def validated(config: Config, genotype: Genotype, folds: int = 1, watch: Watch |
 
         def told(epoch: int, measured: list[dict[str, float]], before: int = done) -> None:
             if watch is not None:
-                watch(before + epoch, measured[0])
+                watch(before + epoch, {name: float(np.mean([row[name] for row in measured])) for name in measured[0]})
 
         rows += retrain.held_out(plan, space, genotype, held.task, held.part, None if watch is None else told)
         examples += held.task.steps(held.part, 1)

@@ -4,6 +4,8 @@ from typing import Any
 
 from dnas.tasks.task import Score
 
+LITTLE = 1e-3  # of a score whose chance nobody knows
+
 
 def of(said: dict[str, Any], score: Score) -> str:
     """What decides, or that nothing does, and how far the mix knows it."""
@@ -18,11 +20,14 @@ def of(said: dict[str, Any], score: Score) -> str:
     whose = "supernet" if base == "mix" else "network"
     gone = base == "mix" or first["in_found"]["without"] is not None
     changed = f"without its {what}" if gone else f"with other options than {what}"
-    lost = loses(score, whose, said["base"][base]["score"], first["lost"])
+    value = said["base"][base]["score"]
+    lost = loses(score, whose, value, first["lost"])
     if first["lost"] <= 0:
         text = f"No decision by itself matters: the {whose} loses nothing without any of them"
     elif first["chance"] is not None and first["lost"] < first["chance"]:
         text = f"No decision stands out: at most, for {first['label']}, {lost} {changed}, which may be chance"
+    elif first["chance"] is None and first["lost"] < LITTLE * abs(value):
+        text = f"No decision stands out: the {score.name} of the {whose} hardly changes without any of them"
     else:
         text = f"{name} decides: {changed} {lost}"
     agree = said["agreement"]

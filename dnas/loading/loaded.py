@@ -119,7 +119,7 @@ class Loaded:
         """
         with jax.enable_x64(self.config.dtype == "float64"):
             if isinstance(self.task, Reading):
-                return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+                return self.answers(self.task.tokens(inputs))
             if isinstance(self.task, Writing):
                 return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
@@ -185,7 +185,10 @@ class Loaded:
         return {"weights": self.weights, "stats": self.stats}
 
     def answers(self, x: Tree) -> np.ndarray:
-        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
+        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives; of texts, a list of
+        their tokens."""
+        if isinstance(self.task, Reading):
+            return np.exp(texts.read(self._texts, x)[0])
         return self.task.answers(self._logits(x))
 
     def _logits(self, x: Tree) -> np.ndarray:

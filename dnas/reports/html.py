@@ -31,7 +31,8 @@ def render(template: str, shown: dict[str, Any], *, live: str = "") -> str:
 
 def write(template: str, path: str | Path, shown: dict[str, Any]) -> Path:
     """`render` into a file. Errors: `StorageError` if it cannot be written; what was there stays."""
-    atomic_write(path, render(template, shown))
+    page = render(template, shown)
+    atomic_write(path, page.encode(errors="backslashreplace"))  # names of files may be no text
     return Path(path)
 
 

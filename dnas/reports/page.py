@@ -16,7 +16,7 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.config import Config
 from dnas.errors import StorageError, UserError
 from dnas.paths import content_of
-from dnas.reports import charts, costs, drawing, graphs, html, mistakes, scores, sentences, why
+from dnas.reports import charts, costs, drawing, graphs, grids, html, mistakes, scores, sentences, why
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
@@ -75,7 +75,8 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "sentence": sentences.found(config, rows, measure, chosen, data),
         "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
-        "hints": _hints(folder, rows, data, bool(asked)),
+        "by_value": grids.by_value(config, rows, measure),
+        "hints": _hints(folder, rows, data, asked),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
@@ -107,7 +108,7 @@ def of_study(
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
     nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs"), ())
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs", "by_value"), ())
     shown = nothing | {
         "title": title,
         "heading": title,
@@ -141,17 +142,18 @@ def table(folders: Sequence[str | Path]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for folder, measure in measures.items():
         config, rows = config_of(folder), read_metrics(folder)
-        unit = "" if alike else f" {measure.label}"
+        unit, name = "" if alike else f" {measure.label}", folder.resolve().name
         seeds = str(config.seed) if config.seeds == 1 else f"{config.seed}-{config.seed + config.seeds - 1}"
-        epoch = scores.last_epoch(rows)
-        shown.add_row(
-            *map(markup.escape, (folder.resolve().name, config.method, config.space, config.data)),
-            seeds,
-            "-" if epoch is None else str(epoch),
-            _with_unit(scores.summary(scores.best(rows, measure), measure.scale), unit),
-            _with_unit(scores.summary(scores.last(rows, f"test_{measure.name}"), measure.scale), unit),
-            scores.summary(scores.last(rows, "parameters"), 1, "{:,.0f}"),
-        )
+        for point, own in (grids.by_point(config, rows) or {"": rows}).items():
+            epoch = scores.last_epoch(own)
+            shown.add_row(
+                *map(markup.escape, (f"{name}, {point}" if point else name, config.method, config.space, config.data)),
+                grids.seeds_of(own) if point else seeds,
+                "-" if epoch is None else str(epoch),
+                _with_unit(scores.summary(scores.best(own, measure), measure.scale), unit),
+                _with_unit(scores.summary(scores.last(own, f"test_{measure.name}"), measure.scale), unit),
+                scores.summary(scores.last(own, "parameters"), 1, "{:,.0f}"),
+            )
     return shown
 
 
@@ -190,15 +192,16 @@ def _retrained(folder: Path) -> str:
     return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
 
 
-def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: bool) -> list[dict[str, str]]:
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: Any) -> list[dict[str, str]]:
     """What else could stand on the page of a run that has measured something."""
     hints = []
     if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
         hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
     if rows and not scores.is_training(rows):
         retrained = folder / "retrain"
-        if not asked:
-            hints.append({"text": "Why it found this", "command": f"dnas why {folder.name}"})
+        if not asked or why.is_old(asked, rows):
+            since = " since: it has gone on" if asked else ""
+            hints.append({"text": f"Why it found this{since}", "command": f"dnas why {folder.name}"})
         if not (retrained / "config.json").exists():
             hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
     return hints

@@ -14,7 +14,7 @@ from dnas.reports import charts, graphs
 from dnas.reports.charts import PALETTE, Bar, Line
 from dnas.reports.layout import CELLS
 from dnas.reports.marks import label
-from dnas.reports.plots import Measure
+from dnas.reports.plots import Measure, Rows
 
 FILE = "why.json"
 HINT = "remove it, and ask again with dnas why"
@@ -30,6 +30,12 @@ def found(folder: Path) -> dict[str, Any] | None:
     if asked is not None and not isinstance(asked.get("decisions"), list):
         raise StorageError(f"{folder / FILE} is damaged: {HINT}.")
     return asked
+
+
+def is_old(why: Mapping[str, Any], rows: Rows) -> bool:
+    """Whether the search has gone on since it was asked."""
+    epoch, last = why.get("epoch"), max((row["epoch"] for row in rows if row.get("epoch") is not None), default=0)
+    return not isinstance(epoch, int) or epoch < last
 
 
 def importance(why: Mapping[str, Any] | None, genotype: Genotype, seed: int) -> dict[tuple[str, Edge], float]:
@@ -154,7 +160,9 @@ def _trained(trained: Mapping[str, Any] | None, score: Measure, renamed: Renamed
     if not trained:
         return None
 
-    def worth(measures: Mapping[str, Any]) -> str | None:
+    def worth(measures: Mapping[str, Any] | None) -> str | None:
+        if measures is None:  # of a training that failed
+            return None
         value = next((measures[key] for key in (score.name, f"valid_{score.name}") if key in measures), None)
         return None if value is None else f"{score.scale * value:.2f}"
 
@@ -164,7 +172,10 @@ def _trained(trained: Mapping[str, Any] | None, score: Measure, renamed: Renamed
     ]
     found_ = worth(trained["found"])
     text = f"{trained['better']} of {trained['of']} neighbours are better than what was found ({found_})"
-    return {"sentence": f"{text}, after {trained['epochs']} epochs of training each.", "rows": rows}
+    if found_ is None:
+        text = "The training of what was found failed"
+    epochs = f"{trained['epochs']} epoch{'s' * (trained['epochs'] > 1)}"
+    return {"sentence": f"{text}, after {epochs} of training each.", "rows": rows}
 
 
 def _how(why: Mapping[str, Any]) -> str:

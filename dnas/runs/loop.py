@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from dnas import grid
 from dnas.config import Config
 from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
@@ -115,12 +116,12 @@ def drive(
             taken, began = min(count, steps_per_epoch - (step - first[0]) % steps_per_epoch), time.perf_counter()
             with _traced(profile if chunk == 1 else None):
                 progress = advance(progress, np.int32(taken))
-                bad = int(devices.fetch(progress.bad_step).max())  # waits for the device
+                bad = devices.fetch(progress.bad_step)  # waits for the device
             if chunk == 0:
                 native.keep_memory()
             chunk += 1
-            if bad >= 0:
-                raise _not_finite(run, bad, 1 + epoch_at(bad), command)
+            if bad.max() >= 0:
+                raise _not_finite(run, bad, epoch_at, command)
             wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
             count = 2 if step == 0 else max(1, min(wanted, 4 * count))
             count, stop = devices.agree(count, stopped())
@@ -251,11 +252,16 @@ def forget_programs() -> None:
     jax.clear_caches()
 
 
-def _not_finite(run: Run, step: int, epoch: int, command: str) -> UserError:
+def _not_finite(run: Run, bad: np.ndarray, epoch_at: Callable[[int], int], command: str) -> UserError:
+    """bad: of every seed the step, -1 where there is none [S]."""
+    step, i = int(bad.max()), int(bad.argmax())
     saved = run.newest_step()
     kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
+    point = grid.text(grid.row(run.config, command, i))
+    whose = f" of seed {run.config.seed + i}, {point}," if point else ""
     return UserError(
-        f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} {_gentler(run.config, command)}"
+        f"The loss{whose} became NaN or infinite at step {step} (epoch {1 + epoch_at(step)}). {kept} "
+        f"{_gentler(run.config, command)}"
     )
 
 

@@ -30,6 +30,11 @@ SETTINGS = "dnas"  # the attribute of a study with what must not change
 WORKER, PLACE, DEATHS, FAILED, STOPPED = "worker", "place", "deaths", "failed", "stopped"  # attributes of trials
 WORKERS = "workers"  # the folder of the workers' folders
 EARLY = 4  # of such a part of the epochs too little is known to be worse than the median
+DRIVERS = {  # module: what it is installed by
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
 RACES = 5  # to make tables that others make, too
 TRIES, PAUSE = 300, 0.2  # to get the folder for a moment
 
@@ -209,6 +214,11 @@ def _reached(url: str, own: Path) -> Iterator[None]:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna")) and not isinstance(error, ImportError):
             raise
         cause = _cause(error)
+        if missing := _missing(cause):
+            raise StorageError(
+                f"Cannot use the storage {hidden(url)}, whose driver {missing} is not installed: pip install "
+                f"{DRIVERS.get(missing, missing)}."
+            ) from error
         detail = hidden(str(getattr(cause, "orig", None) or cause).partition("\n")[0]).removesuffix(".")
         if not url:
             raise StorageError(f"Cannot use {own} ({detail}): restore it, or choose another --out.") from error
@@ -216,6 +226,13 @@ def _reached(url: str, own: Path) -> Iterator[None]:
             f"Cannot use the storage {hidden(url)} ({detail}): give the URL of a database, as sqlite:///study.db or "
             "mysql://user@host/name, whose driver is installed."
         ) from error
+
+
+def _missing(error: BaseException | None) -> str:
+    """The module without which a storage cannot be reached; empty where nothing is missing."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error.name or "" if error is not None else ""
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The page of findings, and what `dnas look` prints: numbers are the data's, and nothing that data contain is run."""
 
+import os
 import re
 from html.parser import HTMLParser
 
@@ -97,6 +98,14 @@ def test_recordings_have_pages(write_sounds, tmp_path):
     pytest.importorskip("soundfile")
     text, parsed = written(write_sounds("words", {"yes": 8000, "no": 8000}), tmp_path)
     assert text.count('aria-label="waveform"') >= 16 and "dB of full scale" in parsed.text
+
+
+def test_names_that_are_no_text(write_images, tmp_path):
+    folder = write_images("odd", {"a\nb": 15, "c": 15})
+    for file in [*folder.rglob("*.png")]:
+        file.rename(os.fsdecode(os.fsencode(file) + b"\xff.png"))
+    _, parsed = written(folder, tmp_path)
+    assert "\\udcff.png" in parsed.text
 
 
 # --- the command

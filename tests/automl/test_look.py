@@ -178,6 +178,14 @@ def test_nothing_is_left(write_table):
     assert found.fatal[0].sentence == "No column but the target 'target' is left to learn from: --keep keeps one."
 
 
+def test_many_columns_of_which_the_same_is_to_be_said(write_table):
+    fixed = {f"c{i}": ["a"] * N for i in range(40)}
+    found = look(write_table("a.csv", x=numbers(), **fixed, y=["p", "q"] * 30))
+    said = [one for one in found.findings if one.kind == "constant_columns"]
+    assert len(said) == 6 and "35 more columns (constant_columns): 'c5', 'c6', 'c7' and 32 more." in said[-1].sentence
+    assert len(load(found.data).columns) == found.sizes["columns"] == 1
+
+
 # --- how the target is found
 
 
@@ -270,6 +278,9 @@ def test_what_does_not_fit_together(write_images, write_table):
         (f"table:path={file},taget=y", {}, "taget"),
         ("digtis", {}, "There is no file, folder or data set 'digtis' .there is digits.: give"),
         ("imagenet:path=/nowhere", {}, "nowhere"),
+        (" ", {}, "The data are not named"),
+        (write_table("b.csv", x=["inf", *numbers()[1:]], y=["a", "b"] * 30), {}, "has inf, expected numbers"),
+        (write_table("c.csv", x=["a", "b"] * 30, y=["inf", *numbers()[1:]]), {}, "has inf, expected numbers"),
     ):
         with pytest.raises(UserError, match=words):
             look(data, **settings)

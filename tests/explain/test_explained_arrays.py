@@ -145,3 +145,17 @@ def test_the_sentence_says_what_decides_unless_it_may_be_chance(lost, says):
     text = sentence.of(said, Score("accuracy"))
     assert re.match(says, text)
     assert text.endswith("the mix agrees with the ablation on 6 of 8 edges (Kendall .61).")
+
+
+@pytest.mark.parametrize(
+    "lost, says",
+    [
+        (12.0, "Edge 2<-0 decides: without its tanh the perplexity of the supernet goes from 100 to 112."),
+        (0.05, "No decision stands out: the perplexity of the supernet hardly changes without any of them."),
+    ],
+)
+def test_other_scores_are_said_by_where_they_go(lost, says):
+    edge = {"label": "edge 2<-0", "found": "tanh", "lost": lost, "chance": None, "in_found": None}
+    base = {"mix": {"score": 100.0, "loss": 4.6}, "found": None}
+    said = {"base": base, "decisions": [edge], "agreement": None}
+    assert sentence.of(said, Score("perplexity", more=False)) == says

@@ -194,6 +194,14 @@ def test_why_is_shown_as_it_was_measured(tmp_path):
     text = pages.render("page.html.jinja", page.described(folder))
     assert "Edge output \N{LEFTWARDS ARROW} input decides." in text, "named as in the drawing"
     assert ">3.12<" in text and "0.250" in text and "1 of 1" in text and "&lt;none&gt;" in text
+    other = {"label": "edge 3<-0", "before": "none", "after": "skip_connect", "measures": None}
+    asked["trained"] = {"epochs": 1, "found": None, "better": None, "of": 0, "neighbours": [other]}
+    (folder / "why.json").write_text(json.dumps(asked))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "The training of what was found failed, after 1 epoch of training each." in text
+    rows = [{"epoch": None}, {"epoch": 1}, {"epoch": 2}]
+    assert [why.is_old(asked | {"epoch": epoch}, rows) for epoch in (1, 2, "2")] == [True, False, True]
+    assert "Why it found this since: it has gone on" in text and f"dnas why {folder.name}" in text
     genotype = from_json(page_folders.cell())
     assert [*why.importance(asked, genotype, 3).values()] == [0.0312] and why.importance(asked, genotype, 4) == {}
     asked.pop("decisions")

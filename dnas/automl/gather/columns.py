@@ -12,7 +12,7 @@ from dnas.data import HELD_OUT, limited
 from dnas.data._arrays import hold_out
 from dnas.data._files import users_path
 from dnas.data._table_files import Cells, read
-from dnas.data._tables import Table, strata
+from dnas.data._tables import Table, check_columns, check_numbers, strata
 from dnas.data.table import TASKS, classes_of, columns_of, names_in, only_numbers, target_of, values_of
 from dnas.errors import UserError, unknown
 
@@ -60,6 +60,9 @@ def of_file(
     texts = cells.columns[target]
     classes = classes_of(texts, task)
     values, y = values_of(cells, columns, file), target_of(texts, classes, target, file)
+    check_columns(columns, values, len(y), f"all rows of {file}")
+    if not classes:
+        check_numbers(y[~np.isnan(y)], f"The target '{target}' of {file}")
     parts = np.full(len(y), TRAIN)
     if test:
         other = users_path(test)
