@@ -289,7 +289,8 @@ def _experiment(path: Path, setting: str | None) -> Config:
 def called(path: Path, name: str, setting: str | None, optional: bool = False) -> Any:
     """What a function of an experiment file returns, which may import others there; optional: None if it is missing."""
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None or not path.exists():
+        raise UserError(f"No such file: '{path}'. Expected an experiment file (.py) with {name}().")
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent.absolute())
     try:

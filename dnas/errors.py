@@ -1,8 +1,11 @@
 """The one exception a user sees without a traceback: `UserError`, one sentence that says what, where and what to do."""
 
+import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher, get_close_matches
+from pathlib import Path
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -15,6 +18,24 @@ class UserError(Exception):
 class StorageError(UserError):
     """A folder cannot be used, whatever was to be done in it: the disk is full or not ours, another process works
     there, it holds something else, or it is damaged."""
+
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """Run the `main` of a script, and exit with its code; with one sentence and 2 where a user is mistaken, or names a
+    file that cannot be read or written."""
+    name = Path(sys.argv[0]).stem
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"{name}: Cannot use {printable(str(error.filename))}: {error.strerror}.", file=sys.stderr)
+    sys.exit(2)
 
 
 def printable(text: str) -> str:

@@ -107,4 +107,6 @@ def plot(found: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

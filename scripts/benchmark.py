@@ -163,4 +163,6 @@ def typed_command() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dnas.errors import run_script
+
+    run_script(main)

@@ -145,4 +145,6 @@ def plot(tasks: list[Task], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

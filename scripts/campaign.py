@@ -35,7 +35,7 @@ from dnas import cli, find, retrain
 from dnas import config as configs
 from dnas.architectures.genotype import parse
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig
-from dnas.errors import UserError
+from dnas.errors import UserError, run_script
 from dnas.runs import checkpoints
 from dnas.search.job import Job
 from dnas.training.job import Job as Training
@@ -380,4 +380,4 @@ def random_choice(draw: random.Random, what: str, names: tuple[str, ...]) -> str
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

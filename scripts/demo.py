@@ -7,7 +7,6 @@ seeds of the search, and every cell that is found stands among the same random o
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -113,4 +112,6 @@ def show(console: Console, results: dict[str, retrain.Result]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dnas.errors import run_script
+
+    run_script(main)

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dnas.data import _stream  # noqa: E402
-from dnas.errors import UserError  # noqa: E402
+from dnas.errors import run_script  # noqa: E402
 
 CLASSES, EACH, SIDES = 8, 64, (375, 500)  # usual sides of ImageNet's images
 WARM = 2  # batches before the clock starts: the workers are processes that have to begin
@@ -29,12 +29,8 @@ def main() -> int:
     options = arguments()
     with tempfile.TemporaryDirectory() as made:
         path = options.folder or generated(Path(made), options.images)
-        try:
-            for workers in options.workers:
-                print(json.dumps(measured(path, workers, options)), flush=True)
-        except UserError as error:
-            print(f"input_speed: {error}", file=sys.stderr)
-            return 1
+        for workers in options.workers:
+            print(json.dumps(measured(path, workers, options)), flush=True)
     return 0
 
 
@@ -85,4 +81,4 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

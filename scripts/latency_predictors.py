@@ -161,4 +161,6 @@ def plot(found: dict[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

@@ -54,4 +54,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

@@ -24,6 +24,7 @@ from dnas import find
 from dnas.architectures.encoding import encode
 from dnas.architectures.genotype import parse
 from dnas.architectures.isomorphism import canonical
+from dnas.errors import UserError, run_script
 from dnas.tables import nasbench201
 
 SETS = {"cifar10": ("c10", "c10"), "cifar100": ("c100", "c100"), "imagenet16": ("in16", "in")}
@@ -77,6 +78,8 @@ def fit(path: Path) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) != 2:
+        raise UserError("This script needs one argument, the folder of the tables: see its docstring.")
     folder = Path(sys.argv[1])
     found = columns(folder / "nasbench201")
     np.savez_compressed(nasbench201.FILE, allow_pickle=False, **found)
@@ -85,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

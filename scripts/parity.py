@@ -109,4 +109,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dnas.errors import run_script
+
+    run_script(main)

@@ -229,4 +229,6 @@ def plot(rows: dict[str, Any], published: dict[str, dict[str, float | None]], pa
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

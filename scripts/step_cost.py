@@ -111,4 +111,6 @@ def show(rows: dict[str, dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from dnas.errors import run_script
+
+    run_script(main)

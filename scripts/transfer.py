@@ -21,7 +21,7 @@ import dnas
 from dnas.compare import RANDOM, Baseline, Row
 from dnas.compare.columns import spread
 from dnas.config import Config, called
-from dnas.errors import UserError, unknown
+from dnas.errors import run_script, unknown
 from dnas.files import atomic_write
 from dnas.reports.tables import as_markdown
 from dnas.runs import environment, loop
@@ -37,10 +37,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=0, help="searches on each task; 0: as in the file")
     parser.add_argument("--only", nargs="+", default=(), metavar="FAMILY", help="only these, in the tables too")
     options = parser.parse_args()
-    try:
-        run(options)
-    except UserError as error:
-        parser.error(str(error))
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -106,4 +103,4 @@ def show(title: str, header: list[str], lines: list[list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -224,9 +224,9 @@ def _translations(found: "Found", given: tuple[str, ...], targets: tuple[str, ..
     if targets:
         others = _asked(found, targets, found.task.target_tokeniser)
         pairs = found.likelihoods(*([text for text, *_ in texts] for texts in (asked, others)))
-        for (text, place, where), (target, *_), one in zip(asked, others, pairs, strict=True):
-            said = f"{place}: perplexity {one.perplexity:.6g}, log-likelihood {one.log:.6g} of {one.tokens:,} tokens"
-            numbers = {"log_likelihood": one.log, "tokens": one.tokens, "perplexity": one.perplexity}
+        for (text, place, where), (target, *_), pair in zip(asked, others, pairs, strict=True):
+            said = f"{place}: perplexity {pair.perplexity:.6g}, log-likelihood {pair.log:.6g} of {pair.tokens:,} tokens"
+            numbers = {"log_likelihood": pair.log, "tokens": pair.tokens, "perplexity": pair.perplexity}
             yield said, {**where, "text": text, "target": target} | numbers
         return
     for (text, _, where), one in zip(asked, found.translate([text for text, *_ in asked]), strict=True):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dnas.errors import run_script
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "input_speed.py"
 
 
@@ -28,5 +30,7 @@ def test_a_bad_folder_is_one_line(tmp_path, monkeypatch, capsys):
     options = argparse.Namespace(folder=tmp_path, workers=[0])
     monkeypatch.setitem(module["main"].__globals__, "arguments", lambda: options)
     options.__dict__ |= {"images": 1, "size": 32, "batch": 4, "steps": 1, "hosts": 1}
-    assert module["main"]() == 1
-    assert capsys.readouterr().err.startswith("input_speed: ")
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT)])
+    with pytest.raises(SystemExit) as ended:
+        run_script(module["main"])
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("input_speed: ")

@@ -15,6 +15,7 @@ from dnas import compare, find
 from dnas.architectures.genotype import check, parse, random, to_json
 from dnas.compare import Row, costs, early
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, called, to_dict
+from dnas.errors import run_script
 from dnas.reports.plots import Measure
 from dnas.runs import loop, records
 
@@ -123,7 +124,7 @@ def test_a_wrong_experiment_or_family_is_refused_in_a_sentence(content, said, tm
     experiment.write_text(content)
     monkeypatch.setattr("sys.argv", ["transfer.py", str(experiment), "--out", str(tmp_path / "out"), "--only", "cell"])
     with pytest.raises(SystemExit):
-        script.main()
+        run_script(script.main)
     assert re.search(said, capsys.readouterr().err)
 
 
