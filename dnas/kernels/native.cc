@@ -644,11 +644,34 @@ void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
     return expression;                                                 \
   }
 
-// A rectified value, and the gradient that its rectifier lets through; NaN stays what it is.
-template <typename T> Vec<T> positive(const Vec<T>& value) { return value <= Vec<T>{} ? Vec<T>{} : value; }
-template <typename T, bool kRectified> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
-  if constexpr (kRectified) return value > Vec<T>{} ? g : Vec<T>{};
+// The activations that norms compute, in the order of norm.py.
+enum Activation : int64_t { kLinear, kRelu, kRelu6, kHardSwish, kActivations };
+// NaN stays what it is.
+template <typename T, Activation kOf> Vec<T> activated(const Vec<T>& value) {
+  const Vec<T> zero = {}, six = zero + 6;
+  auto clipped = [&](const Vec<T>& v) { return v <= zero ? zero : v >= six ? six : v; };
+  if constexpr (kOf == kRelu) return value <= zero ? zero : value;
+  if constexpr (kOf == kRelu6) return clipped(value);
+  if constexpr (kOf == kHardSwish) return value * clipped(value + 3) * static_cast<T>(1.0 / 6);
+  return value;
+}
+// The gradient that an activation of a value lets through.
+template <typename T, Activation kOf> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
+  const Vec<T> zero = {};
+  if constexpr (kOf == kRelu) return value > zero ? g : zero;
+  if constexpr (kOf == kRelu6) return (value > zero) & (value < zero + 6) ? g : zero;
+  if constexpr (kOf == kHardSwish)
+    return value <= zero - 3 ? zero : value >= zero + 3 ? g : g * (value * static_cast<T>(1.0 / 3) + static_cast<T>(0.5));
   return g;
+}
+// use(which activation), known when compiled
+template <typename Use> void of_activation(int64_t which, const Use& use) {
+  switch (which) {
+    case kRelu: return use(std::integral_constant<Activation, kRelu>());
+    case kRelu6: return use(std::integral_constant<Activation, kRelu6>());
+    case kHardSwish: return use(std::integral_constant<Activation, kHardSwish>());
+    default: return use(std::integral_constant<Activation, kLinear>());
+  }
 }
 
 // Of one piece the mean and the squared deviations from it, [2, C]
@@ -680,10 +703,10 @@ void join_moments(const Pieces& p, const T* parts, T* mean, T* variance, double*
   }
 }
 
-// x -> y * scale + bias (1 and 0 where there are none), rectified if that is wanted, mean, variance, 1 / deviation
+// x -> y * scale + bias (1 and 0 where there are none), activated, mean, variance, 1 / deviation
 template <typename T>
 void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
-               T* inverse, double epsilon, bool rectify) {
+               T* inverse, double epsilon, int64_t activation) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
   T *factors = scratch<T>(kFactors, p.groups * C), *offsets = scratch<T>(kOffsets, p.groups * C);
@@ -699,8 +722,10 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
   }
   p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
     const T *from = x + first, *m = mean + group * C, *f = factors + group * C, *o = offsets + group * C;
-    if (rectify) fill_rows<T>(rows, C, y + first, ELEMENT(positive<T>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
-    else fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
+    of_activation(activation, [&](auto which) {
+      auto value = ELEMENT((activated<T, decltype(which)::value>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
+      fill_rows<T>(rows, C, y + first, value);
+    });
   });
 }
 
@@ -720,13 +745,13 @@ const double* channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count
 }
 
 // With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g; of g only what
-// the rectifier of (x - mean) * factor + bias lets through, where there is one.
-template <typename T, bool kRectified>
+// the activation of (x - mean) * factor + bias lets through.
+template <typename T, Activation kOf>
 void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor,
              const T* bias, const T* g, T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-#define PASSED passed<T, kRectified>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
+#define PASSED passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     const T *f = factor + group * C, *o = bias + group * C;
@@ -1082,6 +1107,7 @@ DENSE(conv_to_kernel, "XBHWC", "XRBhwD", "XRklCD")
 
 bool positive(double epsilon) { return std::isfinite(epsilon) && epsilon > 0; }
 constexpr const char* kEpsilon = "epsilon must be a number above 0";
+constexpr const char* kNoActivation = "there is no such activation";
 
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
   Call call("x", "*BHWC", x);
@@ -1089,19 +1115,20 @@ ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out v
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
-                 data<T>(inverse), epsilon, false);
+                 data<T>(inverse), epsilon, kLinear);
   });
 }
 
 ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
-                       Out inverse, double epsilon, int64_t rectify) {
+                       Out inverse, double epsilon, int64_t activation) {
   Call call("x", "*BHWC", x);
   call("scale", "*C", scale)("bias", "*C", bias);
   call("y", "*BHWC", y)("mean", "*C", mean)("variance", "*C", variance)("inverse", "*C", inverse);
+  call.require(activation >= 0 && activation < kActivations, kNoActivation);
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
-                 data<T>(variance), data<T>(inverse), epsilon, rectify);
+                 data<T>(variance), data<T>(inverse), epsilon, activation);
   });
 }
 
@@ -1111,7 +1138,7 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
-    project<T, false>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
+    project<T, kLinear>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
                       data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
   });
 }
@@ -1138,17 +1165,18 @@ ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, B
 }
 
 ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
-                                Buffer g, Out out, Out of_scale, Out of_bias, int64_t rectify) {
+                                Buffer g, Out out, Out of_scale, Out of_bias, int64_t activation) {
   Call call("x", "*BHWC", x);
   call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("g", "*BHWC", g);
   call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
-  return dispatch(call, [&](auto zero) {
+  return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
     T* factors = scratch<T>(kFactors, inverse.element_count());
     for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
-    auto run = rectify ? project<T, true> : project<T, false>;
-    run(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors, data<T>(bias), data<T>(g),
-        data<T>(out), data<T>(of_scale), data<T>(of_bias));
+    of_activation(activation, [&](auto which) {
+      project<T, decltype(which)::value>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors,
+                                         data<T>(bias), data<T>(g), data<T>(out), data<T>(of_scale), data<T>(of_bias));
+    });
   });
 }
 
@@ -1222,10 +1250,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
-                                  .Ret<Buffer>().Attr<double>("epsilon").Attr<int64_t>("rectify"));
+                                  .Ret<Buffer>().Attr<double>("epsilon").Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
-                                  .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("rectify"));
+                                  .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());

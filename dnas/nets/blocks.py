@@ -17,38 +17,13 @@ from flax import nnx
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm
 from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.norm import ACTIVATIONS as FUSED
+from dnas.kernels.norm import hard_sigmoid
 from dnas.kernels.pooling import avg_pool_3x3, global_avg_pool
 from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, uniform_fan_in
 from dnas.nets.ops import Identity
 
-
-def relu6(x: jax.Array) -> jax.Array:
-    """min(max(x, 0), 6)."""
-    return jnp.clip(x, 0, 6)
-
-
-def hard_sigmoid(x: jax.Array) -> jax.Array:
-    """relu6(x + 3) / 6."""
-    return relu6(x + 3) / 6
-
-
-def hard_swish(x: jax.Array) -> jax.Array:
-    """x relu6(x + 3) / 6."""
-    return x * hard_sigmoid(x)
-
-
-def linear(x: jax.Array) -> jax.Array:
-    """x itself."""
-    return x
-
-
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "relu": jax.nn.relu,
-    "relu6": relu6,
-    "swish": jax.nn.silu,
-    "hswish": hard_swish,
-    "linear": linear,
-}
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {**FUSED, "swish": jax.nn.silu}
 
 
 class Depthwise(nnx.Module):
@@ -108,7 +83,7 @@ class Activation(nnx.Module):
 
 
 class Normed(Chain):
-    """Layers one after the other, of which a norm computes the ReLU that stands behind it."""
+    """Layers one after the other, of which a norm computes the activation that stands behind it, if it can."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         done = False
@@ -116,8 +91,8 @@ class Normed(Chain):
             if done:
                 done = False
                 continue
-            done = isinstance(layer, BatchNorm) and isinstance(behind, Activation) and behind.name == "relu"
-            x = layer(x, rectify=True) if done else layer(x)
+            done = isinstance(layer, BatchNorm) and isinstance(behind, Activation) and behind.name in FUSED
+            x = layer(x, behind.name) if done else layer(x)
         return x
 
 

@@ -21,6 +21,8 @@ from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm, Paths
 from dnas.kernels import native
 from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.norm import ACTIVATIONS as FUSED
+from dnas.kernels.norm import hard_sigmoid
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets import blocks
 from dnas.nets.layers import BatchNorm, Conv, pointwise_conv, uniform_fan_in
@@ -186,14 +188,14 @@ class ElasticBlock(nnx.Module):
         else:
             pooled = global_avg_pool(y) * mask
             inner = jax.nn.relu(self.squeeze.reduce(pooled))
-            gate = blocks.hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
+            gate = hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
             y = y * gate[:, None, None].astype(y.dtype)
         y = self.project_norm(checkpoint_name(pointwise_conv(y, kernel), KEPT))
         return x + y if self.shortcut else y
 
     def _activated(self, norm: BatchNorm, x: jax.Array) -> jax.Array:
-        if self.activation == "relu":
-            return norm(x, rectify=True)
+        if self.activation in FUSED:
+            return norm(x, self.activation)
         return blocks.ACTIVATIONS[self.activation](norm(x))
 
     def _kept(self, x: jax.Array) -> jax.Array:

@@ -20,10 +20,17 @@ def formula(x):
     return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
 
 
-def formula_with(x, scale, bias, rectify=False):
+PLAIN = {
+    "linear": lambda y: y,
+    "relu": lambda y: jnp.where(y > 0, y, 0),
+    "relu6": lambda y: jnp.where(y > 0, jnp.where(y < 6, y, 6), 0),
+    "hswish": lambda y: jnp.where(y > -3, jnp.where(y < 3, y * (y + 3) / 6, y), 0),
+}
+
+
+def formula_with(x, scale, bias, activation="linear"):
     y, mean, variance = formula(x)
-    y = y * scale + bias
-    return jax.nn.relu(y) if rectify else y, mean, variance
+    return PLAIN[activation](y * scale + bias), mean, variance
 
 
 # parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums
@@ -43,10 +50,10 @@ def test_values_and_derivatives(shape):
     assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula))())
 
 
-@pytest.mark.parametrize("rectify", [False, True], ids=["linear", "ReLU"])
+@pytest.mark.parametrize("activation", PLAIN)
 @pytest.mark.parametrize("shape", [(2, 3, 4, 3), (2, 5, 5, 20), (3, 40, 30, 8)], ids=str)
-def test_with_scale_and_bias(shape, rectify):
-    args = 3 + 2 * normal(0, *shape), normal(1, shape[-1]), normal(2, shape[-1])
+def test_with_scale_and_bias(shape, activation):
+    args = 3 + 2 * normal(0, *shape), 8 * normal(1, shape[-1]), normal(2, shape[-1])
     tangents, g = [normal(3 + i, *a.shape) for i, a in enumerate(args)], normal(6, *shape)
 
     def everything(f):
@@ -61,14 +68,17 @@ def test_with_scale_and_bias(shape, rectify):
 
         return f(*args), jax.jvp(gradients, args, tuple(tangents)), of_scale(*args), square(*args)
 
-    ours, plain = (jax.jit(lambda f=f: everything(partial(f, rectify=rectify)))() for f in (normalise, formula_with))
+    ours, plain = (
+        jax.jit(lambda f=f: everything(partial(f, activation=activation)))() for f in (normalise, formula_with)
+    )
     assert_same(ours, plain)
-    assert (float(ours[0][0].min()) == 0) == rectify
+    assert (float(ours[0][0].min()) == 0) == (activation in ("relu", "relu6"))
+    assert (float(ours[0][0].max()) == 6) == (activation == "relu6")
 
 
 def test_a_rectifier_keeps_what_is_no_number():
     x = jnp.full((1, 2, 2, 3), jnp.nan)
-    assert jnp.isnan(normalise(x, jnp.ones(3), jnp.ones(3), rectify=True)[0]).all()
+    assert jnp.isnan(normalise(x, jnp.ones(3), jnp.ones(3), activation="relu")[0]).all()
 
 
 READ = {"y": (1, 0, 0), "mean": (0, 1, 0), "variance": (0, 0, 1), "moments": (0, 1, 1), "all": (1, 1, 1)}
