@@ -890,6 +890,17 @@ void max_scatter(ffi::ThreadPool& pool, const Pool& s, const T* x, const T* g, T
   });
 }
 
+// x [..., H, W, C] -> the mean over the pixels of each image [..., C]
+template <typename T>
+void mean_pool(ffi::ThreadPool& pool, const Pool& s, const T* x, T* y) {
+  parallel(pool, s.images, [&](int64_t image) {
+    const T* from = x + image * s.H * s.W * s.C;
+    T* to = y + image * s.C;
+    sum_rows<T>(s.H * s.W, s.C, to, ELEMENT(at(from, i)));
+    for (int64_t c = 0; c < s.C; ++c) to[c] /= s.H * s.W;
+  });
+}
+
 // Weighted sums. weights [E, O]; value o is [E, ...] or, the same for all edges, [...]; out and g [E, ...].
 
 constexpr int64_t kPiece = 4096;
@@ -1203,6 +1214,14 @@ ffi::Error max_scatter_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out out, i
   });
 }
 
+ffi::Error mean_pool_call(ffi::ThreadPool pool, Buffer x, Out y) {
+  Call call("x", "*HWC", x);
+  return dispatch(call("y", "*C", y), [&](auto zero) {
+    using T = decltype(zero);
+    mean_pool<T>(pool, Pool(x.dimensions(), 1), data<T>(x), data<T>(y));
+  });
+}
+
 // The axes of a value; there are as many values as columns of the weights.
 const char* value_axes(int64_t shared) { return shared ? "*" : "E*"; }
 constexpr const char* kValues = "there are not as many values as columns of the weights";
@@ -1263,6 +1282,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_pick, max_pick_call, BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_scatter, max_scatter_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mean_pool, mean_pool_call, BIND.Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,
                               BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));

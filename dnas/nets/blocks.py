@@ -16,7 +16,7 @@ from flax import nnx
 
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm
-from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.conv import dense_conv, depthwise_conv, scaled
 from dnas.kernels.norm import ACTIVATIONS as FUSED
 from dnas.kernels.norm import hard_sigmoid
 from dnas.kernels.pooling import avg_pool_3x3, global_avg_pool
@@ -67,9 +67,9 @@ class SqueezeExcite(nnx.Module):
         self.expand = Linear(squeezed, channels, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        gate = self.expand(ACTIVATIONS[self.inner](self.reduce(global_avg_pool(x))))
-        gate = hard_sigmoid(gate) if self.hard else jax.nn.sigmoid(gate)
-        return x * gate[:, None, None].astype(x.dtype)
+        pooled = global_avg_pool(x)[:, None, None]  # images of one pixel, for which there are kernels
+        gate = self.expand(ACTIVATIONS[self.inner](self.reduce(pooled)))
+        return scaled(x, (hard_sigmoid(gate) if self.hard else jax.nn.sigmoid(gate)).astype(x.dtype))
 
 
 class Activation(nnx.Module):

@@ -31,6 +31,7 @@ PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neith
     "pull": (norm.pull_p, "BHWC C C C C BHWC", GATE, ""),
     "pick": (pooling.pick_p, "BHWC BHWC", POOL, ""),
     "scatter": (pooling.scatter_p, "BHWC BhwC", POOL, ""),
+    "mean": (pooling.mean_p, "BHWC", {}, "BHWC"),
     "sums": (mixing.sums_p, "EO EBC EBC", {"shared": False}, ""),
     "shared sums": (mixing.sums_p, "EO BC BC", {"shared": True}, "E"),
     "to weights": (mixing.to_weights_p, "EBC EBC EBC", {"shared": False}, ""),

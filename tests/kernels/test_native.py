@@ -125,6 +125,7 @@ HANDLERS = {  # operands -> results, settings, settings that do not fit
     "affine_backward": ("XBHWC XC XC XC XC XBHWC -> XBHWC XC XC", GATE, WRONG_GATE),
     "max_pick": ("BHWC BHWC -> BhwC", POOL, WRONG_POOL),
     "max_scatter": ("BHWC BhwC -> BHWC", POOL, WRONG_POOL),
+    "mean_pool": ("BHWC -> BC", {}, ()),
     "mix_forward": ("EO EBC EBC -> EBC", OWN, (SHARED,)),
     "mix_to_weights": ("EBC EBC EBC -> EO", OWN, (SHARED,)),
     "mix_to_values": ("EO EBC -> EBC EBC", OWN, (SHARED,)),
