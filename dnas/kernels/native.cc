@@ -703,6 +703,20 @@ void join_moments(const Pieces& p, const T* parts, T* mean, T* variance, double*
   }
 }
 
+// x -> the activation of (x - mean) * factor + offset
+template <typename T>
+void apply(ffi::ThreadPool& pool, const Pieces& p, const T* x, const T* mean, const T* factors, const T* offsets, T* y,
+           int64_t activation) {
+  int64_t C = p.channels;
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+    const T *from = x + first, *m = mean + group * C, *f = factors + group * C, *o = offsets + group * C;
+    of_activation(activation, [&](auto which) {
+      auto value = ELEMENT((activated<T, decltype(which)::value>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
+      fill_rows<T>(rows, C, y + first, value);
+    });
+  });
+}
+
 // x -> y * scale + bias (1 and 0 where there are none), activated, mean, variance, 1 / deviation
 template <typename T>
 void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
@@ -720,13 +734,7 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
     factors[i] = scale ? inverse[i] * scale[i] : inverse[i];
     offsets[i] = bias ? bias[i] : 0;
   }
-  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *from = x + first, *m = mean + group * C, *f = factors + group * C, *o = offsets + group * C;
-    of_activation(activation, [&](auto which) {
-      auto value = ELEMENT((activated<T, decltype(which)::value>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
-      fill_rows<T>(rows, C, y + first, value);
-    });
-  });
+  apply(pool, p, x, mean, factors, offsets, y, activation);
 }
 
 // Per group `count` sums of every channel, [groups, count, C]; add(part, first, rows, group) sums over one piece.
@@ -1143,6 +1151,18 @@ ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias
   });
 }
 
+ffi::Error affine_again_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, Out y,
+                             int64_t activation) {
+  Call call("x", "*BHWC", x);
+  call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("y", "*BHWC", y);
+  return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
+    using T = decltype(zero);
+    T* factors = scratch<T>(kFactors, inverse.element_count());
+    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+    apply(pool, Pieces(x.dimensions(), 4), data<T>(x), data<T>(mean), factors, data<T>(bias), data<T>(y), activation);
+  });
+}
+
 ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, Out out) {
   Call call("y", "*BHWC", y);
   return dispatch(call("inverse", "*C", inverse)("g", "*BHWC", g)("the result", "*BHWC", out), [&](auto zero) {
@@ -1273,6 +1293,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_again, affine_again_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
+                                  .Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());

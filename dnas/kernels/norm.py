@@ -81,6 +81,28 @@ def normalise(
     return ACTIVATIONS[activation](y * scale + bias), mean, variance
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def normalise_again(x, mean, variance, scale, bias, activation="linear"):
+    """What `normalise` gave for x with scale and bias, from the moments that it gave: x is read once. The derivative to
+    x is that of `normalise`; none goes to the moments, which are not free. float32 and float64 on the CPU only."""
+    return _again_forward(x, mean, variance, scale, bias, activation)[0]
+
+
+def _again_forward(x, mean, variance, scale, bias, activation):
+    saved = x, mean, jax.lax.rsqrt(variance + EPSILON), scale, bias
+    return again_p.bind(*saved, activation=[*ACTIVATIONS].index(activation))[0], saved
+
+
+def _again_backward(activation, saved, g):
+    x, mean, inverse, scale, bias = saved
+    number = [*ACTIVATIONS].index(activation)
+    of_x, of_scale, of_bias = pull_p.bind(x, mean, inverse, scale, bias, g, activation=number)
+    return of_x, None, None, of_scale, of_bias
+
+
+normalise_again.defvjp(_again_forward, _again_backward)
+
+
 @jax.custom_vjp
 def _by_xla(x):
     y, mean, variance, _ = _moments(x)
@@ -230,12 +252,18 @@ def _pull(x, mean, inverse, scale, bias, g, *, activation):
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
+def _again(x, mean, inverse, scale, bias, *, activation):
+    function = [*ACTIVATIONS.values()][activation]
+    return [function(_standard(x, mean, inverse) * _over_pixels(scale) + _over_pixels(bias))]
+
+
 def _gate_only(sizes, activation):
     return {}
 
 
 FIXED, CHANGES = "x *BHWC, mean *C, inverse *C, scale *C, bias *C", "dx *BHWC, dscale *C, dbias *C"
 affine_p = native.kernel("affine_forward", rule(NORM, "x *BHWC, scale *C, bias *C", MOMENTS, _sound), batched=True)
+again_p = native.kernel("affine_again", rule(NORM, FIXED, "*BHWC", _gate_only), batched=True)
 push_p = native.kernel(
     "affine_push", rule(TO_X, f"{FIXED}, {CHANGES}", "*BHWC", _gate_only), batched=True, by_xla=_push
 )
@@ -261,6 +289,7 @@ def _pull_transpose(cts, *args, activation):
 
 
 ad.primitive_jvps[affine_p] = _affine_derivative
+ad.primitive_jvps[again_p] = _derivative_of(_again)
 ad.primitive_jvps[push_p] = _derivative_of(_push)
 ad.primitive_jvps[pull_p] = _derivative_of(_pull)
 ad.primitive_transposes[push_p] = _push_transpose

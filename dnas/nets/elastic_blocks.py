@@ -170,21 +170,22 @@ class ElasticBlock(nnx.Module):
             y = step(y)
         return x + y if self.shortcut else y
 
-    def steps(self, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array) -> list[Callable[..., Any]]:
-        """What comes one after the other, up to each convolution and the last norm; see `_computed`."""
-        first = [] if self.expand is None else [self.expand]
-        return [
-            *first,
-            lambda y: depthwise(self._read(y)),
-            partial(self._projected, mask=mask, own=own),
-            self.project_norm,
-        ]
+    def steps(
+        self, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array, again: bool = False
+    ) -> list[Callable[..., Any]]:
+        """What comes one after the other, up to each convolution and the last norm; see `_computed`. again: norms have
+        the moments of these images already."""
 
-    def _read(self, y: jax.Array) -> jax.Array:
-        return y if self.expand_norm is None else self._activated(self.expand_norm, y)
+        def filtered(y: jax.Array) -> jax.Array:
+            return depthwise(y if self.expand_norm is None else self._activated(self.expand_norm, y, again))
+
+        def projected(y: jax.Array) -> jax.Array:
+            return self._projected(self._activated(self.depthwise_norm, y, again), mask, own)
+
+        first = [] if self.expand is None else [self.expand]
+        return [*first, filtered, projected, self.project_norm.again if again else self.project_norm]
 
     def _projected(self, y: jax.Array, mask: jax.Array, own: jax.Array) -> jax.Array:
-        y = self._activated(self.depthwise_norm, y)
         kernel = self.project.kernel[...][0, 0].astype(y.dtype)
         if self.squeeze is None:
             kernel = kernel * jnp.reshape(mask, (-1, 1)).astype(y.dtype)  # rather than the image
@@ -195,10 +196,11 @@ class ElasticBlock(nnx.Module):
             y = scaled(y, gate.astype(y.dtype))
         return pointwise_conv(y, kernel)
 
-    def _activated(self, norm: BatchNorm, x: jax.Array) -> jax.Array:
+    def _activated(self, norm: BatchNorm, x: jax.Array, again: bool) -> jax.Array:
+        normed = norm.again if again else norm
         if self.activation in FUSED:
-            return norm(x, self.activation)
-        return blocks.ACTIVATIONS[self.activation](norm(x))
+            return normed(x, self.activation)
+        return blocks.ACTIVATIONS[self.activation](normed(x))
 
 
 def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> Callable[..., tuple[jax.Array, Tree]]:
@@ -209,13 +211,13 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
     and the rest computed again. That of a conditional would copy it again and again. Nothing flows through stats.
     """
 
-    def steps_of(number: int, params, stats, kernel, width) -> tuple[Any, list[Callable[..., Any]]]:
+    def steps_of(number: int, again: bool, params, stats, kernel, width) -> tuple[Any, list[Callable[..., Any]]]:
         block = nnx.merge(graph, params, stats)
         block.narrow(*sizes[number])
-        return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number])
+        return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number], again)
 
     def forward(number: int, keeps: bool, params, stats, x, kernel, width):
-        (block, steps), values = steps_of(number, params, stats, kernel, width), [x]
+        (block, steps), values = steps_of(number, False, params, stats, kernel, width), [x]
         for step in steps:
             values.append(step(values[-1]))
         joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
@@ -233,7 +235,7 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
         for place in reversed(range(len(values))):
 
             def step(params, kernel, width, value, place=place):
-                return steps_of(number, params, stats, kernel, width)[1][place](value)
+                return steps_of(number, True, params, stats, kernel, width)[1][place](value)
 
             *others, of_y = jax.vjp(step, params, kernel, width, values[place])[1](of_y)
             found.append(others)
@@ -256,7 +258,8 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
 
     def one_forward(*args):
         y, joined, kept = switched(True, *args)
-        return (y, joined), (args, kept)
+        params, _, *others = args
+        return (y, joined), ((params, joined, *others), kept)
 
     def one_backward(saved, cotangents):
         (*args, which), kept = saved

@@ -16,7 +16,7 @@ from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.kernels.axes import FLOATS, agree, one_float_type
 from dnas.kernels.conv import dense_conv, depthwise_conv
-from dnas.kernels.norm import ACTIVATIONS, EPSILON, normalise
+from dnas.kernels.norm import ACTIVATIONS, EPSILON, normalise, normalise_again
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import Deferred
 
@@ -81,6 +81,16 @@ class BatchNorm(nnx.Module):
         y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
         y = y * affine[0] + affine[1] if affine else y
         return ACTIVATIONS[activation](y)
+
+    def again(self, x: jax.Array, activation: str = "linear") -> jax.Array:
+        """What a call gave, whose moments are still there."""
+        affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
+        moments = self.mean[...], self.var[...]
+        if self.use_running_average or not affine or not native.supports(x, *affine, *moments):
+            return self(x, activation)
+        count = x.size // x.shape[-1]
+        variance = moments[1] if self.biased else moments[1] / unbiased(jnp.ones((), x.dtype), count)
+        return normalise_again(x, moments[0], variance, *affine, activation)
 
 
 def unbiased(variance: jax.Array, count: int) -> jax.Array:
