@@ -91,8 +91,9 @@ class Normed(Chain):
             if done:
                 done = False
                 continue
-            done = isinstance(layer, BatchNorm) and isinstance(behind, Activation) and behind.name in FUSED
-            x = layer(x, behind.name) if done else layer(x)
+            fused = behind.name if isinstance(layer, BatchNorm) and isinstance(behind, Activation) else ""
+            done = fused in FUSED
+            x = layer(x, fused) if done else layer(x)
         return x
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from arrays import assert_same, normal
 
-from dnas.kernels.norm import EPSILON, normalise
+from dnas.kernels import native
+from dnas.kernels.norm import EPSILON, normalise, normalise_again
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
@@ -74,6 +75,24 @@ def test_with_scale_and_bias(shape, activation):
     assert_same(ours, plain)
     assert (float(ours[0][0].min()) == 0) == (activation in ("relu", "relu6"))
     assert (float(ours[0][0].max()) == 6) == (activation == "relu6")
+
+
+@pytest.mark.parametrize("activation", PLAIN)
+def test_again_by_the_moments_that_are_known(activation):
+    args = 3 + 2 * normal(0, 2, 5, 5, 20), 8 * normal(1, 20), normal(2, 20)
+    if not native.supports(*args):
+        pytest.skip("there are no kernels, which alone read the moments")
+
+    def again(x, scale, bias):
+        _, mean, variance = normalise(x, scale, bias, activation)
+        return normalise_again(x, mean, variance, scale, bias, activation)
+
+    def everything(f):
+        gradients = jax.grad(lambda *args: jnp.sum(jnp.sin(f(*args))), (0, 1, 2))
+        return f(*args), gradients(*args), jax.jvp(gradients, args, args)[1]
+
+    once = jax.jit(lambda: everything(lambda *args: normalise(*args, activation)[0]))()
+    assert_same(jax.jit(lambda: everything(again))(), once)
 
 
 def test_a_rectifier_keeps_what_is_no_number():
