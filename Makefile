@@ -1,12 +1,12 @@
-# make demo: search on handwritten digits and compare; make test, test-slow, lint, types: what CI runs; make lock: new
-# versions. Each makes .venv first, where it is missing or older than the lock.
+# make demo: search on handwritten digits and compare; make test, test-slow, lint, types, docs: what CI runs (docs
+# builds site/); make lock: new versions. Each makes .venv first, where it is missing or older than the lock.
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint types lock
+.PHONY: help demo test test-slow lint types docs lock
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
@@ -23,6 +23,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }

@@ -173,6 +173,9 @@ class Config:
     penalty: str = ""
     """A cost of it that the outer loss has as well, from 0, the cheapest network, to 1, times weights, which seeds have
     in turn: parameters*0+0.3+1 with seeds 6 leaves a front of scores and costs."""
+    grid: str = ""
+    """Values of learning rates and weight decays, which seeds have in turn: search.alphas.learning_rate=[1e-4,1e-3]
+    with seeds 6 is 3 searches with each in one program; of several fields every combination."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Type of activations; alphas, optimisers and statistics stay in float32 or better."""
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -230,18 +233,6 @@ def from_dict(values: dict[str, Any], kind: type = Config, path: str = "") -> An
         else:
             built[key] = _typed(value, default, known[key].type, f"{path}{key}")
     return kind(**built)
-
-
-def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """The fields in which two configs differ, as 'name: old -> new'."""
-    found: list[str] = []
-    for item in dataclasses.fields(a):
-        old, new, name = getattr(a, item.name), getattr(b, item.name), f"{path}{item.name}"
-        if dataclasses.is_dataclass(old):
-            found += differences(old, new, f"{name}.")
-        elif old != new:
-            found.append(f"{name}: {old} -> {new}")
-    return found
 
 
 def load(source: str | Path) -> Config:

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ PACKAGES = {
     "searcher": "dnas.blackbox",
     "proxy": "dnas.proxies",
     "cost": "dnas.costs",
+    "check": "dnas.automl.checks",
 }
 FACTORIES = {what: what for what in PACKAGES} | {"data set": "dataset"}
 
@@ -62,8 +63,13 @@ def described(what: str) -> dict[str, Summary]:
 
 def returned(what: str, name: str) -> str:
     """What the factory of this name says that it returns, as written there; empty where there is none."""
-    factories = (_definition(tree, FACTORIES[what]) for known, tree in _modules(what) if known == name)
+    factories = (_definition(tree, FACTORIES[what]) for _, tree in _modules(what, name))
     return next((ast.unparse(f.returns) for f in factories if f is not None and f.returns is not None), "")
+
+
+def exists(what: str, name: str) -> bool:
+    """Whether there is a factory of this name; no other is read."""
+    return any(_definition(tree, FACTORIES[what]) for _, tree in _modules(what, name))
 
 
 def available(what: str) -> dict[str, Callable[..., Any]]:
@@ -120,15 +126,42 @@ def parse_choice(text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), settings
 
 
+def written(name: str, settings: Mapping[str, str]) -> str:
+    """The choice that `parse_choice` reads as these. Errors: `UserError` for a value that has both kinds of quotes and
+    cannot stand without them."""
+    text = name
+    for key, value in settings.items():
+        forms = (f"{text}{':' if text == name else ','}{key}={form}" for form in (value, f"'{value}'", f'"{value}"'))
+        read = next((form for form in forms if _reads(form, key, value)), None)
+        if read is None:
+            raise UserError(f"The {key} {value!r} cannot be written in a choice: give it a name without quotes.")
+        text = read
+    return text
+
+
+def _reads(text: str, key: str, value: str) -> bool:
+    """Whether the last setting of a choice is this one, and stays so where others follow."""
+    try:
+        return all(_typed(parse_choice(text + more)[1][key], "", "") == value for more in ("", ",following=1"))
+    except (UserError, KeyError):
+        return False
+
+
 def resolve(what: str, text: str) -> Any:
-    """Call the factory that a choice names with the choice's settings.
+    """Call the factory that a choice names with the choice's settings. Errors: as of `checked`."""
+    factory, settings = checked(what, text)
+    return factory(**settings)
+
+
+def checked(what: str, text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The factory that a choice names, and the choice's settings as it takes them.
 
     Errors: `UserError` for an unknown name or setting (with the nearest ones), or a setting of the wrong type or
     outside its range.
     """
     name, typed = parse_choice(text)
-    known = described(what)
-    if name not in known:
+    if not exists(what, name):
+        known = described(what)
         if name and (meant := _with_setting(what, name.lower(), known)):
             raise UserError(f"Unknown {what} '{name}'. Did you mean {' or '.join(meant[:3])}?")
         raise unknown(what, name, known)
@@ -143,7 +176,7 @@ def resolve(what: str, text: str) -> Any:
     for key in typed:
         given = {known: parameter.default for known, parameter in parameters.items()} | settings
         ranges.check_acts(parameters[key].annotation, given, f"The setting '{key}' of {what} '{name}'")
-    return factory(**settings)
+    return factory, settings
 
 
 def _with_setting(what: str, value: str, known: Collection[str]) -> list[str]:
@@ -166,10 +199,12 @@ def _factory(what: str, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"{PACKAGES[what]}.{name}"), FACTORIES[what])
 
 
-def _modules(what: str) -> Iterator[tuple[str, ast.Module]]:
-    """The modules of a package, by name and parsed, in alphabetical order."""
+def _modules(what: str, only: str | None = None) -> Iterator[tuple[str, ast.Module]]:
+    """The modules of a package, by name and parsed, in alphabetical order. only: the name of the one that is wanted."""
     package = importlib.import_module(PACKAGES[what])
     for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+        if only not in (None, name):
+            continue
         spec = importlib.util.find_spec(f"{package.__name__}.{name}")
         if spec is not None and spec.origin is not None:
             yield name, ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

@@ -175,6 +175,20 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         yield
 
 
+def held(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder; False where nobody can say."""
+    if fcntl is None:
+        return False
+    try:
+        with open(folder / LOCK, "rb", opener=lambda name, flags: os.open(name, flags | PLAIN)) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or none of this file system
+        return False
+    return False
+
+
 def abandoned(folder: Path) -> bool:
     """Whether a process has held the lock of a folder and none does now; False where nobody can say."""
     if fcntl is None:

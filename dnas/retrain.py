@@ -6,6 +6,7 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,17 +70,30 @@ def build(
 ) -> Job:
     """A training that is put together and not begun; nothing is compiled. Errors: `UserError` for what cannot be."""
     space = find.resolve("space", config.space)
-    check(genotype, space, config.retrain.cells)
-    if not allow_constant and flow.is_constant(genotype, space, config.retrain.cells):
-        raise UserError(f"{flow.warning(genotype, space, config.retrain.cells)[:-1]}; train another cell.")
+    check_network(genotype, space, config.retrain.cells, allow_constant)
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "retrain", space)
+    points = binding.points_of(config, plan, "retrain")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet)
-        if config.weights_from and not resume:
-            weights.check(config.weights_from, job.shapes)
-            _check_source(config.weights_from, genotype)
+        job = Job(dataclasses.replace(config, retrain=plan), space, genotype, task, quiet, points)
+        if not resume:
+            check_weights(job)
     return job
+
+
+def check_network(genotype: Genotype, space: Space, cells: int, allow_constant: bool = False) -> None:
+    """Errors: `UserError` for a genotype of which the space builds no network of so many cells, or, unless that is
+    allowed, one whose answer does not depend on the image."""
+    check(genotype, space, cells)
+    if not allow_constant and flow.is_constant(genotype, space, cells):
+        raise UserError(f"{flow.warning(genotype, space, cells)[:-1]}; train another cell.")
+
+
+def check_weights(job: Job) -> None:
+    """Errors: `UserError` for first weights, where the config has some, of another network."""
+    if source := job.config.weights_from:
+        weights.check(source, job.shapes)
+        _check_source(source, job.genotype)
 
 
 def validated(
@@ -92,9 +106,23 @@ def validated(
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
     config, task: of `binding.bind`. watch: is told after every epoch what that would be now, and may raise.
     Errors: `UserError` for what cannot be trained, and for a loss of NaN."""
+    one = None if watch is None else lambda epoch, rows: watch(epoch, rows[0])
+    return held_out(config, space, genotype, task, watch=one)[0]
 
-    def measures() -> dict[str, float]:
-        return task.measures(jax.tree.map(lambda leaf: leaf[0], job.sums("test", "valid", progress)))
+
+def held_out(
+    config: Config,
+    space: Space,
+    genotype: Genotype,
+    task: Task,
+    part: str = "valid",
+    watch: Callable[[int, list[dict[str, float]]], None] | None = None,
+) -> list[dict[str, float]]:
+    """The same of every seed, on a part that is not trained on."""
+
+    def measures() -> list[dict[str, float]]:
+        sums = job.sums("test", part, progress)
+        return [task.measures(jax.tree.map(operator.itemgetter(i), sums)) for i in range(config.seeds)]
 
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)
@@ -109,8 +137,8 @@ def validated(
                 watch(epoch, measures())
             if job.stopped(progress).all():
                 break
-        size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights))
-        return measures() | {"parameters": size}
+        size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
+        return [row | {"parameters": size} for row in measures()]
 
 
 def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:

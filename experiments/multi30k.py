@@ -14,6 +14,8 @@ BLEU here is of lowercased tokens, as the signature says, so it is none to set b
 
 small: 4,000 of the 29,000 pairs, words that are there twice, one or two layers of width 32 or 64: to see all of it
     work. Not yet run by this project.
+captions: all pairs, pieces of words that both languages share, two layers of width 128 on either side, whose heads,
+    feed-forward functions and convolutions are searched, so that all networks have nearly as many parameters.
 base: all pairs, pieces of words that both languages share, one to three layers of width 64 to 128 on either side. Not
     yet run by this project.
 Any other texts: --data parallel_text:source=FILE,target=FILE. The other direction: --data multi30k:direction=de-en.
@@ -55,8 +57,16 @@ def translation(data: str, space: str, task: str, *, search: int, retrain: int) 
     )
 
 
+LAYERS = "widths=128,depths=2,heads=2+4,ratios=4,feed_forwards=relu+gelu+relu2,mixers=attention+both,norms=pre"
 SETTINGS = {
     "small": translation("multi30k:limit=4000", SMALL, "tokens=words,least=2,max_length=24", search=3, retrain=12),
+    "captions": translation(
+        "multi30k",
+        f"{LAYERS},head=32",
+        "shared=true,vocabulary=4000,max_length=32,buckets=4",
+        search=2,
+        retrain=12,
+    ),
     "base": translation("multi30k", "size=small", "shared=true,vocabulary=8000,max_length=48", search=15, retrain=30),
 }
 

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--works", nargs="*", choices=WORKS, default=list(WORKS))
     parser.add_argument("--tokens", type=int, default=20_000, help="of the shortest text")
     parser.add_argument("--doublings", type=int, default=3, help="how often it is made twice as long")
-    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--channels", type=int, default=64, help="of networks whose width the space does not say")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=48, help="tokens of the longest sentence")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every text")
@@ -75,7 +75,8 @@ def main() -> None:
     sizes = [options.tokens * 2**number for number in range(options.doublings + 1)]
     asked = [(name, size) for name in options.works for size in sizes]
     points = {
-        (name, size): prepared(WORKS[name], size, options) for name, size in track(asked, "compiling", console=console)
+        (name, size): prepared(job_of(WORKS[name], size, options))
+        for name, size in track(asked, "compiling", console=console)
     }
     for _ in track(range(options.rounds), "turns", console=console):
         for point in points.values():
@@ -91,31 +92,36 @@ def main() -> None:
         options.out.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
 
 
-def prepared(work: Work, tokens: int, options: argparse.Namespace) -> Point:
-    """A training whose programs are compiled, after its first epoch."""
+def job_of(work: Work, tokens: int, options: argparse.Namespace) -> Job:
+    """The training of a text of so many tokens."""
     data = sentences(tokens, options.length) if work.sentences else text(tokens)
+    space = find.resolve("space", work.space)
+    width = {"channels": options.channels} if "channels" in space.sizes else {}
     plan = RetrainConfig(
+        **width,
         epochs=options.rounds + 1,
         batch_size=options.batch,
         cells=1,
-        channels=options.channels,
         auxiliary=0.0,
         drop_path=0.0,
         augment=AugmentConfig(pad=0, flip=False),
         weights=WeightConfig(1e-3, "adam", "constant", decay=0.0),
     )
     config = Config(space=work.space, data="made", task=work.task.format(length=options.length), retrain=plan)
-    space = find.resolve("space", config.space)
     task, plan = binding.bind(data, config, "retrain", space)
-    job = Job(replace(config, retrain=plan), space, random(space, np.random.default_rng(0)), task, quiet=True)
+    return Job(replace(config, retrain=plan), space, random(space, np.random.default_rng(0)), task, quiet=True)
+
+
+def prepared(job: Job) -> Point:
+    """A training whose programs are compiled, after its first epoch."""
     progress = [job.first()]
 
     def epoch() -> None:
         progress[0] = jax.block_until_ready(job.advanced(progress[0], job.steps))
 
     epoch()
-    trained = len(data.train) if isinstance(data, Text) else int((task.arrays("train")[0] != 0).sum())
-    return Point(trained, epoch, [])
+    arrays = job.task.arrays("train")  # of one text, or of sentences and their classes
+    return Point(int((arrays[0] != 0).sum()) if isinstance(arrays, tuple) else len(arrays), epoch, [])
 
 
 def text(tokens: int) -> Text:

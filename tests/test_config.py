@@ -13,12 +13,12 @@ from dnas.config import (
     RetrainConfig,
     SearchConfig,
     WeightConfig,
-    differences,
     from_dict,
     load,
     to_dict,
 )
 from dnas.errors import UserError
+from dnas.fields import differences
 
 OTHER = Config(
     space="nasbench201",

@@ -50,6 +50,26 @@ def test_a_path_is_the_text_that_was_typed(written, read):
 
 
 @pytest.mark.parametrize(
+    "value", ["a", "a b", "a,b", "a,b=3", " a ", "it's", "'a'", '"a"', "a=b", "true", "a+b,c", '"a,b=3', "'", "a, b ="]
+)
+def test_what_is_written_is_read_again(value):
+    text = find.written("table", {"path": value, "target": value})
+    _, settings = find.checked("data set", f"{text},limit=3")
+    assert settings == {"path": value, "target": value, "limit": 3}
+
+
+def test_what_cannot_be_written_is_refused():
+    with pytest.raises(UserError, match="cannot be written in a choice"):
+        find.written("table", {"path": "'a', \"b\", c=d"})
+
+
+def test_a_name_is_looked_for_alone():
+    assert find.exists("data set", "digits") and find.exists("check", "leaks")
+    assert not find.exists("data set", "augment")  # it has no factory
+    assert not find.exists("data set", "no_such") and not find.exists("data set", "")
+
+
+@pytest.mark.parametrize(
     "what, text, words",
     [
         ("space", "dart", ["Unknown space 'dart'", "Did you mean darts?"]),

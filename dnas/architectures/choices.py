@@ -40,6 +40,29 @@ def choices(space: Space) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(options), tuple(groups)
 
 
+def named(space: Space) -> list[tuple[str, tuple[str, ...]]]:
+    """Name and options of each choice, as people read them, D of them.
+
+    Of an edge that is kept anyhow, `normal.2<-0` and its operations. Of a node that keeps k of its edges,
+    `normal.2.sources`, sets `0+1` of the nodes where these begin, and `normal.2.operation_1`, of the first of the set;
+    where edges have unlike operations, these are numbers.
+    Errors: `UserError` as of `choices`.
+    """
+    found = list[tuple[str, tuple[str, ...]]]()
+    for kind, cell in space.cells.items():
+        for node in _nodes(cell, space.name):
+            target, sources = cell.edges[node.edges[0]][0], [cell.edges[e][1] for e in node.edges]
+            if len(node.sets) == 1:
+                own = [tuple(options_of(cell, e)) for e in node.edges]
+                found += [(f"{kind}.{target}<-{sources[p]}", own[p]) for p in node.sets[0]]
+                continue
+            found.append((f"{kind}.{target}.sources", tuple("+".join(str(sources[p]) for p in s) for s in node.sets)))
+            known = {tuple(options_of(cell, e)) for e in node.edges}
+            operations = known.pop() if len(known) == 1 else tuple(map(str, range(node.counts[-1])))
+            found += [(f"{kind}.{target}.operation_{i}", operations) for i in range(1, len(node.sets[0]) + 1)]
+    return found
+
+
 def numbers(chosen: np.ndarray, space: Space) -> np.ndarray:
     """What `encoding` makes of an architecture. Errors: `UserError` for choices that there are not."""
     options, _ = choices(space)

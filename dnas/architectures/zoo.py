@@ -30,7 +30,8 @@ class Entry:
     source: where it was published, `owner+repository:file:variable`.
     parameters, multiply_adds: of its CIFAR-10 network with 36 channels and 20 cells, without auxiliary head;
     None if not known exactly. Of a whole network, with 1,000 classes. pixels: side of the images. space: with the
-    settings that the network is built with; empty: those of the genotype's space.
+    settings that the network is built with; empty: those of the genotype's space. accuracy: on the test images of
+    CIFAR-10, or the validation images of ImageNet, in percent, as its authors print it; None where that is not here.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     multiply_adds: int | None
     pixels: int = 32
     space: str = ""
+    accuracy: float | None = None
 
 
 def names() -> list[str]:
@@ -71,7 +73,8 @@ def find(name: str) -> Entry | None:
     """What is published under a name, in upper or lower case, also with `-` or blanks for `_`; None if nothing is."""
     wanted = re.sub(r"[\s-]", "_", name.lower())
     if wanted in (records := _records("networks")):
-        counts = {key: records[wanted][key] for key in ("source", "parameters", "multiply_adds", "pixels")}
+        own = ("source", "parameters", "multiply_adds", "pixels", "accuracy")
+        counts = {key: records[wanted][key] for key in own if key in records[wanted]}
         return Entry(wanted, genotype_of("chain", _words(records[wanted])), **counts)
     written = {known.lower(): (known, record) for known, record in (_records("zoo") | _records("transformers")).items()}
     if wanted not in written:

@@ -25,9 +25,10 @@ from dnas.blackbox.config import BlackboxConfig
 from dnas.blackbox.jobs import Job, build
 from dnas.blackbox.traced import simulated
 from dnas.blackbox.trials import Trials
-from dnas.config import differences, from_dict, to_dict
+from dnas.config import from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator
+from dnas.fields import differences
 from dnas.files import atomic_write, read_sealed, sealed, storage
 from dnas.reports import tables
 from dnas.runs import environment, loop

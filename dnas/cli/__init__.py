@@ -1,5 +1,5 @@
-"""The command line: `dnas search | retrain | test | predict | export | show | scale | bench | latency | compare |
-blackbox | tune | report | data | list`, a file each.
+"""The command line: `dnas auto | look | search | retrain | validate | baselines | test | predict | export | show |
+scale | bench | latency | compare | blackbox | tune | why | report | zoo | data | list`, a file each.
 
 Options are typed from the dataclasses of config.py by tyro (`parsing.py`). What is slow to import (jax: a second) is
 imported where a command needs it. Exit codes: 0; 2 for a user's mistake, said in one sentence; 1 for a crash; 130 when
@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from dnas import modules_of
 from dnas.cli import (
+    auto,
+    baselines,
     bench,
     blackbox,
     compare,
@@ -23,6 +25,7 @@ from dnas.cli import (
     export,
     latency,
     listing,
+    look,
     predict,
     report,
     retrain,
@@ -31,6 +34,9 @@ from dnas.cli import (
     show,
     test,
     tune,
+    validate,
+    why,
+    zoo,
 )
 from dnas.cli.parsing import parse
 from dnas.errors import UserError, unknown
@@ -65,8 +71,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "auto": Command(auto.Auto, auto.run),
     "search": Command(search.Search, search.run, search.defaults),
     "retrain": Command(retrain.Retrain, retrain.run, retrain.defaults),
+    "validate": Command(validate.Validate, validate.run, validate.defaults),
+    "baselines": Command(baselines.Baselines, baselines.run),
     "test": Command(test.Test, test.run),
     "predict": Command(predict.Predict, predict.run),
     "export": Command(export.Export, export.run),
@@ -77,7 +86,10 @@ COMMANDS = {
     "compare": Command(compare.Compare, compare.run),
     "blackbox": Command(blackbox.Blackbox, blackbox.run, blackbox.defaults),
     "tune": Command(tune.Tune, tune.run, tune.defaults),
+    "why": Command(why.Why, why.run),
     "report": Command(report.Report, report.run),
+    "look": Command(look.Look, look.run),
+    "zoo": Command(zoo.Zoo, zoo.run),
     "data": Command(data.Data, data.run),
     "list": Command(listing.List, listing.run),
 }

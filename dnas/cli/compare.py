@@ -92,7 +92,7 @@ def run(options: Compare) -> None:
     )
     console = Console()
     console.print(comparison.table(rows, console.width))
-    for name in ("comparison.png", "comparison.ranks.png"):
+    for name in ("report.html", "comparison.png", "comparison.ranks.png"):
         if (out / name).exists():
             print(f"Open {out / name}")
 

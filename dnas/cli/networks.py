@@ -1,6 +1,7 @@
 """Networks that commands use: those that a training left, and published ones."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -11,6 +12,7 @@ from dnas.errors import UserError
 
 if TYPE_CHECKING:
     from dnas.loading.found import Found
+    from dnas.loading.loaded import Evaluation
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ def network_of(options: Trained) -> "Found":
     return load_published(
         genotype_of(options.run), options.weights, options.data or "cifar10", training=training, **moments
     )
+
+
+def examined(found: "Found", measured: "Evaluation") -> Path | None:
+    """Write what was taken for what, and the worst mistakes, into the folder of a run, and its page again; gives that.
+    None where there are no classes, or no folder. measured: on the run's own test part."""
+    from dnas.loading import mistakes
+    from dnas.reports import page
+
+    if measured.confusion is None or not found.folder.is_dir():
+        return None
+    mistakes.write(found, measured)
+    return page.page(found.folder)
 
 
 def numbers(text: str | None, name: str) -> tuple[float, ...] | None:

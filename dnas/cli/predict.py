@@ -19,6 +19,7 @@ from dnas.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from dnas.data._tokeniser import Tokeniser
     from dnas.loading.found import Found
 
 GREY = (0.299, 0.587, 0.114)
@@ -43,6 +44,7 @@ class Predict(Trained):
       dnas predict runs/characters/retrain "the meaning of" --more 80
       dnas predict runs/reviews/retrain "a fine film" more.txt
       dnas predict runs/multi30k/retrain english.txt > german.txt
+      dnas predict runs/multi30k/retrain "a man ." --target "ein mann ."
     """
 
     files: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("FILE [FILE ...]")] = ()
@@ -50,6 +52,9 @@ class Predict(Trained):
     flac files, resampled to its sample rate; CSV, TSV or parquet files with the columns of the table it was trained on;
     or texts in UTF-8. Texts may be written here as they are; files have a text to be classified or translated on each
     line."""
+    target: Annotated[tuple[str, ...], optional("TEXT|FILE [TEXT|FILE ...]")] = ()
+    """Of a translation network: a translation of each text, or files of them, of which it is said how likely they are;
+    none is written then."""
     more: int = 0
     """Of a language model: so many words, or characters, that it writes behind each text, drawn by their
     probabilities."""
@@ -67,6 +72,10 @@ def run(options: Predict) -> None:
         raise UserError("dnas predict takes no --data: a run knows what its network reads, so leave it out.")
     found = network_of(options)
     reader = _reader(found)
+    if reader is _translations:
+        reader = partial(_translations, targets=options.target)
+    elif options.target:
+        raise UserError("--target is for networks that translate, and this one does not: leave it out.")
     if reader is _texts:
         reader = partial(_texts, more=options.more)
     elif options.more:
@@ -120,8 +129,7 @@ def _sounds(found: "Found", files: tuple[str, ...]) -> Any:
         remarks.update(remarked)
     notes = [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
     for note in (*notes, cut_note(list(map(len, sounds)), task.length, task.recordings.sample_rate, "given")):
-        if note:
-            print(f"Note: {note}.", file=sys.stderr)
+        _note(note)
     for file, row in zip(files, found.predict(sounds), strict=True):
         said, answer = _class(found.classes, row)
         yield f"{file}: {said}", {"file": file} | answer
@@ -160,8 +168,11 @@ def _is_text(given: str) -> bool:
     return not os.path.exists(given) and not re.fullmatch(r"\S*([/\\]\S*|\.\w+)", given)
 
 
-def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Texts, where each is from, and the same for JSON: what is given is a text, or a file with a text on each line."""
+def _asked(
+    found: "Found", given: tuple[str, ...], tokeniser: "Tokeniser | None" = None
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Texts, where each is from, and the same for JSON: what is given is a text, or a file with a text on each line.
+    tokeniser: of these texts, by default that of what the network reads."""
     from dnas.data._files import decoded, reading
     from dnas.data._sentences import numbered_lines
     from dnas.paths import content_of
@@ -181,10 +192,23 @@ def _asked(found: "Found", given: tuple[str, ...]) -> list[tuple[str, str, dict[
         raise UserError(f"Cannot read {empty[0]}: it has no words, and every line is a text: remove it.")
     if not texts:
         raise UserError(f"Cannot read {given[0]}: it has no words.")
-    task = found.task
-    if note := cut_note(task.tokeniser(texts), places, task.length, task.longer, "given"):
-        print(f"Note: {note}.", file=sys.stderr)
+    task, reads = found.task, tokeniser or found.task.tokeniser
+    _note(cut_note(reads(texts), places, task.length, task.longer, "given"))
+    strange = [(word, place) for text, place, _ in asked for word in reads.strangers(text)]
+    _note_of_strangers(strange, "tokens")
     return asked
+
+
+def _note(note: str) -> None:
+    if note:
+        print(f"Note: {note}.", file=sys.stderr)
+
+
+def _note_of_strangers(strange: list[tuple[str, str]], unit: str) -> None:
+    """strange: words, or tokens, which a network does not know, and where each is."""
+    if strange:
+        word, place = strange[0]
+        _note(f"the network does not know {len(strange):,} of the {unit} given (the first: {word[:40]!r} of {place})")
 
 
 def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
@@ -194,9 +218,17 @@ def _sentences(found: "Found", given: tuple[str, ...]) -> Any:
         yield f"{place}: {said}", {**where, "text": text} | answer
 
 
-def _translations(found: "Found", given: tuple[str, ...]) -> Any:
-    """One a line and nothing else, so that they are a file again."""
+def _translations(found: "Found", given: tuple[str, ...], targets: tuple[str, ...] = ()) -> Any:
+    """One a line and nothing else, so that they are a file again; or how likely the targets are."""
     asked = _asked(found, given)
+    if targets:
+        others = _asked(found, targets, found.task.target_tokeniser)
+        pairs = found.likelihoods(*([text for text, *_ in texts] for texts in (asked, others)))
+        for (text, place, where), (target, *_), one in zip(asked, others, pairs, strict=True):
+            said = f"{place}: perplexity {one.perplexity:.6g}, log-likelihood {one.log:.6g} of {one.tokens:,} tokens"
+            numbers = {"log_likelihood": one.log, "tokens": one.tokens, "perplexity": one.perplexity}
+            yield said, {**where, "text": text, "target": target} | numbers
+        return
     for (text, _, where), one in zip(asked, found.translate([text for text, *_ in asked]), strict=True):
         yield one.text, {**where, "text": text, "translation": one.text, "score": round(one.score, 6)}
 
@@ -205,10 +237,10 @@ def _texts(found: "Found", files: tuple[str, ...], more: int = 0) -> Any:
     import numpy as np
 
     from dnas.data._files import reading
-    from dnas.data._texts import numbered, words_of
+    from dnas.data._texts import numbered, place_of, strangers, words_of
     from dnas.paths import content_of
 
-    texts, text = [], found.task.text
+    texts, text, strange = [], found.task.text, list[tuple[str, str]]()
     vocabulary = text.vocabulary
     for file in files:
         if _is_text(file):
@@ -218,6 +250,9 @@ def _texts(found: "Found", files: tuple[str, ...], more: int = 0) -> Any:
                 content = content_of(Path(file), MOST_BYTES).removesuffix(b"\n")  # whose end is not that of a line
         texts.append(words_of(content, file, text.characters))
         numbered(texts[-1], vocabulary, file)  # a word without a number is said now, with its file
+        others = strangers(texts[-1], vocabulary)
+        strange += [(texts[-1][number], place_of(texts[-1], number, file)) for number in others]
+    _note_of_strangers(strange, text.unit)
     for file, words in zip(files, texts, strict=True):
         likely = float(found.perplexity([words])[0]) if len(words) > 1 else None
         row = found.predict([words])[0]

@@ -1,5 +1,6 @@
 """`dnas retrain`."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from dnas.cli.networks import examined
 from dnas.cli.parsing import Flag, Hidden, optional
-from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, space_of, started
+from dnas.cli.sources import base_config, choice_of, genotype_of, is_run, print_grid, space_of, started
 from dnas.config import Config, SearchConfig
 from dnas.errors import UserError
 
@@ -32,6 +34,7 @@ class Retrain:
     Examples:
       dnas retrain runs/first --retrain.epochs 100 --seeds 3
       dnas retrain DARTS_V2 --data cifar10
+      dnas retrain runs/first --grid "retrain.weights.learning_rate=[0.01,0.025,0.1]" --seeds 3
       dnas retrain --out runs/first/retrain --resume
     """
 
@@ -55,6 +58,7 @@ class Retrain:
 
 def run(options: Retrain) -> None:
     """`dnas retrain`."""
+    from dnas.reports import page
     from dnas.retrain import run as train
 
     if options.resume and options.out is None:
@@ -62,8 +66,7 @@ def run(options: Retrain) -> None:
     source = options.out if options.resume and options.cell is None else options.cell
     if source is None:
         raise UserError("dnas retrain needs a cell: a run folder or a genotype, as in 'dnas retrain DARTS_V2'.")
-    config = Config(**{f.name: getattr(options.config, f.name) for f in dataclasses.fields(Config)})
-    config = started(config, options.weights)
+    config = started(whole(options.config), options.weights)
     genotype = genotype_of(source)
     if config.space == genotype.space and space_of(genotype) is None:
         whose = f"'{genotype.space}', whose networks are not built here"
@@ -74,16 +77,46 @@ def run(options: Retrain) -> None:
     each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
+    if config.grid:
+        print_grid(result.folder, measure)
+    if not options.quiet:
+        _test(result.folder)
+    if options.out is None and options.cell is not None and is_run(options.cell):
+        page.page(options.cell)  # which says what its cell is worth
     print(f"Open {result.folder / 'report.html'}")
+
+
+def whole(config: TrainingConfig) -> Config:
+    """The config of a run that has these fields, and the defaults in place of others."""
+    return Config(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})
+
+
+def _test(folder: Path) -> None:
+    """Let the page show what was taken for what. Nothing rests on it: what cannot be read again is left out, and what
+    is too large for memory."""
+    from dnas.loading import Found, load
+    from dnas.tasks.task import Streaming
+
+    with contextlib.suppress(UserError):
+        found = load(folder)
+        if isinstance(found, Found) and found.classes and not isinstance(found.task, Streaming):
+            examined(found, found.evaluate())
 
 
 def defaults(options: Retrain) -> Retrain | None:
     """The options that --config, CELL or the run that goes on stand for; what was typed overrides them."""
-    source = options.base or (options.cell if options.cell and is_run(options.cell) else None)
-    config = base_config(source, options.out if options.resume else None)
-    if config is None and options.cell is not None:
-        genotype = genotype_of(options.cell)
-        config = Config(space=choice_of(options.cell, genotype) or genotype.space)
+    config = training_of(options.base, options.cell, options.out if options.resume else None)
+    return None if config is None else Retrain(config=config)
+
+
+def training_of(base: str | None, cell: str | None, resumed: str | None = None) -> TrainingConfig | None:
+    """The config that --config, CELL or the run that goes on stands for; None where there is none of them."""
+    config = base_config(base or (cell if cell and is_run(cell) else None), resumed)
+    if config is None and cell is not None:
+        genotype = genotype_of(cell)
+        config = Config(space=choice_of(cell, genotype) or genotype.space)
     if config is None:
         return None
-    return Retrain(config=TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}))
+    if config.grid.strip().startswith("search."):  # which the search had
+        config = dataclasses.replace(config, grid="")
+    return TrainingConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Config)})

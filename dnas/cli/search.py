@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from dnas.cli.parsing import Flag, optional
-from dnas.cli.sources import base_config, print_text, print_warning, space_of, started
+from dnas.cli.sources import base_config, print_grid, print_text, print_warning, space_of, started
 from dnas.config import Config
 from dnas.errors import UserError
 
@@ -25,6 +25,7 @@ class Search:
       dnas search experiments/darts_minus.py:s1 --seeds 3
       dnas search --space nasbench201 --method darts:order=second --data fashion_mnist:limit=5000 --search.cells 1
       dnas search --space fbnet:size=cifar --data fashion_mnist --penalty "multiply_adds*0+0.1+0.3+1" --seeds 4
+      dnas search experiments/small_digits.py --grid "search.alphas.learning_rate=[1e-3,1e-2,1e-1]" --seeds 6
       dnas search --out runs/first --resume
       dnas search --out runs/first --resume --search.epochs 100    # the same run, for longer
     """
@@ -68,6 +69,8 @@ def run(options: Search) -> None:
     print(f"\nSupernet's validation {score.name}: {score.shown(score.best(result.scores))}{several}.")
     if result.config.penalty:
         _print_front(result.folder)
+    if result.config.grid:
+        print_grid(result.folder, score)
     print(f"Open {result.folder / 'report.html'}")
     print(f"Train its network: {loop.program()} retrain {loop.quoted(result.folder)}")
 

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnas import config as configs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dnas.architectures.genotype import Genotype
     from dnas.architectures.topology import Space
     from dnas.loading import Found
+    from dnas.tasks.task import Score
 
 
 def genotype_of(source: str) -> "Genotype":
@@ -31,22 +33,17 @@ def genotypes_of(source: str) -> "list[Genotype]":
     from dnas.architectures.genotype import read
 
     found = read(standard_input() if source == "-" else source)
-    return [found[_best_seed(source, len(found))]] if os.path.isdir(source) else found
+    return [found[best_seed(source, len(found))]] if os.path.isdir(source) else found
 
 
-def _best_seed(folder: str, seeds: int) -> int:
+def best_seed(folder: str, seeds: int) -> int:
     """Which seed of a run has the best score, of all that its last rows say; the first if they say too little."""
     if seeds == 1:
         return 0
-    from dnas.reports.page import measure_of
+    from dnas.reports import scores
     from dnas.runs import records
 
-    measure, last = measure_of(folder), dict[int, float]()
-    for row in records.read_metrics(folder):
-        for part in ("valid", "selected"):
-            if (value := row.get(f"{part}_{measure.name}")) is not None:
-                last[row["seed"]] = value if measure.more else -value
-    return max(range(seeds), key=lambda i: last[sorted(last)[i]]) if len(last) == seeds else 0
+    return scores.best_seed(records.read_metrics(folder), scores.measure_of(folder), seeds)
 
 
 @cache  # it can be read once
@@ -143,3 +140,23 @@ def trained(run: str, seed: int | None) -> "Found":
     found = load(run, seed)
     assert isinstance(found, Found)
     return found
+
+
+def print_grid(folder: Path, score: "Score") -> None:
+    """What the values of a run's grid are worth, as its file says."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    known = json.loads((folder / "grid.json").read_text())["points"]
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    paths = [name for name in known[0] if "." in name]
+    for name in (*paths, f"mean {score.name}", "seeds"):
+        shown.add_column(name, justify="right", overflow="fold")
+    for row in known:
+        spread = f" ± {score.shown(row[s])}" if (s := f"std_{score.name}") in row else ""
+        mean = score.shown(row[f"mean_{score.name}"])
+        shown.add_row(*(f"{row[path]:.6g}" for path in paths), mean + spread, str(row["seeds"]))
+    print("\nThe grid, the best first:")
+    Console().print(shown)

@@ -4,23 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnas.cli.networks import Trained, network_of
+from dnas.cli.networks import Trained, examined, network_of
 
 if TYPE_CHECKING:
     from dnas.loading.found import Found
     from dnas.loading.loaded import Evaluation
-
-# What networks read: what is tested.
-KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens": "texts"}
 
 
 @dataclass(frozen=True)
 class Test(Trained):
     """Test a network: its accuracy, class by class, and which it takes for which; or errors, perplexities, BLEU.
 
-    Of translations BLEU and chrF are said with their signatures. RUN is the folder of a training (or of a search whose
-    cell was trained in its folder `retrain`); with --weights it is a genotype, whose published PyTorch weights are
-    tested.
+    Of translations BLEU and chrF are said with their signatures. Where there are classes, the page of the run
+    shows what was taken for what, and the worst mistakes. RUN is the folder of a training (or of a search whose cell
+    was trained in its folder `retrain`); with --weights it is a genotype, whose published PyTorch weights are tested.
 
     Examples:
       dnas test runs/first/retrain
@@ -34,7 +31,8 @@ def run(options: Test) -> None:
     found = network_of(options)
     measured = found.evaluate(options.data if options.weights is None else None)
     if measured.confusion is not None:
-        _print_classes(found, measured, options.data or found.config.data)
+        page = examined(found, measured) if options.data is None and options.weights is None else None
+        _print_classes(found, measured, options.data or found.config.data, page)
     elif measured.signatures:
         _print_translations(measured)
     elif "perplexity" in measured.measures:
@@ -56,12 +54,13 @@ def _print_translations(measured: "Evaluation") -> None:
         print(f"{title}: {measures[name]:.2f} ({measured.signatures[name]}).")
 
 
-def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
+def _print_classes(found: "Found", measured: "Evaluation", data: str, page: Path | None) -> None:
     """Accuracy, class by class, and a picture of the confusion."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from dnas.loading.mistakes import KINDS
     from dnas.reports import plots
 
     assert measured.confusion is not None
@@ -86,6 +85,8 @@ def _print_classes(found: "Found", measured: "Evaluation", data: str) -> None:
             escape(name), f"{own:,}", f"{confusion[i, i]:,}", *shares, escape(max(others)[1]) if others else "-"
         )
     Console().print(table)
+    if page is not None:
+        print(f"Open {page}")
     picture = found.folder / "confusion.png" if found.folder.is_dir() else found.folder.with_suffix(".confusion.png")
     plots.plot_confusion(confusion, classes, Path(picture), data)
     print(f"Open {picture}")

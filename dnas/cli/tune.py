@@ -67,6 +67,11 @@ class Tune:
     """A database, as mysql://user@host/name or sqlite:////shared/study.db; by default a file in DIR."""
     study: Annotated[str | None, optional("NAME")] = None
     """The name of the study in that database; by default the name of DIR."""
+    repeats: Annotated[int, optional("INT")] = 1
+    """Trainings of each trial, with seeds of their own in one program; their mean is its score."""
+    folds: int = 1
+    """Of the train part of a table: every trial is trained on what each leaves, and its score is their mean; 1: the
+    validation part alone."""
     workers: Annotated[int, optional("INT")] = 0
     """Processes of this machine that do trials at once, each with a share of its cores or a GPU; 0: only this one."""
     quiet: Flag = False
@@ -87,7 +92,13 @@ def run(options: Tune) -> None:
         raise UserError("--study names a study in a --storage, and there is none: leave it out.")
     genotype = genotype_of(options.cell) if options.cell is not None else _of_run(options)
     plan = tune.planned(
-        options.config, options.over, searcher=options.searcher, pruner=options.pruner, genotype=genotype
+        options.config,
+        options.over,
+        searcher=options.searcher,
+        pruner=options.pruner,
+        genotype=genotype,
+        repeats=options.repeats,
+        folds=options.folds,
     )
     out = Path(options.out) if options.out else Path("runs") / f"tune_{_name(options)}"
     result = tune.run(
@@ -135,7 +146,8 @@ def _print(result: "Result", program: str, folder: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from dnas.tune.axes import ARCHITECTURE, shown
+    from dnas.fields import shown
+    from dnas.tune.axes import ARCHITECTURE
 
     plan, score = result.plan, result.plan.score
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count)

@@ -48,6 +48,11 @@ def check(configs: Mapping[str, AnyConfig], folder: Path, train: bool = True, pr
                 f"Compared are methods by their seeds, and those of '{name}' have different weights of its penalty "
                 f"'{config.penalty}': make a row for each."
             )
+        if isinstance(config, Config) and config.grid:
+            raise UserError(
+                f"Compared are methods by their seeds, and those of '{name}' have different values of its grid "
+                f"'{config.grid}': make a row for each."
+            )
     gradients = {name: config for name, config in configs.items() if isinstance(config, Config)}
     for name, config in gradients.items():
         _check_alike(name, config, *next(iter(gradients.items())))

@@ -15,8 +15,9 @@ from dnas.compare.check import base_of, of_row, space_of
 from dnas.compare.experiment import AnyConfig, Baseline
 from dnas.compare.protocol import Protocol
 from dnas.compare.trainings import plain
-from dnas.config import Config, differences
+from dnas.config import Config
 from dnas.errors import UserError
+from dnas.fields import differences
 from dnas.runs import loop, records
 from dnas.search.run import build
 

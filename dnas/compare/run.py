@@ -21,7 +21,7 @@ from dnas.config import Config
 from dnas.costs.budget import Limits
 from dnas.files import atomic_write, storage
 from dnas.ranges import Range
-from dnas.reports import tables
+from dnas.reports import comparison, tables
 from dnas.reports.plots import ACCURACY
 from dnas.runs import environment, loop
 
@@ -151,3 +151,4 @@ def _draw(rows: list[Row], folder: Path) -> None:
         plots.plot_comparison([row.name for row in rows], shown, folder / "comparison.png", title)
     pairs.draw_ranks(rows, folder / "comparison.ranks.png")
     draw_truths(rows, folder)
+    comparison.page(folder)

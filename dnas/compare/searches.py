@@ -14,9 +14,10 @@ from dnas.compare import correlation, costs
 from dnas.compare.protocol import Protocol
 from dnas.compare.rows import Rank, Row
 from dnas.compare.trainings import AGAIN
-from dnas.config import Config, differences, from_dict, to_dict
+from dnas.config import Config, from_dict, to_dict
 from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import HostEvaluator
+from dnas.fields import differences
 from dnas.files import atomic_write, read_sealed, sealed, warn
 from dnas.runs import loop, records
 

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from dnas.data import HELD_OUT, check_size_and_limit, held_out_note, joined_notes, limited
+from dnas.data import HELD_OUT, check_size_and_limit, held_out_note, joined_notes, limited, named
 from dnas.data._arrays import hold_out
 from dnas.data._files import check_memory, progress
 from dnas.errors import UserError
@@ -74,13 +74,48 @@ class Row(NamedTuple):
 
 
 def of_rows(
-    name: str, rows: Mapping[str, Sequence[Row]], sample_rate: int, *, limit: int = 0, seed: int = 0, note: str = ""
+    name: str,
+    rows: Mapping[str, Sequence[Row]],
+    sample_rate: int,
+    *,
+    limit: int = 0,
+    seed: int = 0,
+    note: str = "",
+    without_damaged: bool = False,
 ) -> Recordings:
     """The data set of the rows of each part: without "test" a seeded 20 % of the train rows, stratified by class.
 
     limit: that many train recordings, in proportion to the classes, and a fifth as many test ones; 0: all. Only these
-    are read. Errors: `UserError` for a class that has one recording, or that none of the train part is of.
+    are read. without_damaged: leave out what cannot be read. Errors: `UserError` for a class that has one recording, or
+    that none of the train part is of.
     """
+    chosen = parted(name, rows, limit=limit, seed=seed)
+    x, lengths, sound, remarks = _read(name, [*chosen.train, *chosen.test], without_damaged)
+    train, test = np.split(sound, [len(chosen.train)])
+    count = train.sum()
+    return Recordings(
+        name,
+        Sounds(x[:count], lengths[:count], chosen.train_y[train]),
+        Sounds(x[count:], lengths[count:], chosen.test_y[test]),
+        sample_rate,
+        chosen.classes,
+        joined_notes(note, *chosen.notes, *remarks),
+    )
+
+
+class Parts(NamedTuple):
+    """The rows of the parts, their classes int32 [N], and notes."""
+
+    train: list[Row]
+    train_y: np.ndarray
+    test: list[Row]
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    notes: list[str]
+
+
+def parted(name: str, rows: Mapping[str, Sequence[Row]], *, limit: int = 0, seed: int = 0) -> Parts:
+    """The rows that are to be read, see `of_rows`."""
     check_size_and_limit(name, 0, limit)
     classes = _classes(name, rows["train"])
     known = {label: number for number, label in enumerate(classes)}
@@ -88,23 +123,20 @@ def of_rows(
         if row.label not in known:
             raise UserError(f"{row.place} is of the class '{row.label}', which no train recording is of: leave it out.")
     train, test = list(rows["train"]), list(rows.get("test", ()))
-    notes = [note]
+    notes = []
     if not test:
         kept, held = hold_out(np.array([known[row.label] for row in train], np.int32), HELD_OUT, seed)
         train, test = [train[i] for i in np.sort(kept)], [train[i] for i in np.sort(held)]
         notes.append(held_out_note(seed))
     train_y, test_y = (np.array([known[row.label] for row in part], np.int32) for part in (train, test))
     train_rows, test_rows, limit_note = limited(train_y, test_y, limit, "recordings")
-    chosen = [*(train[i] for i in train_rows), *(test[i] for i in test_rows)]
-    x, lengths, remarks = _read(name, chosen)
-    count = len(train_rows)
-    return Recordings(
-        name,
-        Sounds(x[:count], lengths[:count], train_y[train_rows]),
-        Sounds(x[count:], lengths[count:], test_y[test_rows]),
-        sample_rate,
+    return Parts(
+        [train[i] for i in train_rows],
+        train_y[train_rows],
+        [test[i] for i in test_rows],
+        test_y[test_rows],
         classes,
-        joined_notes(*notes, limit_note, *remarks),
+        [*notes, limit_note],
     )
 
 
@@ -131,15 +163,26 @@ def _classes(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
-def _read(name: str, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Waveforms int16 [N, S], lengths int32 [N], and notes on what the recordings were."""
-    sounds, remarks, size, longest = list[np.ndarray](), Counter[str](), 0, 0
+def _read(
+    name: str, rows: Sequence[Row], without_damaged: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Waveforms int16 [M, S] and lengths int32 [M] of the rows that are sound, which these are, bool [N], and notes on
+    what the recordings were."""
+    sounds, remarks, size, longest, damaged = list[np.ndarray](), Counter[str](), 0, 0, list[str]()
     for row in progress(rows, f"Reading {len(rows):,} recordings"):
-        sound, found = row.read()
+        try:
+            sound, found = row.read()
+        except UserError:
+            if not without_damaged:
+                raise
+            damaged.append(row.place)
+            continue
         sounds.append(sound)
         remarks.update(found)
         size, longest = size + sound.nbytes, max(longest, len(sound))
         padded_size = len(rows) * longest * sound.itemsize
         check_memory(size + padded_size, f"The recordings of '{name}'", "choose a limit, or shorter ones")
-    lengths = np.array(list(map(len, sounds)), np.int32)
-    return padded(sounds, longest), lengths, [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
+    lengths, left_out = np.array(list(map(len, sounds)), np.int32), {*damaged}
+    notes = [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
+    sound_rows = np.array([row.place not in left_out for row in rows], bool)
+    return padded(sounds, longest), lengths, sound_rows, [*notes, named("left out, damaged", damaged)]

@@ -95,7 +95,7 @@ def decoded(content: bytes, where: str, remedy: str, encoding: str = "utf-8") ->
         return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{where} is no text in UTF-8, see its line {line:,}: {remedy}.") from None
+        raise UserError(f"Cannot read {where}: it is no text in UTF-8, see its line {line:,}: {remedy}.") from None
 
 
 def free_memory() -> int:

@@ -31,9 +31,14 @@ CLIPPED = "recordings louder than full scale, clipped"
 
 def read_file(path: Path, sample_rate: int) -> tuple[np.ndarray, set[str]]:
     """The samples of a file, int16 [S], and remarks. Errors: `UserError` as `read`, and for a missing file."""
+    return read(_content(path), str(path), sample_rate)
+
+
+def as_they_are(path: Path) -> tuple[np.ndarray, int, set[str]]:
+    """The samples of a file, float32 [S], at its own rate, that rate in Hz, and remarks. Errors: as `read_file`."""
+    content = _content(path)
     with reading(path, REMEDY):
-        content = content_of(path, MOST_BYTES)
-    return read(content, str(path), sample_rate)
+        return _decoded(content, str(path))
 
 
 def read(content: bytes, where: str, sample_rate: int) -> tuple[np.ndarray, set[str]]:
@@ -62,6 +67,11 @@ def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
     common = math.gcd(rate, wanted)
     return resample_poly(samples, wanted // common, rate // common).astype(np.float32)
+
+
+def _content(path: Path) -> bytes:
+    with reading(path, REMEDY):
+        return content_of(path, MOST_BYTES)
 
 
 def _decoded(content: bytes, where: str) -> tuple[np.ndarray, int, set[str]]:

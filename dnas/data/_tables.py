@@ -49,14 +49,14 @@ class Table:
             raise UserError(f"The table '{self.name}' has no column beside its target '{self.target}'.")
         for part, values, y in (("train", self.train, self.train_y), ("test", self.test, self.test_y)):
             where = f"the {part} part of table '{self.name}'"
-            _check_columns(self.columns, values, len(y), where)
+            check_columns(self.columns, values, len(y), where)
             present = y[~np.isnan(y)]
             if not len(present):
                 raise UserError(f"The target '{self.target}' has no value in {where}, {len(y):,} row(s): give more.")
             if self.classes and not (np.isin(present, np.arange(len(self.classes))).all()):
                 raise UserError(f"The classes in {where} must be whole numbers from 0 to {len(self.classes) - 1}.")
             if not self.classes:
-                _check_numbers(present, f"The target '{self.target}' in {where}")
+                check_numbers(present, f"The target '{self.target}' in {where}")
         if len(np.unique(self.train_y[~np.isnan(self.train_y)])) < 2:
             raise UserError(
                 f"The target '{self.target}' is the same in all train rows of table '{self.name}': there is nothing to "
@@ -105,7 +105,8 @@ def _selected(table: Table, train: np.ndarray, test: np.ndarray, note: str) -> T
     )
 
 
-def _check_columns(columns: Sequence[Column], values: Values, rows: int, where: str) -> None:
+def check_columns(columns: Sequence[Column], values: Values, rows: int, where: str) -> None:
+    """Errors: `UserError` for columns that are not as `Table` has them."""
     if len(values) != len(columns):
         raise UserError(f"There are {len(columns)} columns, but {len(values)} in {where}.")
     for column, array in zip(columns, values, strict=True):
@@ -114,10 +115,10 @@ def _check_columns(columns: Sequence[Column], values: Values, rows: int, where: 
             found = f"{array.dtype} {list(array.shape)}"
             raise UserError(f"The column '{column.name}' in {where} is {found}, expected {expected} [{rows}].")
         if column.kind == "number":
-            _check_numbers(array[~np.isnan(array)], f"The column '{column.name}' in {where}")
+            check_numbers(array[~np.isnan(array)], f"The column '{column.name}' in {where}")
 
 
-def _check_numbers(numbers: np.ndarray, what: str) -> None:
+def check_numbers(numbers: np.ndarray, what: str) -> None:
     """Errors: `UserError` for infinite numbers, and such as no network can read."""
     if len(large := numbers[np.abs(numbers) > LARGEST]):
         raise UserError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dnas.data._files import check_memory
+from dnas.data._files import check_memory, decoded
 from dnas.errors import UserError, unknown
 
 PARTS = ("train", "valid", "test")
@@ -51,9 +51,16 @@ class Text:
                 )
 
 
-def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: int = 0, tokens: str = "words") -> Text:
+def from_contents(
+    name: str,
+    contents: Mapping[str, bytes],
+    remedy: str,
+    limit: int = 0,
+    tokens: str = "words",
+    files: Mapping[str, str] | None = None,
+) -> Text:
     """The text of three files {part: content in UTF-8}. tokens: "words" between blanks, and `<eos>` for the end of
-    every line; or "characters", blanks and ends of lines among them.
+    every line; or "characters", blanks and ends of lines among them. files: what each is called, if it has a name.
 
     The vocabulary is that of the train part, in the order in which its words appear; other words of other parts are
     `<unk>`. limit: that many tokens of the train part and a fifth as many of the others, from the start; 0: all.
@@ -67,7 +74,8 @@ def from_contents(name: str, contents: Mapping[str, bytes], remedy: str, limit: 
     size = sum(map(len, contents.values()))
     check_memory(size // 4 * WORD_BYTES, f"The words of '{name}'", "give a shorter text")
     split = _characters if characters else _words
-    words = {part: split(contents[part], f"the {part} part of '{name}'", remedy) for part in PARTS}
+    places = files or {part: f"the {part} part of '{name}'" for part in PARTS}
+    words = {part: split(contents[part], places[part], remedy) for part in PARTS}
     total, note = len(words["train"]), ""
     if 0 < limit < total:
         fifth = max(LEAST, limit // 5)
@@ -89,20 +97,34 @@ def with_vocabulary(text: Text, vocabulary: Sequence[str]) -> Text:
     it has no `<unk>` for them."""
     if tuple(vocabulary) == text.vocabulary:
         return text
-    numbers = numbered(text.vocabulary, vocabulary, f"the text '{text.name}'")
+    numbers = numbered(text.vocabulary, vocabulary, f"the text '{text.name}'", lines=False)
     return replace(text, **{part: numbers[getattr(text, part)] for part in PARTS}, vocabulary=tuple(vocabulary))
 
 
-def numbered(words: Iterable[str], vocabulary: Sequence[str], where: str) -> np.ndarray:
-    """int32: what these words are in a vocabulary, or `<unk>`. Errors: `UserError` where it has neither."""
+def numbered(words: Iterable[str], vocabulary: Sequence[str], where: str, *, lines: bool = True) -> np.ndarray:
+    """int32: what these words are in a vocabulary, or `<unk>`. lines: whether ends of lines among them tell a word's
+    line. Errors: `UserError` where it has neither."""
     known = {word: number for number, word in enumerate(vocabulary)}
     words = list(words)
-    if UNKNOWN not in known and (strange := next((word for word in words if word not in known), None)) is not None:
+    if UNKNOWN not in known and (strange := strangers(words, vocabulary)):
+        place = place_of(words, strange[0], where) if lines else where
         raise UserError(
-            f"The word {strange[:40]!r} of {where} is none of the {len(known):,} words of the vocabulary, which has no "
-            f"'{UNKNOWN}' for others: leave it out."
+            f"The word {words[strange[0]][:40]!r} of {place} is none of the {len(known):,} words of the vocabulary, "
+            f"which has no '{UNKNOWN}' for others: leave it out."
         )
     return _numbers(words, known)
+
+
+def strangers(words: Sequence[str], vocabulary: Iterable[str]) -> list[int]:
+    """Which of these words are none of a vocabulary."""
+    known = frozenset(vocabulary)
+    return [number for number, word in enumerate(words) if word not in known]
+
+
+def place_of(words: Sequence[str], number: int, where: str) -> str:
+    """Where one of the words of a text stands: its line, where there are several."""
+    ends = [i for i, word in enumerate(words) if word in (END, "\n")]
+    return f"line {1 + sum(end < number for end in ends):,} of {where}" if ends else where
 
 
 def words_of(given: object, where: str, characters: bool = False) -> list[str]:
@@ -113,7 +135,7 @@ def words_of(given: object, where: str, characters: bool = False) -> list[str]:
     """
     remedy = "give texts in UTF-8"
     if isinstance(given, str | bytes):
-        text = _decoded(given, where, remedy) if isinstance(given, bytes) else given
+        text = decoded(given, where, remedy) if isinstance(given, bytes) else given
         words = list(_with_ends(text)) if characters else text.replace("\n", f" {END} ").split()
     elif isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
         words = list(given)
@@ -124,15 +146,8 @@ def words_of(given: object, where: str, characters: bool = False) -> list[str]:
     return words
 
 
-def _decoded(content: bytes, where: str, remedy: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"Cannot read {where}: byte {error.start:,} is not UTF-8: {remedy}.") from None
-
-
 def _words(content: bytes, where: str, remedy: str) -> list[str]:
-    text = _decoded(content, where, remedy)
+    text = decoded(content, where, remedy)
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
@@ -143,7 +158,7 @@ def _words(content: bytes, where: str, remedy: str) -> list[str]:
 
 
 def _characters(content: bytes, where: str, remedy: str) -> list[str]:
-    text = _with_ends(_decoded(content, where, remedy))
+    text = _with_ends(decoded(content, where, remedy))
     if not text.strip():
         raise UserError(f"Cannot read {where}: it has no words: {remedy}.")
     return list(text)

@@ -53,6 +53,12 @@ class Tokeniser:
         found = (np.array(one.ids, np.int32) for one in self.made.encode_batch(_readable(texts)))
         return [np.where(ids == PADDING, UNKNOWN, ids) for ids in found]  # whoever writes <pad> means a word
 
+    def strangers(self, text: str) -> list[str]:
+        """What of a text is not in the vocabulary."""
+        (readable,) = _readable([text])
+        found = self.made.encode(readable)
+        return [readable[slice(*at)] for number, at in zip(found.ids, found.offsets, strict=True) if number == UNKNOWN]
+
     def text(self, tokens: np.ndarray) -> str:
         """What tokens stand for, of a tokeniser of what stands between blanks."""
         words = [self.made.id_to_token(int(token)) for token in tokens]

@@ -23,25 +23,32 @@ LIST, MOST_BYTES = "testing_list.txt", 2**26
 
 
 def dataset(
-    *, path: str = "", sample_rate: Annotated[int, Range(*RATES)] = 16_000, limit: Limit = 0, seed: Seed = 0
+    *,
+    path: str = "",
+    sample_rate: Annotated[int, Range(*RATES)] = 16_000,
+    without_damaged: bool = False,
+    limit: Limit = 0,
+    seed: Seed = 0,
 ) -> Recordings:
     """sample_rate: in Hz; recordings of other rates are resampled. Only those within `limit` are read.
+    without_damaged: leave out those that cannot be read, which are refused otherwise.
 
     Errors: `UserError` for a folder without recordings of two classes, and for a recording that cannot be read.
     """
     if not path:
         raise UserError(f"The data set 'audio_folder' needs the path of a folder: {_HOW}")
     root = users_path(path)
-    rows, note = _rows(root, sample_rate)
-    return of_rows(root.resolve().name, rows, sample_rate, limit=limit, seed=seed, note=note)
+    rows, note = rows_in(root, sample_rate)
+    name = root.resolve().name
+    return of_rows(name, rows, sample_rate, limit=limit, seed=seed, note=note, without_damaged=without_damaged)
 
 
 def locate() -> Location:
     return Location((), None, _HOW[0].upper() + _HOW[1:])
 
 
-def _rows(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
-    """The rows of each part, and what was left out."""
+def rows_in(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
+    """The recordings of each part of a folder, none of which is read yet, and a note on what was left out."""
     inside, left_out = _folders(root), list[str]()
     roles = {folder: folder_role(folder.name) for folder in inside if _folders(folder)}
     parts = {role: [folder for folder, one in roles.items() if one == role] for role in (TRAIN, VALID, TEST)}

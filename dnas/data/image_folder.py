@@ -46,37 +46,28 @@ SYSTEM_PREFIXES = ("__", "@", "$", "#")  # __MACOSX, @eaDir, $RECYCLE.BIN, #recy
 SYSTEM = ("lost+found", "system volume information", "recycler", "cvs")
 
 
-def dataset(*, path: str = "", size: Size = 32, limit: Limit = 0, seed: Seed = 0) -> Dataset:
-    """RGB images, the centre square resized to size x size; only those within `limit` are read."""
+def dataset(
+    *, path: str = "", size: Size = 32, without_damaged: bool = False, limit: Limit = 0, seed: Seed = 0
+) -> Dataset:
+    """RGB images, the centre square resized to size x size; only those within `limit` are read. without_damaged: leave
+    out those that cannot be read, which are refused otherwise."""
     if not path:
         raise UserError(f"The data set 'image_folder' needs the path of a folder: {_HOW}")
     check_size_and_limit("image_folder", size, limit)
     if size == 0:
         raise UserError("The setting 'size' of data set 'image_folder' must be at least 1: all images get that size.")
     root = users_path(path)
-    found = parts_of(root)
-    train_files, train_y = files_of(found.train, found.classes, found.others)
-    if found.test:
-        test_files, test_y = files_of(found.test, found.classes, found.others)
-        note = ""
-    else:
-        train, test = hold_out(train_y, HELD_OUT, seed)
-        test_files, test_y = [train_files[i] for i in test], train_y[test]
-        train_files, train_y = [train_files[i] for i in train], train_y[train]
-        note = held_out_note(seed)
-    train, test, limit_note = limited(train_y, test_y, limit)
-    images, remarks = _read([*(train_files[i] for i in train), *(test_files[i] for i in test)], size)
-    others = [
-        named(what, [repr(str(file.relative_to(root))) for file in files]) for what, files in found.others.items()
-    ]
+    listed = files_in(root, limit=limit, seed=seed)
+    images, sound, remarks = _read([*listed.train, *listed.test], size, without_damaged)
+    train, test = np.split(sound, [len(listed.train)])
     return Dataset(
         root.resolve().name,
-        images[: len(train)],
-        train_y[train],
-        images[len(train) :],
-        test_y[test],
-        found.classes,
-        joined_notes(note, *found.notes, *others, limit_note, *remarks),
+        images[: train.sum()],
+        listed.train_y[train],
+        images[train.sum() :],
+        listed.test_y[test],
+        listed.classes,
+        joined_notes(*listed.notes, *remarks),
     )
 
 
@@ -97,6 +88,43 @@ class _Found(NamedTuple):
     classes: tuple[str, ...]
     notes: list[str]
     others: dict[str, list[Path]]
+
+
+class Files(NamedTuple):
+    """The image files of the parts, their classes int32 [N], and notes on what was left out."""
+
+    train: list[Path]
+    train_y: np.ndarray
+    test: list[Path]
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    notes: list[str]
+
+
+def files_in(root: Path, *, limit: int = 0, seed: int = 0) -> Files:
+    """Which files of a folder are images of which part and class, within the limit; none is opened."""
+    found = parts_of(root)
+    train_files, train_y = files_of(found.train, found.classes, found.others)
+    if found.test:
+        test_files, test_y = files_of(found.test, found.classes, found.others)
+        note = ""
+    else:
+        train, test = hold_out(train_y, HELD_OUT, seed)
+        test_files, test_y = [train_files[i] for i in test], train_y[test]
+        train_files, train_y = [train_files[i] for i in train], train_y[train]
+        note = held_out_note(seed)
+    train, test, limit_note = limited(train_y, test_y, limit)
+    others = [
+        named(what, [repr(str(file.relative_to(root))) for file in files]) for what, files in found.others.items()
+    ]
+    return Files(
+        [train_files[i] for i in train],
+        train_y[train],
+        [test_files[i] for i in test],
+        test_y[test],
+        found.classes,
+        [note, *found.notes, *others, limit_note],
+    )
 
 
 def folder_role(name: str) -> str | None:
@@ -208,13 +236,22 @@ def files_of(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]
     return files, np.repeat(np.arange(len(classes), dtype=np.int32), counts)
 
 
-def _read(files: list[Path], size: int) -> tuple[np.ndarray, list[str]]:
-    """uint8 [N, size, size, 3], and notes on what the images were."""
+def _read(files: list[Path], size: int, without_damaged: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """uint8 [M, size, size, 3] of the files that are sound, which these are, bool [N], and notes on what they were."""
     check_memory(
         len(files) * size * size * 3, f"{len(files):,} images of {size}x{size}", "choose a smaller size or limit"
     )
     images, remarks = np.empty((len(files), size, size, 3), np.uint8), Counter[str]()
+    sound = np.ones(len(files), bool)
     for i, file in enumerate(progress(files, f"Reading {len(files):,} images")):
-        images[i], found = read_square(file, size)
-        remarks.update(found)
-    return images, [f"{remark}: {count:,}" for remark, count in sorted(remarks.items())]
+        try:
+            images[i], found = read_square(file, size)
+        except UserError:
+            if not without_damaged:
+                raise
+            sound[i] = False
+        else:
+            remarks.update(found)
+    damaged = named("left out, damaged", [repr(str(file)) for file, good in zip(files, sound, strict=True) if not good])
+    kept = images if sound.all() else images[sound]
+    return kept, sound, [*(f"{remark}: {count:,}" for remark, count in sorted(remarks.items())), damaged]

@@ -6,6 +6,7 @@ A column whose cells are all numbers is one of numbers, any other is one of cate
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,17 @@ def dataset(
     target: str = "",
     task: str = "auto",
     categories: str = "",
+    numbers: str = "",
+    without: str = "",
     test: str = "",
     limit: Limit = 0,
     seed: Seed = 0,
 ) -> Table:
     """target: the column to predict. task: "classification", "regression", or "auto": regression where the target is a
     number with decimals, or with more than 20 different values. categories: names `a+b` of columns whose numbers are
-    codes. test: a file with the same columns; without it a seeded 20 % is the test part, stratified by class. A column
-    without a name or without any value is left out, as the note says.
+    codes. numbers: of those whose cells that are no numbers are missing values. without: of those to leave out. test: a
+    file with the same columns; without it a seeded 20 % is the test part, stratified by class. A column without a name
+    or without any value is left out, as the note says.
 
     Errors: `UserError` for files, columns and targets of which no task can be made.
     """
@@ -45,26 +49,31 @@ def dataset(
         raise unknown("task of data set 'table':", task, TASKS)
     file = users_path(path)
     cells = read(file)
-    coded = [name.strip() for name in categories.split("+") if name.strip()]
-    for name in [target, *coded]:
-        if name not in cells.columns:
-            raise unknown(f"column of {file}:", name, cells.columns)
-    columns, empty = _columns(cells, target, coded)
-    classes = _classes(cells.columns[target], task, target, file)
-    values, y = values_of(cells, columns, file), _target(cells.columns[target], classes, target, file)
-    left_out = named("left out", [*(["columns without a name"] if cells.unnamed else []), *empty])
+    if target not in cells.columns:
+        raise unknown(f"column of {file}:", target, cells.columns)
+    coded, sure, unwanted = (names_in(text, cells.columns, file) for text in (categories, numbers, without))
+    if target in unwanted:
+        raise UserError(f"The column '{target}' of {file} is the target, so it cannot be left out: choose another.")
+    if both := [name for name in coded if name in sure]:
+        raise UserError(f"The column '{both[0]}' of {file} cannot be one of numbers and one of categories: choose.")
+    cells = only_numbers(cells, sure)
+    columns, empty = columns_of(cells, [target, *unwanted], coded)
+    classes = classes_of(cells.columns[target], task)
+    _check_classes(cells.columns[target], classes, target, file)
+    values, y = values_of(cells, columns, file), target_of(cells.columns[target], classes, target, file)
+    left_out = named("left out", [*(["columns without a name"] if cells.unnamed else []), *unwanted, *empty])
     note = joined_notes(f"'{target}' is read as {'a class' if classes else 'a number'}" * (task == "auto"), left_out)
     if not test:
         whole = Table(file.stem, columns, values, y, values, y, target, classes, note)
         return tailored(held_out(whole, seed), limit)
     other = users_path(test)
-    test_cells = read(other)
+    test_cells = only_numbers(read(other), sure)
     for name in [target, *(column.name for column in columns)]:
         if name not in test_cells.columns:
             raise UserError(
                 f"{other} has no column '{name}', which {file} has: give a test file with the same columns."
             )
-    parts = values_of(test_cells, columns, other), _target(test_cells.columns[target], classes, target, other)
+    parts = values_of(test_cells, columns, other), target_of(test_cells.columns[target], classes, target, other)
     return tailored(Table(file.stem, columns, values, y, *parts, target, classes, note), limit)
 
 
@@ -82,11 +91,34 @@ def number(text: str) -> float | None:
         return None
 
 
-def _columns(cells: Cells, target: str, coded: list[str]) -> tuple[tuple[Column, ...], list[str]]:
-    """Of the features, and the names of those without any value."""
+def names_in(written: str, known: Collection[str], file: Path) -> list[str]:
+    """The columns of `a+b`; their names may have a plus themselves. Errors: `UserError` for one that is not there."""
+    names, parts = [], [part for part in map(str.strip, written.split("+")) if part]
+    while parts:
+        joined = ("+".join(parts[:end]) for end in range(len(parts), 0, -1))
+        name = next((name for name in joined if name in known), parts[0])
+        if name not in known:
+            raise unknown(f"column of {file}:", name, known)
+        names.append(name)
+        parts = parts[name.count("+") + 1 :]
+    return names
+
+
+def only_numbers(cells: Cells, names: Collection[str]) -> Cells:
+    """The cells, of which those of these columns are missing that are no numbers."""
+    emptied = {
+        name: [text if number(text) is not None else "" for text in cells.columns[name]]
+        for name in names
+        if name in cells.columns
+    }
+    return cells._replace(columns=cells.columns | emptied)
+
+
+def columns_of(cells: Cells, without: Collection[str], coded: Collection[str]) -> tuple[tuple[Column, ...], list[str]]:
+    """Of the features, and the names of those without any value. coded: those whose numbers are codes."""
     columns, empty = [], []
     for name, texts in cells.columns.items():
-        if name == target:
+        if name in without:
             continue
         if not any(texts):
             empty.append(name)
@@ -118,25 +150,29 @@ def _numbers(texts: list[str], name: str, file: Path) -> np.ndarray:
     return np.array(found, np.float64)
 
 
-def _classes(texts: list[str], task: str, target: str, file: Path) -> tuple[str, ...]:
+def classes_of(texts: list[str], task: str = "auto") -> tuple[str, ...]:
     """The classes of a target, in the order of numbers or of texts; none for a regression."""
-    labels = [text for text in map(_label, texts) if text]
-    counts = Counter(labels)
-    if len(counts) < 2:
-        found = f"only '{labels[0][:40]}'" if labels else "no value"
-        raise UserError(f"The target '{target}' of {file} has {found}: there is nothing to learn, choose another.")
-    numbers = {label: number(label) for label in counts}
+    labels = {text for text in map(_label, texts) if text}
+    numbers = {label: number(label) for label in labels}
     are_numbers = all(value is not None for value in numbers.values())
-    codes = len(counts) <= MOST_CODES and all(value is not None and value.is_integer() for value in numbers.values())
+    codes = len(labels) <= MOST_CODES and all(value is not None and value.is_integer() for value in numbers.values())
     if task == "regression" or (task == "auto" and are_numbers and not codes):
         return ()
+    return tuple(sorted(labels, key=(lambda label: (numbers[label] or 0.0, label)) if are_numbers else None))
+
+
+def _check_classes(texts: list[str], classes: tuple[str, ...], target: str, file: Path) -> None:
+    """Errors: `UserError` for a target without a difference, or with a class of one row."""
+    counts = Counter(text for text in map(_label, texts) if text)
+    if len(counts) < 2:
+        found = f"only '{next(iter(counts))[:40]}'" if counts else "no value"
+        raise UserError(f"The target '{target}' of {file} has {found}: there is nothing to learn, choose another.")
     single = sorted(label for label, times in counts.items() if times == 1)
-    if single:
+    if classes and single:
         raise UserError(
             f"The target '{target}' of {file} has {len(single)} class(es) with one row, as '{single[0][:40]}': a class "
             "needs at least 2, so remove them or choose task=regression."
         )
-    return tuple(sorted(counts, key=(lambda label: (numbers[label] or 0.0, label)) if are_numbers else None))
 
 
 def _label(text: str) -> str:
@@ -145,7 +181,7 @@ def _label(text: str) -> str:
     return text if value is None or not text or not math.isfinite(value) else f"{value:.15g}"
 
 
-def _target(texts: list[str], classes: tuple[str, ...], target: str, file: Path) -> np.ndarray:
+def target_of(texts: list[str], classes: tuple[str, ...], target: str, file: Path) -> np.ndarray:
     """float64 [N]: numbers, or numbers of classes; NaN where missing."""
     if not classes:
         return _numbers(texts, target, file)

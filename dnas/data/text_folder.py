@@ -21,12 +21,12 @@ def dataset(*, path: str = "", tokens: str = "words", limit: Limit = 0) -> Text:
     if not path:
         raise UserError(f"The data set 'text_folder' needs the path of a folder: {_HOW}")
     folder = users_path(path)
-    contents = {}
-    for part in PARTS:
-        file = folder / f"{part}.txt"
+    files, contents = {part: folder / f"{part}.txt" for part in PARTS}, {}
+    for part, file in files.items():
         with reading(file, _REMEDY):
             contents[part] = content_of(file, MOST_BYTES)
-    return from_contents(folder.resolve().name, contents, _REMEDY, limit, tokens)
+    places = {part: str(file) for part, file in files.items()}
+    return from_contents(folder.resolve().name, contents, _REMEDY, limit, tokens, places)
 
 
 def locate() -> Location:

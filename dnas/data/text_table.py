@@ -10,9 +10,10 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from dnas.data import Location
+from dnas.data import Location, joined_notes, named
 from dnas.data._files import check_memory, decoded, reading, users_path
 from dnas.data._sentences import Row, Sentences, numbered_lines, of_rows
 from dnas.data._table_files import delimiter_of
@@ -34,45 +35,81 @@ def dataset(
     label: str = "label",
     test: str = "",
     valid: str = "",
+    without_empty: bool = False,
     limit: Limit = 0,
     seed: Seed = 0,
 ) -> Sentences:
     """text, label: the columns, or names in objects. test, valid: files of the same kind; without a test part a seeded
-    20 % of the texts is one, stratified by class. Rows without anything are passed over.
+    20 % of the texts is one, stratified by class. Rows without anything are passed over. without_empty: leave out those
+    without a text or a label, which are refused otherwise.
 
     Errors: `UserError` for files of which no such texts can be made; it names file and line.
     """
     if not path:
         raise UserError(f"The data set 'text_table' needs the path of a file or folder: {_HOW}")
     source = users_path(path)
+    rows, empty = rows_in(source, text, label, test, valid)
+    if empty and not without_empty:
+        raise UserError(_is_empty(empty[0], text, label))
+    found = of_rows(name_of(source), rows, limit=limit, seed=seed)
+    return replace(found, note=joined_notes(named("left out, empty", [row.place for row in empty]), found.note))
+
+
+def rows_in(
+    source: Path, text: str, label: str, test: str = "", valid: str = ""
+) -> tuple[dict[str, list[Row]], list[Row]]:
+    """The rows of each part of a file or a folder, with the settings of `dataset`, and those without a text or a
+    label."""
+    found = _parts(source, text, label, test, valid)
+    empty = [row for rows in found.values() for row in rows if not (row.text and row.label)]
+    whole = {part: [row for row in rows if row.text and row.label] for part, rows in found.items()}
+    if empty and not whole["train"]:
+        raise UserError(_is_empty(empty[0], text, label))
+    return whole, empty
+
+
+def name_of(source: Path) -> str:
+    """What texts of a file or a folder are called."""
+    return source.resolve().name if os.path.isdir(source) else source.stem
+
+
+def _parts(source: Path, text: str, label: str, test: str, valid: str) -> dict[str, list[Row]]:
     if os.path.isdir(source):
         if test or valid:
             raise UserError(f"{source} is a folder, whose parts are folders in it: leave out 'test' and 'valid'.")
-        return of_rows(source.resolve().name, _of_folder(source), limit=limit, seed=seed)
+        return _of_folder(source)
     files = {"train": source} | {part: users_path(one) for part, one in {"valid": valid, "test": test}.items() if one}
     rows = {part: list(_of_file(file, text, label)) for part, file in files.items()}
     for part, file in files.items():
         if not rows[part]:
             raise UserError(f"{file} has no text: {_REMEDY}.")
-    return of_rows(source.stem, rows, limit=limit, seed=seed)
+    return rows
+
+
+def _is_empty(row: Row, text: str, label: str) -> str:
+    if not row.place.startswith("line "):
+        return f"{row.place} is empty: write a text into it, or remove it."
+    return f"L{row.place[1:]} has an empty '{label if row.text else text}': fill it, or remove the line."
 
 
 def locate() -> Location:
     return Location((), None, _HOW[0].upper() + _HOW[1:])
 
 
-def _of_file(file: Path, text: str, label: str) -> Iterator[Row]:
+def objects_of(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a file with the numbers of their lines. Errors: `UserError` for what is no such file."""
     with reading(file, _REMEDY):
         content = content_of(file, MOST_BYTES)
     check_memory(len(content) * TEXT_BYTES, f"The texts of {file}", "give fewer")
     written = decoded(content, str(file), "save it in UTF-8")
-    objects = _json_lines if file.suffix.lower() in JSON_LINES else _table
-    for number, row in objects(written, file):
+    yield from (_json_lines if file.suffix.lower() in JSON_LINES else _table)(written, file)
+
+
+def _of_file(file: Path, text: str, label: str) -> Iterator[Row]:
+    for number, row in objects_of(file):
         for name in (text, label):
             if name not in row:
                 raise unknown(f"column in line {number:,} of {file}:", name, row)
-            if not row[name].strip():
-                raise UserError(f"Line {number:,} of {file} has an empty '{name}': fill it, or remove the line.")
         yield Row(row[text].strip(), row[label].strip(), f"line {number:,} of {file}")
 
 
@@ -143,8 +180,6 @@ def _of_class(folder: Path, name: str) -> Iterator[Row]:
         with reading(file, _REMEDY):
             content = content_of(file, MOST_BYTES)
         text = " ".join(decoded(content, str(file), "save it in UTF-8").split())
-        if not text:
-            raise UserError(f"{file} is empty: write a text into it, or remove it.")
         yield Row(text, name, str(file))
 
 

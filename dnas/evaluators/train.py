@@ -67,7 +67,7 @@ def evaluator(
     words: dict[str, Any] = {"space": space or base.space, "data": data or base.data, "task": task or base.task}
     base = replace(base, **words, seeds=1, retrain=plan)
     built, dataset = find.resolve("space", base.space), datasets.load(base.data)
-    bound, plan = _bound(base, dataset, built, valid_portion)
+    bound, plan = bound_of(base, dataset, built, valid_portion)
     fit, numbers = replace(base, retrain=plan), count(1)
 
     def evaluate(architecture: np.ndarray, fidelity: float, seed: int) -> tuple[dict[str, float], float]:
@@ -109,14 +109,17 @@ def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> 
 def check(config: Config, genotype: Genotype) -> Score:
     """The measure by which such a training is chosen. Errors: `UserError` for what `measured` could not train; nothing
     is compiled."""
-    prepared = _prepared(config, genotype)
+    fit, space, _, task = _prepared(config, genotype)
+    retrain.check_network(genotype, space, fit.retrain.cells, allow_constant=True)
     with jax.enable_x64(config.dtype == "float64"):
-        return Job(*prepared, quiet=True).task.score
+        job = Job(fit, space, genotype, task, quiet=True)
+        retrain.check_weights(job)
+    return job.task.score
 
 
 def _prepared(config: Config, genotype: Genotype) -> tuple[Config, Space, Genotype, Task]:
     built, dataset = find.resolve("space", config.space), datasets.load(config.data)
-    bound, plan = _bound(config, dataset, built, 0.0)
+    bound, plan = bound_of(config, dataset, built, 0.0)
     return replace(config, seeds=1, retrain=plan), built, genotype, bound
 
 
@@ -128,7 +131,7 @@ def fidelities(epochs: int) -> tuple[float, ...]:
     return tuple(length / epochs for length in reversed(lengths))
 
 
-def _bound(config: Config, dataset: Any, space: Space, valid_portion: float) -> tuple[Task, RetrainConfig]:
+def bound_of(config: Config, dataset: Any, space: Space, valid_portion: float) -> tuple[Task, RetrainConfig]:
     """The task, with a validation part, and the plan as the data bear it."""
     chosen = valid_portion or config.retrain.valid_portion
     tried = replace(config, retrain=replace(config.retrain, valid_portion=chosen))

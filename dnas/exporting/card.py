@@ -21,6 +21,7 @@ from dnas.errors import UserError, printable
 from dnas.find import parse_choice
 from dnas.loading import Found, is_search
 from dnas.runs import records
+from dnas.tasks.language import Language
 from dnas.tasks.tabular import Rows
 
 # what Markdown, and what GitHub makes links and formulas of
@@ -81,6 +82,8 @@ def _purpose(found: Found) -> str:
         return f"It tells {len(found.classes)} classes of {found.reads} apart"
     if isinstance(found.task, Rows):
         return f"It predicts {found.task.table.target}, a number, of rows of a table"
+    if isinstance(found.task, Language):
+        return f"It says what follows in a text, of {found.task.shape.outputs:,} {found.task.text.unit}"
     return f"It was trained on the task {found.task.name}"
 
 

@@ -11,6 +11,7 @@ import jax
 from dnas import __version__
 from dnas.exporting.inputs import Inputs
 from dnas.loading import Found
+from dnas.tasks.language import Language
 from dnas.types import Tree
 
 
@@ -34,6 +35,10 @@ def answer_line(found: Found) -> dict[str, str]:
     """The answer of a program for a card."""
     if found.classes:
         return {"kind": kind_of("float32", (len(found.classes),)), "says": "probabilities of the classes"}
+    if isinstance(found.task, Language):
+        state = "" if found.functional.carry is None else "; behind them, the state after the whole piece"
+        says = f"probabilities of the tokens that may follow, by their place in vocabulary.json{state}"
+        return {"kind": kind_of("float32", (found.task.shape.outputs,)), "says": says}
     return {"kind": kind_of("float32", ()), "says": f"{found.task.table.target}, in its unit"}
 
 

@@ -16,6 +16,7 @@ from dnas.errors import UserError
 from dnas.loading import Found
 from dnas.tasks.audio_classification import SoundClasses
 from dnas.tasks.images import OfImages
+from dnas.tasks.language import Language
 from dnas.tasks.spectra import Waveforms
 from dnas.tasks.tabular import Rows
 from dnas.tasks.text_classification import SentenceClasses
@@ -44,14 +45,21 @@ class Inputs(NamedTuple):
 
 
 def inputs_of(found: Found) -> Inputs:
-    """Errors: `UserError` for a network whose inputs have no fixed size, or that writes texts."""
+    """Errors: `UserError` for a network that translates texts."""
     task = found.task
-    for kind, reader in ((OfImages, _images), (SoundClasses, _sounds), (SentenceClasses, _texts), (Rows, _rows)):
+    kinds = {
+        OfImages: _images,
+        SoundClasses: _sounds,
+        SentenceClasses: _texts,
+        Rows: _rows,
+        Language: _language,
+    }
+    for kind, reader in kinds.items():
         if isinstance(task, kind):
             return reader(found)
     raise UserError(
-        f"The network of {found.folder} reads texts of any length word by word (task '{task.name}'), and programs are "
-        "exported of networks whose inputs have one size: use --format npz for its weights, or dnas predict."
+        f"The network of {found.folder} writes texts by a beam search (task '{task.name}'), and programs are exported "
+        "of networks that answer at once: use --format npz for its weights, or dnas predict."
     )
 
 
@@ -104,6 +112,35 @@ def _texts(found: Found) -> Inputs:
     about = {"length": task.length, "lower": "Lowercase" in json.dumps(written["normalizer"])}
     says = f"{task.length} tokens by their place in vocabulary.json; 0 behind shorter texts, 1 for what is unknown"
     return _alike("tokens", x, "words" if of_words else "pieces", about, says, files=files)
+
+
+def _language(found: Found) -> Inputs:
+    """A piece of a text; of networks that carry a state, that before it as well."""
+    task, random = found.task, _random()
+    counts = np.linspace(1, task.bptt, EXAMPLES).astype(np.int32)
+    tokens = random.integers(0, len(task.text.vocabulary), (EXAMPLES, task.bptt)).astype(np.int32)
+    carry = found.functional.carry
+    states = [] if carry is None else [np.asarray(leaf) for leaf in jax.tree.leaves(carry(EXAMPLES))]
+    named = {f"state_{i}" if len(states) > 1 else "state": leaf for i, leaf in enumerate(states, 1)}
+    given = {"tokens": tokens, "counts": counts} | named
+    says = {
+        "tokens": f"a piece of {task.bptt} tokens by their place in vocabulary.json, any behind the last",
+        "counts": "how many of these are the text's, at least 1",
+    }
+    says |= dict.fromkeys(named, "zeros before the first piece, then what the piece before has left")
+    return Inputs(
+        {name: jax.ShapeDtypeStruct(one.shape[1:], one.dtype) for name, one in given.items()},
+        lambda *pieces: pieces,
+        (tuple(given.values()), [row[:count] for row, count in zip(tokens, counts, strict=True)]),
+        "language",
+        {
+            "length": task.bptt,
+            "characters": task.text.characters,
+            "state": [list(leaf.shape[1:]) for leaf in states],
+        },
+        says,
+        files={"vocabulary.json": json.dumps(task.text.vocabulary)},
+    )
 
 
 def _rows(found: Found) -> Inputs:

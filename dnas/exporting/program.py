@@ -20,15 +20,19 @@ from dnas.exporting.quantised import restored
 from dnas.kernels import native
 from dnas.loading import Found
 from dnas.nets import work
+from dnas.nets.functional import forward
+from dnas.tasks.task import Reading
 from dnas.types import Tree
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-4  # of what is exported, against `predict`
 
 
-def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., jax.Array]:
+def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., Any]:
     """Arguments as `inputs.arrays`, [B, ...] each -> what `found.predict` gives of them, float32. weights: instead of
     its own, some of them `Int8`, say. To be traced inside `tracing`."""
+    if isinstance(found.task, Reading):
+        return _next_of(found, weights)
     logits_of, is_wide = found.pure_logits, found.config.dtype == "float64"
 
     def answers(*arrays: jax.Array) -> jax.Array:
@@ -38,6 +42,24 @@ def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., ja
         if found.classes:
             return jax.nn.softmax(logits.astype(jnp.float32))
         return found.task.answers(logits).astype(jnp.float32)
+
+    return answers
+
+
+def _next_of(found: Found, weights: Tree) -> Callable[..., tuple[jax.Array, ...]]:
+    """(tokens [B, T], how many of each are its text's [B], states [B, ...] before them) -> the probabilities of what
+    follows [B, V], and the states after all T."""
+    functional, is_wide, first = found.functional, found.config.dtype == "float64", found.functional.carry
+    structure = None if first is None else jax.tree.structure(jax.eval_shape(lambda: first(1)))
+
+    def answers(tokens: jax.Array, counts: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
+        carry = () if structure is None else jax.tree.unflatten(structure, states)
+        with jax.enable_x64(is_wide):
+            outputs, _, carry = forward(
+                functional, restored(weights, jnp.asarray), found.stats, tokens, *found.args, carry=carry, train=False
+            )
+        last = jnp.take_along_axis(outputs.logits, counts[:, None, None] - 1, 1)[:, 0]
+        return jax.nn.softmax(last.astype(jnp.float32)), *jax.tree.leaves(carry)
 
     return answers
 
@@ -79,7 +101,8 @@ def checked(found: Found, inputs: Inputs, run: Callable[..., Any], weights: Tree
     given, x = inputs.examples
     wanted = replace(found, weights=restored(weights)).answers(x)
     with tracing(found, inputs):
-        got = np.asarray(run(*given))
+        said = run(*given)
+    got = np.asarray(said[0] if isinstance(found.task, Reading) else said)
     difference = float((np.abs(got - wanted) / np.maximum(np.abs(wanted), 1)).max())
     if not difference <= TOLERANCE:  # `not`: catches NaN
         raise UserError(

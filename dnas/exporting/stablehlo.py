@@ -6,6 +6,7 @@ what it wrote for six months at least (docs.jax.dev, "Exporting and serializing 
 """
 
 import shutil
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,15 @@ model = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read())) 
 answers = jax.jit(model.call)({arguments})
 ```
 
-It runs on {platforms}. Preprocessing is part of it: give it raw inputs."""
+It runs on {platforms}. Preprocessing is part of it: give it raw inputs. It was written, read again and compared with
+{versions}."""
 EXAMPLES = {
     "images": "IMAGES.npy",
     "sounds": "A.wav B.wav",
     "rows": "ROWS.csv",
     "words": '"a text"',
     "pieces": '"a text"',
+    "language": '"a text" --more 20',
 }
 WIDE = "Numbers are float64: switch that on first, jax.config.update('jax_enable_x64', True), as predict.py does."
 
@@ -69,6 +72,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
             example=EXAMPLES[inputs.script],
             arguments=", ".join(inputs.arrays),
             platforms=", ".join(program.PLATFORMS),
+            versions=", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "numpy", "flatbuffers")),
         ),
         "arrays": argument_lines(inputs),
         "answer": answer_line(found),

@@ -34,7 +34,7 @@ def refuse(subject: Subject) -> None:
     """Errors: `UserError` for networks that the reference codes have not."""
     found = subject.found
     if subject.is_small:
-        raise UserError("PyTorch weights are exported as they were trained: leave out --weights int8.")
+        raise UserError("PyTorch weights are exported as they were trained: leave out --int8.")
     if found.genotype.space not in interop.CODES or found.task.name != "images":
         known = " and ".join(interop.CODES)
         raise UserError(

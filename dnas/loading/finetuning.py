@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from dnas import data as datasets
-from dnas import find
+from dnas import fields, find, grid
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.loading.loaded import Loaded
@@ -26,10 +26,11 @@ def plan(
         raise UserError(
             f"What was read from {found.folder} is no run: train its cell with dnas retrain, and go on there."
         )
-    own = found.config if isinstance(data, str | None) else replace(found.config, data=datasets.ARRAYS)
+    own = fields.applied(found.config, grid.row(found.config, "retrain", found.seed - found.config.seed))
+    own = own if isinstance(data, str | None) else replace(own, data=datasets.ARRAYS)
     named = data if isinstance(data, str) else own.data
     given = found.given if data is None else data
-    config = replace(own, data=named, seeds=1, seed=found.seed)
+    config = replace(own, data=named, seeds=1, seed=found.seed, grid="")
     dataset = in_tokens_of(datasets.load(named if given is None else given), found.description)
     rate = config.retrain.weights.learning_rate * GENTLER if learning_rate is None else learning_rate
     training = replace(

@@ -67,8 +67,8 @@ class Found(Loaded):
         measures = task.measures(sums)
         if isinstance(task, Writing):
             scores, signatures = task.scored([one.text for one in self._translated(task.sources(name))], name)
-            return Evaluation(measures | scores, None, signatures)
-        return Evaluation(measures, self._confusion(task, name))
+            return Evaluation(measures | scores, signatures=signatures)
+        return self._answered(measures, task, name)
 
     def _images(self, data: Any, part: str) -> Task:
         """The task whose test part are these data."""

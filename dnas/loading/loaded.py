@@ -17,8 +17,9 @@ from flax.traverse_util import flatten_dict
 from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import storage
-from dnas.loading import summary, texts, translations
+from dnas.loading import mistakes, summary, texts, translations
 from dnas.loading.looks import Looks
+from dnas.loading.mistakes import Mistake
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
@@ -29,11 +30,12 @@ from dnas.types import Batch, Tree
 
 class Evaluation(NamedTuple):
     """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
-    (rows) were taken for which (columns) [classes, classes]. signatures: of measures that others may take otherwise, by
-    which settings they were."""
+    (rows) were taken for which (columns) [classes, classes], and the worst mistakes, those that were least sure of the
+    class. signatures: of measures that others may take otherwise, by which settings they were."""
 
     measures: Mapping[str, float]
     confusion: np.ndarray | None = None
+    mistakes: tuple[Mistake, ...] = ()
     signatures: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -117,7 +119,7 @@ class Loaded:
         """
         with jax.enable_x64(self.config.dtype == "float64"):
             if isinstance(self.task, Reading):
-                return np.exp(texts.read(self._texts, self.task.tokens(inputs))[0])
+                return self.answers(self.task.tokens(inputs))
             if isinstance(self.task, Writing):
                 return np.array([one.text for one in self.translate(inputs)], object)
             if not isinstance(self.task, Answering):
@@ -130,6 +132,17 @@ class Loaded:
         if not isinstance(self.task, Writing):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
         return self._translated(self.task.inputs(inputs))
+
+    def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
+        """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
+
+        Errors: `UserError` for anything else, for lists of other lengths, and for a network of other things.
+        """
+        if not isinstance(self.task, Writing):
+            raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
+        pairs = self.task.paired(inputs, targets)
+        with jax.enable_x64(self.config.dtype == "float64"):
+            return translations.judged(self._outputs, *pairs)
 
     def perplexity(self, inputs: object) -> np.ndarray:
         """Of every text [B] the perplexity of its words but the first, given those before. inputs: as of `predict`.
@@ -157,7 +170,7 @@ class Loaded:
         tokens, random = self.task.tokens(inputs), np.random.default_rng(seed)
         choose = self.task.chooser(random)
         with jax.enable_x64(self.config.dtype == "float64"):
-            found = [texts.continued(self._texts, one, count, choose) for one in tokens]
+            found = [texts.continued(self._stepper, one, count, choose) for one in tokens]
         return [self.task.written(one) for one in found]
 
     def save_weights(self, path: str | Path) -> None:
@@ -172,7 +185,10 @@ class Loaded:
         return {"weights": self.weights, "stats": self.stats}
 
     def answers(self, x: Tree) -> np.ndarray:
-        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives."""
+        """As `predict`, of inputs [B, ...] as the task makes them of what somebody gives; of texts, a list of
+        their tokens."""
+        if isinstance(self.task, Reading):
+            return np.exp(texts.read(self._texts, x)[0])
         return self.task.answers(self._logits(x))
 
     def _logits(self, x: Tree) -> np.ndarray:
@@ -208,6 +224,11 @@ class Loaded:
         return texts.reader(self.functional, (self.weights, self.stats, self.args), self.task.bptt)
 
     @cached_property
+    def _stepper(self) -> texts.Stepper:
+        state = self.weights, self.stats, self.args
+        return texts.stepper(self.functional, state, self.network, self.args, self.task.bptt)
+
+    @cached_property
     def _writer(self) -> Any:
         return translations.writer(self.network, self.args, self.task)
 
@@ -216,15 +237,19 @@ class Loaded:
         with jax.enable_x64(self.config.dtype == "float64"):
             return translations.written(self._writer, source, self.task)
 
-    def _confusion(self, task: Any, part: str) -> np.ndarray | None:
-        """Of a part of the data of a task like the own one."""
+    def _answered(self, measures: Mapping[str, float], task: Any, part: str) -> Evaluation:
+        """These measures, and where there are classes what was taken for what, of a part of the data of a task like the
+        own one."""
         found = task.labelled(part) if isinstance(task, Answering) else None
         if found is None:
-            return None
-        confusion = np.zeros((len(self.classes),) * 2, int)
+            return Evaluation(measures)
+        confusion, worst, before = np.zeros((len(self.classes),) * 2, int), list[Mistake](), 0
         for x, classes in found:
-            np.add.at(confusion, (classes, self._logits(x).argmax(-1)), 1)
-        return confusion
+            logits = self._logits(x)
+            np.add.at(confusion, (classes, logits.argmax(-1)), 1)
+            worst += mistakes.worst(task, part, before, x, classes, task.answers(logits))
+            before += len(classes)
+        return Evaluation(measures, confusion, mistakes.of_all(worst))
 
 
 def refuse_part(part: object, parts: tuple[str, ...], folder: Path) -> None:

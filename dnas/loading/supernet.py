@@ -88,7 +88,7 @@ class FoundSupernet(Loaded):
             batches = self.stage.valid_batches if part == "valid" else self._batches(part)
             sums = devices.fetch(self.stage.evaluate(self.state, self.mixes, batches))
         own = {name: tuple(leaf[self.seed - self.config.seed] for leaf in leaves) for name, leaves in sums.items()}
-        return Evaluation(self.task.measures(own), self._confusion(self.task, part))
+        return self._answered(self.task.measures(own), self.task, part)
 
     def _batches(self, part: str) -> Any:
         return self.stage.layout.replicate(self.task.evaluation(part))

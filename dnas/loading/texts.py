@@ -1,5 +1,6 @@
 """Texts read by a network, piece by piece: what comes next, and how likely the text is; and texts that it writes behind
-others. A network that carries a state remembers the pieces before; a decoder sees the piece that a word stands in.
+others, word by word. A network that carries a state remembers the pieces before; a decoder sees the piece that a word
+stands in, and keeps what its layers look at there.
 
 Axis letters: B texts, T words of a piece, V vocabulary.
 """
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from dnas.nets.functional import Functional, forward
 from dnas.types import Tree
@@ -51,22 +53,50 @@ def read(reader: Reader, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
     return np.concatenate(after), np.concatenate(likelihoods)
 
 
-def continued(reader: Reader, text: np.ndarray, count: int, choose: Callable[[np.ndarray], int]) -> np.ndarray:
+class Stepper(NamedTuple):
+    """A compiled network that reads word by word. step(word [1], number in its piece, past) -> (log-probabilities after
+    it [V], past). begin(): the past before the first word. length: of a piece, behind which the past begins anew; None:
+    it never does."""
+
+    step: Any
+    begin: Callable[[], Tree]
+    length: int | None
+
+
+def stepper(functional: Functional, state: tuple[Tree, Tree, tuple], network: Any, args: tuple, length: int) -> Stepper:
+    """network: the same as a module, with `args` beside its inputs. length: of a piece. state: as of `reader`."""
+    if functional.carry is not None:
+        alone, carry = reader(functional, state, 1), functional.carry
+
+        def carried(word: np.ndarray, number: int, past: Tree) -> tuple[jax.Array, Tree]:
+            _, after, past = alone.piece(word[None], word[None], np.ones(1, np.int32), past)
+            return after[0], past
+
+        return Stepper(carried, lambda: carry(1), None)
+    layout, leaves = nnx.split(network)
+
+    def step(leaves: Tree, args: tuple, word: jax.Array, number: jax.Array, past: Tree) -> tuple[jax.Array, Tree]:
+        tables = jax.tree.map(jnp.asarray, args[0]) if args else None
+        logits, past = nnx.merge(layout, leaves).body.step(word, tables, past, number, length)
+        return jax.nn.log_softmax(logits[0]), past
+
+    compiled = partial(jax.jit(step), nnx.as_pure(leaves), args)
+    return Stepper(compiled, lambda: network.body.past(1, length), length)
+
+
+def continued(stepper: Stepper, text: np.ndarray, count: int, choose: Callable[[np.ndarray], int]) -> np.ndarray:
     """int32 [`count`]: what is written behind a text, int32 of any length above 0, one word after the other.
 
     choose(log-probabilities [V] of the next word) -> the word.
     """
-    words, start = list(map(int, text)), 0
-    carry = () if reader.carry is None else reader.carry(1)
-    while len(words) < len(text) + count:
-        here = words[start : start + reader.length]
-        tokens = np.zeros((1, reader.length), np.int32)
-        tokens[0, : len(here)] = here
-        _, after, carried = reader.piece(tokens, tokens, np.array([len(here)]), carry)
-        if start + len(here) == len(words):
-            words.append(choose(np.asarray(after[0], float)))
-        if len(here) == reader.length:  # the next piece begins behind it
-            start, carry = start + reader.length, carried
+    words, past = list(map(int, text)), stepper.begin()
+    for number in range(len(text) + count - 1):
+        here = number if stepper.length is None else number % stepper.length
+        if number and not here:  # the next piece begins
+            past = stepper.begin()
+        after, past = stepper.step(np.array([words[number]], np.int32), here, past)
+        if number + 1 == len(words):
+            words.append(choose(np.asarray(after, float)))
     return np.array(words[len(text) :], np.int32)
 
 

@@ -1,6 +1,7 @@
 """Texts written behind others by a network of an encoder and a decoder, by beam search.
 
-The encoder reads a source once. Sources of like length are written side by side, as a batch is as slow as its longest.
+The encoder reads a source once, and the decoder every token once: its layers keep what later ones look at. Sources of
+like length are written side by side, as a batch is as slow as its longest.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,35 @@ class Translation(NamedTuple):
     score: float
 
 
+class Likelihood(NamedTuple):
+    """Of a translation that was given: the sum of the log-likelihoods of its tokens, its end among them, and how many
+    they are."""
+
+    log: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """Of its tokens."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(-self.log / self.tokens))
+
+
+def judged(logits_of: Callable[..., jax.Array], source: np.ndarray, target: np.ndarray) -> list[Likelihood]:
+    """How likely are targets [N, T + 1] behind sources [N, S]. logits_of: compiled, see `Loaded`."""
+    size, found = min(SIDE_BY_SIDE, len(source)), list[Likelihood]()
+    for start in range(0, len(source), max(size, 1)):
+        rows = np.arange(start, start + size) % len(source)  # the last batch is filled up
+        logs = np.asarray(jax.nn.log_softmax(logits_of((source[rows], target[rows], np.ones(size, bool)), ())), float)
+        words = target[rows][:, 1:]
+        own = np.take_along_axis(logs, words[..., None], -1)[..., 0]
+        found += [
+            Likelihood(float(one[there].sum()), int(there.sum()))
+            for one, there in zip(own, words != PADDING, strict=True)
+        ]
+    return found[: len(source)]
+
+
 def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> Callable[[np.ndarray], Found]:
     """Compiled: sources int32 [B, S] -> what is written behind them. args: what the network takes beside its inputs."""
     layout, state = nnx.split(network)
@@ -37,14 +67,15 @@ def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> C
         body = nnx.merge(layout, state).body
         own, other = parted(jax.tree.map(jnp.asarray, args[0])) if args else (None, None)
         memory, shown = body.encoded(source, own)
-        memory, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), (memory, shown))  # nothing may be shown
+        looked = body.decoder.keys_and_values(memory, other), shown  # nothing may be shown
+        across, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), looked)
 
-        def step(tokens: jax.Array, number: jax.Array) -> jax.Array:
-            x, around = body.decoder.read(tokens, other, None, memory, shown)
-            return body.decoder.answer(jax.lax.dynamic_slice_in_dim(x, number, 1, 1), around)[:, 0]
+        def step(tokens: jax.Array, number: jax.Array, past: Tree) -> tuple[jax.Array, Tree]:
+            return body.decoder.step(tokens, other, past, number, longest, across, shown)
 
         return beam_search(
             step,
+            body.decoder.past(beam * len(source), longest),
             len(source),
             beam=beam,
             length=longest,

@@ -10,15 +10,14 @@ Axis letters: B sentences, K hypotheses, T tokens, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-FIRST_SIZE = 8  # tokens that are read at first; twice as many whenever they are full
+from dnas.types import Tree
 
-Step = Callable[[jax.Array, jax.Array], jax.Array]
+Step = Callable[[jax.Array, jax.Array, Tree], tuple[jax.Array, Tree]]
 
 
 class Found(NamedTuple):
@@ -36,10 +35,12 @@ class _State(NamedTuple):
     logs: jax.Array  # [B, K]
     lengths: jax.Array  # [B, K]
     ended: jax.Array  # [B, K]
+    past: Tree  # [B * K, ...]
 
 
 def beam_search(
     step: Step,
+    past: Tree,
     sentences: int,
     *,
     beam: int,
@@ -51,21 +52,21 @@ def beam_search(
     penalty: float = 0.0,
     dtype: Any = jnp.float32,
 ) -> Found:
-    """Pure. step(tokens int32 [B * K, t], number) -> logits [B * K, V] of the token behind tokens[:, number]; it sees
-    `begin` first, and looks at nothing behind `number`. beam: K; length: T at most; never: tokens that are not written,
-    beside `begin` and `fill`."""
+    """Pure. step(tokens int32 [B * K], number, past) -> (logits [B * K, V] of what follows these tokens, of which
+    `begin` has the number 0, past with them). past: what a step knows of the tokens before, arrays [B * K, ...]. beam:
+    K; length: T at most; never: tokens that are not written, beside `begin` and `fill`."""
     scale = (5 + jnp.arange(length + 1, dtype=dtype)) / 6
     scale = scale**penalty
     barred = jnp.array(sorted({begin, fill, *never}))
     tokens = jnp.full((sentences, beam, length + 1), fill, jnp.int32).at[:, :, 0].set(begin)
     logs = jnp.full((sentences, beam), -jnp.inf, dtype).at[:, 0].set(0)
     none = jnp.zeros((sentences, beam), jnp.int32)
-    state = _State(jnp.int32(0), tokens, logs, none, none.astype(bool))
+    state = _State(jnp.int32(0), tokens, logs, none, none.astype(bool), past)
 
-    def written(size: int, state: _State) -> _State:
-        seen = state.tokens[..., :size].reshape(sentences * beam, size)
-        logits = step(seen, state.number).astype(dtype)
-        count = logits.shape[-1]
+    def written(state: _State) -> _State:
+        last = jax.lax.dynamic_index_in_dim(state.tokens, state.number, 2, keepdims=False)
+        logits, past = step(last.reshape(-1), state.number, state.past)
+        logits, count = logits.astype(dtype), logits.shape[-1]
         own = jax.nn.log_softmax(logits).at[:, barred].set(-jnp.inf).reshape(sentences, beam, count)
         stay = jnp.where(jnp.arange(count) == fill, 0, -jnp.inf).astype(dtype)
         totals = state.logs[..., None] + jnp.where(state.ended[..., None], stay, own)
@@ -77,6 +78,7 @@ def beam_search(
         def taken(values: jax.Array) -> jax.Array:
             return jnp.take_along_axis(values, rows, 1)
 
+        whose = (rows + beam * jnp.arange(sentences)[:, None]).reshape(-1)
         kept = jnp.take_along_axis(state.tokens, rows[..., None], 1)
         return _State(
             state.number + 1,
@@ -84,19 +86,11 @@ def beam_search(
             jnp.take_along_axis(totals.reshape(sentences, -1), best, 1),
             taken(lengths),
             taken(state.ended) | (token == end),
+            jax.tree.map(lambda leaf: leaf[whose], past),
         )
 
-    def goes_on(size: int, state: _State) -> jax.Array:
-        return (state.number < size) & ~(state.ended | jnp.isneginf(state.logs)).all()
+    def goes_on(state: _State) -> jax.Array:
+        return (state.number < length) & ~(state.ended | jnp.isneginf(state.logs)).all()
 
-    for size in _sizes(length):  # what is read at a step has a shape that is known, and is short while little is there
-        state = jax.lax.while_loop(partial(goes_on, size), partial(written, size), state)
+    state = jax.lax.while_loop(goes_on, written, state)
     return Found(state.tokens[:, 0, 1:], state.lengths[:, 0], state.logs[:, 0] / scale[state.lengths[:, 0]])
-
-
-def _sizes(length: int) -> list[int]:
-    sizes, size = [], FIRST_SIZE
-    while size < length:
-        sizes.append(size)
-        size *= 2
-    return [*sizes, length]

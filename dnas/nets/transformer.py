@@ -13,7 +13,7 @@ arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
 Axis letters: B batch, T tokens or patches, C embedding, V vocabulary, L layers, O options.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,11 +27,12 @@ from dnas.architectures.topology import NetworkSize, Norm, Paths, Space
 from dnas.errors import UserError, unknown
 from dnas.keys import stream
 from dnas.nets import sequences
-from dnas.nets.layers import Linear, Outputs, checked_images, uniform, uniform_fan_in
-from dnas.nets.sequences import Inputs
+from dnas.nets.layers import Linear, Outputs, checked_images
 from dnas.nets.supernet import check_mix
 from dnas.nets.tabular import LayerNorm
-from dnas.nets.transformer_layers import KINDS, MIXERS, PLACES, SMALL, Around, Layer, Plan, Row, chosen, dropped, first
+from dnas.nets.transformer_fronts import Patches, Tokens
+from dnas.nets.transformer_layers import Layer
+from dnas.nets.transformer_options import KINDS, MIXERS, PLACES, Around, Past, Plan, Row, chosen, dropped, first
 from dnas.types import Mix, Noise
 
 ONCE = ("width", "depth")
@@ -42,80 +43,8 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 LAYERED = ("heads", "ratio", *WORDS)
 Options = Mapping[str, Sequence[Sequence[str]]]  # {decision: the candidates of every network or layer}
-
-
-class Tokens(nnx.Module):
-    """Embedded tokens, or frames, with sinusoidal positions, times the root of the largest width as Vaswani et al. have
-    it."""
-
-    def __init__(self, widths: Sequence[int], size: NetworkSize, plan: Plan, causal: bool, *, rngs: nnx.Rngs):
-        self.plan, self.causal = plan, causal
-        self.embedding = sequences.table(rngs, size, max(widths), float(np.sqrt(3 / plan.full)))
-
-    def __call__(self, given: Inputs, kept: jax.Array) -> tuple[jax.Array, Around]:
-        """kept [C] -> [B, T, C]."""
-        embedding, full, there = self.embedding[...], self.plan.full, sequences.present(given)
-        there, count = jnp.ones_like(there) if self.causal else there, there.shape[1]
-        places = jnp.maximum(jnp.cumsum(there, 1) - 1, 0)
-        rates = 10_000.0 ** (-np.arange(0, full, 2) / full)
-        angles = places[..., None] * jnp.asarray(rates, jnp.promote_types(embedding.dtype, jnp.float32))
-        waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1).reshape(*there.shape, -1)[..., : len(kept)]
-        root = jnp.asarray(np.sqrt(full), embedding.dtype)
-        x = (sequences.embedded(embedding, given) * root + waves.astype(embedding.dtype)) * kept
-        at = jnp.arange(count)
-        distances = (self.plan.places_of(at[None] - at[:, None]),) if self.plan.distance else ()
-        if self.causal:
-            return x, Around((at[None] <= at[:, None])[None, None], None, distances, None, True)
-        return x, Around(there[:, None, None], there[..., None].astype(x.dtype), distances)
-
-
-class Patches(nnx.Module):
-    """Images cut into squares, each one product, behind a class token where there is one, and learnt positions.
-
-    The positions are those of images of `Plan.pixels`; for others they are interpolated.
-    """
-
-    def __init__(self, widths: Sequence[int], size: NetworkSize, plan: Plan, *, rngs: nnx.Rngs):
-        self.plan, channels, side = plan, max(widths), plan.patch
-        shape = side, side, size.image_channels, channels
-        self.kernel = uniform_fan_in(rngs, shape, int(np.prod(shape[:3])))
-        self.bias = uniform_fan_in(rngs, (channels,), int(np.prod(shape[:3])))
-        self.token = uniform(rngs, (1, channels), SMALL) if plan.class_token else None
-        count = (plan.pixels // side) ** 2 + plan.class_token
-        self.positions = uniform(rngs, (count, channels), SMALL) if plan.positions else None
-
-    def __call__(self, x: jax.Array, kept: jax.Array) -> tuple[jax.Array, Around]:
-        """[B, H, W, image channels], kept [C] -> [B, T, C]."""
-        b, h, w, c = x.shape
-        side, kernel = self.plan.patch, self.kernel[...].astype(x.dtype)
-        if h % side or w % side:
-            raise UserError(
-                f"This network cuts images into patches of {side}x{side} pixels, and these have {h}x{w}: choose images "
-                f"of a multiple of {side}, or another patch."
-            )
-        grid = h // side, w // side
-        cut = x.reshape(b, grid[0], side, grid[1], side, c).swapaxes(2, 3).reshape(b, grid[0] * grid[1], -1)
-        y = cut @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(x.dtype)
-        if self.token is not None:
-            y = jnp.concatenate([jnp.broadcast_to(self.token[...].astype(y.dtype), (b, 1, y.shape[2])), y], 1)
-        if self.positions is not None:
-            y = y + self._placed(grid).astype(y.dtype)
-        return y * kept, Around(distances=self._distances(grid) if self.plan.distance else (), grid=grid)
-
-    def _placed(self, grid: tuple[int, int]) -> jax.Array:
-        assert self.positions is not None
-        table, more, side = self.positions[...], int(self.plan.class_token), self.plan.pixels // self.plan.patch
-        if grid == (side, side):
-            return table
-        resized = jax.image.resize(table[more:].reshape(side, side, -1), (*grid, table.shape[1]), "linear")
-        return jnp.concatenate([table[:more], resized.reshape(grid[0] * grid[1], -1)])
-
-    def _distances(self, grid: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
-        """Rows, then columns, between patches; 0 where one of two is the class token."""
-        at, more = jnp.arange(grid[0] * grid[1]), int(self.plan.class_token)
-        both = [self.plan.places_of(of[None] - of[:, None]) for of in (at // grid[1], at % grid[1])]
-        rows, columns = (jnp.pad(one, ((more, 0), (more, 0))) for one in both)
-        return rows, columns
+Rows = Mapping[str, jax.Array] | None  # of a mix, those of one layer; None: a network
+Through = Callable[[int, Layer, jax.Array, Rows], jax.Array]
 
 
 class Transformer(nnx.Module):
@@ -170,21 +99,68 @@ class Transformer(nnx.Module):
     ) -> tuple[jax.Array, Around]:
         """What the layers give [B, T, C], and what they read beside. memory: of an encoder [B, S, C]; remembered: which
         tokens of it there are, bool [B, 1, 1, S]."""
-        width: Row = None if tables is None else tables["width"][0]
-        kept = chosen(width, first(self.widths, max(self.widths), self.dtype), self.paths)
+        width, kept = self._width(tables)
         if isinstance(self.front, Patches):
             kept = kept.astype(inputs.dtype)
         x, around = self.front(inputs, kept)
         around = around._replace(memory=memory, remembered=remembered)
-        x, ends = dropped(x, self.plan, noise, "embedded"), dict[int, jax.Array]()
-        for number, layer in enumerate(self.layers):
-            rows = None if tables is None else {kind: tables[kind][number] for kind in LAYERED}
+
+        def through(number: int, layer: Layer, x: jax.Array, rows: Rows) -> jax.Array:
             own = None if noise is None else Noise(stream(noise.key, "layer", number))
-            x = self._applied(layer, x, kept, width, rows, around, own)
+            return self._applied(layer, x, kept, width, rows, around, own)
+
+        return self._layered(dropped(x, self.plan, noise, "embedded"), kept, tables, through), around
+
+    def step(
+        self,
+        tokens: jax.Array,
+        tables: Mix | None,
+        past: Sequence[Past],
+        number: jax.Array,
+        length: int,
+        across: Sequence[Sequence[jax.Array]] = (),
+        remembered: jax.Array | None = None,
+    ) -> tuple[jax.Array, tuple[Past, ...]]:
+        """Of a decoder: logits [N, V] of what follows the tokens [N] with this number, and the past with them. length:
+        T, of texts at most. past: see `past`; across: see `keys_and_values`; remembered: see `read`."""
+        width, kept = self._width(tables)
+        x, around = self.front.step(tokens[:, None], kept, number, length)
+        around, after = around._replace(remembered=remembered), list[Past]()
+
+        def through(number_of_layer: int, layer: Layer, x: jax.Array, rows: Rows) -> jax.Array:
+            looked = across[number_of_layer] if across else ()
+            x, own = layer.step(x, kept, width, rows, around, past[number_of_layer], looked, number)
+            after.append(own)
+            return x
+
+        return self.answer(self._layered(x, kept, tables, through), around)[:, 0], tuple(after)
+
+    def past(self, count: int, length: int) -> tuple[Past, ...]:
+        """Of every layer before the first token of `count` texts of at most `length`."""
+        return tuple(layer.past(count, length, self.dtype) for layer in self.layers)
+
+    def keys_and_values(self, memory: jax.Array, tables: Mix | None) -> list[list[jax.Array]]:
+        """What every layer looks at in a memory [B, S, C]: keys and values [B, S, I]."""
+        return [layer.remembered(memory, self._rows(tables, number)) for number, layer in enumerate(self.layers)]
+
+    def _width(self, tables: Mix | None) -> tuple[Row, jax.Array]:
+        """The row of the width, and the mask [C]."""
+        width: Row = None if tables is None else tables["width"][0]
+        return width, chosen(width, first(self.widths, max(self.widths), self.dtype), self.paths)
+
+    def _rows(self, tables: Mix | None, number: int) -> Rows:
+        return None if tables is None else {kind: tables[kind][number] for kind in LAYERED}
+
+    def _layered(self, x: jax.Array, kept: jax.Array, tables: Mix | None, through: Through) -> jax.Array:
+        """x through all layers, the values that each depth ends with summed."""
+        ends = dict[int, jax.Array]()
+        for number, layer in enumerate(self.layers):
+            rows = self._rows(tables, number)
+            x = through(number, layer, x, rows)
             if number + 1 in self.depths:
                 ends[number + 1] = self._ended(layer, x, kept, rows)
         row: Row = None if tables is None else tables["depth"][0]
-        return chosen(row, [ends[depth] for depth in self.depths], self.paths), around
+        return chosen(row, [ends[depth] for depth in self.depths], self.paths)
 
     def answer(self, x: jax.Array, around: Around) -> jax.Array:
         """Logits, of what the layers give [B, T, C]."""

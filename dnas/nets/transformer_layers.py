@@ -14,8 +14,7 @@ heads, F hidden values, O options.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,87 +23,10 @@ from flax import nnx
 
 from dnas.architectures.topology import Paths
 from dnas.kernels.conv import depthwise_conv
-from dnas.keys import stream
 from dnas.nets.layers import uniform, uniform_fan_in
-from dnas.nets.tabular import Dense, LayerNorm, weighted_sum
+from dnas.nets.tabular import Dense, LayerNorm
+from dnas.nets.transformer_options import HIDDEN, KINDS, MIXERS, SMALL, Around, Past, Plan, Row, chosen, dropped, first
 from dnas.types import Noise
-
-KINDS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "relu": jax.nn.relu,
-    "gelu": lambda z: jax.nn.gelu(z, approximate=False),
-    "relu2": lambda z: jnp.square(jax.nn.relu(z)),
-}  # and "gated", which has weights of its own
-MIXERS = {"attention": (True, False), "convolution": (False, True), "both": (True, True)}
-PLACES = ("pre", "post")
-SMALL = 0.02 * np.sqrt(3)  # bound of tables of positions, whose standard deviation is 0.02
-HIDDEN = -1e30  # logit of what is not looked at; finite, so that a text without tokens gives numbers
-
-Row = jax.Array | None  # [O] of a mix; None: there is one option
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all networks of a space share.
-
-    full, ratio: the largest embedding width and feed-forward ratio. head: width of a head; 0: all heads together are
-    `full` wide, however many they are. distance: the largest relative position that is told apart; 0: none is.
-    rescaled: whether what an option has less of is multiplied by as much (AutoFormer's `scale`). kernel: tokens that a
-    convolution reads, of images the side of a square of patches. dropout: of the embedding and of what every part adds.
-
-    Of images: patch, pixels: sides of a patch, and of the images that positions are made for. positions: whether
-    there are learnt ones. class_token, pool: "mean" of the patches, or the "class" token.
-    """
-
-    full: int
-    ratio: float
-    head: int = 64
-    distance: int = 0
-    rescaled: bool = False
-    kernel: int = 3
-    dropout: float = 0.0
-    patch: int = 16
-    pixels: int = 224
-    positions: bool = True
-    class_token: bool = False
-    pool: str = "mean"
-
-    @property
-    def places(self) -> int:
-        """Relative positions that are told apart, and the one of whatever the class token looks at or is seen by."""
-        return 2 * self.distance + 1 + self.class_token
-
-    def places_of(self, differences: jax.Array) -> jax.Array:
-        """Their numbers, by how far S is behind T."""
-        return jnp.clip(differences, -self.distance, self.distance) + self.distance + self.class_token
-
-
-class Around(NamedTuple):
-    """What the layers read beside x. shown: which tokens are looked at, bool [B or 1, 1, T or 1, S]; None: all.
-    present: 1 for tokens, 0 for padding [B, T, 1]; None: all are. distances: indices of relative positions [T, S], one
-    array for each table. grid: rows and columns of patches, behind the class token; None: a text. causal: whether
-    convolutions read earlier tokens only. memory: what an encoder gave [B, S, C], remembered: which tokens of it are
-    looked at."""
-
-    shown: jax.Array | None = None
-    present: jax.Array | None = None
-    distances: tuple[jax.Array, ...] = ()
-    grid: tuple[int, int] | None = None
-    causal: bool = False
-    memory: jax.Array | None = None
-    remembered: jax.Array | None = None
-
-
-def chosen(row: Row, values: Sequence[jax.Array], paths: Paths) -> jax.Array:
-    """The sum of values of options by a row, or the only one."""
-    return values[0] if row is None else weighted_sum(row, values, paths)
-
-
-def first(counts: Sequence[int], of: int, dtype: Any, factors: Sequence[float] = ()) -> list[jax.Array]:
-    """Masks [of], 1 in the first so many entries; factors: instead of 1."""
-    return [
-        jnp.asarray((np.arange(of) < count) * factor, dtype)
-        for count, factor in zip(counts, factors or [1.0] * len(counts), strict=True)
-    ]
 
 
 class Relative(nnx.Module):
@@ -148,21 +70,28 @@ class Attention(nnx.Module):
 
     def __call__(self, h: jax.Array, row: Row, width: Row, around: Around) -> jax.Array:
         """row: of the heads; width: of the embedding -> [B, T, C]."""
-        kernel, inner = self.qkv[...].astype(h.dtype), self.qkv.shape[-1]
+        if around.memory is None:
+            q, k, v = self.projected(h, row, 0, 3)
+        else:
+            (q,), (k, v) = self.projected(h, row, 0, 1), self.projected(around.memory, row, 1, 3)
+        return self.looked(q, k, v, row, width, around)
+
+    def projected(self, h: jax.Array, row: Row, start: int, stop: int) -> list[jax.Array]:
+        """Of queries, keys and values, [B, T, I] each, those from `start` to before `stop`."""
+        inner, count = self.qkv.shape[-1], stop - start
+        kernel = self.qkv[...][:, start:stop].astype(h.dtype)
         cut = [self.bias[...][: 3 * span].reshape(3, span) for span in self.spans]
         bias = chosen(row, [jnp.pad(b, ((0, 0), (0, inner - b.shape[1]))) for b in cut], self.paths).astype(h.dtype)
-        if around.memory is None:
-            qkv = (h @ kernel.reshape(len(kernel), -1)).reshape(*h.shape[:-1], 3, inner) + bias
-            q, k, v = (qkv[:, :, i] for i in range(3))
-        else:
-            q = h @ kernel[:, 0] + bias[0]
-            kv = around.memory @ kernel[:, 1:].reshape(len(kernel), -1)
-            kv = kv.reshape(*kv.shape[:-1], 2, inner) + bias[1:]
-            k, v = kv[:, :, 0], kv[:, :, 1]
+        found = (h @ kernel.reshape(len(kernel), -1)).reshape(*h.shape[:-1], count, inner) + bias[start:stop]
+        return [found[:, :, i] for i in range(count)]
+
+    def looked(self, q: jax.Array, k: jax.Array, v: jax.Array, row: Row, width: Row, around: Around) -> jax.Array:
+        """q [B, T, I], k, v [B, S, I] -> [B, T, C]."""
+        inner = q.shape[-1]
         if self.plan.head:  # heads are alike, and the mask says which there are
             found = self._attended(q, k, v, max(self.heads), self.plan.head**-0.5, around)
             factors = [self.plan.full / span for span in self.spans] if self.plan.rescaled else ()
-            found = found * chosen(row, first(self.spans, inner, h.dtype, factors), self.paths)
+            found = found * chosen(row, first(self.spans, inner, q.dtype, factors), self.paths)
         else:  # other numbers of heads divide the same values
             found = chosen(row, [self._divided(q, k, v, count, width, around) for count in self.heads], self.paths)
         return self.project(found)
@@ -180,11 +109,10 @@ class Attention(nnx.Module):
         logits = jnp.einsum("bthd,bshd->bhts", *split[:2])
         if self.keys is not None:
             logits += jnp.einsum("bthd,tsd->bhts", split[0], self.keys(around.distances, q.dtype))
-        shown = around.shown if around.memory is None else around.remembered
         logits = logits * scale
         logits = logits.astype(jnp.promote_types(q.dtype, jnp.float32))
-        if shown is not None:
-            logits = jnp.where(shown, logits, HIDDEN)
+        if around.shown is not None:
+            logits = jnp.where(around.shown, logits, HIDDEN)
         shares = jax.nn.softmax(logits, -1).astype(q.dtype)
         found = jnp.einsum("bhts,bshd->bthd", shares, split[2])
         if self.values is not None:
@@ -201,6 +129,12 @@ class Convolution(nnx.Module):
         self.enter = Dense(channels, channels, bias=True, rngs=rngs)
         self.kernel = uniform_fan_in(rngs, shape, int(np.prod(shape[:-1])))
         self.leave = Dense(channels, channels, bias=True, rngs=rngs)
+
+    def step(self, h: jax.Array, kept: jax.Array, recent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Of a token h [B, 1, C] behind others, of a causal one: what it gives, and what it reads next time."""
+        window = jnp.concatenate([recent, self.enter(h) * kept], 1)
+        y = (window * self.kernel[...].astype(h.dtype)).sum(1, keepdims=True)
+        return self.leave(KINDS["gelu"](y)), window[:, 1:]
 
     def __call__(self, h: jax.Array, kept: jax.Array, around: Around) -> jax.Array:
         """h [B, T, C], kept [C] -> [B, T, C]."""
@@ -303,7 +237,75 @@ class Layer(nnx.Module):
         noise: Noise | None,
     ) -> jax.Array:
         """x [B, T, C], kept: mask of the embedding [C] -> [B, T, C]."""
-        row: dict[str, Any] = dict.fromkeys(("heads", "ratio", "feed_forward", "mixer", "norm")) | dict(rows or {})
+        own, row = around._replace(memory=None), _rows(rows)
+
+        def mixed(h: jax.Array) -> jax.Array:
+            a = None if self.attention is None else self.attention(h, row["heads"], width, own)
+            c = None if self.convolution is None else self.convolution(h, kept, own)
+            return self._mixed(h, a, c, row)
+
+        def looked(h: jax.Array) -> jax.Array:
+            assert self.across is not None
+            return self.across(h, row["heads"], width, around._replace(shown=around.remembered))
+
+        return self._parts(x, kept, width, row, noise, mixed, looked)
+
+    def step(
+        self,
+        x: jax.Array,
+        kept: jax.Array,
+        width: Row,
+        rows: Mapping[str, jax.Array] | None,
+        around: Around,
+        past: Past,
+        across: Sequence[jax.Array],
+        number: jax.Array,
+    ) -> tuple[jax.Array, Past]:
+        """What `__call__` gives of the token x [B, 1, C] with this number, and the past with it. around: of this token
+        alone. across: keys and values of the memory, see `remembered`."""
+        row, after = _rows(rows), past._asdict()
+
+        def mixed(h: jax.Array) -> jax.Array:
+            a = c = None
+            if self.attention is not None:
+                q, k, v = self.attention.projected(h, row["heads"], 0, 3)
+                for name, new in (("keys", k), ("values", v)):
+                    after[name] = jax.lax.dynamic_update_slice_in_dim(after[name], new, number, 1)
+                a = self.attention.looked(q, after["keys"], after["values"], row["heads"], width, around)
+            if self.convolution is not None:
+                c, after["recent"] = self.convolution.step(h, kept, after["recent"])
+            return self._mixed(h, a, c, row)
+
+        def looked(h: jax.Array) -> jax.Array:
+            assert self.across is not None
+            (q,) = self.across.projected(h, row["heads"], 0, 1)
+            shown = around._replace(shown=around.remembered)
+            return self.across.looked(q, across[0], across[1], row["heads"], width, shown)
+
+        return self._parts(x, kept, width, row, None, mixed, looked), Past(**after)
+
+    def past(self, count: int, length: int, dtype: Any) -> Past:
+        """Before the first token of `count` texts of at most `length`."""
+        inner = None if self.attention is None else self.attention.qkv.shape[-1]
+        kernel = None if self.convolution is None else self.convolution.kernel.shape
+        keys, values = (None if inner is None else jnp.zeros((count, length, inner), dtype) for _ in range(2))
+        return Past(keys, values, None if kernel is None else jnp.zeros((count, kernel[0] - 1, kernel[1]), dtype))
+
+    def remembered(self, memory: jax.Array, rows: Mapping[str, jax.Array] | None) -> list[jax.Array]:
+        """Keys and values [B, S, I] of a memory, for all that is written behind it."""
+        return [] if self.across is None else self.across.projected(memory, _rows(rows)["heads"], 1, 3)
+
+    def _parts(
+        self,
+        x: jax.Array,
+        kept: jax.Array,
+        width: Row,
+        row: Mapping[str, Any],
+        noise: Noise | None,
+        mixed: Callable[[jax.Array], jax.Array],
+        looked: Callable[[jax.Array], jax.Array],
+    ) -> jax.Array:
+        """The parts one behind the other. mixed, looked: what a token makes of its text, and of a memory."""
 
         def added(norm: LayerNorm, name: str, part: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
             def normed(x: jax.Array) -> jax.Array:
@@ -313,28 +315,19 @@ class Layer(nnx.Module):
             z = x + dropped(part(h) * kept, self.plan, noise, name)
             return chosen(row["norm"], [normed(z) if place == "post" else z for place in self.places], self.paths)
 
-        own = around._replace(memory=None)
-        x = added(self.mixer_norm, "mixer", lambda h: self._mixed(h, kept, width, row, own), x)
-        if self.across is not None and self.across_norm is not None:
-            across = self.across
-            x = added(self.across_norm, "across", lambda h: across(h, row["heads"], width, around), x)
+        x = added(self.mixer_norm, "mixer", mixed, x)
+        if self.across_norm is not None:
+            x = added(self.across_norm, "across", looked, x)
         ratio, kind = row["ratio"], row["feed_forward"]
         return added(self.feed_forward_norm, "ff", lambda h: self.feed_forward(h, ratio, kind, width), x)
 
-    def _mixed(self, h: jax.Array, kept: jax.Array, width: Row, row: Mapping[str, Any], around: Around) -> jax.Array:
-        nothing = jnp.zeros_like(h)
-        a = nothing if self.attention is None else self.attention(h, row["heads"], width, around)
-        c = nothing if self.convolution is None else self.convolution(h, kept, around)
+    def _mixed(self, h: jax.Array, a: jax.Array | None, c: jax.Array | None, row: Mapping[str, Any]) -> jax.Array:
+        """What attention and convolution give, weighed; None: there is none."""
+        a, c = (jnp.zeros_like(h) if one is None else one for one in (a, c))
         values = {"attention": a, "convolution": c, "both": a + c}
         return chosen(row["mixer"], [values[name] for name in self.mixers], self.paths)
 
 
-def dropped(x: jax.Array, plan: Plan, noise: Noise | None, name: str) -> jax.Array:
-    """Dropout of x [B, T, C], drawn for the largest embedding, so that a narrow one drops what the widest drops, and
-    token by token, so that what is drawn does not depend on how far texts are filled up."""
-    if noise is None or not plan.dropout:
-        return x
-    batch, count, channels = x.shape
-    drawn = jax.random.uniform(stream(noise.key, name), (count, batch, plan.full), jnp.float32)
-    drawn = drawn.swapaxes(0, 1)[..., :channels]
-    return x * jnp.where(drawn >= plan.dropout, 1 / (1 - plan.dropout), 0).astype(x.dtype)
+def _rows(rows: Mapping[str, jax.Array] | None) -> dict[str, Any]:
+    """Of a layer's decisions; None: each has one option."""
+    return dict.fromkeys(("heads", "ratio", "feed_forward", "mixer", "norm")) | dict(rows or {})

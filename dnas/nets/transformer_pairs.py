@@ -25,7 +25,7 @@ from dnas.nets.layers import Outputs
 from dnas.nets.sequences import checked_tokens
 from dnas.nets.supernet import check_mix
 from dnas.nets.transformer import Options, Transformer, check_whole, decided
-from dnas.nets.transformer_layers import Plan
+from dnas.nets.transformer_options import Plan
 from dnas.types import Mix, Noise
 
 DECODER = "decoder_"

@@ -1,30 +1,17 @@
-"""Pictures of cells: `draw` writes a figure for a paper, `text` a table for a terminal.
-
-The figure is a layered drawing (Sugiyama, Tagawa and Toda 1981): a node stands to the right of all it reads;
-an operation, or an arrow that passes a column, has a place of its own there, so arrows never cross a label.
+"""Pictures of cells: `draw` writes a figure for a paper, `text` a table for a terminal. Where its parts stand says
+`layout.py`.
 """
 
 import io
-from dataclasses import dataclass
-from itertools import combinations, pairwise
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import numpy as np
-
-from dnas.architectures.genotype import CellGenotype, Edge, Genotype
+from dnas.architectures.genotype import Edge, Genotype
 from dnas.architectures.genotype_data import decisions
 from dnas.files import atomic_write
 from dnas.reports import layered
+from dnas.reports.layout import Layout, Vertex, layout_of, named_ends, names_of, ports
 from dnas.reports.marks import CENTER, FAMILIES, GREY, INK, PALE, family, label, tint
-
-CELLS = {  # kind: title, names of the inputs, name of the output
-    "normal": ("normal cell", ("c_{k-2}", "c_{k-1}"), "c_{k}"),
-    "reduce": ("reduction cell", ("c_{k-2}", "c_{k-1}"), "c_{k}"),
-    "recurrent": ("recurrent cell", ("x_{t}, h_{t-1}",), "h_{t}"),
-    "cell": ("cell", ("input",), "output"),
-}
 
 
 def text(genotype: Genotype) -> str:
@@ -34,8 +21,8 @@ def text(genotype: Genotype) -> str:
     longest = max((len(label(e.operation)) for _, cell in genotype.cells for e in cell.edges), default=0)
     lines: list[str] = []
     for kind, cell in genotype.cells:
-        title, inputs, output = _ends(kind)
-        names = _names(kind, cell)
+        title, inputs, output = named_ends(kind)
+        names = names_of(kind, cell)
         computed = list(names)[len(inputs) :]
         column = max(len(name) for name in [*(names[node] for node in computed), output]) + 2
         lines += ["", title] if lines else [title]
@@ -66,7 +53,7 @@ def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    layouts = [(kind, _layout(kind, cell)) for kind, cell in genotype.cells]
+    layouts = [(kind, layout_of(kind, cell)) for kind, cell in genotype.cells]
     margin, head, foot = 0.35, 0.85, 0.5  # inches, as all lengths here
     content = sum(layout.width + margin for _, layout in layouts) + margin
     width, height = max(content, 4.5), max(layout.height for _, layout in layouts) + head + foot
@@ -76,7 +63,7 @@ def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
     axes.text(width / 2, height - 0.28, title or genotype.space, size=13, weight="bold", **CENTER)
     left = margin + (width - content) / 2
     for kind, layout in layouts:
-        axes.text(left + layout.width / 2, height - 0.62, _ends(kind)[0], size=10.5, color=INK, **CENTER)
+        axes.text(left + layout.width / 2, height - 0.62, named_ends(kind)[0], size=10.5, color=INK, **CENTER)
         for vertex in layout.vertices:
             vertex.x, vertex.y = vertex.x + left, vertex.y + (height - head + foot) / 2
         _panel(axes, layout)
@@ -87,173 +74,9 @@ def draw(genotype: Genotype, path: str | Path, title: str = "") -> None:
     atomic_write(path, picture.getvalue())
 
 
-def _ends(kind: str) -> tuple[str, tuple[str, ...], str]:
-    return CELLS.get(kind, (kind, ("input",), "output"))
-
-
-def _names(kind: str, cell: CellGenotype) -> dict[int, str]:
-    """What every node is called, in order: inputs and output by name, the others by number as in papers."""
-    _, inputs, output = _ends(kind)
-    first = 0 if len(inputs) > 1 else 1  # DARTS counts from 0 after its two inputs; a single input is node 0
-    last = max([len(inputs) - 1, *(edge.node for edge in cell.edges), *(cell.concat or ())])
-    names = dict(enumerate(inputs)) | {n: str(n - len(inputs) + first) for n in range(len(inputs), last + 1)}
-    return names if cell.concat is not None else names | {last: output}
-
-
-@dataclass(eq=False)
-class _Vertex:
-    """What has a place in a column: a node (named), an operation (an edge), a passing arrow (neither)."""
-
-    column: int
-    name: str = ""
-    edge: Edge | None = None
-    fed: bool = True
-    arrows: int = 1
-    x: float = 0
-    y: float = 0
-    width: float = 0
-
-    @property
-    def height(self) -> float:
-        return max(0.4, 0.15 + 0.075 * self.arrows) if self.name else 0.25 if self.edge else 0.04
-
-    @property
-    def text_width(self) -> float:
-        if self.edge:
-            return 0.2 + 0.066 * len(label(self.edge.operation))
-        return 0.22 + 0.09 * sum(letter not in "{_}" for letter in self.name) if self.name else 0
-
-
-Link = tuple[_Vertex, _Vertex]
-Columns = list[list[_Vertex]]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """arrows: from node to node through an operation and passed columns, or to the output (no edge)."""
-
-    arrows: list[tuple[Edge | None, list[_Vertex]]]
-    vertices: list[_Vertex]
-    width: float
-    height: float
-
-
-def _layout(kind: str, cell: CellGenotype) -> _Layout:
-    """Columns by longest path, order in them by fewest crossings, heights by least steps; around y = 0."""
-    arrows, nodes = _arrows(kind, cell)
-    vertices = nodes + [vertex for _, way in arrows for vertex in way[1:-1]]
-    links = [link for _, way in arrows for link in pairwise(way)]
-    for ends in zip(*links, strict=True):
-        for vertex in nodes:
-            vertex.arrows = max(vertex.arrows, ends.count(vertex))
-    columns: Columns = [[v for v in vertices if v.column == c] for c in range(1 + max(v.column for v in nodes))]
-    columns = _ordered([column for column in columns if column], links)
-    _place_vertically(columns, links)
-    bottom, top = min(v.y - v.height / 2 for v in vertices), max(v.y + v.height / 2 for v in vertices)
-    right, gap = 0.0, 0.36
-    for column in columns:
-        width = max(vertex.text_width for vertex in column)
-        for vertex in column:
-            vertex.x, vertex.y = right + width / 2, vertex.y - (bottom + top) / 2
-            vertex.width = vertex.text_width if vertex.name else width
-        right += width + gap
-    return _Layout(arrows, vertices, right - gap, top - bottom)
-
-
-def _arrows(kind: str, cell: CellGenotype) -> tuple[list[tuple[Edge | None, list[_Vertex]]], list[_Vertex]]:
-    """Nodes in even columns, each arrow's operation in the emptiest of the odd columns on its way."""
-    names, inputs = _names(kind, cell), len(_ends(kind)[1])
-    depth = dict.fromkeys(range(inputs), 0)
-    for node in list(names)[inputs:]:
-        depth[node] = 1 + max((depth[e.source] for e in cell.edges if e.node == node), default=0)
-    fed = {*range(inputs), *(edge.node for edge in cell.edges)}
-    nodes = {node: _Vertex(2 * depth[node], name, fed=node in fed) for node, name in names.items()}
-    arrows: list[tuple[Edge | None, list[_Vertex]]] = []
-    labels = [0] * (2 * max(depth.values()))
-    for edge in sorted(cell.edges, key=lambda e: depth[e.node] - depth[e.source]):
-        way = range(2 * depth[edge.source] + 1, 2 * depth[edge.node])
-        at = min(way[::2], key=lambda column: labels[column])
-        labels[at] += 1
-        inner = [_Vertex(column, edge=edge if column == at else None) for column in way]
-        arrows.append((edge, [nodes[edge.source], *inner, nodes[edge.node]]))
-    if cell.concat is None:
-        return arrows, list(nodes.values())
-    output = _Vertex(2 * max(depth.values()) + 1, _ends(kind)[2])
-    for node in cell.concat:
-        inner = [_Vertex(column) for column in range(2 * depth[node] + 1, output.column)]
-        arrows.append((None, [nodes[node], *inner, output]))
-    return arrows, [*nodes.values(), output]
-
-
-def _ordered(columns: Columns, links: list[Link]) -> Columns:
-    """Barycentre sweeps from random starts: fewest crossings, then nodes by number. The inputs stay."""
-    generator = Random(0)
-    best, lowest = columns, _disorder(columns, links)
-    for _ in range(40):
-        order = [columns[0], *(generator.sample(column, len(column)) for column in columns[1:])]
-        for sweep in range(8):
-            side = sweep % 2  # by what is on the left, then by what is on the right
-            for c in range(1, len(order)) if side == 0 else range(len(order) - 2, 0, -1):
-                place = {vertex: i for column in order for i, vertex in enumerate(column)}
-                near = {v: [place[link[side]] for link in links if link[1 - side] is v] for v in order[c]}
-                middle = {v: float(np.mean(places)) if places else place[v] for v, places in near.items()}
-                order[c] = sorted(order[c], key=middle.__getitem__)
-            disorder = _disorder(order, links)
-            if disorder < lowest:
-                best, lowest = list(order), disorder
-    return best
-
-
-def _disorder(columns: Columns, links: list[Link]) -> tuple[int, int]:
-    place = {vertex: i for column in columns for i, vertex in enumerate(column)}
-    ends = [(a.column, place[a], place[b]) for a, b in links]
-    crossings = sum(p[0] == q[0] and (p[1] - q[1]) * (p[2] - q[2]) < 0 for p, q in combinations(ends, 2))
-    numbers = [[int(v.name) for v in column if v.name.isdigit()] for column in columns]
-    return crossings, sum(a > b for column in numbers for a, b in combinations(column, 2))
-
-
-def _place_vertically(columns: Columns, links: list[Link]) -> None:
-    """Minimise the squared steps of all arrows one column at a time, keeping order and distance.
-
-    Steps inside an arrow are weighted ever more by their inverse size, so that few remain.
-    """
-    near: dict[_Vertex, list[_Vertex]] = {vertex: [] for column in columns for vertex in column}
-    for a, b in links:
-        near[a].append(b)
-        near[b].append(a)
-    for sweep in range(400):
-        smallest = max(0.004, 0.98**sweep)
-        for column in columns if sweep % 2 else reversed(columns):
-            wishes, weights = [], []
-            for vertex in column:
-                pulls = [(_pull(vertex, other, smallest), other.y) for other in near[vertex]]
-                weights.append(0.01 + sum(pull for pull, _ in pulls))
-                wishes.append(sum(pull * y for pull, y in pulls) / weights[-1])
-            _stack(column, wishes, weights)
-
-
-def _pull(a: _Vertex, b: _Vertex, smallest: float) -> float:
-    if a.name and b.name:
-        return 1
-    return 4 if a.name or b.name else 7 / (smallest + abs(a.y - b.y))
-
-
-def _stack(column: list[_Vertex], wishes: list[float], weights: list[float]) -> None:
-    """Put a column, top down, as near to the wished heights as distances allow (isotonic regression)."""
-    depths = np.cumsum([0.0] + [(above.height + below.height) / 2 + 0.1 for above, below in pairwise(column)])
-    blocks: list[np.ndarray] = []  # sum of weighted heights, sum of weights, length
-    for wish, weight, depth in zip(wishes, weights, depths, strict=True):
-        blocks.append(np.array([weight * (wish + depth), weight, 1]))
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] < blocks[-1][0] / blocks[-1][1]:
-            blocks[-2:] = [blocks[-2] + blocks[-1]]
-    heights = [total / weight for total, weight, length in blocks for _ in range(int(length))]
-    for vertex, height, depth in zip(column, heights, depths, strict=True):
-        vertex.y = float(height - depth)
-
-
-def _panel(axes: Any, layout: _Layout) -> None:
-    ports = _ports(layout)
-    for (edge, way), (start, end) in zip(layout.arrows, ports, strict=True):
+def _panel(axes: Any, layout: Layout) -> None:
+    heights = ports(layout)
+    for (edge, way), (start, end) in zip(layout.arrows, heights, strict=True):
         _arrow(axes, edge, way, [start, *(vertex.y for vertex in way[1:-1]), end])
     for vertex in layout.vertices:
         if vertex.edge:
@@ -277,19 +100,7 @@ def _panel(axes: Any, layout: _Layout) -> None:
             _box(axes, vertex, name, INK, 10, fc=face, ec=INK, lw=1.1, ls=line)
 
 
-def _ports(layout: _Layout) -> list[tuple[float, float]]:
-    """The heights where each arrow leaves and enters a node: side by side, in the order of the other ends."""
-    heights = [[way[0].y, way[-1].y] for _, way in layout.arrows]
-    for end, inner in ((0, 1), (-1, -2)):
-        for node in {way[end] for _, way in layout.arrows}:
-            here = [i for i, (_, way) in enumerate(layout.arrows) if way[end] is node]
-            here.sort(key=lambda i: layout.arrows[i][1][inner].y)
-            for k, i in enumerate(here):
-                heights[i][end] += 0.075 * (k - (len(here) - 1) / 2)
-    return [(start, end) for start, end in heights]
-
-
-def _arrow(axes: Any, edge: Edge | None, way: list[_Vertex], heights: list[float]) -> None:
+def _arrow(axes: Any, edge: Edge | None, way: list[Vertex], heights: list[float]) -> None:
     """A curve that is level in every column, and bends between the columns."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve
@@ -310,7 +121,7 @@ def _arrow(axes: Any, edge: Edge | None, way: list[_Vertex], heights: list[float
     axes.add_patch(FancyArrowPatch(path=curve, arrowstyle="-|>", shrinkA=0, shrinkB=0, **style))
 
 
-def _box(axes: Any, vertex: _Vertex, name: str, ink: str, size: float, **style: Any) -> None:
+def _box(axes: Any, vertex: Vertex, name: str, ink: str, size: float, **style: Any) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     corner = (vertex.x - vertex.width / 2, vertex.y - vertex.height / 2)

@@ -8,21 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
 from rich import markup
 from rich.table import Table
 
 from dnas import config as configs
+from dnas.architectures.genotype import Genotype, from_json
+from dnas.config import Config
 from dnas.errors import StorageError, UserError
-from dnas.files import atomic_write
 from dnas.paths import content_of
+from dnas.reports import charts, costs, drawing, graphs, grids, html, mistakes, scores, sentences, why
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
+from dnas.reports.scores import measure_of, plain
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
+__all__ = ["draw", "genotypes_of", "measure_of", "of_study", "page", "picture", "table"]
+
 LAST = 10  # rows of metrics on a page
-LONGEST = 500  # characters of a value on a page, of a vocabulary say
 REDRAWN = "a run draws its own anew with --resume"
+DRAWN = re.compile(r"(curves|cells(_seed_\d+)?|mix(_seed_\d+)?|confusion)\.png")  # what a page draws itself
+WEIGHED = "Of every operation its last mixing weight"
+BROAD = {
+    True: "an arrow is as broad as what the supernet loses without it",
+    False: "which is also how broad its arrow is",
+}
 
 
 def draw(folder: str | Path) -> list[Path]:
@@ -41,26 +49,52 @@ def draw(folder: str | Path) -> list[Path]:
 
 
 def page(folder: str | Path) -> Path:
-    """Write report.html, one self-contained page, into a run folder. Errors: `UserError` if it is none."""
+    """Write report.html, one self-contained page, into a run folder, and its pictures for papers. Errors: `UserError`
+    if it is none."""
     folder = Path(folder)
-    config, rows = config_of(folder), read_metrics(folder)
+    config_of(folder)
     draw(folder)
-    last = rows[-LAST:]
-    shown = {
+    return html.write("page.html.jinja", folder / "report.html", described(folder))
+
+
+def described(folder: Path, state: str = "") -> dict[str, Any]:
+    """What the template shows of a run. state: "running" and the like, where that is known. Errors: as of `page`."""
+    config, rows, measure = config_of(folder), read_metrics(folder), measure_of(folder)
+    mix, genotypes, last = read_mix(folder), _genotypes(folder), rows[-LAST:]
+    data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
+    readable = genotypes_of(genotypes)
+    chosen = readable[min(best, len(readable) - 1)] if readable else None
+    asked = why.found(folder)
+    cells = _cells(readable, mix, config, best, asked)
+    return {
         "title": f"{config.method} on {config.data}, space {config.space}",
-        "name": folder.resolve().name,
+        "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
+        "subtitle": f"{folder.resolve().name}: {config.method} on {config.data}, space {config.space}",
+        "state": state,
         "seeds": config.seeds,
-        "tiles": _tiles(config, rows, measure_of(folder)),
+        "sentence": sentences.found(config, rows, measure, chosen, data),
+        "retrained": _retrained(folder),
+        "tiles": _tiles(config, rows, measure),
+        "by_value": grids.by_value(config, rows, measure),
+        "hints": _hints(folder, rows, data, asked),
         "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
-        "pictures": [_picture(path) for path in _pictures(folder)],
-        "genotypes": _genotypes(folder),
+        "cells": cells,
+        "cells_note": cells[0]["note"] if cells else "",
+        "families": charts.legend(drawing.families(chosen)) if chosen else "",
+        "why": why.described(asked, folder) if asked else None,
+        "curves": graphs.curves(rows, measure),
+        "mixes": _mixes(mix, config, best),
+        "costs": costs.of_run(folder, rows, measure, readable, config.seed),
+        "examined": mistakes.examined(folder),
+        "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
+        "genotypes": [indented(genotype) for genotype in genotypes],
         "columns": list(dict.fromkeys(name for row in last for name in row)),
         "rows": last,
-        "data": read_description(folder, "data.json") or {"data set": config.data},
-        "config": _flat(configs.to_dict(config)),
-        "environment": _flat(read_description(folder, "environment.json")),
+        "rows_are": "Last metrics",
+        "data": data or {"data set": config.data},
+        "config": plain(configs.to_dict(config)),
+        "environment": plain(read_description(folder, "environment.json")),
     }
-    return write(folder, shown)
 
 
 def of_study(
@@ -73,32 +107,28 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    shown = {
+    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
+    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs", "by_value"), ())
+    shown = nothing | {
         "title": title,
-        "name": folder.resolve().name,
+        "heading": title,
+        "subtitle": folder.resolve().name,
         "seeds": 1,
         "tiles": tiles,
         "stopped_after": 0,
-        "pictures": [_picture(path) for path in pictures],
+        "retrained": "",
+        "why": None,
+        "examined": None,
+        "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
         "rows_are": "Best trials",
         "data": {},
-        "config": _flat(config),
-        "environment": _flat(read_description(folder, "environment.json")),
+        "config": plain(config),
+        "environment": plain(read_description(folder, "environment.json")),
     }
-    return write(folder, shown)
-
-
-def write(folder: Path, shown: dict[str, Any]) -> Path:
-    """What the template shows, as report.html of a folder."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("dnas.reports", "."), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    templates.filters["shown"] = _shown
-    atomic_write(folder / "report.html", templates.get_template("page.html.jinja").render(shown))
-    return folder / "report.html"
+    return html.write("page.html.jinja", folder / "report.html", shown)
 
 
 def table(folders: Sequence[str | Path]) -> Table:
@@ -112,72 +142,19 @@ def table(folders: Sequence[str | Path]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for folder, measure in measures.items():
         config, rows = config_of(folder), read_metrics(folder)
-        unit = "" if alike else f" {measure.label}"
+        unit, name = "" if alike else f" {measure.label}", folder.resolve().name
         seeds = str(config.seed) if config.seeds == 1 else f"{config.seed}-{config.seed + config.seeds - 1}"
-        shown.add_row(
-            *map(markup.escape, (folder.resolve().name, config.method, config.space, config.data)),
-            seeds,
-            str(max((row["epoch"] for row in rows if row.get("epoch") is not None), default="-")),
-            _with_unit(_best(rows, measure), unit),
-            _with_unit(_last(rows, measure), unit),
-            _summary([values[-1] for values in values_of(rows, "parameters")], 1, "{:,.0f}"),
-        )
+        for point, own in (grids.by_point(config, rows) or {"": rows}).items():
+            epoch = scores.last_epoch(own)
+            shown.add_row(
+                *map(markup.escape, (f"{name}, {point}" if point else name, config.method, config.space, config.data)),
+                grids.seeds_of(own) if point else seeds,
+                "-" if epoch is None else str(epoch),
+                _with_unit(scores.summary(scores.best(own, measure), measure.scale), unit),
+                _with_unit(scores.summary(scores.last(own, f"test_{measure.name}"), measure.scale), unit),
+                scores.summary(scores.last(own, "parameters"), 1, "{:,.0f}"),
+            )
     return shown
-
-
-def _summary(values: list[float], scale: float, form: str = "{:.2f}") -> str:
-    if not values:
-        return "-"
-    mean = form.format(scale * float(np.mean(values)))
-    spread = scale * float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return mean + (f" ± {form.format(spread)}" if spread else "")
-
-
-def measure_of(folder: str | Path) -> Measure:
-    """The score of a run; of one that does not say, accuracy."""
-    found = read_description(folder, "data.json").get("score")
-    match found:
-        case {"name": str(name), "more": bool(more)}:
-            return Measure(name, more)
-    return Measure()
-
-
-def _best(rows: Rows, measure: Measure) -> str:
-    best = max if measure.more else min
-    return _summary([best(values) for values in values_of(rows, f"valid_{measure.name}")], measure.scale)
-
-
-def _last(rows: Rows, measure: Measure) -> str:
-    return _summary([values[-1] for values in values_of(rows, f"test_{measure.name}")], measure.scale)
-
-
-def _with_unit(text: str, unit: str) -> str:
-    return text if text == "-" else text + unit
-
-
-def _tiles(config: configs.Config, rows: Rows, measure: Measure) -> dict[str, str]:
-    """The numbers on top of a page."""
-    last = max((row["epoch"] for row in rows if row.get("epoch") is not None), default=None)
-    return {
-        f"best valid {measure.label}": _best(rows, measure),
-        f"test {measure.label}": _last(rows, measure),
-        "last train loss": _summary([v[-1] for v in values_of(rows, "train_loss")], 1, "{:.3f}"),
-        "parameters": _summary([v[-1] for v in values_of(rows, "parameters")], 1, "{:,.0f}"),
-        "best epoch": _summary([v[-1] for v in values_of(rows, "best_epoch")], 1, "{:.0f}"),
-        "last epoch": "-" if last is None else str(last),
-        "seeds": str(config.seeds),
-    }
-
-
-def _genotypes(folder: Path) -> list[str]:
-    """None where the run has not come so far."""
-    try:
-        genotypes = read_genotypes(folder)
-    except StorageError:
-        raise
-    except UserError:
-        return []
-    return [indented(genotype) for genotype in genotypes]
 
 
 def indented(genotype: dict[str, Any]) -> str:
@@ -185,35 +162,98 @@ def indented(genotype: dict[str, Any]) -> str:
     return re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), json.dumps(genotype, indent=2))
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text):,} characters)"
+def _with_unit(text: str, unit: str) -> str:
+    return text if text == "-" else text + unit
 
 
-def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{path}{key}.")
-        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            for number, item in enumerate(value, 1):
-                flat |= _flat(item, f"{path}{key} {number}.")
-        elif value != []:
-            flat[f"{path}{key}"] = value
-    return flat
+def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
+    """The numbers on top of a page."""
+    last = scores.last_epoch(rows)
+    return {
+        f"best valid {measure.label}": scores.summary(scores.best(rows, measure), measure.scale),
+        f"test {measure.label}": scores.summary(scores.last(rows, f"test_{measure.name}"), measure.scale),
+        "last train loss": scores.summary(scores.last(rows, "train_loss"), 1, "{:.3f}"),
+        "parameters": scores.summary(scores.last(rows, "parameters"), 1, "{:,.0f}"),
+        "best epoch": scores.summary(scores.last(rows, "best_epoch"), 1, "{:.0f}"),
+        "last epoch": "-" if last is None else str(last),
+        "seeds": str(config.seeds),
+    }
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Those of a run folder: curves first, then mixes, then cells."""
-    return sorted(folder.glob("*.png"), key=lambda p: (p.stem != "curves", not p.stem.startswith("mix"), p.name))
+def _retrained(folder: Path) -> str:
+    """What the found network is worth by itself, where it was trained in the folder of its search; else empty."""
+    own = folder / "retrain"
+    try:
+        rows, measure = read_metrics(own), measure_of(own)
+    except UserError:  # the page of that training says so
+        return ""
+    found = scores.last(rows, f"test_{measure.name}")
+    unit = "% test accuracy" if measure.name == "accuracy" else f"test {measure.name}"
+    return f"Trained by itself, the found network has {scores.summary(found, measure.scale)} {unit}" if found else ""
 
 
-def _picture(path: Path) -> dict[str, str]:
+def _hints(folder: Path, rows: Rows, data: dict[str, Any], asked: Any) -> list[dict[str, str]]:
+    """What else could stand on the page of a run that has measured something."""
+    hints = []
+    if scores.is_training(rows) and data.get("classes") and not (folder / mistakes.FILE).exists():
+        hints.append({"text": "What was taken for what, and the worst mistakes", "command": f"dnas test {folder.name}"})
+    if rows and not scores.is_training(rows):
+        retrained = folder / "retrain"
+        if not asked or why.is_old(asked, rows):
+            since = " since: it has gone on" if asked else ""
+            hints.append({"text": f"Why it found this{since}", "command": f"dnas why {folder.name}"})
+        if not (retrained / "config.json").exists():
+            hints.append({"text": "What it is worth by itself", "command": f"dnas retrain {folder.name}"})
+    return hints
+
+
+def _genotypes(folder: Path) -> list[dict[str, Any]]:
+    """None where the run has not come so far."""
+    try:
+        return read_genotypes(folder)
+    except StorageError:
+        raise
+    except UserError:
+        return []
+
+
+def genotypes_of(records: Sequence[dict[str, Any]]) -> list[Genotype]:
+    """Of their JSON; none where one is none, as what another version wrote may be."""
+    try:
+        return [from_json(record) for record in records]
+    except UserError:
+        return []
+
+
+def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int, asked: Any) -> list[dict[str, Any]]:
+    """Drawings of what every seed found, the best first and open. asked: what why.json holds."""
+    order = sorted(range(len(genotypes)), key=lambda i: i != best)
+    found = list[dict[str, Any]]()
+    for i in order:
+        weights = graphs.last_weights(mix, config.seed + i)
+        about = {
+            (kind, edge): weight
+            for kind, cell in genotypes[i].cells
+            for edge in cell.edges
+            if (weight := weights.get((kind, f"{edge.node}<-{edge.source}", edge.operation))) is not None
+        }
+        lost = why.importance(asked, genotypes[i], config.seed + i)
+        drawings = drawing.drawn(genotypes[i], about, lost)
+        note = f"{WEIGHED}, {BROAD[bool(lost)]}." if about else ""
+        found.append({"name": f"seed {config.seed + i}", "open": i == order[0], "drawings": drawings, "note": note})
+    return found
+
+
+def _mixes(mix: Rows, config: Config, best: int) -> list[dict[str, Any]]:
+    """Small charts of every seed, those of the best first and open."""
+    histories = mix_histories(mix)
+    order = sorted(histories, key=lambda seed: seed != config.seed + best)
+    return [
+        {"name": f"seed {seed}", "open": seed == order[0], "kinds": graphs.mixes(histories[seed])} for seed in order
+    ]
+
+
+def picture(path: Path) -> dict[str, str]:
     """What the template shows of a picture. Errors: `StorageError` for what is none."""
     try:
         picture = content_of(path)
@@ -221,8 +261,7 @@ def _picture(path: Path) -> dict[str, str]:
         raise StorageError(f"Cannot read {path} ({error.strerror}): remove it; {REDRAWN}.") from error
     if not _is_png(picture):
         raise StorageError(f"{path} is damaged, it is no PNG: remove it; {REDRAWN}.")
-    width = "half" if path.stem.startswith("mix_seed") else "whole"
-    return {"name": path.stem, "width": width, "data": base64.b64encode(picture).decode()}
+    return {"name": path.stem, "data": base64.b64encode(picture).decode()}
 
 
 def _is_png(data: bytes) -> bool:

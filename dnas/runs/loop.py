@@ -5,6 +5,7 @@ so that a run interrupted in the middle of an epoch ends bit-identical to one th
 """
 
 import gc
+import math
 import os
 import shlex
 import shutil
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from dnas import grid
 from dnas.config import Config
 from dnas.data._files import check_memory as check_bytes
 from dnas.errors import UserError
@@ -92,34 +94,34 @@ def drive(
     quiet: bool = False,
     profile: Path | None = None,
     first: tuple[int, int] = (0, 0),
+    until: float = math.inf,
     extra: Callable[[], dict[str, Any]] = dict,
 ) -> Progress:
     """Run to the last epoch, checkpointing after every `checkpoint_epochs` and when told to stop.
 
-    first: the step and the epoch that were done before these epochs began. extra: what else a checkpoint notes.
-    profile: a folder for a trace of the second chunk of steps, which compiles nothing (TensorBoard or Perfetto).
-    Errors: `UserError` when a loss is not finite, `Interrupted` after SIGTERM or Ctrl-C; both leave a good checkpoint.
+    first: the step and the epoch that were done before. until: of `time.monotonic`, when it is to stop. extra: what
+    else a checkpoint notes. profile: a folder for a trace of the second chunk of steps, which compiles nothing.
+    Errors: `UserError` when a loss is not finite, `Interrupted` when it is to stop; both leave a good checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
-    bar = _steps_bar(quiet)
     _prepare(profile)
 
     def epoch_at(step: int) -> int:
         return first[1] + (step - first[0]) // steps_per_epoch
 
-    with _stop_signals() as stopped, bar:
+    with _stop_signals(until) as stopped, _steps_bar(quiet) as bar:
         task = bar.add_task(title, total=total, completed=step, note="compiling")
         while step < total and not ended:
             taken, began = min(count, steps_per_epoch - (step - first[0]) % steps_per_epoch), time.perf_counter()
             with _traced(profile if chunk == 1 else None):
                 progress = advance(progress, np.int32(taken))
-                bad = int(devices.fetch(progress.bad_step).max())  # waits for the device
+                bad = devices.fetch(progress.bad_step)  # waits for the device
             if chunk == 0:
                 native.keep_memory()
             chunk += 1
-            if bad >= 0:
-                raise _not_finite(run, bad, 1 + epoch_at(bad), command)
+            if bad.max() >= 0:
+                raise _not_finite(run, bad, epoch_at, command)
             wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
             count = 2 if step == 0 else max(1, min(wanted, 4 * count))
             count, stop = devices.agree(count, stopped())
@@ -190,18 +192,21 @@ def say(text: str, quiet: bool = False) -> None:
 
 @contextmanager
 def counting(
-    title: str, unit: str, quiet: bool = False
+    title: str, unit: str, quiet: bool = False, total: int | None = None, each: int = 1
 ) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """Show how often a function was called, which the decorator that this gives counts."""
+    """Show how often a function was called, which the decorator that this gives counts. total: how often it will be,
+    where that is known. each: as how many a call counts."""
     hidden = quiet or not console.is_terminal or not devices.is_first_host()
-    columns = TextColumn("{task.description}: {task.completed}"), TextColumn(unit), TimeElapsedColumn()
+    known = (BarColumn(), MofNCompleteColumn()) if total else (TextColumn("{task.completed}"),)
+    left = (TextColumn("left"), TimeRemainingColumn()) if total else ()
+    columns = TextColumn("{task.description}:"), *known, TextColumn(unit), TimeElapsedColumn(), *left
     with Bar(*columns, console=console, disable=hidden) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(title, total=total)
 
         def counted(function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 value = function(*args, **kwargs)
-                bar.advance(task)
+                bar.advance(task, each)
                 return value
 
             return call
@@ -247,11 +252,16 @@ def forget_programs() -> None:
     jax.clear_caches()
 
 
-def _not_finite(run: Run, step: int, epoch: int, command: str) -> UserError:
+def _not_finite(run: Run, bad: np.ndarray, epoch_at: Callable[[int], int], command: str) -> UserError:
+    """bad: of every seed the step, -1 where there is none [S]."""
+    step, i = int(bad.max()), int(bad.argmax())
     saved = run.newest_step()
     kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
+    point = grid.text(grid.row(run.config, command, i))
+    whose = f" of seed {run.config.seed + i}, {point}," if point else ""
     return UserError(
-        f"The loss became NaN or infinite at step {step} (epoch {epoch}). {kept} {_gentler(run.config, command)}"
+        f"The loss{whose} became NaN or infinite at step {step} (epoch {1 + epoch_at(step)}). {kept} "
+        f"{_gentler(run.config, command)}"
     )
 
 
@@ -287,8 +297,8 @@ def _traced(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a question; a second one ends the program as usual."""
+def _stop_signals(until: float) -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM, or a time, into a question; a second signal ends the program as usual."""
     seen: list[int] = []
     previous: dict[int, Any] = {}
 
@@ -305,7 +315,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     except ValueError:  # not in the main thread: signals are somebody else's
         previous = {}
     try:
-        yield lambda: bool(seen)
+        yield lambda: bool(seen) or time.monotonic() > until
     finally:
         for caught, handler in previous.items():
             signal.signal(caught, handler)

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from dnas import paths
-from dnas.config import Config, differences, load, to_dict
+from dnas.config import Config, load, to_dict
 from dnas.errors import StorageError, UserError
+from dnas.fields import differences
 from dnas.files import PUT_BACK, atomic_write, read_json, storage, warn
 from dnas.runs import checkpoints, copies, devices, environment
 from dnas.runs.checkpoints import Damaged

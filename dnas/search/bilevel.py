@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from dnas import keys
+from dnas import grid, keys
 from dnas.architectures.topology import Space
 from dnas.config import SearchConfig
 from dnas.errors import UserError
@@ -59,6 +59,11 @@ def phase_rate(config: SearchConfig, steps: int, span: Span) -> optax.Schedule:
     return rate_of(config.weights, span.schedule_epochs or config.epochs, steps, span.schedule_start)
 
 
+def unlike(points: tuple[SearchConfig, ...]) -> tuple[SearchConfig, ...]:
+    """None, where the weights are trained alike at all points."""
+    return points if len({point.weights for point in points}) > 1 else ()
+
+
 def make_search(
     network: Functional,
     space: Space,
@@ -66,13 +71,14 @@ def make_search(
     config: SearchConfig,
     steps: int,
     span: Span = WHOLE,
+    points: tuple[SearchConfig, ...] = (),
     *,
     task: Task,
 ) -> Search:
     """Build the pure functions of a search, or of one phase of it.
 
     network: of the supernet that `method.supernet(space)` describes. task: of it, what `loss`, `trained` and `score`
-    are. steps: of an epoch.
+    are. steps: of an epoch. points: the config at every point of the grid.
     Errors: `UserError` for options that the method cannot be combined with.
     """
     method = adapted(method, space, config)
@@ -94,10 +100,10 @@ def make_search(
         steps,
         span,
         traced=network._replace(apply=jax.jit(network.apply, static_argnames="train")),
-        rate=phase_rate(config, steps, span),
+        points=points or (config,),
+        rates=tuple(phase_rate(point, steps, span) for point in unlike(points) or (config,)),
         optimiser=optimiser_of(config.weights),
         clip_tx=clip(config.weights.clip),
-        alpha_tx=method.alpha_tx(config.alphas),
         draws=bool(supernet.random) or supernet.draws,
         alphas_first=config.order == "alphas_first",
         in_turns=takes_turns(method, config, steps),
@@ -132,44 +138,58 @@ class Bilevel(Apart, InTurns):
     traced: Functional
     """The network, traced once for all gradients of a step, if all are of weights and mix: XLA leaves out those that
     nobody reads."""
-    rate: optax.Schedule
+    points: tuple[SearchConfig, ...]
+    """The config at every point of the grid; one without a grid."""
+    rates: tuple[optax.Schedule, ...]
+    """The learning rate of the weights at every point; one, where it is the same for all."""
     optimiser: Optimiser
     clip_tx: optax.GradientTransformation
-    alpha_tx: optax.GradientTransformation
     draws: bool
     """Whether the network takes noise."""
     alphas_first: bool
     in_turns: bool
     """See `takes_turns`."""
 
-    def weight_tx(self, step: jax.Array, pace: jax.Array | None = None) -> optax.GradientTransformation:
+    def weight_tx(self, step: jax.Array, knobs: Tree, pace: jax.Array | None = None) -> optax.GradientTransformation:
         """With the learning rate of this step, times the pace of its batch: optax counts updates, of which a step may
         make several, or begin anew in a later phase."""
+        scheduled = grid.rate_at(self.rates, knobs)
 
         def rate(_: Any) -> jax.Array:
-            return self.rate(step) if pace is None else self.rate(step) * pace
+            return scheduled(step) if pace is None else scheduled(step) * pace
 
-        return self.optimiser.make(rate, self.config.weights.decay)
+        return self.optimiser.make(rate, self.decay(knobs))
+
+    def decay(self, knobs: Tree) -> Any:
+        """Of the weights."""
+        return grid.at([point.weights.decay for point in self.points], knobs)
+
+    def alpha_tx(self, knobs: Tree) -> optax.GradientTransformation:
+        """The optimiser of the alphas."""
+        rate = grid.at([point.alphas.learning_rate for point in self.points], knobs)
+        return self.method.alpha_tx(replace(self.config.alphas, learning_rate=rate))
 
     def init(self, key: jax.Array) -> SearchState:
         """The state before the first step of the span."""
         start, config = self.span.start, self.config
         weights, stats = self.network.init(keys.stream(key, "weights"))
         alphas = self.method.alphas(self.space, keys.stream(key, "alphas"), config.alphas)
+        at = {grid.POINT: 0.0} if len(self.points) > 1 else {}
+        knobs = {name: jnp.asarray(value, float) for name, value in {**self.method.knobs, **at}.items()}
         state = SearchState(
             jnp.int32(start),
             keys.stream(key, "run"),
             weights,
             stats,
             alphas,
-            self.weight_tx(jnp.int32(start)).init(weights),
-            self.alpha_tx.init(alphas),
+            self.weight_tx(jnp.int32(start), knobs).init(weights),
+            self.alpha_tx(knobs).init(alphas),
         )
         carry = self.network.carry
         return state._replace(
             mask={kind: jnp.ones(shape) for kind, shape in self.space.mix_shapes.items()} if self.method.masks else (),
             memory=self.each_member(own.init)(weights) if (own := self.method.gradient_filter) is not None else (),
-            knobs={name: jnp.asarray(value, float) for name, value in self.method.knobs.items()},
+            knobs=knobs,
             carry={level: carry(config.batch_size) for level in ("train", "valid")} if carry is not None else (),
             teacher=weights if self.method.teacher else (),
         )
@@ -233,7 +253,7 @@ class Bilevel(Apart, InTurns):
 
     def with_alphas(self, state: SearchState, gradient: Tree) -> SearchState:
         """After a step of the alphas."""
-        updates, alpha_opt = self.alpha_tx.update(gradient, state.alpha_opt, state.alphas)
+        updates, alpha_opt = self.alpha_tx(state.knobs).update(gradient, state.alpha_opt, state.alphas)
         alphas = self.method.move(state.alphas, updates)
         if self.method.within is not None:
             alphas = self.method.within(alphas, lambda a: self.evaluation_mix(state._replace(alphas=a)))
@@ -242,7 +262,9 @@ class Bilevel(Apart, InTurns):
     def with_weights(self, state: SearchState, gradient: Tree, pace: jax.Array | None) -> SearchState:
         """After a step of the weights, at the pace of its batch."""
         gradient = self.decayed(state, self.clipped(gradient))
-        updates, weight_opt = self.weight_tx(state.step, pace).update(gradient, state.weight_opt, state.weights)
+        updates, weight_opt = self.weight_tx(state.step, state.knobs, pace).update(
+            gradient, state.weight_opt, state.weights
+        )
         return state._replace(weights=optax.apply_updates(state.weights, updates), weight_opt=weight_opt)
 
     def clipped(self, gradient: Tree) -> Tree:
@@ -267,14 +289,14 @@ class Bilevel(Apart, InTurns):
         """The gradient with what a method adds to the weight decay of the config."""
         if "decay_factor" not in state.knobs:
             return gradient
-        more = (state.knobs["decay_factor"] - 1) * self.config.weights.decay
+        more = (state.knobs["decay_factor"] - 1) * self.decay(state.knobs)
         return jax.tree.map(lambda g, w: g + more.astype(g.dtype) * w, gradient, state.weights)
 
     def inner_update(self, state: SearchState, pace: jax.Array | None) -> Update:
         """From a gradient to the weights after one step at this pace, see `hypergrad`."""
 
         def update(gradient):
-            tx = self.weight_tx(state.step, pace)
+            tx = self.weight_tx(state.step, state.knobs, pace)
             updates, _ = tx.update(self.decayed(state, gradient), state.weight_opt, state.weights)
             return optax.apply_updates(state.weights, updates)
 

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dnas import grid
 from dnas.architectures.genotype import Genotype, as_mix, from_json, to_json, to_text
 from dnas.architectures.topology import Space, with_operations
 from dnas.config import Config, SearchConfig
 from dnas.costs import budget
 from dnas.errors import UserError
-from dnas.reports import diagram
+from dnas.reports import diagram, grids
 from dnas.reports import page as report
 from dnas.runs import devices, loop, records
 from dnas.runs.weights import started_from
@@ -23,9 +24,9 @@ from dnas.search import ground_truth, limits, tradeoff
 from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
 from dnas.search.method import Method, Outcome, View, adapted
-from dnas.search.outcomes import entropy_of, turned
+from dnas.search.outcomes import entropy_of, seen, turned
 from dnas.search.phases import carry_over, prune, prune_alphas
-from dnas.search.plan import check_phases, spans
+from dnas.search.plan import Points, check_phases, plans_of, spans
 from dnas.search.result import Result
 from dnas.search.select import norms
 from dnas.search.stage import Stage, steps_per_epoch
@@ -37,7 +38,8 @@ from dnas.types import Mix, SearchState, Tree
 class Job:
     """A whole search: its phases one after the other, and what is logged and decided between epochs."""
 
-    def __init__(self, config: Config, space: Space, method: Method, task: Task, quiet: bool):
+    def __init__(self, config: Config, space: Space, method: Method, task: Task, quiet: bool, points: Points = ()):
+        """points: `config.search` at every point of the grid."""
         self.config, self.task, self.quiet = config, task, quiet
         self.lacking = [kind for kind in space.cells if kind not in space.contained(config.search.cells)]
         self.unlimited, self.space = space, space.within(config.search.cells)
@@ -50,11 +52,14 @@ class Job:
             raise UserError(
                 f"Method '{config.method}' goes back to checkpoints of a search: set seeds and checkpoint_epochs to 1."
             )
+        at = [self._whole(space, point).phases(space, point) for point in points]
+        self.points = plans_of(config, self.phases, at)  # by phase
         check_phases(config, self.unlimited, space, self.phases, self._adapted, task)
         self.truth = ground_truth.of_space(self.unlimited)
         self.index, self.spans = 0, spans(self.phases, task)
-        for phase, span in zip(self.phases, self.spans, strict=True):
-            phase_rate(phase.config, steps_per_epoch(phase, task), span)  # no later than now
+        for phase, span, plans in zip(self.phases, self.spans, self.points, strict=True):
+            for plan in plans or (phase.config,):
+                phase_rate(plan, steps_per_epoch(phase, task), span)  # no later than now
         self.stage = self._stage(0, space)  # before the folder: what cannot be built leaves none
         self.genotypes: list[Genotype] = []
         self.scores: list[float] = []  # of the task's measure that counts
@@ -77,9 +82,9 @@ class Job:
 
     def _stage(self, index: int, space: Space) -> Stage:
         method, phase = self._adapted(index, space), self.phases[index]
-        return Stage(self.config, method, phase, space, self.task, self.spans[index], index)
+        return Stage(self.config, method, phase, space, self.task, self.spans[index], index, self.points[index])
 
-    def go(self, record: records.Run, resume: bool, profile: Path | None) -> Result:
+    def go(self, record: records.Run, resume: bool, profile: Path | None, until: float, report: bool = True) -> Result:
         self.record = record
         record.maximum_rollback = self.method.maximum_rollback
         progress = self._restored(resume)
@@ -95,7 +100,7 @@ class Job:
                 progress = loop.drive(
                     self.record,
                     progress,
-                    partial(_advanced, stage),
+                    stage.advanced,
                     self._finish_epoch,
                     epochs=stage.plan.epochs,
                     steps_per_epoch=stage.steps,
@@ -104,6 +109,7 @@ class Job:
                     quiet=self.quiet,
                     profile=profile,
                     first=(span.start, span.epoch),
+                    until=until,
                     extra=self._extra,
                 )
             if self._ended() or self.index + 1 == len(self.phases):
@@ -111,7 +117,8 @@ class Job:
             progress = self._next_phase(progress)
         self._conclude(progress)
         result = Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
-        self._draw(result)
+        if report:
+            self._draw(result)
         return result
 
     def _ended(self) -> bool:
@@ -186,13 +193,15 @@ class Job:
         outcomes = [self._look(i, epoch, in_phase, asked[i], mixes) for i in range(self.config.seeds)]
         own = {kind: mixes[kind][..., : shape[1]] for kind, shape in stage.space.mix_shapes.items()}
         left = None if self.limits is None else budget.on(self.limits, stage.space)
-        rate = float(phase_rate(stage.plan, stage.steps, span)(step - 1)) if self.phases[self.index].trains else 0.0
-        for i, (seen, outcome) in enumerate(zip(self._seen(progress, in_phase), outcomes, strict=True)):
+        searching = in_phase > stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
+        found = seen(self.task, devices.fetch(progress.sums), self.config.seeds, searching)
+        for i, outcome in enumerate(outcomes):
             self.record.log(
                 {"step": step, "epoch": epoch, "seed": self.config.seed + i}
-                | seen
+                | found[i]
                 | measures[i]
-                | {"learning_rate": rate}
+                | {"learning_rate": self._rate(step - 1, i)}
+                | grid.row(self.config, "search", i)
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
                 | limits.row(left, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
@@ -210,16 +219,11 @@ class Job:
             return loop.Epoch(None, self._restarted(outcomes[0]))
         return loop.Epoch(self.task.score.signed(np.mean(self.scores)), turned(progress, outcomes), self._ended())
 
-    def _seen(self, progress: loop.Progress, in_phase: int) -> list[dict[str, Any]]:
-        """The measures of the steps of an epoch, of every seed."""
-        sums, found = devices.fetch(progress.sums), []
-        searching = in_phase > self.stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
-        for i in range(self.config.seeds):
-            trained = measured(self.task, sums.train, i, "train")
-            of_alphas = measured(self.task, sums.valid, i, "search")
-            unseen = dict.fromkeys(name.replace("train_", "search_", 1) for name in trained)
-            found.append(trained | (of_alphas if searching and of_alphas else unseen))
-        return found
+    def _rate(self, step: int, i: int) -> float:
+        """The learning rate of the weights of one seed."""
+        stage, plans = self.stage, self.points[self.index] or (self.stage.plan,)
+        trains = self.phases[self.index].trains
+        return float(phase_rate(plans[i % len(plans)], stage.steps, stage.span)(step)) if trains else 0.0
 
     def _look(self, i: int, epoch: int, in_phase: int, asked: Asked, mixes: Mix) -> Outcome:
         """What the between-epoch hook makes of one seed; without a hook nothing follows."""
@@ -327,8 +331,8 @@ class Job:
         return (
             f"Searching '{self.config.space}' with '{self.config.method}' on {self.task.sizes}, "
             f"supernet of {count:,} parameters"
-            + (f", {seeds} seeds" if seeds > 1 else "")
-            + (f", {len(self.phases)} phases" if len(self.phases) > 1 else "")
+            + f", {seeds} seeds" * (seeds > 1)
+            + f", {len(self.phases)} phases" * (len(self.phases) > 1)
             + f" -> {self.record.folder}"
         )
 
@@ -340,8 +344,6 @@ class Job:
             diagram.draw(self.space.pictured(genotype), self.record.folder / name)
         if self.tradeoff is not None:
             tradeoff.write(self.record.folder, self.tradeoff, result)
+        if self.config.grid:
+            grids.write(self.record.folder, result.config, "search", result.scores, result.score, self.genotypes)
         report.page(self.record.folder)
-
-
-def _advanced(stage: Stage, progress: loop.Progress, count: Any) -> loop.Progress:
-    return stage.advanced(progress, count)

@@ -1,11 +1,16 @@
 """What follows from a look between epochs, and how decided a mix is."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dnas.runs import loop
+from dnas.search.levels import StepMetrics
 from dnas.search.method import Outcome
+from dnas.tasks.task import Task
+from dnas.training.epoch import measured
 
 
 def turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
@@ -29,6 +34,18 @@ def turned(progress: loop.Progress, outcomes: list[Outcome]) -> loop.Progress:
         for name, old in state.knobs.items()
     }
     return progress._replace(state=state._replace(mask=mask or state.mask, knobs=knobs, alphas=alphas))
+
+
+def seen(task: Task, sums: StepMetrics, seeds: int, searching: bool) -> list[dict[str, Any]]:
+    """The measures of the steps of an epoch, of every seed; sums: on the host, leaves [S]. searching: whether any step
+    was one of the alphas."""
+    found = []
+    for i in range(seeds):
+        trained = measured(task, sums.train, i, "train")
+        of_alphas = measured(task, sums.valid, i, "search")
+        unseen = dict.fromkeys(name.replace("train_", "search_", 1) for name in trained)
+        found.append(trained | (of_alphas if searching and of_alphas else unseen))
+    return found
 
 
 def entropy_of(mix: np.ndarray) -> float:

@@ -1,17 +1,20 @@
 """The phases of a search before it begins: what they can be, and when each begins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import jax
 
 from dnas.architectures.topology import Space
-from dnas.config import Config
+from dnas.config import Config, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.nets.functional import Deferred
 from dnas.search.levels import Span, check
 from dnas.search.method import Method, Phase
 from dnas.search.stage import steps_per_epoch, supernet_of
 from dnas.tasks.task import Task
+
+Points = tuple[SearchConfig, ...]  # the config of a search, or of a phase, at every point of a grid
 
 
 def check_phases(
@@ -56,6 +59,25 @@ def check_phases(
                     "their own to go on with: use one phase, or phases that begin anew."
                 )
             supernet_of(phase, method, space, task)(Deferred(params=jax.random.key(0)))
+
+
+def plans_of(config: Config, phases: tuple[Phase, ...], at_points: Sequence[tuple[Phase, ...]]) -> list[Points]:
+    """Of every phase its config at each point of the grid, none without one. at_points: the phases at every point.
+    Errors: `UserError` for phases that are unlike in more than how weights and alphas are trained."""
+    for others in at_points:
+        if [_untrained(other) for other in others] != [_untrained(phase) for phase in phases]:
+            raise UserError(
+                f"The phases of '{config.method}' depend on the values of the grid '{config.grid}', and one program "
+                "has one length and size: make a run for each value."
+            )
+    return [tuple(others[index].config for others in at_points) for index in range(len(phases))]
+
+
+def _untrained(phase: Phase) -> SearchConfig:
+    """The config of a phase without what may differ between points: rates, their schedule, the decay."""
+    plain = WeightConfig(optimiser=phase.config.weights.optimiser, clip=phase.config.weights.clip)
+    alphas = replace(phase.config.alphas, learning_rate=0.0)
+    return replace(phase.config, weights=plain, alphas=alphas)
 
 
 def _size(phase: Phase) -> tuple:

@@ -1,6 +1,7 @@
 """One search from a config to a run folder: data, task, space, supernet, method, bilevel steps, genotypes, pictures."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     profile: str | Path | None = None,
+    until: float = math.inf,
+    report: bool = True,
 ) -> Result:
     """Search as the config says, in the folder `out` (default: runs/ and a name made of the config and the time).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
-    profile: a folder for a trace of a few steps.
+    profile: a folder for a trace of a few steps. until: of `time.monotonic`, when it is told to stop as by Ctrl-C.
+    report: draw pictures and the page at the end.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
@@ -42,7 +46,7 @@ def run(
         with records.opened(folder, config, loop.typed_command(), resume, grows) as record:
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
-            return job.go(record, resume, None if profile is None else Path(profile))
+            return job.go(record, resume, None if profile is None else Path(profile), until, report)
 
 
 def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool = True) -> Job:
@@ -50,8 +54,9 @@ def build(config: Config, *, data: Any = None, resume: bool = False, quiet: bool
     space, method = find.resolve("space", config.space), find.resolve("method", config.method)
     dataset = datasets.load(config.data if data is None else data)
     task, plan = binding.bind(dataset, config, "search", space)
+    points = binding.points_of(config, plan, "search")
     with jax.enable_x64(config.dtype == "float64"):
-        job = Job(dataclasses.replace(config, search=plan), space, method, task, quiet)
+        job = Job(dataclasses.replace(config, search=plan), space, method, task, quiet, points)
         if config.weights_from and not resume:
             weights.check(config.weights_from, job.stage.shapes)
     return job

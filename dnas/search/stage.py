@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas import keys
+from dnas import grid, keys
 from dnas.architectures.topology import NetworkSize, Space
-from dnas.config import Config, to_dict
+from dnas.config import Config, SearchConfig, to_dict
 from dnas.errors import UserError
 from dnas.nets.calibration import calibrated_over, calibrating
 from dnas.nets.functional import Functional, ensemble, forward
@@ -32,9 +32,23 @@ from dnas.types import Mix, SearchState, Tree
 
 
 class Stage:
-    """Every leaf of its states has the seeds as first axis. method: adapted to this phase's space and config."""
+    """Every leaf of its states has the seeds as first axis. method: adapted to this phase's space and config. points:
+    the phase's config at every point of the grid."""
 
-    def __init__(self, config: Config, method: Method, phase: Phase, space: Space, task: Task, span: Span, index: int):
+    in_turn: dict[str, tuple[float, ...]]
+    """Knobs of which every seed has its own value."""
+
+    def __init__(
+        self,
+        config: Config,
+        method: Method,
+        phase: Phase,
+        space: Space,
+        task: Task,
+        span: Span,
+        index: int,
+        points: tuple[SearchConfig, ...] = (),
+    ):
         self.config, self.plan, self.space, self.span = config, phase.config, space, span
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = phase.config
@@ -53,13 +67,14 @@ class Stage:
         self.build = supernet_of(phase, method, space, task)
         self.thin = supernet_of(phase, method, space, task, thin=True)
         network = programs.deferred(self.build, space.recurrent)
-        self.search: Search = make_search(network, space, method, plan, self.steps, span, task=self.pure)
+        self.search: Search = make_search(network, space, method, plan, self.steps, span, points, task=self.pure)
         self.network = self.search.network
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         levels = [Level("train", plan.batch_size, plan.inner_steps), Level("valid", plan.batch_size)]
         self.feed = feed_of(task, layout, levels, span.start + plan.epochs * self.steps, config.seed)
         self.arrays = self.feed.arrays
-        self.expenses = tradeoff.weights(config)
+        in_turn = {"expense": tradeoff.weights(config), grid.POINT: grid.of_seeds(config, "search")}
+        self.in_turn = {name: values for name, values in in_turn.items() if values}
         self.valid_batches = layout.replicate(task.evaluation("valid"))
         self.batches = jax.tree.leaves(self.valid_batches[0])[0].shape[0]  # of the validation part
         if method.gradient_filter is not None:
@@ -105,9 +120,9 @@ class Stage:
         if self.span.start:  # what begins anew in a later phase draws other numbers than the first
             seeded = jax.vmap(lambda key: keys.stream(key, "phase", self.span.start))(seeded)
         state = self.layout.over_seeds(self.search.init)(seeded)
-        if self.expenses:
-            weights = jnp.asarray(self.expenses, state.knobs["expense"].dtype)
-            state = state._replace(knobs={**state.knobs, "expense": weights})
+        if self.in_turn:
+            own = {name: jnp.asarray(values, float) for name, values in self.in_turn.items()}
+            state = state._replace(knobs={**state.knobs, **own})
         sums = no_sums(self.pure, self.config.seeds, jax.tree.leaves(state.alphas)[0].dtype)
         return loop.start(state, StepMetrics(sums, sums))
 

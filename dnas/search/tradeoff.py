@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dnas import grid
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
 from dnas.config import Config
@@ -62,16 +63,19 @@ def parse(text: str) -> tuple[str, list[float]]:
 
 
 def weights(config: Config) -> tuple[float, ...]:
-    """Of every seed; none without a penalty. Errors: `UserError` for seeds that do not have each equally often."""
+    """Of every seed, at every point of a grid; none without a penalty. Errors: `UserError` for seeds that do not have
+    each equally often."""
     if not config.penalty:
         return ()
     _, found = parse(config.penalty)
-    if config.seeds % len(found):
+    points = max(1, len(grid.points(config, "search")))
+    if config.seeds % (count := points * len(found)):
+        each = f"{len(found)} weights" + (f", and the grid {points} points" if points > 1 else "")
         raise UserError(
-            f"The penalty '{config.penalty}' has {len(found)} weights, which seeds have in turn, and seeds is "
-            f"{config.seeds}: set it to {len(found)}, or a multiple of that."
+            f"The penalty '{config.penalty}' has {each}, which seeds have in turn, and seeds is "
+            f"{config.seeds}: set it to {count}, or a multiple of that."
         )
-    return tuple(found) * (config.seeds // len(found))
+    return tuple(weight for weight in found for _ in range(points)) * (config.seeds // count)
 
 
 def of_config(config: Config, space: Space, task: Task) -> Tradeoff | None:

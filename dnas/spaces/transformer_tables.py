@@ -9,7 +9,7 @@ from dnas.architectures.genotype_data import CellGenotype, Genotype, unreadable
 from dnas.architectures.topology import Cell, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.nets.transformer import LAYERED, ONCE, WORDS, Network, Supernet
-from dnas.nets.transformer_layers import Plan
+from dnas.nets.transformer_options import Plan
 from dnas.nets.transformer_pairs import DECODER, PairNetwork, PairSupernet
 
 NUMBERS = {  # decision: least, most

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from dnas.architectures.topology import Space
 from dnas.errors import UserError
-from dnas.nets.transformer_layers import Plan
+from dnas.nets.transformer_options import Plan
 from dnas.ranges import Portion, Range
 from dnas.spaces import layers
 from dnas.spaces.transformer_tables import Size, space_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dnas import find
+from dnas import fields, find, grid
 from dnas.architectures.topology import Space
 from dnas.config import AugmentConfig, Config
 from dnas.errors import UserError
@@ -39,6 +39,13 @@ def bind(dataset: Any, config: Config, stage: str, space: Space) -> tuple[Task, 
         refuse_idle(config, stage, idle, f"networks of images only, while these read {task.takes}")
     _refuse_unknown_sizes(config, stage, space)
     return task, _at_rate_of_batch(plan)
+
+
+def points_of(config: Config, plan: Any, stage: str) -> tuple[Any, ...]:
+    """The plan at every point of the grid; none without one. plan: of `bind`. Errors: `UserError` of the grid."""
+    known, unscaled = grid.points(config, stage), replace(plan, weights=getattr(config, stage).weights)
+    at = (fields.applied(replace(config, **{stage: unscaled}), point) for point in known)
+    return tuple(_at_rate_of_batch(getattr(one, stage)) for one in at)
 
 
 def _at_rate_of_batch(plan: Any) -> Any:

@@ -128,6 +128,9 @@ class OfImages(ImageSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": x}
+
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.splits.classes))
 

@@ -164,9 +164,17 @@ class TableClasses(Rows, ClassSteps):
 
     def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rows of a part that have a class, and these."""
-        found = self.parts[part]
-        known = np.ones(len(found.y), bool) if found.counted is None else found.counted > 0
+        known, found = self._known(part), self.parts[part]
         return [(found.x[known], found.y[known])]
+
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, dict[str, Any]]:
+        row, values = self._known(part)[place], self.parts[part].values
+        return {"row": {one.name: column[row] for one, column in zip(self.table.columns, values, strict=True)}}
+
+    def _known(self, part: str) -> np.ndarray:
+        """Which rows have a class."""
+        found = self.parts[part]
+        return np.arange(len(found.y)) if found.counted is None else np.flatnonzero(found.counted > 0)
 
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))

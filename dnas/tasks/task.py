@@ -215,11 +215,8 @@ class Bucketed(Protocol):
 
 @runtime_checkable
 class Writing(Protocol):
-    """What a `Task` has besides if its networks write a text behind another, as a translation.
-
-    longest: tokens of what is written at most, its end among them. ends: begin and end of what is written. beam,
-    penalty: of `nets/beam.py`.
-    """
+    """What a `Task` has besides if its networks write a text behind another, as a translation. longest: tokens of it at
+    most, its end among them. ends: its begin and end. beam, penalty: of `nets/beam.py`."""
 
     beam: int
     penalty: float
@@ -232,6 +229,10 @@ class Writing(Protocol):
 
     def inputs(self, given: object) -> np.ndarray:
         """Tokens [B, S] of texts. Errors: `UserError` for anything else."""
+        ...
+
+    def paired(self, given: object, targets: object) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens [B, S] of texts, and [B, T + 1] of what stands behind each. Errors: `UserError` for anything else."""
         ...
 
     def sources(self, part: str) -> np.ndarray:
@@ -298,7 +299,6 @@ class Binding(Protocol):
 
     def __call__(self, dataset: Any, plan: Any, config: Any, stage: str) -> tuple[Task, Any]:
         """The task, and the plan (`SearchConfig` or `RetrainConfig`) as the data bear it.
-
         stage: "search" (parts train and valid) or "retrain" (train and test, and valid where some of it validates).
         Errors: `UserError` for data that do not fit the task, or cannot feed the plan.
         """

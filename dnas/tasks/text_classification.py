@@ -128,6 +128,9 @@ class SentenceClasses(SentenceSteps, ClassesOfParts):
         cut_note(tokens, places, self.length, self.longer, "given")
         return padded(tokens, self.length)
 
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, str]:
+        return {"text": self.tokeniser.text(x[x != PADDING])}
+
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.class_names))
 
@@ -228,8 +231,11 @@ def cut_note(tokens: list[np.ndarray], places: Any, length: int, longer: str, pa
                 f"Cannot read {place}: it has {lengths[number]:,} tokens, and the task takes {length:,}: raise "
                 "max_length, or have it cut with longer=cut."
             )
-    count = int((lengths > length).sum())
-    return f"of {count:,} of {len(lengths):,} {part} texts only the first {length:,} tokens are read" if count else ""
+    cut = np.flatnonzero(lengths > length)
+    if not len(cut):
+        return ""
+    read = f"of {len(cut):,} of {len(lengths):,} {part} texts only the first {length:,} tokens are read"
+    return f"{read} (the first: {places[cut[0]]})"
 
 
 def texts_of(given: object) -> list[str]:

@@ -186,10 +186,24 @@ class Translation(TranslationSteps):
 
         Errors: `UserError` for anything else, and for a text without words.
         """
+        return padded(self._given(self.tokeniser, given, "text"), self.max_length)
+
+    def paired(self, given: object, targets: object) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens int32 [B, S] and [B, T + 1] of texts and their translations. Errors: as `inputs`, and for other
+        numbers of both."""
+        source, tokens = self.inputs(given), self._given(self.target_tokeniser, targets, "translation")
+        if len(source) != len(tokens):
+            raise UserError(
+                f"There are {len(source):,} texts and {len(tokens):,} translations: give every text one of its own."
+            )
+        return source, padded(list(map(_between, tokens)), self.max_length + 2)
+
+    def _given(self, tokeniser: Tokeniser, given: object, name: str) -> list[np.ndarray]:
+        """Tokens of each text. name: of one of them."""
         texts = texts_of(given)
-        tokens, places = _tokens(self.tokeniser, texts), [f"text {number}" for number in range(1, len(texts) + 1)]
+        tokens, places = _tokens(tokeniser, texts), [f"{name} {number}" for number in range(1, len(texts) + 1)]
         cut_note(tokens, places, self.max_length, self.longer, "given")
-        return padded(tokens, self.max_length)
+        return tokens
 
     def sources(self, part: str) -> np.ndarray:
         return self.parts[part][0]

@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas import find, keys
+from dnas import find, grid, keys
 from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import NetworkSize, Space
 from dnas.config import Config, RetrainConfig, to_dict
 from dnas.errors import UserError
 from dnas.nets.functional import Functional
-from dnas.reports import diagram
+from dnas.reports import diagram, grids
 from dnas.reports import page as report
 from dnas.runs import devices, loop, programs, records
 from dnas.runs.weights import started_from
@@ -56,7 +56,16 @@ class Result:
 class Job:
     """The pieces of one training, put together once."""
 
-    def __init__(self, config: Config, space: Space, genotype: Genotype, task: Task, quiet: bool):
+    def __init__(
+        self,
+        config: Config,
+        space: Space,
+        genotype: Genotype,
+        task: Task,
+        quiet: bool,
+        points: tuple[RetrainConfig, ...] = (),
+    ):
+        """points: `config.retrain` at every point of the grid."""
         self.config, self.space, self.genotype, self.quiet = config, space, genotype, quiet
         self.task, self.pure = task, task.pure  # with data, and what traced functions may hold
         plan = config.retrain
@@ -65,11 +74,12 @@ class Job:
         size = network_size_of(plan, space, task.shape)
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
-        self.rate = rate_of(plan.weights, plan.epochs, self.steps)
-        paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
+        self.rates = [rate_of(point.weights, plan.epochs, self.steps) for point in points or (plan,)]
+        paths: Any = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
         has_paths = space.takes == "images" and not space.own_size
         draws = space.draws or bool(space.random)
-        self.training = make_training(self.network, self.pure, plan, self.steps, paths if has_paths else None, draws)
+        paths = paths if has_paths else None
+        self.training = make_training(self.network, self.pure, plan, self.steps, paths, draws, points)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         level = Level("train", plan.batch_size, plan.accumulate)
         self.feed = feed_of(task, layout, [level], plan.epochs * self.steps, config.seed)
@@ -102,6 +112,7 @@ class Job:
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
         self.judge = kept.jit("judge", judge, donate_argnums=0)
+        self.points = grid.of_seeds(config, "retrain")
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
@@ -130,6 +141,8 @@ class Job:
             self.scores = self._scores("test", self.measure("test", progress))
         if devices.is_first_host():
             diagram.draw(self.space.pictured(self.genotype), self.record.folder / "cells.png")
+            if config.grid:
+                grids.write(self.record.folder, config, "retrain", self.scores, self.task.score)
             report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
 
@@ -158,6 +171,8 @@ class Job:
 
     def _init(self, seeds: jax.Array) -> loop.Progress:
         state = self.layout.over_seeds(self.training.init)(jax.vmap(jax.random.key)(seeds))
+        if self.points:
+            state = state._replace(knobs={grid.POINT: jnp.asarray(self.points, float)})
         return loop.start(state, no_sums(self.pure, self.config.seeds, jnp.float32))
 
     def _advance(self, progress: loop.Progress, count: jax.Array, arrays) -> loop.Progress:
@@ -204,7 +219,8 @@ class Job:
                 | measured(self.task, sums, i, "train")
                 | (valid[i] if valid else {})
                 | test[i]
-                | {"learning_rate": float(self.rate(step - 1)), "parameters": self.parameters}
+                | {"learning_rate": float(self.rates[i % len(self.rates)](step - 1)), "parameters": self.parameters}
+                | grid.row(self.config, "retrain", i)
                 | self._best(i, progress)
             )
         metric = self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None

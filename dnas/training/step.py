@@ -7,19 +7,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dnas import find, keys
+from dnas import find, grid, keys
 from dnas.config import RetrainConfig
 from dnas.nets.functional import Functional, forward
 from dnas.nets.layers import absorb
 from dnas.nets.network import drop_path_factors
 from dnas.tasks.task import Sums, Task
 from dnas.training.selection import Selection, make_selection
-from dnas.training.weights import clip, rate_of, transformation
+from dnas.training.weights import clip, optimiser_of, rate_of
 from dnas.types import Batch, Noise, Tree
 
 
 class TrainState(NamedTuple):
-    """All that changes in a training. carry: recurrent state; average, kept, watch: see `selection`. Empty for most."""
+    """All that changes in a training. carry: recurrent state; average, kept, watch: see `selection`. knobs: of a
+    grid. Empty for most."""
 
     step: jax.Array
     key: jax.Array
@@ -30,6 +31,7 @@ class TrainState(NamedTuple):
     average: Tree = ()
     kept: Tree = ()
     watch: Tree = ()
+    knobs: Tree = ()
 
 
 class Training(NamedTuple):
@@ -60,23 +62,32 @@ def make_training(
     steps: int,
     paths: tuple[int, int] | None = None,
     draws: bool = False,
+    points: Sequence[RetrainConfig] = (),
 ) -> Training:
     """Build the pure functions of a training. A step makes one update; with `plan.accumulate` > 1 its batch has that
     many on a first axis.
 
     steps: of an epoch. paths: (cells, edges of a cell) for drop-path; None: the network has none. draws: whether it
-    takes `types.Noise`.
+    takes `types.Noise`. points: the plan at every point of a grid.
     """
     selection = make_selection(find.resolve("average", plan.average), plan.patience)
-    tx = optax.chain(clip(plan.weights.clip), transformation(plan.weights, rate_of(plan.weights, plan.epochs, steps)))
+    configs = [point.weights for point in points or (plan,)]
+    rates = [rate_of(config, plan.epochs, steps) for config in configs]
+    clipped, optimiser = clip(plan.weights.clip), optimiser_of(plan.weights)
+
+    def tx(knobs: Tree) -> optax.GradientTransformation:
+        decay = grid.at([config.decay for config in configs], knobs)
+        return optax.chain(clipped, optimiser.make(grid.rate_at(rates, knobs), decay))
+
     gradient_of = make_gradient(network, task, plan, steps, paths, draws)
     several = accumulated(gradient_of, plan.accumulate, task.trained)
 
     def init(key: jax.Array) -> TrainState:
+        knobs = {grid.POINT: jnp.zeros((), float)} if points else ()
         weights, stats = network.init(keys.stream(key, "weights"))
         carry = () if network.carry is None else network.carry(plan.batch_size)
-        begun = jnp.zeros((), jnp.int32), keys.stream(key, "run"), weights, stats, tx.init(weights), carry
-        return TrainState(*begun, **selection.init(weights, stats))
+        begun = jnp.zeros((), jnp.int32), keys.stream(key, "run"), weights, stats, tx(knobs).init(weights), carry
+        return TrainState(*begun, **selection.init(weights, stats), knobs=knobs)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         first = state.step % steps == 0  # an epoch begins with an empty memory
@@ -85,7 +96,7 @@ def make_training(
             seen = gradient_of(state, state.stats, carry, batch, state.step)
         else:
             seen = several(state, carry, batch)
-        updates, opt = tx.update(seen.gradient, state.opt, state.weights)
+        updates, opt = tx(state.knobs).update(seen.gradient, state.opt, state.weights)
         if batch.pace is not None:
             pace = batch.pace.mean()  # of all that an update reads
             updates = jax.tree.map(lambda update: pace.astype(update.dtype) * update, updates)

@@ -5,23 +5,21 @@
     retrain.weights.optimiser=[sgd,adamw]          one of a list; a comma before key= belongs to a choice's settings
     architecture                                   every choice of the space, as `architectures.choices` has them
 
-A path may leave out what is between its first part and its last, where only one field is meant: retrain.optimiser.
+Paths are those of `dnas.fields`.
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from dnas import find
-from dnas.architectures.choices import choices
-from dnas.config import Config, from_dict, to_dict
-from dnas.errors import UserError, unknown
+from dnas import fields, find
+from dnas.architectures.choices import named
+from dnas.config import Config
+from dnas.errors import UserError
+from dnas.fields import NUMBER, shown
 
 ARCHITECTURE = "architecture"
-SEPARATOR = re.compile(rf",(?!\s*{find.KEY}\s*=)")
-NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"\s*({NUMBER})\s*\.\.\s*({NUMBER})\s*(?::\s*(\w+)\s*)?")
 HOW = "write a range, 1e-4..1e-2 or 1e-4..1e-2:log, or a list, [sgd,adamw]"
 FIXED = {  # path: why it is none of a study's
@@ -30,6 +28,7 @@ FIXED = {  # path: why it is none of a study's
     "data": "scores on other data cannot be compared",
     "task": "scores of other tasks cannot be compared",
     "retrain.valid_portion": "scores on other parts of the data cannot be compared",
+    "grid": "its values are for the seeds of one run",
     "penalty": "its weights are for the seeds of one search",
     "weights_from": "the weights of a run fit one network",
     "checkpoint_epochs": "it changes no score",
@@ -90,27 +89,13 @@ def axes_of(texts: Sequence[str], config: Config) -> tuple[Axis, ...]:
 
 def applied(config: Config, values: Mapping[str, Any]) -> Config:
     """The config with other values of its fields, by path; those of an architecture are none. Errors: `UserError`."""
-    changed = to_dict(config)
-    for path, value in values.items():
-        *groups, name = path.split(".")
-        if groups[:1] == [ARCHITECTURE]:
-            continue
-        inner = changed
-        for group in groups:
-            inner = inner[group]
-        inner[name] = value
-    return from_dict(changed)
+    return fields.applied(config, {path: v for path, v in values.items() if path.partition(".")[0] != ARCHITECTURE})
 
 
 def corners(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """So few combinations of values that every end of a range and every member of a list is in one of them."""
     most = max(len(axis.values) for axis in axes)
     return [{axis.path: axis.values[i % len(axis.values)] for axis in axes} for i in range(most)]
-
-
-def shown(value: Any) -> str:
-    """A value as one writes it."""
-    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _exact(value: Any) -> str:
@@ -120,86 +105,28 @@ def _exact(value: Any) -> str:
 
 
 def _architecture(config: Config) -> list[Axis]:
-    options, _ = choices(find.resolve("space", config.space))
-    return [Axis(f"{ARCHITECTURE}.{d}", tuple(range(count)), True) for d, count in enumerate(options) if count > 1]
+    known = named(find.resolve("space", config.space))
+    if max(len(options) for _, options in known) < 2:
+        raise UserError(f"The space '{config.space}' has one architecture, so there is none to tune: leave it out.")
+    return [Axis(f"{ARCHITECTURE}.{name}", options, True) for name, options in known if len(options) > 1]
 
 
 def _axis(text: str, config: Config) -> Axis:
     typed, equals, written = text.partition("=")
-    if not equals:
+    if not equals or not typed.strip():
         raise UserError(f"--over {text!r} is no path=values: {HOW}; the word {ARCHITECTURE} stands alone.")
     if typed.strip() == ARCHITECTURE:
         raise UserError(f"--over {text}: the word {ARCHITECTURE} stands alone, for every choice of the space.")
-    path, annotation, default = _field(typed.strip(), config)
+    path, annotation, default = fields.named(typed.strip(), config, [ARCHITECTURE])
     if path in FIXED:
         raise UserError(f"{path} is not tuned: {FIXED[path]}. Leave it out of --over.")
-    axis = _listed(path, written, default) or _range(path, written, default, annotation)
+    members = fields.listed(written, path, default, "--over")
+    axis = Axis(path, members, True) if members else _range(path, written, default, annotation)
     if len(set(axis.values)) < len(axis.values) or len(axis.values) < 2:
         raise UserError(f"--over {text}: there is nothing to choose, give two different values or more.")
     for value in axis.values:
         applied(Config(), {path: value})  # which says what the field takes
     return axis
-
-
-def _field(typed: str, config: Config) -> tuple[str, Any, Any]:
-    """The path of a field, its type and its default."""
-    known = _fields(config)
-    groups = {path.rpartition(".")[0] for path in known} | {"search", "retrain"}
-    if typed in groups:
-        some = [path for path in known if path.startswith(f"{typed}.")][:3]
-        raise UserError(f"{typed} is a group of fields: name one of them, as {', '.join(some)}.")
-    if typed in known:
-        return typed, *known[typed]
-    first, _, last = typed.partition(".")
-    meant = [path for path in known if last and path.startswith(f"{first}.") and path.endswith(f".{last}")]
-    if len(meant) > 1:
-        raise UserError(f"{typed} may be {' or '.join(meant)}: write which.")
-    if not meant:
-        raise unknown("config field", typed, [*known, ARCHITECTURE])
-    return meant[0], *known[meant[0]]
-
-
-def _fields(config: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Type and value of every field, by path."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            found |= _fields(value, f"{path}{item.name}.")
-        else:
-            found[f"{path}{item.name}"] = (item.type, value)
-    return found
-
-
-def _listed(path: str, written: str, default: Any) -> Axis | None:
-    written = written.strip()
-    if not (written.startswith("[") and written.endswith("]")):
-        return None
-    texts = [text.strip() for text in SEPARATOR.split(written[1:-1])]
-    if "" in texts:
-        raise UserError(f"--over {path}={written} has an empty place in its list: leave out a comma, or fill it.")
-    return Axis(path, tuple(_value(text, path, default) for text in texts), True)
-
-
-def _value(text: str, path: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false"):
-            raise UserError(f"{path} is true or false, not '{text}'.")
-        return text.lower() == "true"
-    if isinstance(default, (int, float)):
-        return _number(text, path, isinstance(default, int))
-    return text
-
-
-def _number(text: str, path: str, whole: bool) -> int | float:
-    if not re.fullmatch(NUMBER, text):
-        raise UserError(f"{path} is a number, not '{text}'.")
-    number = float(text)
-    if not whole:
-        return number
-    if not math.isfinite(number) or number != int(number):
-        raise UserError(f"{path} is a whole number, not {text}.")
-    return int(number)
 
 
 def _range(path: str, written: str, default: Any, annotation: Any) -> Axis:
@@ -210,7 +137,7 @@ def _range(path: str, written: str, default: Any, annotation: Any) -> Axis:
         known = get_args(annotation) if get_origin(annotation) is Literal else ("true", "false")
         example = ",".join(known) if not isinstance(default, str) or get_origin(annotation) is Literal else "one,other"
         raise UserError(f"{path} is no number, so it has no range: write a list, as {path}=[{example}].")
-    low, high = (_number(text, path, isinstance(default, int)) for text in match.groups()[:2])
+    low, high = (fields.number_of(text, path, isinstance(default, int)) for text in match.groups()[:2])
     if match[3] not in (None, "log"):
         raise UserError(f"--over {path}={written}: behind the colon stands log, or nothing, not '{match[3]}'.")
     if low >= high:

@@ -115,6 +115,8 @@ class Worker:
             raise
         trial.set_user_attr("genotype", json.dumps(to_json(found.genotype)))
         trial.set_user_attr("network", found.parameters)
+        if len(found.scores) > 1:
+            trial.set_user_attr("scores", list(found.scores))
         return found.score
 
     def _watch(self, trial: Any, epoch: int, score: float) -> None:

@@ -11,12 +11,13 @@ from dnas.architectures.genotype import Genotype, from_json
 from dnas.blackbox.optuna_study import library
 from dnas.config import Config, to_dict
 from dnas.errors import UserError
+from dnas.fields import shown
 from dnas.files import atomic_write
 from dnas.reports import page, tables, tuning
 from dnas.reports.plots import Measure
 from dnas.reports.tuning import Dimension
 from dnas.tune import study as studies
-from dnas.tune.axes import Axis, applied, shown
+from dnas.tune.axes import Axis, applied
 from dnas.tune.plan import Plan
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -77,10 +78,11 @@ def _importances(study: Any, plan: Plan, whole: list[Any]) -> dict[str, float]:
 
 
 def _table(plan: Plan, trials: list[Any]) -> str:
-    """CSV: trial, state (complete, pruned, failed), score on the validation part (of a pruned one the last), epochs
-    that were reported, seconds, parameters of the network, every tuned field, genotype as JSON, why it failed."""
-    paths = [axis.path for axis in plan.axes]
-    header = ["trial", "state", plan.score.name, "epochs", "seconds", "network", *paths, "genotype", "failed"]
+    """CSV: trial, state (complete, pruned, failed), score on the validation part (of a pruned one the last), of several
+    trainings their mean and standard deviation, epochs that were reported, seconds, parameters of the network, every
+    tuned field, genotype as JSON, why it failed."""
+    paths, spread = [axis.path for axis in plan.axes], [f"{plan.score.name}_std"] * (plan.repeats > 1)
+    header = ["trial", "state", plan.score.name, *spread, "epochs", "seconds", "network", *paths, "genotype", "failed"]
     rows = []
     for trial in trials:
         known, state = trial.user_attrs, STATES[trial.state.name]
@@ -88,7 +90,9 @@ def _table(plan: Plan, trials: list[Any]) -> str:
         value = "" if trial.value is None else f"{trial.value:.7g}"
         values = ["" if path not in trial.params else _cell(trial.params[path]) for path in paths]
         why = studies.reason(trial) if state == "failed" else ""
-        row = [str(trial.number), state, value, str(max(trial.intermediate_values, default="")), seconds]
+        scores = known.get("scores")
+        spreads = [f"{np.std(scores, ddof=1):.4g}" if scores else ""] * len(spread)
+        row = [str(trial.number), state, value, *spreads, str(max(trial.intermediate_values, default="")), seconds]
         rows.append([*row, str(known.get("network", "")), *values, known.get("genotype", ""), why])
     return tables.as_csv(header, rows)
 

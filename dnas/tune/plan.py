@@ -8,25 +8,30 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dnas import find, keys
-from dnas.architectures.choices import choices, decode
+from dnas.architectures.choices import choices, decode, named
 from dnas.architectures.genotype import Genotype, to_json
 from dnas.architectures.topology import Space
+from dnas.blackbox.optuna_study import library
 from dnas.config import Config, check, to_dict
 from dnas.errors import UserError, unknown
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation, train
+from dnas.fields import shown
+from dnas.retrain import check_network
 from dnas.search.run import build
 from dnas.tasks.task import Score
-from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners, shown
+from dnas.tune.axes import ARCHITECTURE, Axis, applied, axes_of, corners
 
 Searcher = Literal["tpe", "random", "cmaes", "hyperband"]
 Pruner = Literal["median", "halving", "hyperband", "none"]
 LENGTH = "retrain.epochs"
+MOST_REPEATS = 100
 
 
 @dataclass(frozen=True)
 class Plan:
     """A study. genotype: what every trial trains, None where it is searched or proposed. score: what is tuned for, on
-    the validation part."""
+    the validation part, or on so many folds of the train part. repeats: trainings of a trial on each, with seeds of
+    their own, whose mean counts."""
 
     config: Config
     axes: tuple[Axis, ...]
@@ -34,6 +39,8 @@ class Plan:
     pruner: Pruner
     genotype: Genotype | None
     score: Score
+    folds: int = 1
+    repeats: int = 1
 
     @property
     def searches(self) -> bool:
@@ -42,13 +49,15 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """JSON-ready, all that must not change while the study goes on."""
-        described = {
+        described: dict[str, Any] = {
             "over": [str(axis) for axis in self.axes],
             "searcher": self.searcher,
             "pruner": self.pruner,
             "cell": None if self.genotype is None else to_json(self.genotype),
             "config": to_dict(self.config),
         }
+        more = {"folds": self.folds, "repeats": self.repeats}
+        described.update({name: count for name, count in more.items() if count > 1})
         return json.loads(json.dumps(described))
 
     def proposed(self, values: Mapping[str, Any]) -> Genotype | None:
@@ -56,8 +65,7 @@ class Plan:
         if self.genotype is not None or self.searches:
             return self.genotype
         space = find.resolve("space", self.config.space)
-        options, _ = choices(space)
-        chosen = [values.get(f"{ARCHITECTURE}.{d}", 0) for d in range(len(options))]
+        chosen = [options.index(values.get(f"{ARCHITECTURE}.{name}", options[0])) for name, options in named(space)]
         return decode(np.array(chosen, np.int32), space)
 
 
@@ -68,11 +76,14 @@ def planned(
     searcher: str = "tpe",
     pruner: str | None = None,
     genotype: Genotype | None = None,
+    folds: int = 1,
+    repeats: int = 1,
 ) -> Plan:
     """A study that can be run: everything is built once at the ends of all ranges, and nothing is compiled.
 
     over: see `dnas.tune.axes`. searcher, pruner: of the types above; None: hyperband for hyperband, else median, or
-    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned.
+    none where epochs are tuned. genotype: what is trained, where nothing of a search is tuned. folds: of the train
+    part, on which every trial is scored; 1: on its validation part. repeats: see `Plan`.
     Errors: `UserError` for what cannot be.
     """
     check(config)
@@ -91,7 +102,19 @@ def planned(
             "Only the training is tuned: say of which network, by a run folder as EXPERIMENT or --cell DARTS_V2, or "
             "tune the architecture too, --over architecture."
         )
-    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"))
+    if folds < 1:
+        raise UserError(f"--folds must be at least 1, not {folds}.")
+    cross_validation.parts_of(config, folds)
+    if not 1 <= repeats <= MOST_REPEATS:
+        raise UserError(f"--repeats must be at least 1 and at most {MOST_REPEATS}, not {repeats}.")
+    if genotype is not None:
+        check_network(genotype, find.resolve("space", config.space), config.retrain.cells)
+    elif config.weights_from:
+        raise UserError(
+            f"The config begins with the weights of {config.weights_from}, which fit one network, and each trial has "
+            "another: start from a config without weights_from."
+        )
+    plan = Plan(config, axes, chosen, given_up, genotype, Score("accuracy"), folds, repeats)
     return replace(plan, score=_built(plan))
 
 
@@ -108,6 +131,7 @@ def _searcher(name: str, axes: Sequence[Axis]) -> Searcher:
     if name not in get_args(Searcher):
         raise unknown("searcher of dnas tune:", name, get_args(Searcher))
     if name == "cmaes":
+        library("cmaes")
         if listed := [axis.path for axis in axes if axis.listed]:
             raise UserError(f"The searcher cmaes knows ranges of numbers only, and {listed[0]} is a list: choose tpe.")
         if len(axes) < 2:

@@ -30,6 +30,11 @@ SETTINGS = "dnas"  # the attribute of a study with what must not change
 WORKER, PLACE, DEATHS, FAILED, STOPPED = "worker", "place", "deaths", "failed", "stopped"  # attributes of trials
 WORKERS = "workers"  # the folder of the workers' folders
 EARLY = 4  # of such a part of the epochs too little is known to be worse than the median
+DRIVERS = {  # module: what it is installed by
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
 RACES = 5  # to make tables that others make, too
 TRIES, PAUSE = 300, 0.2  # to get the folder for a moment
 
@@ -41,7 +46,7 @@ def opened(plan: Plan, folder: Path, url: str, name: str) -> Any:
     """
     with _alone(folder):
         direction = "maximize" if plan.score.more else "minimize"
-        with _reached(url or str(folder / "study.db")):
+        with _reached(url, folder / "study.db"):
             study = _made(folder, url, study_name=name, direction=direction)
             study.pruner = pruner_of(plan)
             begun = bool(study.get_trials(deepcopy=False))  # by somebody who has said before what it is
@@ -82,7 +87,9 @@ def pruner_of(plan: Plan) -> Any:
         case "halving":
             return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
         case "hyperband":
-            return pruners.HyperbandPruner(min_resource=1, max_resource=plan.config.retrain.epochs, reduction_factor=3)
+            return pruners.HyperbandPruner(
+                min_resource=1, max_resource=plan.config.retrain.epochs * plan.folds, reduction_factor=3
+            )
         case _:
             return pruners.NopPruner()
 
@@ -196,8 +203,9 @@ def _cause(error: Exception) -> BaseException:
 
 
 @contextlib.contextmanager
-def _reached(where: str) -> Iterator[None]:
-    """One sentence for what SQLAlchemy, and the drivers below it, have against a storage."""
+def _reached(url: str, own: Path) -> Iterator[None]:
+    """One sentence for what SQLAlchemy, and the drivers below it, have against a storage; own: the file of the folder,
+    where there is no URL."""
     try:
         yield
     except UserError:
@@ -206,11 +214,25 @@ def _reached(where: str) -> Iterator[None]:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna")) and not isinstance(error, ImportError):
             raise
         cause = _cause(error)
+        if missing := _missing(cause):
+            raise StorageError(
+                f"Cannot use the storage {hidden(url)}, whose driver {missing} is not installed: pip install "
+                f"{DRIVERS.get(missing, missing)}."
+            ) from error
         detail = hidden(str(getattr(cause, "orig", None) or cause).partition("\n")[0]).removesuffix(".")
+        if not url:
+            raise StorageError(f"Cannot use {own} ({detail}): restore it, or choose another --out.") from error
         raise StorageError(
-            f"Cannot use the storage {hidden(where)} ({detail}): give the URL of a database, as sqlite:///study.db or "
+            f"Cannot use the storage {hidden(url)} ({detail}): give the URL of a database, as sqlite:///study.db or "
             "mysql://user@host/name, whose driver is installed."
         ) from error
+
+
+def _missing(error: BaseException | None) -> str:
+    """The module without which a storage cannot be reached; empty where nothing is missing."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error.name or "" if error is not None else ""
 
 
 @contextlib.contextmanager

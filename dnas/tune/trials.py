@@ -18,7 +18,7 @@ import jax
 
 from dnas.architectures.genotype import Genotype
 from dnas.errors import StorageError, UserError
-from dnas.evaluators import train
+from dnas.evaluators import cross_validation
 from dnas.search.run import run as search
 from dnas.tune.axes import applied
 from dnas.tune.plan import Plan
@@ -31,11 +31,13 @@ class Failed(Exception):
 
 
 class Found(NamedTuple):
-    """What a trial has found. score: as measured. parameters: of the network."""
+    """What a trial has found. score: as measured, the mean of `scores`, one of each training. parameters: of the
+    network."""
 
     score: float
     genotype: Genotype
     parameters: int
+    scores: tuple[float, ...] = ()
 
 
 def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch | None) -> Found:
@@ -48,11 +50,11 @@ def evaluated(plan: Plan, values: Mapping[str, Any], folder: Path, watch: Watch 
         genotype = plan.proposed(values) or _searched(config, folder)
         name = plan.score.name
         each = None if watch is None else lambda epoch, measures: watch(epoch, measures[name])
-        measures = train.measured(dataclasses.replace(config, seeds=1), genotype, each)
-        if not math.isfinite(measures[name]):
-            raise Failed(f"Its {name} is {measures[name]}.")
+        found = cross_validation.validated(dataclasses.replace(config, seeds=plan.repeats), genotype, plan.folds, each)
+        if not math.isfinite(found.mean):
+            raise Failed(f"Its {name} is {found.mean}.")
     shutil.rmtree(folder, ignore_errors=True)
-    return Found(float(measures[name]), genotype, int(measures["parameters"]))
+    return Found(found.mean, genotype, found.parameters, found.scores)
 
 
 @contextlib.contextmanager
@@ -71,12 +73,12 @@ def failing() -> Any:
 
 
 def _searched(config: Any, folder: Path) -> Genotype:
-    """The genotype of the best seed of a search, which goes on where the folder has some of it."""
+    """The genotype of the best seed of a search, which goes on where the folder has some of it, and draws nothing."""
     begun = (folder / "config.json").exists()
     try:
-        return search(config, folder, resume=begun, quiet=True).genotype
+        return search(config, folder, resume=begun, quiet=True, report=False).genotype
     except StorageError:
         if not begun:
             raise
         shutil.rmtree(folder)  # what an earlier attempt left cannot be gone on with
-        return search(config, folder, quiet=True).genotype
+        return search(config, folder, quiet=True, report=False).genotype

@@ -17,6 +17,10 @@ def test_every_space_there_and_back(name):
     space = find.resolve("space", name)
     options, groups = choices.choices(space)
     assert len(options) == len(groups) and int(np.prod(options, dtype=object)) == encoding.count(space)
+    known = choices.named(space)
+    assert [len(of_choice) for _, of_choice in known] == list(options)
+    assert len({called for called, _ in known}) == len(known)
+    assert all(len({*of_choice}) == len(of_choice) for _, of_choice in known)
     for seed in range(5):
         genotype = random(space, seed)
         found = choices.encode(genotype, space)
@@ -40,6 +44,22 @@ def test_where_all_edges_are_kept_they_are_the_decisions():
     space = find.resolve("space", "nasbench201")
     assert choices.choices(space) == ((5,) * 6, (1, 2, 2, 3, 3, 3))
     np.testing.assert_array_equal(choices.numbers(np.arange(6) % 5, space), np.arange(6) % 5)
+
+
+def test_names_say_what_is_chosen():
+    space = find.resolve("space", "darts:nodes=2,operations=none+skip_connect+max_pool_3x3")
+    known, genotype = dict(choices.named(space)), random(space, 0)
+    kinds = [
+        f"{kind}.{name}"
+        for kind in space.cells
+        for name in ("2<-0", "2<-1", "3.sources", "3.operation_1", "3.operation_2")
+    ]
+    assert list(known) == kinds
+    assert known["normal.3.sources"] == ("0+1", "0+2", "1+2")
+    said = {name: options[o] for (name, options), o in zip(known.items(), choices.encode(genotype, space), strict=True)}
+    edges = [edge for edge in genotype.cell("normal").edges if edge.node == 3]
+    assert said["normal.3.sources"] == "+".join(str(edge.source) for edge in edges)
+    assert [said[f"normal.3.operation_{i}"] for i in (1, 2)] == [edge.operation for edge in edges]
 
 
 def test_what_is_no_architecture():

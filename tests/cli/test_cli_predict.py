@@ -125,7 +125,7 @@ def test_mistakes_are_one_sentence(houses, language, tmp_path, dnas_says):
         "empty.csv": b"",
         "odd.txt": b"a \xff",
         "empty.txt": b" \n",
-        "strange.txt": b"a strange",
+        "strange.txt": b"a\nstrange",
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -135,9 +135,9 @@ def test_mistakes_are_one_sentence(houses, language, tmp_path, dnas_says):
         (houses / "kind", "binary.csv", "no text in UTF-8"),
         (houses / "kind", "empty.csv", "is empty"),
         (houses / "kind", "none.csv", "none.csv"),
-        (language, "odd.txt", "byte 2 is not UTF-8"),
+        (language, "odd.txt", "odd.txt: it is no text in UTF-8, see its line 1"),
         (language, "empty.txt", "it has no words"),
-        (language, "strange.txt", "strange.txt is none of the 5 words"),
+        (language, "strange.txt", "'strange' of line 2 of"),
         (language, "none.txt", "No such file"),
     ):
         code, said = dnas_says("predict", run, tmp_path / name)

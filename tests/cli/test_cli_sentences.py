@@ -63,7 +63,9 @@ def test_sentences_are_predicted(reviews, tmp_path, dnas_says):
     shown = [f"{found.classes[row.argmax()]} {100 * row.max():.1f} %" for row in rows]
     expected = [f"{place}: {answer}" for place, answer in zip(places, shown, strict=True)]
     assert code == 0 and said.splitlines() == expected
-    assert note == "Note: of 1 of 3 given texts only the first 5 tokens are read.\n"
+    cut = f"of 1 of 3 given texts only the first 5 tokens are read (the first: {places[2]})"
+    unknown = f"the network does not know 3 of the tokens given (the first: ',' of {places[2]})"
+    assert note == f"Note: {cut}.\nNote: {unknown}.\n"
     lines = [
         json.loads(line)
         for line in dnas_says("predict", reviews, "grim", tmp_path / "more.txt", "--json")[1].splitlines()
@@ -100,7 +102,7 @@ def test_mistakes_are_one_sentence(reviews, tmp_path, dnas_says):
     for given, says in (
         (tmp_path / "empty.txt", "empty.txt line 2: it has no words"),
         (tmp_path / "nothing.txt", "nothing.txt: it has no words"),
-        (tmp_path / "binary.txt", "binary.txt is no text in UTF-8, see its line 2"),
+        (tmp_path / "binary.txt", "binary.txt: it is no text in UTF-8, see its line 2"),
         (tmp_path / "none.txt", "none.txt (No such file or directory): give a file with a text on each line"),
         ("none.txt", "No such file"),
         (" ", "it has no words"),

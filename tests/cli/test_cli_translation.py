@@ -65,7 +65,8 @@ def test_texts_are_translated(run, tmp_path, dnas_says):
     (tmp_path / "more.en").write_text("\n".join(texts))
     code, said, note = dnas_says("predict", run, tmp_path / "more.en", "one two three four five")
     assert code == 0 and said.splitlines()[:3] == answers.tolist()
-    assert note == "Note: of 1 of 4 given texts only the first 4 tokens are read.\n"
+    cut = "of 1 of 4 given texts only the first 4 tokens are read (the first: 'one two three four five')"
+    assert note == f"Note: {cut}.\n"
     lines = [json.loads(line) for line in dnas_says("predict", run, tmp_path / "more.en", "--json")[1].splitlines()]
     assert [line["translation"] for line in lines] == answers.tolist() and lines[1]["text"] == "five one"
     for line, one in zip(lines, found.translate(texts), strict=True):
@@ -87,6 +88,24 @@ def test_the_score_is_that_of_the_network_and_the_penalty(run):
     assert one.score == pytest.approx(likelihood / ((5 + len(logs)) / 6) ** 0.6, rel=1e-4)
     greedy = replace(found, task=replace(found.task, beam=1, penalty=0.0))
     assert greedy.translate(["five one"])[0].text == one.text
+
+
+def test_a_pair_is_judged(run, tmp_path, dnas_says):
+    found = dnas.load(run / "retrain")
+    texts = ["five one", "two"]
+    own = found.translate(texts)
+    pairs = found.likelihoods(texts, [one.text for one in own])
+    assert [pair.tokens for pair in pairs] == [3, 2]  # with the end
+    for pair, one in zip(pairs, own, strict=True):
+        assert pair.log == pytest.approx(one.score * ((5 + pair.tokens) / 6) ** 0.6, rel=1e-4)
+    (wrong,) = found.likelihoods(["two"], ["drei"])
+    assert wrong.log < pairs[1].log and wrong.perplexity == pytest.approx(np.exp(-wrong.log / 2))
+    (tmp_path / "targets").write_text("fünf eins\nzwei\n")
+    code, said, _ = dnas_says("predict", run, *texts, "--target", tmp_path / "targets")
+    expected = f"'two': perplexity {pairs[1].perplexity:.6g}, log-likelihood {pairs[1].log:.6g} of 2 tokens"
+    assert code == 0 and said.splitlines()[1] == expected
+    code, _, error = dnas_says("predict", run, "two", "--target", "zwei", "drei")
+    assert code == 2 and "1 texts and 2 translations" in error
 
 
 def test_the_supernet_translates_too(run):

@@ -72,7 +72,7 @@ def test_a_test_part_is_held_out(files):
         ({"source": ["a", "b"], "target": ["a"]}, ("source has 2 lines", "target 1", "give both as many")),
         ({"source": ["a", "b"], "target": ["a", " "]}, ("Line 2 of", "target is empty")),
         ({"source": ["", "b"], "target": ["a", "b"]}, ("Line 1 of", "source is empty")),
-        ({"source": ["a", "b"], "target": b"a\nb\xff\n"}, ("target is no text in UTF-8", "line 2")),
+        ({"source": ["a", "b"], "target": b"a\nb\xff\n"}, ("target: it is no text in UTF-8", "line 2")),
         ({"source": b"", "target": b""}, ("source is empty",)),
         ({"source": ["a"], "target": ["a"]}, ("one pair", "give more")),
         ({"source": ["a", "b"]}, ("two files for its train part",)),

@@ -99,6 +99,13 @@ def test_characters_are_tokens_as_well():
         from_contents("mine", contents, "give another", tokens="letters")
 
 
+def test_a_folder_says_which_file_and_line(tmp_path):
+    for part in PTB:
+        (tmp_path / f"{part}.txt").write_bytes(b"a b\nb\xff\n" if part == "valid" else b"a\nb\n")
+    with pytest.raises(UserError, match="valid.txt: it is no text in UTF-8, see its line 2"):
+        load(f"text_folder:path={tmp_path}")
+
+
 def test_characters_of_lines_of_penn_treebank(data_folder):
     (data_folder / "ptb.tar.xz").write_bytes(packed(named(PTB)))
     text = load("ptb:tokens=characters")
@@ -114,7 +121,7 @@ def test_only_line_feeds_end_a_line():
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"valid": b"\xff\xfe a"}, "the valid part of 'ptb': byte 0 is not UTF-8"),
+        ({"valid": b"\xff\xfe a"}, "the valid part of 'ptb': it is no text in UTF-8"),
         ({"test": b""}, "the test part of 'ptb': it has no words"),
         ({"train": b"\n\n \n"}, "the train part of 'ptb': it has no words"),
     ],

@@ -102,7 +102,7 @@ def test_a_folder_has_a_folder_for_every_class(tmp_path):
 @pytest.mark.parametrize(
     "name, content, says",
     [
-        ("a.csv", b"text,label\nfine,1\n\xff,0\n", ("a.csv is no text in UTF-8", "line 3")),
+        ("a.csv", b"text,label\nfine,1\n\xff,0\n", ("a.csv: it is no text in UTF-8", "line 3")),
         ("a.csv", b"text,label\nfine,1\n ,0\n", ("Line 3 of", "a.csv has an empty 'text'")),
         ("a.csv", b"text,label\nfine,\n", ("Line 2 of", "a.csv has an empty 'label'")),
         ("a.csv", b"text,label\nfine,1,2\n", ("Line 2 of", "has 3 cells")),

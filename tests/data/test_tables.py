@@ -107,6 +107,21 @@ def test_a_column_without_a_name_is_left_out(write):
     assert "columns without a name" in table.note
 
 
+def test_columns_are_left_out_by_name_and_texts_among_numbers_are_missing(write):
+    lines = [f"{i},{'?' if i % 4 else 'none'},{i / 3 if i else 'unknown'},{'ab'[i % 2]},{i % 2}" for i in range(20)]
+    file = write("\n".join(["id,a+b,size,c,y", *lines]))
+    table = load(f"table:path={file},target=y,without=id+a+b,numbers=size")
+    assert [(column.name, column.kind) for column in table.columns] == [("size", "number"), ("c", "category")]
+    assert np.isnan([*table.train[0], *table.test[0]]).sum() == 1 and "left out: id, a+b" in table.note
+    for settings, words in {
+        "without=y": "the target, so it cannot be left out",
+        "without=idd": "Did you mean id?",
+        "numbers=size,categories=size": "cannot be one of numbers and one of categories",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            load(f"table:path={file},target=y,{settings}")
+
+
 # --- features
 
 

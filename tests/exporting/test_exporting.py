@@ -29,6 +29,7 @@ from dnas.exporting.formats import Subject
 from dnas.exporting.inputs import inputs_of
 from dnas.loading.found import Found
 from dnas.loading.looks import looks_of, no_images
+from dnas.loading.published import load_published
 from dnas.nets.functional import Deferred, functionalize
 from dnas.runs.rows import to_json
 from dnas.tasks import binding
@@ -179,6 +180,25 @@ def test_a_program_of_raw_inputs_answers_as_predict_does(name, tmp_path, request
             )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("space, tokens", [("rnn:nodes=2", "words"), ("transformer:size=tiny", "characters")])
+def test_what_follows_a_text_is_said_and_written_without_us(space, tokens, tmp_path):
+    """By a network that carries a state over pieces of five tokens, and by one that sees a piece."""
+    lines = {"train": "a cat sat on the mat\nthe dog sat\n" * 20, "valid": "the cat sat\n" * 8, "test": "a zebra\n" * 8}
+    for part, content in lines.items():
+        (tmp_path / f"{part}.txt").write_text(content)
+    data, plan = f"text_folder:path={tmp_path},tokens={tokens}", OWN_WIDTH if "former" in space else PLAN
+    config = Config(space=space, data=data, task="language:bptt=5", retrain=replace(plan, batch_size=4))
+    found, texts = untrained(tmp_path, config), ["the cat sat on the mat", "the dog sat zebra on", "a"]
+    (out := tmp_path / "out").mkdir()
+    assert FORMATS["stablehlo"].write(Subject(found, found.weights), out)["difference"] < 1e-5
+    said = alone(out, tmp_path / "alone", *texts, "--more", "12", "--seed", "3")
+    for given, one, wanted in zip(texts, said, found.predict(texts), strict=True):
+        for name, share in one["next"].items():
+            assert share == pytest.approx(wanted[found.task.text.vocabulary.index(name)], abs=1e-5)
+        assert one["more"] == found.continued([given], count=12, seed=3)[0]
+
+
 def test_rows_become_features_inside_a_program_as_outside(tmp_path):
     config = Config(space="tabular:layers=1", data=mixed_table(tmp_path), retrain=PLAN)
     task, _ = binding.bind(datasets.load(config.data), config, "retrain", find.resolve("space", config.space))
@@ -320,6 +340,26 @@ def test_torch_names_there_and_back(drawn, tmp_path):
     assert parse((folder / "genotype.txt").read_text()).cells == CELL.cells
 
 
+@pytest.mark.slow
+def test_a_network_of_pytorch_has_the_logits_of_the_exported_one(tmp_path):
+    """Of a whole network, as PyTorch computed them (scripts/oracles/exported_nasbench201.py): ours with these weights,
+    its program, and what is exported of it for PyTorch again."""
+    with np.load(Path(__file__).with_name("exported_nasbench201.npz"), allow_pickle=False) as file:
+        arrays = {name.removeprefix("state/"): file[name] for name in file.files if name.startswith("state/")}
+        images, logits = file["images"], file["logits"]
+    np.savez(tmp_path / "state_dict.npz", **arrays)
+    cell = parse("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|")
+    found = load_published(cell, tmp_path / "state_dict.npz", IMAGES.data, mean=(0.5,), std=(0.25,))
+    np.testing.assert_allclose(found._logits(found.task.inputs(images)), logits, atol=1e-5)
+    written = program.exported(found, inputs_of(found), found.weights).serialize()
+    run = jax.jit(exporting_of_jax.deserialize(bytearray(written)).call)
+    np.testing.assert_allclose(run(images), jax.nn.softmax(logits), atol=1e-5)
+    (out := tmp_path / "out").mkdir()
+    FORMATS["torch"].write(Subject(found, found.weights), out)
+    with np.load(out / "state_dict.npz", allow_pickle=False) as file:
+        assert file.files == list(arrays) and all(np.array_equal(file[name], arrays[name]) for name in arrays)
+
+
 def test_torch_takes_what_was_written(drawn, tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     found = drawn
@@ -339,18 +379,19 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     for arguments, says in (
         (["--format", "stablehl"], "Unknown format 'stablehl'. Did you mean stablehlo?"),
-        (["--format", "pickle"], "Known: "),
+        (["--format", "pickle"], "Known: npz, stablehlo, torch."),
         (["--format", "onnx"], "ONNX"),
         (["--format", "tflite"], "TensorFlow"),
-        (["--weights", "int4"], "Did you mean int8?"),
+        (["--mean", "0.5"], "--mean goes with --weights"),
+        (["--data", "digits"], "--data goes with --weights"),
         ([], "holds no run"),
     ):
         assert cli.main(["export", str(tmp_path), *arguments]) == 2, arguments
         said = capsys.readouterr().err
         assert says in said and said.count("\n") == 1, said
-    with pytest.raises(UserError, match="leave out --weights int8"):
+    with pytest.raises(UserError, match="leave out --int8"):
         dnas.export(drawn, form="torch", weights="int8")
-    with pytest.raises(UserError, match="already exists: remove it, or choose another --out"):
+    with pytest.raises(UserError, match="already exists, and nothing is written over: choose another --out"):
         dnas.export(drawn, tmp_path / "full", form="npz")
     with pytest.raises(UserError, match="spaces darts and nasbench201.*'fbnet' for images: use --format npz"):
         chain = replace(IMAGES, space="fbnet:size=tiny", retrain=OWN_WIDTH)
@@ -361,7 +402,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(drawn, tmp_path, capsys):
 @pytest.mark.slow
 def test_on_the_command_line(tmp_path, capsys):
     dnas.retrain.run(IMAGES, CELL, tmp_path / "run", quiet=True)
-    assert cli.main(["export", str(tmp_path / "run"), "--weights", "int8"]) == 0
+    assert cli.main(["export", str(tmp_path / "run"), "--int8"]) == 0
     said, folder = capsys.readouterr().out, tmp_path / "run" / "export" / "stablehlo_int8"
     assert "Rounded: accuracy on the validation part" in said and f"Open {folder / 'README.md'}" in said
     assert cli.main(["export", str(tmp_path / "run"), "--seed", "7"]) == 2
@@ -407,8 +448,23 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
     np.testing.assert_allclose([row["probability"] for row in said], wanted.max(-1), atol=1e-5)
 
 
+@pytest.mark.slow
+def test_published_weights_are_exported(drawn, tmp_path, capsys):
+    (tmp_path / "torch").mkdir()
+    FORMATS["torch"].write(Subject(drawn, drawn.weights), tmp_path / "torch")
+    file = tmp_path / "torch" / "state_dict.npz"
+    mean, std = (str(moment[0] / 255) for moment in (drawn.looks.mean, drawn.looks.std))
+    looks = ["--data", IMAGES.data, "--mean", mean, "--std", std]
+    assert cli.main(["export", "|nor_conv_1x1~0|", "--weights", str(file), *looks]) == 0
+    folder = tmp_path / "torch" / "state_dict_stablehlo"
+    assert f"Open {folder / 'README.md'}" in capsys.readouterr().out
+    run = jax.jit(exporting_of_jax.deserialize(bytearray((folder / "model.stablehlo").read_bytes())).call)
+    x = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    np.testing.assert_allclose(run(x), drawn.predict(x), atol=1e-5)
+
+
 def test_what_has_no_program_is_refused(drawn, tmp_path):
-    found = replace(drawn, task=SimpleNamespace(name="language"))
-    with pytest.raises(UserError, match="word by word .task 'language'.*use --format npz"):
+    found = replace(drawn, task=SimpleNamespace(name="translation"))
+    with pytest.raises(UserError, match="beam search .task 'translation'.*use --format npz"):
         dnas.export(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()

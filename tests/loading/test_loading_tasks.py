@@ -134,7 +134,7 @@ def test_what_is_no_text_is_refused_in_one_sentence(language):
         ("a b", "list of strings or of lists of words, not a str"),
         ([], "not an empty list"),
         (["a", " "], "text 2: it has no words"),
-        ([b"\xff"], "text 1: byte 0 is not UTF-8"),
+        ([b"\xff"], "text 1: it is no text in UTF-8, see its line 1"),
         ([3], "text 1 is of type int"),
         ([["a", 3]], "text 1 is of type list"),
     ):

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.nets import beam
 from dnas.nets.beam import beam_search
 
 FILL, BEGIN, END, WORDS = 0, 1, 2, (3, 4, 5)
@@ -26,14 +25,14 @@ def tables(seed):
 
 
 def searched(table, width, penalty, length=LENGTH):
-    def step(tokens, number):
+    def step(tokens, number, before):
         rows = jnp.arange(len(tokens)) // width
-        before = jnp.where(number > 0, tokens[:, jnp.maximum(number - 1, 0)], BEGIN)
-        return jnp.asarray(table)[rows, number, before, tokens[:, number]]
+        return jnp.asarray(table)[rows, number, before, tokens], tokens
 
     search = jax.jit(
         lambda: beam_search(
             step,
+            jnp.full(SENTENCES * width, BEGIN),
             SENTENCES,
             beam=width,
             length=length,
@@ -97,11 +96,3 @@ def test_the_penalty_makes_texts_longer():
     table = tables(2)
     lengths = [searched(table, 60, penalty).lengths for penalty in (0.0, 5.0)]
     assert (lengths[1] >= lengths[0]).all() and (lengths[1] > lengths[0]).any()
-
-
-def test_how_much_is_read_at_once_changes_nothing(monkeypatch):
-    whole = searched(tables(3), 4, 0.6)
-    monkeypatch.setattr(beam, "FIRST_SIZE", 1)
-    assert beam._sizes(LENGTH) == [1, 2, 4]
-    for ours, theirs in zip(searched(tables(3), 4, 0.6), whole, strict=True):
-        np.testing.assert_array_equal(ours, theirs)

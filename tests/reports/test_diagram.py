@@ -7,7 +7,7 @@ from PIL import Image
 
 from dnas.architectures import zoo
 from dnas.architectures.genotype import parse
-from dnas.reports import diagram
+from dnas.reports import diagram, layout
 from dnas.reports.diagram import FAMILIES, family, label
 
 NASBENCH201 = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|"
@@ -66,13 +66,13 @@ def test_text_names_every_edge():
 @pytest.mark.parametrize("name", CELLS)
 def test_nothing_overlaps(name):
     for kind, cell in parse(name).cells:
-        layout = diagram._layout(kind, cell)
-        drawn = [arrow for arrow, _ in layout.arrows if arrow]
+        found = layout.layout_of(kind, cell)
+        drawn = [arrow for arrow, _ in found.arrows if arrow]
         assert sorted(drawn) == sorted(cell.edges)
-        for a, b in combinations(layout.vertices, 2):
+        for a, b in combinations(found.vertices, 2):
             apart = abs(a.x - b.x) > (a.width + b.width) / 2 or abs(a.y - b.y) > (a.height + b.height) / 2 + 0.09
             assert apart, (a, b)
-        for edge, way in layout.arrows:
+        for edge, way in found.arrows:
             assert all(a.x < b.x for a, b in zip(way, way[1:], strict=False))
             assert [vertex.edge for vertex in way if vertex.edge] == ([edge] if edge else [])
 

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ def test_the_exponent_is_that_of_the_growth(script):
         points = [script["Point"](tokens, None, [tokens**power, 9e9, 0.0]) for tokens in (100, 200, 400)]
         assert script["row"](points)["exponent"] == pytest.approx(power)
     assert script["row"](points[:1])["exponent"] is None
+
+
+def test_every_work_is_a_training_that_is_accepted(script):
+    options = Namespace(rounds=1, batch=4, length=8, channels=4)
+    steps = {name: script["job_of"](work, 400, options).steps for name, work in script["WORKS"].items()}
+    assert set(steps) == set(script["WORKS"]) and min(steps.values()) > 0
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from dnas.errors import UserError
 from dnas.reports import page as report
 from dnas.runs import checkpoints, loop, records
 from dnas.runs.devices import Layout
-from dnas.search import job
+from dnas.search.stage import Stage
 from dnas.spaces.nasbench201 import space
 
 SMALL = AugmentConfig(pad=1, flip=False)
@@ -150,7 +150,7 @@ def test_what_is_damaged_in_a_run_is_put_back_and_nothing_else_changes(tmp_path,
 def test_a_stop_between_two_checkpoints_leaves_no_more_of_them(tmp_path, monkeypatch):
     config = dataclasses.replace(changed(CONFIG, epochs=6), checkpoint_epochs=2)
     whole = dnas.search.run(config, tmp_path / "whole", quiet=True)
-    advanced = job._advanced
+    advanced = Stage.advanced
 
     def told(stage, progress, count):
         if int(progress.state.step[0]) + count == 5 * stage.steps:
@@ -158,7 +158,7 @@ def test_a_stop_between_two_checkpoints_leaves_no_more_of_them(tmp_path, monkeyp
         return advanced(stage, progress, count)
 
     with monkeypatch.context() as patch, pytest.raises(loop.Interrupted):
-        patch.setattr(job, "_advanced", told)
+        patch.setattr(Stage, "advanced", told)
         dnas.search.run(config, tmp_path / "stopped", quiet=True)
     assert checkpoints.steps(tmp_path / "stopped")[-1] not in checkpoints.steps(whole.folder)
     resumed = dnas.search.run(config, tmp_path / "stopped", resume=True, quiet=True)

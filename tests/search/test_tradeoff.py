@@ -64,7 +64,7 @@ def test_a_comparison_has_one_weight_for_a_row(tmp_path):
 def test_a_cost_lies_between_the_cheapest_network_and_the_dearest():
     """Of every network as of its one-hot mix, and of a mix its expectation."""
     job = build(replace(CONFIG, seeds=4))
-    assert job.stage.expenses == (0, 30, 0, 30) and job.method.knobs["expense"] == 0
+    assert job.stage.in_turn == {"expense": (0, 30, 0, 30)} and job.method.knobs["expense"] == 0
     networks = list(every(job.space))
     places = np.array([job.tradeoff.place(one) for one in networks])
     assert (places.min(), places.max()) == (0, 1) and len({*places}) > 5

@@ -106,8 +106,8 @@ def test_some_tokens_become_unknown_whatever_the_length():
 def test_what_is_longer_is_cut_with_a_note_or_refused():
     found = bound(max_length=3)
     assert found.note == "; ".join(
-        f"of {n} of {m} {part} texts only the first 3 tokens are read"
-        for n, m, part in ((10, 20, "train"), (4, 8, "valid"), (2, 6, "test"))
+        f"of {n} of {m} {part} texts only the first 3 tokens are read (the first: line {line} of {part}.csv)"
+        for n, m, part, line in ((10, 20, "train", 3), (4, 8, "valid", 3), (2, 6, "test", 3))
     )
     assert found.parts["train"][0].shape == (20, 3)
     with pytest.raises(UserError, match="Cannot read line 3 of train.csv: it has 4 tokens, and the task takes 3"):

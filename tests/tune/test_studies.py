@@ -6,15 +6,17 @@ import json
 import sqlite3
 
 import fake_studies
+import numpy as np
 import pytest
 from fake_studies import CELL, CONFIG, OVER, fake, plan, worth
 
 from dnas import cli, paths, search, tune
-from dnas.architectures.genotype import to_json
+from dnas.architectures.genotype import parse, to_json
 from dnas.config import load
 from dnas.errors import StorageError, UserError
 from dnas.evaluators import train
 from dnas.runs import loop
+from dnas.search import job
 from dnas.tune import crew, outcome, trials
 from dnas.tune import plan as plans
 from dnas.tune import study as studies
@@ -240,10 +242,19 @@ def test_a_storage_that_cannot_be_used_is_one_sentence_without_passwords(url, tm
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("Failed to import") from ModuleNotFoundError("No module", name="psycopg")
+
+    monkeypatch.setattr(studies, "_storage", missing)
+    with pytest.raises(StorageError, match=r"driver psycopg is not installed: pip install 'psycopg\[binary\]'"):
+        tune.run(plan(), tmp_path, url="postgresql://me:secret@host/x")
+
+
 def test_a_damaged_file_and_a_lost_one(tmp_path):
     tune.run(plan(), tmp_path, trials=1)
     (tmp_path / "study.db").write_bytes(b"damaged" * 1000)
-    with pytest.raises(StorageError, match="file is not a database"):
+    with pytest.raises(StorageError, match="file is not a database.*: restore it, or choose another --out"):
         tune.run(plan(), tmp_path, trials=1)
     (tmp_path / "study.db").unlink()
     with pytest.raises(StorageError, match="has no study.db"):
@@ -278,11 +289,29 @@ def test_a_database_is_shared_by_folders(tmp_path):
         (["retrain.optimiser=[sgd,adamm]"], {}, "With retrain.weights.optimiser adamm: .*Did you mean adam"),
         (["retrain.batch_size=8..100000"], {}, "With retrain.batch_size 100000: "),
         (["retrain.cells=1..3"], {}, "With retrain.cells 3: .*does nothing"),
+        (OVER, {"folds": 0}, "--folds must be at least 1, not 0"),
+        (OVER, {"genotype": parse("DARTS_V2")}, "has the cells normal, reduce, expected those of"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_before_the_first_trial(over, settings, words):
     with pytest.raises(UserError, match=words):
         planned(CONFIG, over, **({"genotype": CELL} | settings))
+
+
+def test_a_network_whose_answer_is_constant_is_not_tuned():
+    images = dataclasses.replace(CONFIG, space="nasbench201", data="digits:limit=100")
+    nothing = parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    with pytest.raises(UserError, match="train another cell"):
+        planned(images, OVER[:1], genotype=nothing)
+
+
+def test_the_weights_of_one_network_begin_no_trials_of_others():
+    begun = dataclasses.replace(CONFIG, weights_from="runs/first")
+    for over in (["search.channels=2..4"], ["architecture"]):
+        with pytest.raises(UserError, match="the weights of runs/first, which fit one network"):
+            planned(begun, over)
+    with pytest.raises(UserError, match="runs/first"):
+        planned(begun, OVER[:1], genotype=CELL)  # which is not there
 
 
 @pytest.mark.parametrize(
@@ -324,7 +353,9 @@ def test_a_trial_is_a_search_and_a_training_that_the_files_repeat(tmp_path, monk
     config = dataclasses.replace(CONFIG, retrain=dataclasses.replace(CONFIG.retrain, epochs=2))
     joint = planned(config, ["search.alphas.learning_rate=1e-3..1e-1:log", OVER[0]], searcher="random", pruner="median")
     assert joint.searches and joint.genotype is None
-    result = tune.run(joint, tmp_path, trials=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(job.Job, "_draw", None)  # nobody looks at pictures of trials
+        result = tune.run(joint, tmp_path, trials=2)
     assert not [*(tmp_path / "trials").iterdir()]  # the searches are done
     assert [row["epochs"] for row in rows_of(tmp_path)] == ["2", "2"]
     again = train.measured(load(tmp_path / "best.json"), result.genotype)
@@ -345,3 +376,25 @@ def test_what_is_given_up_ends_its_training(monkeypatch, tmp_path):
     with pytest.raises(optuna.TrialPruned):
         trials.evaluated(planned(CONFIG, OVER[:1], genotype=CELL), {OVER[0].partition("=")[0]: 0.1}, tmp_path, watch)
     assert len(seen) == 2 and all(0 <= score <= 1 for score in seen)
+
+
+@pytest.mark.slow
+def test_trainings_of_a_trial_are_those_of_its_seeds(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    short = dataclasses.replace(CONFIG, retrain=dataclasses.replace(CONFIG.retrain, epochs=2))
+    twice, seen = planned(short, OVER[:1], genotype=CELL, repeats=2), []
+    values = {OVER[0].partition("=")[0]: 0.1}
+    found = trials.evaluated(twice, values, tmp_path, lambda epoch, score: seen.append(score))
+    once = trials.evaluated(dataclasses.replace(twice, repeats=1), values, tmp_path, None)
+    assert found.score == seen[-1] == pytest.approx(np.mean(found.scores)) and found.scores[0] == once.score
+    assert found.parameters == once.parameters and len(found.scores) == 2
+    assert "repeats" in twice.described() and "repeats" not in dataclasses.replace(twice, repeats=1).described()
+
+
+def test_of_several_trainings_the_spread_is_written(tmp_path, monkeypatch):
+    def found(plan, values, folder, watch):
+        return trials.Found(worth(values), CELL, 7, (worth(values) - 0.1, worth(values) + 0.1))
+
+    monkeypatch.setattr(trials, "evaluated", found)
+    tune.run(dataclasses.replace(plan(), repeats=2), tmp_path, trials=2)
+    assert [float(row["accuracy_std"]) for row in rows_of(tmp_path)] == pytest.approx([0.02**0.5] * 2, rel=1e-3)

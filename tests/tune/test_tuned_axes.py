@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 
+from dnas import find
+from dnas.architectures.choices import named
 from dnas.config import Config, WeightConfig, to_dict
 from dnas.errors import UserError
 from dnas.tune.axes import Axis, applied, axes_of, corners
@@ -40,9 +42,10 @@ def test_an_axis_is_read(text, path, values, listed, log):
 
 
 def test_an_architecture_is_all_choices_of_its_space():
-    axes = axes_of(["architecture", "retrain.epochs=1..9"], CONFIG)
-    assert [axis.path for axis in axes] == [*(f"architecture.{d}" for d in range(5)), "retrain.epochs"]
-    assert all(axis.listed and axis.values == tuple(range(len(axis.values))) for axis in axes[:5])
+    axes, space = axes_of(["architecture", "retrain.epochs=1..9"], CONFIG), find.resolve("space", CONFIG.space)
+    assert [axis.path for axis in axes] == [*(f"architecture.{name}" for name, _ in named(space)), "retrain.epochs"]
+    assert [axis.values for axis in axes[:-1]] == [options for _, options in named(space)]
+    assert all(axis.listed for axis in axes[:-1])
     assert not any(axis.of_search for axis in axes)
 
 
@@ -52,7 +55,7 @@ def test_values_get_into_the_config_and_every_end_is_built():
     assert len(rows) == 3
     for axis in axes:
         assert {row[axis.path] for row in rows} == set(axis.values)
-    changed = applied(CONFIG, {"retrain.weights.learning_rate": 0.5, "architecture.0": 1})
+    changed = applied(CONFIG, {"retrain.weights.learning_rate": 0.5, "architecture.width.1<-0": "32"})
     known = dataclasses.replace(CONFIG.retrain, weights=WeightConfig(0.5, schedule="cosine"))
     assert to_dict(changed) == to_dict(dataclasses.replace(CONFIG, retrain=known))
 
@@ -64,6 +67,7 @@ def test_values_get_into_the_config_and_every_end_is_built():
         (["search.alphas.learning_rat=1e-4..1e-2"], "Did you mean search.alphas.learning_rate"),
         (["retrain.optimizer=[sgd,adamw]"], "Did you mean retrain.weights.optimiser"),
         (["architectur"], "is no path=values"),
+        (["=1..2"], "is no path=values"),
         (["architecture=[1,2]"], "the word architecture stands alone"),
         (
             ["search.learning_rate=1..2"],
@@ -101,3 +105,9 @@ def test_what_cannot_be_meant_is_one_sentence(over, words):
     with pytest.raises(UserError, match=".") as raised:
         axes_of(over, CONFIG)
     assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_space_with_one_architecture_has_none_to_tune():
+    one = "tabular:layers=1,widths=1,activations=relu,skips=none,norms=none,dropouts=0"
+    with pytest.raises(UserError, match="has one architecture, so there is none to tune"):
+        axes_of(["architecture", "retrain.epochs=1..9"], dataclasses.replace(CONFIG, space=one))

@@ -1,0 +1,13 @@
+"""From data to a model in use: `run`, the command `dnas auto`.
+
+look: at data, with a check each file in `checks/`. recipes: what is tried for data of a task. baselines, learners: what
+a found network has to beat. pace: how much fits into a time. stages, final: what is done, one after the other. journal:
+what is done already. page: what people read.
+"""
+
+from dnas import modules_of
+from dnas.automl.run import run
+
+__all__ = ["run"]
+
+__getattr__ = modules_of(__name__)

@@ -1,0 +1,91 @@
+"""The end of an automatic run: networks trained on all that is not the test part, and tested, once."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnas import data as datasets
+from dnas import exporting, find
+from dnas.automl import learners
+from dnas.automl.networks import Entry
+from dnas.config import Config
+from dnas.evaluators.cross_validation import share_error
+from dnas.loading import Found, load
+from dnas.retrain import run as retrain
+from dnas.runs import loop, records
+from dnas.tasks import binding
+from dnas.tasks.task import Score
+from dnas.types import Tree
+
+
+def whole(config: Config) -> Config:
+    """A config that trains on the whole train part, what validated included, unless it says which epoch is the best."""
+    plan = config.retrain
+    plan = plan if plan.patience else replace(plan, valid_portion=0.0)
+    return replace(config, seeds=1, retrain=plan, checkpoint_epochs=max(1, plan.epochs // 4))
+
+
+def trained(entry: Entry, folder: Path) -> dict[str, Any]:
+    """Train the network of an entry and test it: measures of the test part, ready for JSON, `error`, the standard error
+    of its score, and `parameters`."""
+    retrain(whole(entry.settings), entry.network, folder, resume=records.holds_run(folder), quiet=True)
+    loop.forget_programs()
+    found = load(folder)
+    assert isinstance(found, Found)
+    measured = found.evaluate()
+    measures = {name: float(value) for name, value in measured.measures.items()}
+    confusion = None if measured.confusion is None else measured.confusion.tolist()
+    error = error_of(measures, found, entry.score)
+    return {"measures": measures, "error": error, "confusion": confusion, "classes": list(found.classes)}
+
+
+def error_of(measures: dict[str, float], found: Found, score: Score) -> float:
+    """The standard error of a test score, over examples; 0 where it is not known."""
+    if score.name == "accuracy":
+        return share_error(measures["accuracy"], found.task.steps("test", 1) or tested(found))
+    if score.name != "rmse":
+        return 0.0
+    return rmse_error(residuals(found))
+
+
+def rmse_error(errors: np.ndarray) -> float:
+    """Of the root of the mean of squares, by the delta method; errors [N]."""
+    squares = errors**2
+    return float(squares.std(ddof=1) / np.sqrt(len(squares)) / 2 / max(np.sqrt(squares.mean()), 1e-12))
+
+
+def tested(found: Found) -> int:
+    """How many examples the test part has."""
+    return len(datasets.load(found.config.data).test_y)
+
+
+def residuals(found: Found) -> np.ndarray:
+    """Predictions less targets [N] of the test part of a table."""
+    table = datasets.load(found.config.data)
+    rows: Tree = {column.name: values for column, values in zip(table.columns, table.test, strict=True)}
+    known = ~np.isnan(table.test_y)
+    return np.asarray(found.predict(rows))[known] - table.test_y[known]
+
+
+def learned(entry: Entry, config: Config) -> dict[str, Any]:
+    """The same of a model of scikit-learn, without a confusion."""
+    task: Any = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))[
+        0
+    ]
+    outputs, seen = learners.outputs_of(entry.name, task, "test"), task.parts["test"]
+    measures = learners.measured(outputs, task, "test")
+    if entry.measure == "accuracy":
+        error = share_error(measures["accuracy"], len(seen.y))
+    else:
+        known = slice(None) if seen.counted is None else seen.counted > 0
+        error = rmse_error(task.std * (outputs[:, 0] - seen.y)[known])
+    return {"measures": measures, "error": error, "confusion": None, "classes": []}
+
+
+def exported(folder: Path, out: Path) -> list[str]:
+    """Write the network of a training for others, and give the names of the files."""
+    if not out.exists():
+        exporting.export(load(folder), out)  # type: ignore[arg-type]  # it is a training
+    return sorted(path.name for path in out.iterdir())

@@ -1,0 +1,90 @@
+"""Folders as runs leave them, written at once: a search with a mix, a training that was tested, a comparison."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dnas.config import Config, to_dict
+from dnas.files import append
+from dnas.runs import records
+
+EDGES = {"1<-0": 1, "2<-0": 2, "2<-1": 3, "3<-0": 0, "3<-1": 1, "3<-2": 2}  # and the option that is found there
+OPTIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def search(folder: Path, epochs: int = 4, *, also: str = "entropy_cell", command: str = "dnas search") -> Path:
+    """Two seeds. also: what else its rows have."""
+    random = np.random.default_rng(0)
+    with records.create(folder, Config(space="nasbench201", seed=3, seeds=2), command) as run:
+        for epoch in range(1, epochs + 1):
+            for seed in (3, 4):
+                about = {"step": 10 * epoch, "epoch": epoch, "seed": seed}
+                numbers = {
+                    name: float(random.random()) for name in ("train_loss", "valid_loss", "valid_accuracy", also)
+                }
+                run.log(about | numbers)
+                weights = random.dirichlet(np.ones(len(OPTIONS)), len(EDGES))
+                mix = {
+                    edge: dict(zip(OPTIONS, map(float, row), strict=True))
+                    for edge, row in zip(EDGES, weights, strict=True)
+                }
+                append(folder / "mix.jsonl", json.dumps(about | {"mix": {"cell": mix}}) + "\n")
+        run.genotype(epochs, [cell(), cell()])
+        run.data({"name": "digits", "train": 719, "valid": 719, "score": {"name": "accuracy", "more": True}})
+    (folder / "cells_seed_3.png").write_bytes(picture(2))
+    return folder
+
+
+def cell(*names: str) -> dict[str, Any]:
+    """A genotype of NAS-Bench-201; names: of operations instead of those of its first edges."""
+    found = [*names, *(OPTIONS[place] for place in EDGES.values())][: len(EDGES)]
+    edges = [[*map(int, edge.split("<-")), name] for edge, name in zip(EDGES, found, strict=True)]
+    return {"space": "nasbench201", "cells": {"cell": {"edges": edges, "concat": None}}}
+
+
+def training(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), text: str = "a text") -> Path:
+    """One seed, tested: two mistakes, an image and a text."""
+    with records.create(folder, Config(space="nasbench201", seed=1), "dnas retrain") as run:
+        for epoch in (1, 2):
+            row = {"step": epoch, "epoch": epoch, "seed": 1, "train_loss": 1 / epoch, "test_loss": 0.5}
+            run.log(row | {"test_accuracy": 0.7031, "parameters": 12345, "learning_rate": 0.1})
+        run.genotype(0, [cell()])
+        run.data({"name": "mine", "test": 64, "classes": list(classes), "score": {"name": "accuracy", "more": True}})
+    numbers = {"place": 7, "true": 0, "taken": 1, "probability": 0.9, "own": 0.1}
+    examples = [{"image": base64.b64encode(picture(8)).decode()}, {"text": text}]
+    test = {"data": "mine", "what": "images", "seed": 1, "classes": list(classes), "measures": {"accuracy": 0.7031}}
+    test |= {"confusion": [[30, 12], [7, 15]], "mistakes": [numbers | example for example in examples]}
+    (folder / "test.json").write_text(json.dumps(test))
+    (folder / "cells.png").write_bytes(picture(2))
+    return folder
+
+
+def comparison(folder: Path, name: str = "mine") -> Path:
+    """Three ways with three searches each."""
+    folder.mkdir(parents=True)
+    rows, lines = list[dict[str, Any]](), ["method,seeds,retrained %"]
+    for place, called in enumerate((name, "darts", "random cells")):
+        scores = [0.9 - 0.1 * place, 0.91 - 0.1 * place, 0.92 - 0.1 * place]
+        rows.append(
+            {"name": called, "config": to_dict(Config()), "genotypes": [cell()] * 3, "trained": scores, "tabulated": []}
+            | {"failed": "", "measure": {"name": "accuracy", "more": True}, "cost": {"seconds": 10.0 * 3**place}}
+        )
+        lines.append(f'"{called}",3,{100 * scores[1]:.2f} ± 1.00'.replace("\n", " "))
+    (folder / "comparison.json").write_text(json.dumps(rows))
+    (folder / "comparison.csv").write_text("\n".join(lines) + "\n")
+    tests = ["method,other,seeds,other_seeds,test,p,p_holm,superiority"]
+    tests += [f'"{name}",darts,3,3,permutation,0.02,0.04,1', "darts,random cells,3,3,permutation,0.1,0.1,1"]
+    (folder / "comparison.tests.csv").write_text("\n".join(tests) + "\n")
+    return folder
+
+
+def picture(side: int) -> bytes:
+    """A PNG."""
+    file = io.BytesIO()
+    Image.new("L", (side, side), 128).save(file, "png")
+    return file.getvalue()
