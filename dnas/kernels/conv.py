@@ -52,6 +52,17 @@ def depthwise_conv(
     return _one(DEPTHWISE, x, kernel, Settings((stride, stride), (pad, pad), dilation, size, cost))
 
 
+def scaled(x: jax.Array, gate: jax.Array) -> jax.Array:
+    """x [B, H, W, C] times gate [B, 1, 1, C]: a depthwise convolution of every image with a kernel of its own, so that
+    the sums over pixels in its derivative have kernels too."""
+    agree("gate", "images BHWC, gate BklC", x.shape, gate.shape, k=1, l=1)
+    if not native.supports(x, gate):
+        return x * gate
+    settings = Settings((1, 1), (0, 0), 1, (x.shape[1], x.shape[2], 1, 1), 0)
+    y = DEPTHWISE.forward.bind(jax.lax.expand_dims(x, (1,)), jax.lax.expand_dims(gate, (1,)), settings=settings)
+    return jax.lax.squeeze(y, (1, 2))
+
+
 def _one(faces: "Faces", x: jax.Array, kernel: jax.Array, settings: "Settings") -> jax.Array:
     """One group of images with one kernel. In lax's operations: those of jnp take several times longer to trace."""
     x, kernel = jax.lax.expand_dims(x, (0,)), jax.lax.expand_dims(kernel, (0, 1))

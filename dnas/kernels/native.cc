@@ -87,10 +87,23 @@ void vectors(int64_t channels, const Body& body) {
   for (int64_t c = 0; c < channels; c += lanes) body(c, std::min<int64_t>(lanes, channels - c));
 }
 
+// Memory that a thread keeps from call to call: what malloc would search long lists for, a tenth of some steps. Numbers 0
+// and 1 are of a task, the others of a call, whose tasks may all write there.
+enum { kPadded, kKernel, kParts, kSums, kFactors, kOffsets, kMany };
 template <typename T> T* scratch(int which, int64_t size) {
-  thread_local std::vector<T> buffers[3];
-  if (static_cast<int64_t>(buffers[which].size()) < size) buffers[which].resize(size);
+  thread_local std::vector<T> buffers[kMany];
+  if (static_cast<int64_t>(buffers[which].size()) < size) buffers[which] = std::vector<T>(size);
   return buffers[which].data();
+}
+template <typename T> T* zeros(int which, int64_t size) {
+  T* found = scratch<T>(which, size);
+  std::memset(found, 0, sizeof(T) * size);
+  return found;
+}
+
+// Ask for memory that is read soon, in an order in which the processor does not foresee it.
+template <typename T> void fetch(const T* from, int64_t size) {
+  for (int64_t i = 0; i < size; i += 64 / sizeof(T)) __builtin_prefetch(from + i, 0, 2);
 }
 
 struct Image {  // one image and where it lies in a padded copy, whose pixels are `pitch` numbers apart
@@ -137,7 +150,7 @@ void pad(const T* image, const Image& s, T* padded) {
 
 template <typename T>
 const T* padded(const T* image, const Image& s) {
-  T* copy = scratch<T>(0, s.padded_height * s.padded_width * s.pitch);
+  T* copy = scratch<T>(kPadded, s.padded_height * s.padded_width * s.pitch);
   pad(image, s, copy);
   return copy;
 }
@@ -203,7 +216,7 @@ template <typename T>
 const T* kernel_of(const T* kernel, int64_t k, int64_t channels, const Taps* rows = nullptr, const Taps* columns = nullptr) {
   int64_t c = whole<T>(channels), height = rows ? rows->count : k, width = columns ? columns->count : k;
   auto tap = [](const Taps* t, int64_t i) { return t ? t->first + t->every * (t->count - 1 - i) : i; };
-  T* out = scratch<T>(1, k * k * c);
+  T* out = scratch<T>(kKernel, k * k * c);
   std::memset(out, 0, sizeof(T) * height * width * c);
   for (int64_t i = 0; i < height * width; ++i) {
     const T* from = kernel + (tap(rows, i / width) * k + tap(columns, i % width)) * channels;
@@ -256,7 +269,7 @@ void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, 
   });
 }
 
-// Of L rows of the kernel, as many as there are registers for their sums.
+// out += the sums of L rows of the kernel, as many as there are registers for.
 template <typename T, int K, int L = K>
 void correlate(const T* in, int64_t padded_width, const T* g, int64_t stride, int64_t dilation, int64_t height,
                int64_t width, int64_t channels, T* out) {
@@ -264,7 +277,9 @@ void correlate(const T* in, int64_t padded_width, const T* g, int64_t stride, in
   int64_t c = whole<T>(channels), row = dilation * padded_width * c, column = dilation * c;
   for (int64_t b = 0; b < channels; b += lanes) {
     int64_t live = std::min<int64_t>(lanes, channels - b);
-    Vec<T> sums[L * K] = {};
+    Vec<T> sums[L * K];
+#pragma GCC unroll 32
+    for (int i = 0; i < L * K; ++i) sums[i] = load_part(out + i * channels + b, live);
     for (int64_t i = 0; i < height; ++i)
       for (int64_t j = 0; j < width; ++j) {
         const T* p = in + (i * padded_width + j) * stride * c + b;
@@ -274,8 +289,31 @@ void correlate(const T* in, int64_t padded_width, const T* g, int64_t stride, in
 #pragma GCC unroll 8
           for (int v = 0; v < K; ++v) sums[u * K + v] += load(p + u * row + v * column) * gradient;
       }
+#pragma GCC unroll 32
     for (int i = 0; i < L * K; ++i) store_part(out + i * channels + b, sums[i], live);
   }
+}
+
+template <typename T>
+void correlate_all(const T* in, int64_t padded_width, const T* g, int64_t stride, int64_t dilation, int64_t height,
+                   int64_t width, int64_t channels, int64_t k, T* out) {
+  int64_t c = whole<T>(channels);
+  auto run = [&](auto number) {
+    constexpr int K = decltype(number)::value, L = K < 7 ? K : 4;
+    correlate<T, K, L>(in, padded_width, g, stride, dilation, height, width, channels, out);
+    if constexpr (L < K)
+      correlate<T, K, K - L>(in + L * dilation * padded_width * c, padded_width, g, stride, dilation, height, width,
+                             channels, out + L * K * channels);
+  };
+  switch (k) {
+    case 1: return run(std::integral_constant<int, 1>());
+    case 3: return run(std::integral_constant<int, 3>());
+    case 5: return run(std::integral_constant<int, 5>());
+    case 7: return run(std::integral_constant<int, 7>());
+  }
+  for (int64_t i = 0; i < k * k; ++i)  // any other size, one position of the window after the other
+    correlate<T, 1>(in + (i / k * padded_width + i % k) * dilation * c, padded_width, g, stride, dilation, height, width,
+                    channels, out + i * channels);
 }
 
 // x, g like y -> gradient of the kernel
@@ -284,39 +322,28 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
                int64_t dilation) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1), size = R * k * k * c;
   Image s{xs[2], xs[3], c, whole<T>(c), reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
-  std::vector<T> parts(X * B * size);
-  parallel(pool, X * B, [&](int64_t task) {
-    int64_t group = task / B, b = task % B;
-    const T* in = padded(x + task * xs[2] * xs[3] * c, s);
-    for (int64_t r = 0; r < R; ++r) {
-      const T* gradient = g + ((group * R + r) * B + b) * gs[3] * gs[4] * c;
-      T* out = parts.data() + task * size + r * k * k * c;
-      auto run = [&](auto number) {
-        constexpr int K = decltype(number)::value, L = K < 7 ? K : 4;
-        correlate<T, K, L>(in, s.padded_width, gradient, stride, dilation, gs[3], gs[4], c, out);
-        if constexpr (L < K)
-          correlate<T, K, K - L>(in + L * dilation * s.padded_width * whole<T>(c), s.padded_width, gradient, stride, dilation,
-                                 gs[3], gs[4], c, out + L * K * c);
-      };
-      switch (k) {
-        case 1: run(std::integral_constant<int, 1>()); break;
-        case 3: run(std::integral_constant<int, 3>()); break;
-        case 5: run(std::integral_constant<int, 5>()); break;
-        case 7: run(std::integral_constant<int, 7>()); break;
-        default:  // any other size, one position of the window after the other
-          for (int64_t i = 0; i < k * k; ++i)
-            correlate<T, 1>(in + (i / k * s.padded_width + i % k) * dilation * whole<T>(c), s.padded_width, gradient,
-                            stride, dilation, gs[3], gs[4], c, out + i * c);
-      }
+  int64_t count = std::min<int64_t>(B, 16);  // partial sums, over a fixed set of images each
+  int64_t band = std::max<int64_t>(1, 128 / gs[4]);  // rows at a time, which stay in the cache for all channels
+  T* parts = zeros<T>(kParts, X * count * size);
+  parallel(pool, X * count, [&](int64_t task) {
+    int64_t group = task / count;
+    for (int64_t b = task % count; b < B; b += count) {
+      const T* in = padded(x + (group * B + b) * xs[2] * xs[3] * c, s);
+      for (int64_t r = 0; r < R; ++r)
+        for (int64_t i = 0; i < gs[3]; i += band) {
+          const T* gradient = g + (((group * R + r) * B + b) * gs[3] + i) * gs[4] * c;
+          int64_t height = std::min(band, gs[3] - i);
+          fetch(gradient + (i ? height * gs[4] * c : 0), height * gs[4] * c * (i ? 1 : 2));
+          correlate_all(in + i * stride * s.padded_width * whole<T>(c), s.padded_width, gradient, stride, dilation, height,
+                        gs[4], c, k, parts + task * size + r * k * k * c);
+        }
     }
   });
-  for (int64_t group = 0; group < X; ++group)
-    for (int64_t b = 0; b < B; ++b)
-      for (int64_t i = 0; i < size; ++i) {
-        T& total = kernel[group * size + i];
-        T part = parts[(group * B + b) * size + i];
-        total = b ? total + part : part;
-      }
+  for (int64_t group = 0; group < X; ++group) {
+    std::memcpy(kernel + group * size, parts + group * count * size, sizeof(T) * size);
+    for (int64_t part = 1; part < count; ++part)
+      for (int64_t i = 0; i < size; ++i) kernel[group * size + i] += parts[(group * count + part) * size + i];
+  }
 }
 
 // Dense convolution: images x [X, B, H, W, C], kernels [X, R, kh, kw, C, D], outputs y [X, R, B, H', W', D].
@@ -330,6 +357,17 @@ struct Conv {
     return {H, W, C, C, pad_h, pad_w, 1, 1, height, width};
   }
 };
+
+// A convolution that looks at one pixel at a time is the same for any arrangement of the pixels: as images of one row
+// of at most `most` pixels, so that weights are read for many of them, and registers are full.
+inline Conv in_rows(Conv s, int64_t most) {
+  bool alone = s.kh * s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && !s.pad_h && !s.pad_w;
+  int64_t pixels = s.B * s.H * s.W, width = std::clamp<int64_t>(pixels / 16, std::min<int64_t>(64, most), most);
+  while (width > 1 && pixels % width) --width;
+  if (!alone || width < s.W) return s;
+  s.B = pixels / width, s.H = s.oh = 1, s.W = s.ow = width;
+  return s;
+}
 
 // Where the pixels under a kernel lie: those of `parts` images [height, width, channels], `part` numbers apart.
 struct Window {
@@ -377,9 +415,11 @@ void dense(const T* in, int64_t width, int64_t pitch, const Window& s, const T* 
       int64_t j = 0;
       auto run = [&](auto number) {
         constexpr int N = decltype(number)::value;
-        for (; j + N <= ow; j += N)
-          dense_block<T, N, M>(in + (i * stride_h * width + j * stride_w) * pitch, stride_w * pitch, s, w, columns,
-                               i * ow + j, first, store);
+        for (; j + N <= ow; j += N) {
+          const T* from = in + (i * stride_h * width + j * stride_w) * pitch;
+          if (!first && s.kh * s.kw == 1) fetch(from + 8 * pitch, 8 * pitch);
+          dense_block<T, N, M>(from, stride_w * pitch, s, w, columns, i * ow + j, first, store);
+        }
       };
       run(Number<wide>());
       run(Number<wide / 2>());
@@ -400,9 +440,10 @@ const T* under(const T* image, const Image& s) {
 }
 
 template <typename T>
-void conv_forward(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* kernel, T* y) {
+void conv_forward(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* kernel, T* y) {
+  const Conv s = in_rows(given, 512);
   int64_t d = whole<T>(s.D), columns = s.R * d, rows = s.kh * s.kw * s.C;
-  std::vector<T> wide(s.X * rows * columns);  // [X, kh, kw, C, R * d]: the kernels of one image side by side
+  T* wide = zeros<T>(kParts, s.X * rows * columns);  // [X, kh, kw, C, R * d]: the kernels of one image side by side
   for (int64_t g = 0; g < s.X; ++g)
     for (int64_t r = 0; r < s.R; ++r)
       for (int64_t i = 0; i < rows; ++i)
@@ -411,7 +452,7 @@ void conv_forward(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* ker
   Window window{s.kh, s.kw, s.C, s.dilation * image.padded_width * s.C, s.dilation * s.C, 1, 0};
   parallel(pool, s.X * s.B, [&](int64_t task) {
     int64_t g = task / s.B, b = task % s.B;
-    dense(under(x + task * s.x_size(), image), image.padded_width, s.C, window, wide.data() + g * rows * columns,
+    dense(under(x + task * s.x_size(), image), image.padded_width, s.C, window, wide + g * rows * columns,
           columns, s.stride_h, s.stride_w, s.oh, s.ow, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
             int64_t r = column / d, first = column % d;
             T* to = y + ((g * s.R + r) * s.B + b) * s.y_size() + pixel * s.D + first;
@@ -421,9 +462,10 @@ void conv_forward(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* ker
 }
 
 template <typename T>
-void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel, T* x) {
+void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* kernel, T* x) {
+  const Conv s = in_rows(given, 512);
   int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, area = s.kh * s.kw;
-  std::vector<T> turned(s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
+  T* turned = zeros<T>(kParts, s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
   for (int64_t g = 0; g < s.X * s.R; ++g)
     for (int64_t k = 0; k < area; ++k)
       for (int64_t i = 0; i < s.C; ++i)
@@ -438,11 +480,11 @@ void conv_to_x(ffi::ThreadPool& pool, const Conv& s, const T* g, const T* kernel
     int64_t group = task / s.B, b = task % s.B;
     const T *from = g + (group * s.R * s.B + b) * s.y_size(), *in = from;
     if (!image.whole()) {
-      T* padded = scratch<T>(0, s.R * part);  // the gradients to all R outputs, one after the other
+      T* padded = scratch<T>(kPadded, s.R * part);  // the gradients to all R outputs, one after the other
       for (int64_t r = 0; r < s.R; ++r) pad(from + r * s.B * s.y_size(), image, padded + r * part);
       in = padded;
     }
-    dense(in, image.padded_width, s.D, window, turned.data() + group * s.R * rows * c, c, 1, 1, s.H, s.W,
+    dense(in, image.padded_width, s.D, window, turned + group * s.R * rows * c, c, 1, 1, s.H, s.W,
           [&](int64_t pixel, int64_t column, const Vec<T>& value) {
             T* to = x + task * s.x_size() + pixel * s.C + column;
             store_part(to, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
@@ -486,14 +528,16 @@ void outer_block(const T* a, int64_t step, int64_t row, const Columns<T>& g, int
     for (int m = 0; m < M; ++m) at(out + n * columns + m * lanes) = sums[n][m];
 }
 
-// One image: out [kh, kw, C, R * d] += , in bands of rows whose gradients stay in the first cache
+// One image: out [kh, kw, C, R * d] += , for some of C, in bands of rows whose gradients stay in the first cache
 template <typename T>
-void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t next, T* out) {
+void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t next, int64_t begin, int64_t end, T* out) {
   constexpr int lanes = Lanes<T>::count;
   int64_t d = whole<T>(s.D), columns = s.R * d, band = std::max<int64_t>(1, 128 / s.ow);
-  for (int64_t i = 0; i < s.oh; i += band)
+  for (int64_t i = 0; i < s.oh; i += band) {
+    int64_t rows = std::min(band, s.oh - i);
+    for (int64_t r = 0; r < s.R; ++r) fetch(g + r * next + i * s.ow * s.D, rows * s.ow * s.D);
     for (int64_t j = 0; j < columns;) {
-      int64_t vectors = std::min<int64_t>(3, (columns - j) / lanes), rows = std::min(band, s.oh - i);
+      int64_t vectors = std::min<int64_t>(3, (columns - j) / lanes);
       Columns<T> gradient;
       for (int64_t m = 0; m < vectors; ++m) {
         int64_t r = (j + m * lanes) / d, first = (j + m * lanes) % d;
@@ -511,36 +555,44 @@ void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t
           };
           vectors == 3 ? run(Number<3>()) : vectors == 2 ? run(Number<2>()) : run(Number<1>());
         };
-        int64_t c = 0;
-        for (; c + 8 <= s.C; c += 8) channels(Number<8>(), c);
-        for (; c + 4 <= s.C; c += 4) channels(Number<4>(), c);
-        for (; c < s.C; ++c) channels(Number<1>(), c);
+        int64_t c = begin;
+        for (; c + 8 <= end; c += 8) channels(Number<8>(), c);
+        for (; c + 4 <= end; c += 4) channels(Number<4>(), c);
+        for (; c < end; ++c) channels(Number<1>(), c);
       }
       j += vectors * lanes;
     }
+  }
 }
 
+// Sums over a fixed set of images each, whatever the threads do: as many as leave the partial sums in the cache, and
+// for large kernels, of which there are few such sums, by blocks of channels of x.
 template <typename T>
-void conv_to_kernel(ffi::ThreadPool& pool, const Conv& s, const T* x, const T* g, T* kernel) {
+void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* g, T* kernel) {
+  const Conv s = in_rows(given, 128);
   int64_t d = whole<T>(s.D), rows = s.kh * s.kw * s.C, size = rows * s.R * d;
-  int64_t parts = std::min<int64_t>(s.B, 16);  // partial sums, over a fixed set of images each
-  std::vector<T> sums(s.X * parts * size);     // [X, parts, kh, kw, C, R, d]
+  int64_t parts = std::clamp<int64_t>((1 << 20) / size, 1, std::min<int64_t>(s.B, 16));
+  int64_t blocks = std::clamp<int64_t>(16 / parts, 1, (s.C + 23) / 24), block = (s.C + blocks * 8 - 1) / (blocks * 8) * 8;
+  T* sums = zeros<T>(kParts, s.X * parts * size);  // [X, parts, kh, kw, C, R, d]
   Image image = s.padded_x();
-  parallel(pool, s.X * parts, [&](int64_t task) {
-    int64_t group = task / parts, part = task % parts;
-    for (int64_t b = part; b < s.B; b += parts)
+  parallel(pool, s.X * parts * blocks, [&](int64_t task) {
+    int64_t group = task / blocks / parts, part = task / blocks % parts, first = task % blocks * block;
+    for (int64_t b = part; b < s.B && first < s.C; b += parts)
       outer(s, under(x + (group * s.B + b) * s.x_size(), image), image.padded_width,
-            g + (group * s.R * s.B + b) * s.y_size(), s.B * s.y_size(), sums.data() + task * size);
+            g + (group * s.R * s.B + b) * s.y_size(), s.B * s.y_size(), first, std::min(first + block, s.C),
+            sums + task / blocks * size);
   });
-  for (int64_t group = 0; group < s.X; ++group)
-    for (int64_t r = 0; r < s.R; ++r)
-      for (int64_t i = 0; i < rows; ++i)
-        vectors<T>(s.D, [&](int64_t j, int64_t live) {
-          Vec<T> total = {};
-          for (int64_t part = 0; part < parts; ++part)
-            total += load(&sums[(group * parts + part) * size + (i * s.R + r) * d + j]);
-          store_part(kernel + ((group * s.R + r) * rows + i) * s.D + j, total, live);
-        });
+  int64_t chunks = (rows + 31) / 32;
+  parallel(pool, s.X * s.R * chunks, [&](int64_t task) {
+    int64_t group = task / chunks / s.R, r = task / chunks % s.R, from = task % chunks * 32;
+    for (int64_t i = from; i < std::min(from + 32, rows); ++i)
+      vectors<T>(s.D, [&](int64_t j, int64_t live) {
+        Vec<T> total = {};
+        for (int64_t part = 0; part < parts; ++part)
+          total += load(&sums[(group * parts + part) * size + (i * s.R + r) * d + j]);
+        store_part(kernel + ((group * s.R + r) * rows + i) * s.D + j, total, live);
+      });
+  });
 }
 
 // Batch norm. x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
@@ -552,11 +604,13 @@ struct Pieces {
     rows = std::max<int64_t>(1, 8192 / channels);
     count = (pixels + rows - 1) / rows;
   }
-  // body(group, piece, first element, number of pixels)
+  // body(group, piece, first element, number of pixels). Sums come first and go backwards, so that both they and what
+  // follows begin with what is in the cache still.
   template <typename Body>
-  void each(ffi::ThreadPool& pool, const Body& body) const {
-    parallel(pool, groups * count, [&](int64_t task) {
-      int64_t group = task / count, piece = task % count, first = piece * rows;
+  void each(ffi::ThreadPool& pool, bool backwards, const Body& body) const {
+    parallel(pool, groups * count, [&](int64_t number) {
+      int64_t task = backwards ? groups * count - 1 - number : number, group = task / count;
+      int64_t piece = task % count, first = piece * rows;
       body(group, piece, (group * pixels + first) * channels, std::min(rows, pixels - first));
     });
   }
@@ -590,61 +644,108 @@ void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
     return expression;                                                 \
   }
 
-// A rectified value, and the gradient that its rectifier lets through; NaN stays what it is.
-template <typename T> Vec<T> positive(const Vec<T>& value) { return value <= Vec<T>{} ? Vec<T>{} : value; }
-template <typename T, bool kRectified> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
-  if constexpr (kRectified) return value > Vec<T>{} ? g : Vec<T>{};
+// The activations that norms compute, in the order of norm.py.
+enum Activation : int64_t { kLinear, kRelu, kRelu6, kHardSwish, kActivations };
+// NaN stays what it is.
+template <typename T, Activation kOf> Vec<T> activated(const Vec<T>& value) {
+  const Vec<T> zero = {}, six = zero + 6;
+  auto clipped = [&](const Vec<T>& v) { return v <= zero ? zero : v >= six ? six : v; };
+  if constexpr (kOf == kRelu) return value <= zero ? zero : value;
+  if constexpr (kOf == kRelu6) return clipped(value);
+  if constexpr (kOf == kHardSwish) return value * clipped(value + 3) * static_cast<T>(1.0 / 6);
+  return value;
+}
+// The gradient that an activation of a value lets through.
+template <typename T, Activation kOf> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
+  const Vec<T> zero = {};
+  if constexpr (kOf == kRelu) return value > zero ? g : zero;
+  if constexpr (kOf == kRelu6) return (value > zero) & (value < zero + 6) ? g : zero;
+  if constexpr (kOf == kHardSwish)
+    return value <= zero - 3 ? zero : value >= zero + 3 ? g : g * (value * static_cast<T>(1.0 / 3) + static_cast<T>(0.5));
   return g;
 }
+// use(which activation), known when compiled
+template <typename Use> void of_activation(int64_t which, const Use& use) {
+  switch (which) {
+    case kRelu: return use(std::integral_constant<Activation, kRelu>());
+    case kRelu6: return use(std::integral_constant<Activation, kRelu6>());
+    case kHardSwish: return use(std::integral_constant<Activation, kHardSwish>());
+    default: return use(std::integral_constant<Activation, kLinear>());
+  }
+}
 
-// x -> y * scale + bias (1 and 0 where there are none), rectified if that is wanted, mean, variance, 1 / deviation
+// Of one piece the mean and the squared deviations from it, [2, C]
+template <typename T>
+void piece_moments(const T* from, int64_t rows, int64_t C, T* m) {
+  sum_rows<T>(rows, C, m, ELEMENT(at(from, i)));
+  for (int64_t c = 0; c < C; ++c) m[c] /= rows;
+  sum_rows<T>(rows, C, m + C, ELEMENT((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
+}
+
+// Those of all pieces as mean and variance of every group (Chan, Golub and LeVeque 1979)
+template <typename T>
+void join_moments(const Pieces& p, const T* parts, T* mean, T* variance, double* sums) {
+  int64_t C = p.channels;
+  for (int64_t group = 0; group < p.groups; ++group) {
+    double *m = sums, *squares = sums + C, seen = 0;
+    std::fill(sums, sums + 2 * C, 0.0);
+    for (int64_t piece = 0; piece < p.count; ++piece) {
+      double rows = std::min(p.rows, p.pixels - piece * p.rows), share = rows / (seen + rows), both = seen * share;
+      const T* part = parts + (group * p.count + piece) * 2 * C;
+      for (int64_t c = 0; c < C; ++c) {
+        double step = part[c] - m[c];
+        squares[c] += part[C + c] + step * step * both;
+        m[c] += step * share;
+      }
+      seen += rows;
+    }
+    for (int64_t c = 0; c < C; ++c) mean[group * C + c] = m[c], variance[group * C + c] = squares[c] / seen;
+  }
+}
+
+// x -> the activation of (x - mean) * factor + offset
+template <typename T>
+void apply(ffi::ThreadPool& pool, const Pieces& p, const T* x, const T* mean, const T* factors, const T* offsets, T* y,
+           int64_t activation) {
+  int64_t C = p.channels;
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+    const T *from = x + first, *m = mean + group * C, *f = factors + group * C, *o = offsets + group * C;
+    of_activation(activation, [&](auto which) {
+      auto value = ELEMENT((activated<T, decltype(which)::value>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
+      fill_rows<T>(rows, C, y + first, value);
+    });
+  });
+}
+
+// x -> y * scale + bias (1 and 0 where there are none), activated, mean, variance, 1 / deviation
 template <typename T>
 void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, const T* bias, T* y, T* mean, T* variance,
-               T* inverse, double epsilon, bool rectify) {
+               T* inverse, double epsilon, int64_t activation) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-  std::vector<T> factors(p.groups * C), offsets(p.groups * C);
-  std::vector<T> parts(p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
-  p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
-    T *m = parts.data() + (group * p.count + piece) * 2 * C, *squares = m + C;
-    const T* from = x + first;
-    sum_rows<T>(rows, C, m, ELEMENT(at(from, i)));
-    for (int64_t c = 0; c < C; ++c) m[c] /= rows;
-    sum_rows<T>(rows, C, squares, ELEMENT((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
+  T *factors = scratch<T>(kFactors, p.groups * C), *offsets = scratch<T>(kOffsets, p.groups * C);
+  T* parts = scratch<T>(kParts, p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
+  p.each(pool, true, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
+    piece_moments(x + first, rows, C, parts + (group * p.count + piece) * 2 * C);
   });
-  for (int64_t group = 0; group < p.groups; ++group)
-    for (int64_t c = 0; c < C; ++c) {  // Chan, Golub and LeVeque 1979
-      double m = 0, squares = 0, seen = 0;
-      for (int64_t piece = 0; piece < p.count; ++piece) {
-        double rows = std::min(p.rows, p.pixels - piece * p.rows), total = seen + rows;
-        const T* part = parts.data() + (group * p.count + piece) * 2 * C;
-        double step = part[c] - m;
-        squares += part[C + c] + step * step * seen * rows / total;
-        m += step * rows / total;
-        seen = total;
-      }
-      mean[group * C + c] = m;
-      variance[group * C + c] = squares / seen;
-      inverse[group * C + c] = 1 / std::sqrt(squares / seen + epsilon);
-      factors[group * C + c] = scale ? inverse[group * C + c] * scale[group * C + c] : inverse[group * C + c];
-      offsets[group * C + c] = bias ? bias[group * C + c] : 0;
-    }
-  p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *from = x + first, *m = mean + group * C, *f = factors.data() + group * C, *o = offsets.data() + group * C;
-    if (rectify) fill_rows<T>(rows, C, y + first, ELEMENT(positive<T>((at(from, i) - at(m, c)) * at(f, c) + at(o, c))));
-    else fill_rows<T>(rows, C, y + first, ELEMENT((at(from, i) - at(m, c)) * at(f, c) + at(o, c)));
-  });
+  join_moments(p, parts, mean, variance, scratch<double>(kSums, 2 * C));
+  for (int64_t i = 0; i < p.groups * C; ++i) {
+    inverse[i] = 1 / std::sqrt(variance[i] + epsilon);
+    factors[i] = scale ? inverse[i] * scale[i] : inverse[i];
+    offsets[i] = bias ? bias[i] : 0;
+  }
+  apply(pool, p, x, mean, factors, offsets, y, activation);
 }
 
 // Per group `count` sums of every channel, [groups, count, C]; add(part, first, rows, group) sums over one piece.
 template <typename T, typename Add>
-std::vector<double> channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count, const Add& add) {
+const double* channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count, const Add& add) {
   int64_t size = count * p.channels;
-  std::vector<T> parts(p.groups * p.count * size);
-  p.each(pool, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
-    add(parts.data() + (group * p.count + piece) * size, first, rows, group);
+  T* parts = scratch<T>(kParts, p.groups * p.count * size);
+  p.each(pool, true, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
+    add(parts + (group * p.count + piece) * size, first, rows, group);
   });
-  std::vector<double> sums(p.groups * size);
+  double* sums = zeros<double>(kSums, p.groups * size);
   for (int64_t group = 0; group < p.groups; ++group)
     for (int64_t piece = 0; piece < p.count; ++piece)
       for (int64_t c = 0; c < size; ++c) sums[group * size + c] += parts[(group * p.count + piece) * size + c];
@@ -652,29 +753,29 @@ std::vector<double> channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t
 }
 
 // With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g; of g only what
-// the rectifier of (x - mean) * factor + bias lets through, where there is one.
-template <typename T, bool kRectified>
+// the activation of (x - mean) * factor + bias lets through.
+template <typename T, Activation kOf>
 void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor,
              const T* bias, const T* g, T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-#define PASSED passed<T, kRectified>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
+#define PASSED passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     const T *f = factor + group * C, *o = bias + group * C;
     sum_rows<T>(rows, C, part, ELEMENT(PASSED));
     sum_rows<T>(rows, C, part + C, ELEMENT(PASSED * (at(b, i) - at(m, c)) * at(r, c)));
   });
-  std::vector<T> means(sums.size());
+  T* means = scratch<T>(kOffsets, p.groups * 2 * C);
   for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
     int64_t group = i / (2 * C), c = i % (2 * C);
     means[i] = sums[i] / p.pixels;
     (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
   }
-  p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     const T *f = factor + group * C, *o = bias + group * C;
-    const T *of_g = means.data() + group * 2 * C, *of_product = of_g + C;
+    const T *of_g = means + group * 2 * C, *of_product = of_g + C;
     auto value = ELEMENT((PASSED - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
     fill_rows<T>(rows, C, out + first, value);
   });
@@ -714,11 +815,11 @@ void bend(ffi::ThreadPool& pool, Dims shape, const T* y, const T* inverse, const
     sum_rows<T>(rows, C, part + 2 * C, ELEMENT(at(da, i)));
     sum_rows<T>(rows, C, part + 3 * C, ELEMENT(at(da, i) * at(b, i) + at(a, i) * at(db, i)));
   });
-  std::vector<T> means(sums.size());
-  for (size_t i = 0; i < sums.size(); ++i) means[i] = sums[i] / p.pixels;
-  p.each(pool, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+  T* means = scratch<T>(kOffsets, p.groups * 4 * C);
+  for (int64_t i = 0; i < p.groups * 4 * C; ++i) means[i] = sums[i] / p.pixels;
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
     const T *a = g + first, *b = y + first, *da = dg + first, *db = dy + first, *r = inverse + group * C;
-    const T *dr = d_inverse + group * C, *m = means.data() + group * 4 * C, *product = m + C, *dm = product + C, *change = dm + C;
+    const T *dr = d_inverse + group * C, *m = means + group * 4 * C, *product = m + C, *dm = product + C, *change = dm + C;
     auto value = ELEMENT((at(da, i) - at(dm, c) - at(b, i) * at(change, c) - at(db, i) * at(product, c)) * at(r, c) +
                          (at(a, i) - at(m, c) - at(b, i) * at(product, c)) * at(dr, c));
     fill_rows<T>(rows, C, out + first, value);
@@ -797,6 +898,17 @@ void max_scatter(ffi::ThreadPool& pool, const Pool& s, const T* x, const T* g, T
   });
 }
 
+// x [..., H, W, C] -> the mean over the pixels of each image [..., C]
+template <typename T>
+void mean_pool(ffi::ThreadPool& pool, const Pool& s, const T* x, T* y) {
+  parallel(pool, s.images, [&](int64_t image) {
+    const T* from = x + image * s.H * s.W * s.C;
+    T* to = y + image * s.C;
+    sum_rows<T>(s.H * s.W, s.C, to, ELEMENT(at(from, i)));
+    for (int64_t c = 0; c < s.C; ++c) to[c] /= s.H * s.W;
+  });
+}
+
 // Weighted sums. weights [E, O]; value o is [E, ...] or, the same for all edges, [...]; out and g [E, ...].
 
 constexpr int64_t kPiece = 4096;
@@ -828,7 +940,7 @@ template <typename T>
 void mix_to_weights(ffi::ThreadPool& pool, const T* g, const std::vector<const T*>& values, bool shared, int64_t E,
                     int64_t size, T* out) {
   int64_t O = values.size(), count = (size + kPiece - 1) / kPiece;
-  std::vector<double> parts(count * E * O);
+  double* parts = scratch<double>(kParts, count * E * O);
   pieces(pool, size, [&](int64_t piece, int64_t first, int64_t n) {
     for (int64_t e = 0; e < E; ++e)
       for (int64_t o = 0; o < O; ++o) {
@@ -1014,6 +1126,7 @@ DENSE(conv_to_kernel, "XBHWC", "XRBhwD", "XRklCD")
 
 bool positive(double epsilon) { return std::isfinite(epsilon) && epsilon > 0; }
 constexpr const char* kEpsilon = "epsilon must be a number above 0";
+constexpr const char* kNoActivation = "there is no such activation";
 
 ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out variance, Out inverse, double epsilon) {
   Call call("x", "*BHWC", x);
@@ -1021,19 +1134,32 @@ ffi::Error normalise_call(ffi::ThreadPool pool, Buffer x, Out y, Out mean, Out v
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), nullptr, nullptr, data<T>(y), data<T>(mean), data<T>(variance),
-                 data<T>(inverse), epsilon, false);
+                 data<T>(inverse), epsilon, kLinear);
   });
 }
 
 ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Out y, Out mean, Out variance,
-                       Out inverse, double epsilon, int64_t rectify) {
+                       Out inverse, double epsilon, int64_t activation) {
   Call call("x", "*BHWC", x);
   call("scale", "*C", scale)("bias", "*C", bias);
   call("y", "*BHWC", y)("mean", "*C", mean)("variance", "*C", variance)("inverse", "*C", inverse);
+  call.require(activation >= 0 && activation < kActivations, kNoActivation);
   return dispatch(call.require(positive(epsilon), kEpsilon), [&](auto zero) {
     using T = decltype(zero);
     normalise<T>(pool, x.dimensions(), data<T>(x), data<T>(scale), data<T>(bias), data<T>(y), data<T>(mean),
-                 data<T>(variance), data<T>(inverse), epsilon, rectify);
+                 data<T>(variance), data<T>(inverse), epsilon, activation);
+  });
+}
+
+ffi::Error affine_again_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, Out y,
+                             int64_t activation) {
+  Call call("x", "*BHWC", x);
+  call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("y", "*BHWC", y);
+  return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
+    using T = decltype(zero);
+    T* factors = scratch<T>(kFactors, inverse.element_count());
+    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+    apply(pool, Pieces(x.dimensions(), 4), data<T>(x), data<T>(mean), factors, data<T>(bias), data<T>(y), activation);
   });
 }
 
@@ -1043,7 +1169,7 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
-    project<T, false>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
+    project<T, kLinear>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
                       data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
   });
 }
@@ -1070,17 +1196,18 @@ ffi::Error bend_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g, B
 }
 
 ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
-                                Buffer g, Out out, Out of_scale, Out of_bias, int64_t rectify) {
+                                Buffer g, Out out, Out of_scale, Out of_bias, int64_t activation) {
   Call call("x", "*BHWC", x);
   call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("g", "*BHWC", g);
   call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
-  return dispatch(call, [&](auto zero) {
+  return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
-    std::vector<T> factors(data<T>(inverse), data<T>(inverse) + inverse.element_count());
-    for (size_t i = 0; i < factors.size(); ++i) factors[i] *= data<T>(scale)[i];
-    auto run = rectify ? project<T, true> : project<T, false>;
-    run(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors.data(), data<T>(bias), data<T>(g),
-        data<T>(out), data<T>(of_scale), data<T>(of_bias));
+    T* factors = scratch<T>(kFactors, inverse.element_count());
+    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+    of_activation(activation, [&](auto which) {
+      project<T, decltype(which)::value>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors,
+                                         data<T>(bias), data<T>(g), data<T>(out), data<T>(of_scale), data<T>(of_bias));
+    });
   });
 }
 
@@ -1104,6 +1231,14 @@ ffi::Error max_scatter_call(ffi::ThreadPool pool, Buffer x, Buffer g, Out out, i
   return dispatch(pools(call("g", "*hwC", g)("the result", "*HWC", out), stride), [&](auto zero) {
     using T = decltype(zero);
     max_scatter<T>(pool, Pool(x.dimensions(), stride), data<T>(x), data<T>(g), data<T>(out));
+  });
+}
+
+ffi::Error mean_pool_call(ffi::ThreadPool pool, Buffer x, Out y) {
+  Call call("x", "*HWC", x);
+  return dispatch(call("y", "*C", y), [&](auto zero) {
+    using T = decltype(zero);
+    mean_pool<T>(pool, Pool(x.dimensions(), 1), data<T>(x), data<T>(y));
   });
 }
 
@@ -1154,10 +1289,13 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_forward, normalise_call,
                               BIND.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<double>("epsilon"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_forward, affine_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
-                                  .Ret<Buffer>().Attr<double>("epsilon").Attr<int64_t>("rectify"));
+                                  .Ret<Buffer>().Attr<double>("epsilon").Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_backward, affine_backward_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
-                                  .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("rectify"));
+                                  .Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_affine_again, affine_again_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
+                                  .Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_backward, whiten_call, BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());
@@ -1167,6 +1305,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_pick, max_pick_call, BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_scatter, max_scatter_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mean_pool, mean_pool_call, BIND.Arg<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_forward, mix_call, BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_mix_to_weights, mix_to_weights_call,
                               BIND.Arg<Buffer>().RemainingArgs().Ret<Buffer>().Attr<int64_t>("shared"));

@@ -34,8 +34,8 @@ SYMBOLS = (
     *("dnas_conv_forward", "dnas_conv_to_x", "dnas_conv_to_kernel"),
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
     *("dnas_norm_forward", "dnas_norm_backward", "dnas_norm_moments", "dnas_norm_bend"),
-    *("dnas_affine_forward", "dnas_affine_backward"),
-    *("dnas_max_pick", "dnas_max_scatter"),
+    *("dnas_affine_forward", "dnas_affine_again", "dnas_affine_backward"),
+    *("dnas_max_pick", "dnas_max_scatter", "dnas_mean_pool"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
 _traced_for: ContextVar[str | None] = ContextVar("traced_for", default=None)

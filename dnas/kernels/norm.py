@@ -7,6 +7,7 @@ a scale and a bias per channel, and the sums that are their gradients, are part 
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -22,25 +23,84 @@ EPSILON = 1e-5
 AXES = (-4, -3, -2)  # B, H, W
 
 
+def linear(x: jax.Array) -> jax.Array:
+    """x itself."""
+    return x
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """min(max(x, 0), 6)."""
+    return jnp.clip(x, 0, 6)
+
+
+def hard_sigmoid(x: jax.Array) -> jax.Array:
+    """relu6(x + 3) / 6."""
+    return relu6(x + 3) / 6
+
+
+def hard_swish(x: jax.Array) -> jax.Array:
+    """x relu6(x + 3) / 6."""
+    return x * hard_sigmoid(x)
+
+
+# The activations that a norm computes in its own passes, in the order of native.cc, and their derivatives.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "linear": linear,
+    "relu": jax.nn.relu,
+    "relu6": relu6,
+    "hswish": hard_swish,
+}
+SLOPES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "linear": jnp.ones_like,
+    "relu": lambda x: (x > 0).astype(x.dtype),
+    "relu6": lambda x: ((x > 0) & (x < 6)).astype(x.dtype),
+    "hswish": lambda x: jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, x / 3 + 0.5)),
+}
+
+
 def normalise(
-    x: jax.Array, scale: jax.Array | None = None, bias: jax.Array | None = None, rectify: bool = False
+    x: jax.Array, scale: jax.Array | None = None, bias: jax.Array | None = None, activation: str = "linear"
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """x [B, H, W, C] -> (x with zero mean and unit variance per channel, mean [C], biased variance [C]).
 
-    With scale [C] and bias [C] the first is y * scale + bias. rectify: of the first only what is above 0.
+    With scale [C] and bias [C] the first is y * scale + bias. activation: of `ACTIVATIONS`, taken of the first.
     """
+    if activation not in ACTIVATIONS:
+        raise UserError(f"A batch norm computes the activations {', '.join(ACTIVATIONS)}, not '{activation}'.")
     if scale is None or bias is None:
         agree("batch norm", "x BHWC", x.shape)
         one_float_type("batch norm", x)
         y, mean, variance = normalise_p.bind(x, epsilon=EPSILON)[:3] if native.supports(x) else _by_xla(x)
-        return (jax.nn.relu(y) if rectify else y), mean, variance
+        return ACTIVATIONS[activation](y), mean, variance
     agree("batch norm", "x BHWC, scale C, bias C", x.shape, scale.shape, bias.shape)
     one_float_type("batch norm", x, scale, bias)
     if native.supports(x, scale, bias):
-        return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON, rectify=rectify)[:3])
+        number = [*ACTIVATIONS].index(activation)
+        return tuple(affine_p.bind(x, scale, bias, epsilon=EPSILON, activation=number)[:3])
     y, mean, variance = _by_xla(x)
-    y = y * scale + bias
-    return (jax.nn.relu(y) if rectify else y), mean, variance
+    return ACTIVATIONS[activation](y * scale + bias), mean, variance
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def normalise_again(x, mean, variance, scale, bias, activation="linear"):
+    """What `normalise` gave for x with scale and bias, from the moments that it gave: x is read once. The derivative to
+    x is that of `normalise`; none goes to the moments, which are not free. float32 and float64 on the CPU only."""
+    return _again_forward(x, mean, variance, scale, bias, activation)[0]
+
+
+def _again_forward(x, mean, variance, scale, bias, activation):
+    saved = x, mean, jax.lax.rsqrt(variance + EPSILON), scale, bias
+    return again_p.bind(*saved, activation=[*ACTIVATIONS].index(activation))[0], saved
+
+
+def _again_backward(activation, saved, g):
+    x, mean, inverse, scale, bias = saved
+    number = [*ACTIVATIONS].index(activation)
+    of_x, of_scale, of_bias = pull_p.bind(x, mean, inverse, scale, bias, g, activation=number)
+    return of_x, None, None, of_scale, of_bias
+
+
+normalise_again.defvjp(_again_forward, _again_backward)
 
 
 @jax.custom_vjp
@@ -85,7 +145,7 @@ _by_xla.defvjp(_forward, _backward, symbolic_zeros=True)
 # Native: x -> y, mean, variance, 1 / deviation; and W(y, 1 / deviation, g).
 
 
-def _sound(sizes, epsilon, rectify=False):
+def _sound(sizes, epsilon, activation=0):
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise UserError(f"The epsilon of a batch norm is {epsilon}, expected a number above 0.")
     return {}
@@ -167,61 +227,69 @@ ad.primitive_transposes[whiten_p] = lambda ct, y, inverse, g: [None, None, white
 
 
 # With scale and bias. From x, mean and 1 / deviation, so that y is not kept beside the result: `affine_p`, the linear
-# map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass. Where
-# the result is rectified, both are gated by its sign, which is computed again.
+# map `push_p` of changes (dx, dscale, dbias) to the result, and its transpose `pull_p`, the native backward pass. Both
+# are gated by the slope of the activation, which is computed again.
 
 
 def _standard(x, mean, inverse):
     return (x - _over_pixels(mean)) * _over_pixels(inverse)
 
 
-def _gated(y, scale, bias, g, rectify):
-    return jnp.where(y * _over_pixels(scale) + _over_pixels(bias) > 0, g, 0) if rectify else g
+def _gated(y, scale, bias, g, activation):
+    slope = [*SLOPES.values()][activation]
+    return g * slope(y * _over_pixels(scale) + _over_pixels(bias)) if activation else g
 
 
-def _push(x, mean, inverse, scale, bias, dx, dscale, dbias, *, rectify):
+def _push(x, mean, inverse, scale, bias, dx, dscale, dbias, *, activation):
     y = _standard(x, mean, inverse)
     change = whiten_p.bind(y, inverse, dx)[0] * _over_pixels(scale) + y * _over_pixels(dscale) + _over_pixels(dbias)
-    return [_gated(y, scale, bias, change, rectify)]
+    return [_gated(y, scale, bias, change, activation)]
 
 
-def _pull(x, mean, inverse, scale, bias, g, *, rectify):
+def _pull(x, mean, inverse, scale, bias, g, *, activation):
     y = _standard(x, mean, inverse)
-    g = _gated(y, scale, bias, g, rectify)
+    g = _gated(y, scale, bias, g, activation)
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
-def _gate_only(sizes, rectify):
+def _again(x, mean, inverse, scale, bias, *, activation):
+    function = [*ACTIVATIONS.values()][activation]
+    return [function(_standard(x, mean, inverse) * _over_pixels(scale) + _over_pixels(bias))]
+
+
+def _gate_only(sizes, activation):
     return {}
 
 
 FIXED, CHANGES = "x *BHWC, mean *C, inverse *C, scale *C, bias *C", "dx *BHWC, dscale *C, dbias *C"
 affine_p = native.kernel("affine_forward", rule(NORM, "x *BHWC, scale *C, bias *C", MOMENTS, _sound), batched=True)
+again_p = native.kernel("affine_again", rule(NORM, FIXED, "*BHWC", _gate_only), batched=True)
 push_p = native.kernel(
     "affine_push", rule(TO_X, f"{FIXED}, {CHANGES}", "*BHWC", _gate_only), batched=True, by_xla=_push
 )
 pull_p = native.kernel("affine_backward", rule(TO_X, f"{FIXED}, g *BHWC", "*BHWC, *C, *C", _gate_only), batched=True)
 
 
-def _affine_derivative(primals, tangents, epsilon, rectify):
+def _affine_derivative(primals, tangents, epsilon, activation):
     (x, scale, bias), changes = primals, [ad.instantiate_zeros(t) for t in tangents]
-    out, mean, variance, inverse = affine_p.bind(*primals, epsilon=epsilon, rectify=rectify)
+    out, mean, variance, inverse = affine_p.bind(*primals, epsilon=epsilon, activation=activation)
     moments = moments_p.bind(_standard(x, mean, inverse), inverse, changes[0])
-    change = push_p.bind(x, mean, inverse, scale, bias, *changes, rectify=rectify)
+    change = push_p.bind(x, mean, inverse, scale, bias, *changes, activation=activation)
     return (out, mean, variance, inverse), change + moments
 
 
-def _push_transpose(cts, *args, rectify):
-    gradients = pull_p.bind(*args[:5], ad.instantiate_zeros(cts[0]), rectify=rectify)
+def _push_transpose(cts, *args, activation):
+    gradients = pull_p.bind(*args[:5], ad.instantiate_zeros(cts[0]), activation=activation)
     wanted = map(ad.is_undefined_primal, args[5:])
     return [*[None] * 5, *(g if w else None for g, w in zip(gradients, wanted, strict=True))]
 
 
-def _pull_transpose(cts, *args, rectify):
-    return [*[None] * 5, *push_p.bind(*args[:5], *map(ad.instantiate_zeros, cts), rectify=rectify)]
+def _pull_transpose(cts, *args, activation):
+    return [*[None] * 5, *push_p.bind(*args[:5], *map(ad.instantiate_zeros, cts), activation=activation)]
 
 
 ad.primitive_jvps[affine_p] = _affine_derivative
+ad.primitive_jvps[again_p] = _derivative_of(_again)
 ad.primitive_jvps[push_p] = _derivative_of(_push)
 ad.primitive_jvps[pull_p] = _derivative_of(_pull)
 ad.primitive_transposes[push_p] = _push_transpose

@@ -53,7 +53,7 @@ def _window_counts(height: int, width: int, stride: int) -> np.ndarray:
 def global_avg_pool(x: jax.Array) -> jax.Array:
     """Mean over the image: [B, H, W, C] -> [B, C]."""
     _check(x)
-    return x.mean((1, 2))
+    return mean_p.bind(x)[0] if native.supports(x) else x.mean((1, 2))
 
 
 def _check(x: jax.Array, stride: int = 1) -> None:
@@ -133,3 +133,17 @@ def _linear_in_second(face, transposed):
 
 _linear_in_second(pick_p, scatter_p)
 _linear_in_second(scatter_p, pick_p)
+
+
+# Native: the mean over the pixels of an image.
+
+mean_p = native.kernel("mean_pool", rule("pooling", "x *HWC", "*C"), batched=True)
+
+
+def _mean_transpose(ct, x):
+    height, width, _ = x.aval.shape[-3:]
+    each = jax.lax.expand_dims(ct[0] / (height * width), (x.aval.ndim - 3, x.aval.ndim - 2))
+    return [jnp.broadcast_to(each, x.aval.shape)]
+
+
+ad.deflinear2(mean_p, _mean_transpose)

@@ -16,39 +16,14 @@ from flax import nnx
 
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm
-from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.conv import dense_conv, depthwise_conv, scaled
+from dnas.kernels.norm import ACTIVATIONS as FUSED
+from dnas.kernels.norm import hard_sigmoid
 from dnas.kernels.pooling import avg_pool_3x3, global_avg_pool
 from dnas.nets.layers import BatchNorm, Chain, Conv, GlobalPool, Linear, uniform_fan_in
 from dnas.nets.ops import Identity
 
-
-def relu6(x: jax.Array) -> jax.Array:
-    """min(max(x, 0), 6)."""
-    return jnp.clip(x, 0, 6)
-
-
-def hard_sigmoid(x: jax.Array) -> jax.Array:
-    """relu6(x + 3) / 6."""
-    return relu6(x + 3) / 6
-
-
-def hard_swish(x: jax.Array) -> jax.Array:
-    """x relu6(x + 3) / 6."""
-    return x * hard_sigmoid(x)
-
-
-def linear(x: jax.Array) -> jax.Array:
-    """x itself."""
-    return x
-
-
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "relu": jax.nn.relu,
-    "relu6": relu6,
-    "swish": jax.nn.silu,
-    "hswish": hard_swish,
-    "linear": linear,
-}
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {**FUSED, "swish": jax.nn.silu}
 
 
 class Depthwise(nnx.Module):
@@ -92,9 +67,9 @@ class SqueezeExcite(nnx.Module):
         self.expand = Linear(squeezed, channels, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        gate = self.expand(ACTIVATIONS[self.inner](self.reduce(global_avg_pool(x))))
-        gate = hard_sigmoid(gate) if self.hard else jax.nn.sigmoid(gate)
-        return x * gate[:, None, None].astype(x.dtype)
+        pooled = global_avg_pool(x)[:, None, None]  # images of one pixel, for which there are kernels
+        gate = self.expand(ACTIVATIONS[self.inner](self.reduce(pooled)))
+        return scaled(x, (hard_sigmoid(gate) if self.hard else jax.nn.sigmoid(gate)).astype(x.dtype))
 
 
 class Activation(nnx.Module):
@@ -108,7 +83,7 @@ class Activation(nnx.Module):
 
 
 class Normed(Chain):
-    """Layers one after the other, of which a norm computes the ReLU that stands behind it."""
+    """Layers one after the other, of which a norm computes the activation that stands behind it, if it can."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         done = False
@@ -116,8 +91,9 @@ class Normed(Chain):
             if done:
                 done = False
                 continue
-            done = isinstance(layer, BatchNorm) and isinstance(behind, Activation) and behind.name == "relu"
-            x = layer(x, rectify=True) if done else layer(x)
+            fused = behind.name if isinstance(layer, BatchNorm) and isinstance(behind, Activation) else ""
+            done = fused in FUSED
+            x = layer(x, fused) if done else layer(x)
         return x
 
 

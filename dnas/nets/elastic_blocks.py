@@ -6,6 +6,7 @@ nothing. Everywhere else every option is computed in the shapes of the largest, 
 conditional would compute all of its branches. Axis letters: B H W C, O options.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,19 +16,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.ad_checkpoint import checkpoint_name
 
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm, Paths
 from dnas.kernels import native
-from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.conv import depthwise_conv, scaled
+from dnas.kernels.norm import ACTIVATIONS as FUSED
+from dnas.kernels.norm import hard_sigmoid
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets import blocks
 from dnas.nets.layers import BatchNorm, Conv, pointwise_conv, uniform_fan_in
 from dnas.nets.supernet import parameters, statistics
 from dnas.nets.tabular import weighted_sum
-
-KEPT = "hidden"  # what the backward pass of a narrowed block keeps; it computes the rest again
+from dnas.types import Tree
 
 
 class Depthwise(nnx.Module):
@@ -46,7 +47,7 @@ class Depthwise(nnx.Module):
         for size, matrix in zip(self.sizes[-2::-1], self.matrices, strict=True):
             edge = (len(found[-1]) - size) // 2
             crop = found[-1][edge : edge + size, edge : edge + size]
-            found.append((matrix[...] @ crop.reshape(size**2, -1)).reshape(crop.shape))
+            found.append(pointwise_conv(matrix[...][None, None], crop.reshape(size**2, -1)).reshape(crop.shape))
         return found[::-1]
 
     def __call__(self, x: jax.Array, row: jax.Array, paths: Paths = "all") -> jax.Array:
@@ -135,23 +136,11 @@ class ElasticBlock(nnx.Module):
 
     def _one(self, x: jax.Array, kernel: jax.Array, width: jax.Array, used: jax.Array) -> jax.Array:
         """By the first channels, as many as the largest weight says; nothing where the block is not used."""
-        graph, state = nnx.graphdef(self), (parameters(self), statistics(self))
-
-        def at(number: int, params, stats, x, kernel, width):
-            block = nnx.merge(graph, params, stats)
-            block.narrow(self.widths[number], self.squeezed[number])
-            weight = width[number]
-            y = block._computed(x, partial(block.depthwise.one, row=kernel), weight, weight)
-            joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
-            return y, joined
-
         which, count = width[: len(self.widths)].argmax(), len(self.widths)
-        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
-        branches: list[Any] = [jax.checkpoint(partial(at, number), policy=policy) for number in range(count)]
         if self.shortcut:  # where shapes differ, a block is always used
-            branches.append(lambda params, stats, x, kernel, width: (x, stats))
             which = jnp.where(used, which, count)
-        y, stats = jax.lax.switch(which, branches, *state, x, kernel, width)
+        one = one_width(nnx.graphdef(self), tuple(zip(self.widths, self.squeezed, strict=True)), self.shortcut)
+        y, stats = one(parameters(self), statistics(self), x, kernel, width, which)
         nnx.update(self, stats)
         return y
 
@@ -177,30 +166,111 @@ class ElasticBlock(nnx.Module):
     ) -> jax.Array:
         """mask: what multiplies the hidden channels, [C] or []; own: those of the squeeze."""
         y = x
-        if self.expand is not None and self.expand_norm is not None:
-            y = self._activated(self.expand_norm, self._kept(self.expand(y)))
-        y = self._activated(self.depthwise_norm, self._kept(depthwise(y)))
+        for step in self.steps(depthwise, mask, own):
+            y = step(y)
+        return x + y if self.shortcut else y
+
+    def steps(
+        self, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array, again: bool = False
+    ) -> list[Callable[..., Any]]:
+        """What comes one after the other, up to each convolution and the last norm; see `_computed`. again: norms have
+        the moments of these images already."""
+
+        def filtered(y: jax.Array) -> jax.Array:
+            return depthwise(y if self.expand_norm is None else self._activated(self.expand_norm, y, again))
+
+        def projected(y: jax.Array) -> jax.Array:
+            return self._projected(self._activated(self.depthwise_norm, y, again), mask, own)
+
+        first = [] if self.expand is None else [self.expand]
+        return [*first, filtered, projected, self.project_norm.again if again else self.project_norm]
+
+    def _projected(self, y: jax.Array, mask: jax.Array, own: jax.Array) -> jax.Array:
         kernel = self.project.kernel[...][0, 0].astype(y.dtype)
         if self.squeeze is None:
             kernel = kernel * jnp.reshape(mask, (-1, 1)).astype(y.dtype)  # rather than the image
         else:
-            pooled = global_avg_pool(y) * mask
+            pooled = global_avg_pool(y)[:, None, None] * mask  # images of one pixel, for which there are kernels
             inner = jax.nn.relu(self.squeeze.reduce(pooled))
-            gate = blocks.hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
-            y = y * gate[:, None, None].astype(y.dtype)
-        y = self.project_norm(checkpoint_name(pointwise_conv(y, kernel), KEPT))
-        return x + y if self.shortcut else y
+            gate = hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
+            y = scaled(y, gate.astype(y.dtype))
+        return pointwise_conv(y, kernel)
 
-    def _activated(self, norm: BatchNorm, x: jax.Array) -> jax.Array:
-        if self.activation == "relu":
-            return norm(x, rectify=True)
-        return blocks.ACTIVATIONS[self.activation](norm(x))
+    def _activated(self, norm: BatchNorm, x: jax.Array, again: bool) -> jax.Array:
+        normed = norm.again if again else norm
+        if self.activation in FUSED:
+            return normed(x, self.activation)
+        return blocks.ACTIVATIONS[self.activation](normed(x))
 
-    def _kept(self, x: jax.Array) -> jax.Array:
-        """x, kept for the backward pass as an array of one size for all widths, so that branches share it."""
-        size = x.size // x.shape[-1] * max(self.widths)
-        flat = jax.lax.pad(x.reshape(-1), jnp.zeros((), x.dtype), [(0, size - x.size, 0)])
-        return checkpoint_name(flat, KEPT)[: x.size].reshape(x.shape)
+
+def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> Callable[..., tuple[jax.Array, Tree]]:
+    """(params, stats, x, kernel, width, which) -> (y, stats) of the elastic block of a graph, narrowed to the hidden
+    and squeezed channels `sizes[which]`; beyond them x itself.
+
+    The derivative is written by hand: what convolutions gave is kept, in arrays of one size that the branches share,
+    and the rest computed again. That of a conditional would copy it again and again. Nothing flows through stats.
+    """
+
+    def steps_of(number: int, again: bool, params, stats, kernel, width) -> tuple[Any, list[Callable[..., Any]]]:
+        block = nnx.merge(graph, params, stats)
+        block.narrow(*sizes[number])
+        return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number], again)
+
+    def forward(number: int, keeps: bool, params, stats, x, kernel, width):
+        (block, steps), values = steps_of(number, False, params, stats, kernel, width), [x]
+        for step in steps:
+            values.append(step(values[-1]))
+        joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
+        kept = [*map(filled, values[1:-2]), values[-2]] if keeps else []
+        return x + values[-1] if shortcut else values[-1], joined, kept
+
+    def filled(value: jax.Array) -> jax.Array:
+        more = value.size // value.shape[-1] * (max(sizes)[0] - value.shape[-1])
+        return jax.lax.pad(value.reshape(-1), jnp.zeros((), value.dtype), [(0, more, 0)])
+
+    def backward(number: int, params, stats, x, kernel, width, kept, g):
+        shapes = [(*image.shape[:3], sizes[number][0]) for image in (x, g)][-len(kept) + 1 :]
+        values = [x, *(v[: math.prod(shape)].reshape(shape) for v, shape in zip(kept, shapes, strict=False)), kept[-1]]
+        found, of_y = [], g
+        for place in reversed(range(len(values))):
+
+            def step(params, kernel, width, value, place=place):
+                return steps_of(number, True, params, stats, kernel, width)[1][place](value)
+
+            *others, of_y = jax.vjp(step, params, kernel, width, values[place])[1](of_y)
+            found.append(others)
+        of_params, of_kernel, of_width = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *found)
+        return of_params, of_y + g if shortcut else of_y, of_kernel, of_width
+
+    def zeros(tree):
+        return jax.tree.map(jnp.zeros_like, tree)
+
+    def switched(keeps: bool, params, stats, x, kernel, width, which):
+        branches: list[Any] = [partial(forward, number, keeps) for number in range(len(sizes))]
+        if shortcut:
+            like = jax.eval_shape(branches[0], params, stats, x, kernel, width)[2]
+            branches.append(lambda params, stats, x, *_: (x, stats, [jnp.zeros(v.shape, v.dtype) for v in like]))
+        return jax.lax.switch(which, branches, params, stats, x, kernel, width)
+
+    @jax.custom_vjp
+    def one(*args):
+        return switched(False, *args)[:2]
+
+    def one_forward(*args):
+        y, joined, kept = switched(True, *args)
+        params, _, *others = args
+        return (y, joined), ((params, joined, *others), kept)
+
+    def one_backward(saved, cotangents):
+        (*args, which), kept = saved
+        branches: list[Any] = [partial(backward, number) for number in range(len(sizes))]
+        if shortcut:
+            branches.append(lambda params, stats, x, *more: (zeros(params), more[-1], *zeros(more[:2])))
+        of_params, of_x, of_kernel, of_width = jax.lax.switch(which, branches, *args, kept, cotangents[0])
+        return of_params, None, of_x, of_kernel, of_width, None
+
+    one.defvjp(one_forward, one_backward)
+    return one
 
 
 def narrows(paths: Paths) -> bool:

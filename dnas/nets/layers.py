@@ -16,7 +16,7 @@ from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.kernels.axes import FLOATS, agree, one_float_type
 from dnas.kernels.conv import dense_conv, depthwise_conv
-from dnas.kernels.norm import EPSILON, normalise
+from dnas.kernels.norm import ACTIVATIONS, EPSILON, normalise, normalise_again
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import Deferred
 
@@ -51,7 +51,7 @@ class BatchNorm(nnx.Module):
 
     In training, `mean` and `var` are overwritten by the moments of the batch (the variance unbiased, as PyTorch's
     running one, unless it is to be `biased`); in evaluation they are read. `absorb` turns moments into running
-    statistics. `norm(x, rectify=True)` is followed by a ReLU, in the same pass over x where there are kernels.
+    statistics. `norm(x, "relu")` is followed by a ReLU, in the same pass over x where there are kernels.
     """
 
     def __init__(self, channels: int, *, affine: bool, rngs: nnx.Rngs):
@@ -67,20 +67,30 @@ class BatchNorm(nnx.Module):
         if use_running_average is not None:
             self.use_running_average = use_running_average
 
-    def __call__(self, x: jax.Array, rectify: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, activation: str = "linear") -> jax.Array:
         agree("batch norm", "x BHWC, mean C", x.shape, self.mean[...].shape)
         one_float_type("batch norm", x)
         affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
         if not self.use_running_average:
             scale, bias = affine or (None, None)
-            y, mean, variance = normalise(x, scale, bias, rectify)
+            y, mean, variance = normalise(x, scale, bias, activation)
             self.mean.set_value(mean)
             self.var.set_value(variance if self.biased else unbiased(variance, x.size // x.shape[-1]))
             return y
         wide = x.astype(self.var[...].dtype)
         y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
         y = y * affine[0] + affine[1] if affine else y
-        return jax.nn.relu(y) if rectify else y
+        return ACTIVATIONS[activation](y)
+
+    def again(self, x: jax.Array, activation: str = "linear") -> jax.Array:
+        """What a call gave, whose moments are still there."""
+        affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
+        moments = self.mean[...], self.var[...]
+        if self.use_running_average or not affine or not native.supports(x, *affine, *moments):
+            return self(x, activation)
+        count = x.size // x.shape[-1]
+        variance = moments[1] if self.biased else moments[1] / unbiased(jnp.ones((), x.dtype), count)
+        return normalise_again(x, moments[0], variance, *affine, activation)
 
 
 def unbiased(variance: jax.Array, count: int) -> jax.Array:

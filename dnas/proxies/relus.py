@@ -11,8 +11,9 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from dnas.errors import UserError
-from dnas.kernels.norm import affine_p
+from dnas.kernels.norm import ACTIVATIONS, affine_p
 
+LINEAR, RELU = ([*ACTIVATIONS].index(name) for name in ("linear", "relu"))
 Rule = Callable[[jax.Array], jax.Array]
 CALLS = {"jit": "jaxpr", "remat2": "jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
 
@@ -84,13 +85,13 @@ def _cond(params: dict[str, Any], values: list[Any], total: jax.Array, rule: Rul
 def _reached(equation: Any, values: list[Any]) -> jax.Array:
     """What the ReLU of an equation gets; that of a norm with one inside is computed without it."""
     if equation.primitive is affine_p:
-        return affine_p.bind(*values, **{**equation.params, "rectify": False})[0]
+        return affine_p.bind(*values, **{**equation.params, "activation": LINEAR})[0]
     return values[0]
 
 
 def _is_relu(equation: Any) -> bool:
     if equation.primitive is affine_p:
-        return equation.params["rectify"]
+        return equation.params["activation"] == RELU
     if equation.primitive.name != "max" or not isinstance(equation.invars[1], Literal):
         return False
     return equation.invars[1].val == 0

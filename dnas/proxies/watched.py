@@ -15,6 +15,7 @@ from flax import nnx
 
 from dnas.errors import UserError
 from dnas.kernels.conv import depthwise_conv
+from dnas.kernels.norm import ACTIVATIONS
 from dnas.nets.functional import looped_map
 from dnas.nets.layers import BatchNorm, Conv, GlobalPool, Linear, ReluConvNorm, SeparableConv, pointwise_conv
 from dnas.nets.supernet import Candidate
@@ -60,10 +61,10 @@ class WatchedSeparableConv(SeparableConv):
 
 
 class Unnormalised(BatchNorm):
-    """x itself, or what of it is above 0."""
+    """The activation of x itself."""
 
-    def __call__(self, x, rectify=False):
-        return jax.nn.relu(x) if rectify else x
+    def __call__(self, x, activation="linear"):
+        return ACTIVATIONS[activation](x)
 
 
 class Unpooled(GlobalPool):

@@ -14,7 +14,7 @@ from dnas.nets import layers
 
 SIZES = {"X": 2, "R": 3, "B": 2, "H": 6, "W": 5, "C": 4, "D": 7, "k": 3, "l": 3, "h": 6, "w": 5, "E": 2, "O": 2}
 CONV = {"settings": Settings((1, 1), (1, 1), 1, (6, 5, 3, 3), 1)}
-POOL, NORM, GATE = {"stride": 1}, {"epsilon": 1e-5}, {"rectify": True}
+POOL, NORM, GATE = {"stride": 1}, {"epsilon": 1e-5}, {"activation": 1}
 PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neither settings nor other operands
     "conv": (DENSE.forward, "XBHWC XRklCD", CONV, "BRD"),
     "conv to x": (DENSE.to_x, "XRBhwD XRklCD", CONV, "BC"),
@@ -31,6 +31,7 @@ PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neith
     "pull": (norm.pull_p, "BHWC C C C C BHWC", GATE, ""),
     "pick": (pooling.pick_p, "BHWC BHWC", POOL, ""),
     "scatter": (pooling.scatter_p, "BHWC BhwC", POOL, ""),
+    "mean": (pooling.mean_p, "BHWC", {}, "BHWC"),
     "sums": (mixing.sums_p, "EO EBC EBC", {"shared": False}, ""),
     "shared sums": (mixing.sums_p, "EO BC BC", {"shared": True}, "E"),
     "to weights": (mixing.to_weights_p, "EBC EBC EBC", {"shared": False}, ""),

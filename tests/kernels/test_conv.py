@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from arrays import assert_same, normal
 
-from dnas.kernels.conv import dense_conv, depthwise_conv
+from dnas.kernels.conv import dense_conv, depthwise_conv, scaled
 
 # size, channels, k, stride, dilation: whole vectors of channels and parts of one, odd and even images, wider than them
 CASES = [
@@ -158,3 +158,14 @@ def test_conv_vmapped_is_a_loop(axes):
     square = jax.grad(lambda w: sum(jnp.sum(part**2) for part in jax.vjp(vmapped, x, w)[1](g)))  # reverse over reverse
     expected = jax.grad(lambda w: sum(jnp.sum(part**2) for part in jax.vjp(loop, x, w)[1](g)))
     assert_same(jax.jit(square)(w), jax.jit(expected)(w))
+
+
+def test_a_gate_is_a_product():
+    args = normal(0, 3, 5, 4, 10), normal(1, 3, 1, 1, 10)
+
+    def everything(f):
+        gradients = jax.grad(lambda *args: jnp.sum(jnp.sin(f(*args))), (0, 1))
+        return f(*args), gradients(*args), jax.jvp(gradients, args, args)[1]
+
+    ours, plain = (jax.jit(lambda f=f: everything(f))() for f in (scaled, jnp.multiply))
+    assert_same(ours, plain)

@@ -76,7 +76,7 @@ KERNELS = {  # of x [B, H, W, 12] and further arrays of these shapes
     "dense": (lambda x, kernel: dense_conv(x, kernel, padding=(1, 1)), (3, 3, 12, 12)),
     "norm": (normalise,),
     "norm with scale and bias": (normalise, (12,), (12,)),
-    "norm and ReLU": (partial(normalise, rectify=True), (12,), (12,)),
+    "norm and ReLU": (partial(normalise, activation="relu"), (12,), (12,)),
     "max pool": (lambda x: max_pool_3x3(x, 1),),
     "mix": (lambda x, weights: weighted_sums(weights, (x, 2 * x), True), (3, 2)),
 }
@@ -108,7 +108,7 @@ WRONG_CONV = (
 )
 POOL, WRONG_POOL = {"stride": np.int64(1)}, ({"stride": np.int64(0)}, {"stride": np.int64(2)}, {"stride": np.int64(-1)})
 NORM, WRONG_NORM = {"epsilon": np.float64(1e-5)}, tuple({"epsilon": np.float64(e)} for e in (0, -1, "nan", "inf"))
-GATE = {"rectify": np.int64(1)}
+GATE, WRONG_GATE = {"activation": np.int64(1)}, ({"activation": np.int64(4)}, {"activation": np.int64(-1)})
 OWN, SHARED = {"shared": np.int64(0)}, {"shared": np.int64(1)}
 HANDLERS = {  # operands -> results, settings, settings that do not fit
     "conv_forward": ("XBHWC XRklCD -> XRBhwD", CONV, WRONG_CONV),
@@ -121,10 +121,11 @@ HANDLERS = {  # operands -> results, settings, settings that do not fit
     "norm_backward": ("XBHWC XC XBHWC -> XBHWC", {}, ()),
     "norm_moments": ("XBHWC XC XBHWC -> XC XC XC", {}, ()),
     "norm_bend": ("XBHWC XC XBHWC XBHWC XC XBHWC -> XBHWC", {}, ()),
-    "affine_forward": ("XBHWC XC XC -> XBHWC XC XC XC", NORM | GATE, WRONG_NORM),
-    "affine_backward": ("XBHWC XC XC XC XC XBHWC -> XBHWC XC XC", GATE, ()),
+    "affine_forward": ("XBHWC XC XC -> XBHWC XC XC XC", NORM | GATE, WRONG_NORM + WRONG_GATE),
+    "affine_backward": ("XBHWC XC XC XC XC XBHWC -> XBHWC XC XC", GATE, WRONG_GATE),
     "max_pick": ("BHWC BHWC -> BhwC", POOL, WRONG_POOL),
     "max_scatter": ("BHWC BhwC -> BHWC", POOL, WRONG_POOL),
+    "mean_pool": ("BHWC -> BC", {}, ()),
     "mix_forward": ("EO EBC EBC -> EBC", OWN, (SHARED,)),
     "mix_to_weights": ("EBC EBC EBC -> EO", OWN, (SHARED,)),
     "mix_to_values": ("EO EBC -> EBC EBC", OWN, (SHARED,)),

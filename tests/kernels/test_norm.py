@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from arrays import assert_same, normal
 
-from dnas.kernels.norm import EPSILON, normalise
+from dnas.kernels import native
+from dnas.kernels.norm import EPSILON, normalise, normalise_again
 
 pytestmark = pytest.mark.usefixtures("float64", "kernels")
 
@@ -20,10 +21,17 @@ def formula(x):
     return (x - mean) / jnp.sqrt(variance + EPSILON), mean, variance
 
 
-def formula_with(x, scale, bias, rectify=False):
+PLAIN = {
+    "linear": lambda y: y,
+    "relu": lambda y: jnp.where(y > 0, y, 0),
+    "relu6": lambda y: jnp.where(y > 0, jnp.where(y < 6, y, 6), 0),
+    "hswish": lambda y: jnp.where(y > -3, jnp.where(y < 3, y * (y + 3) / 6, y), 0),
+}
+
+
+def formula_with(x, scale, bias, activation="linear"):
     y, mean, variance = formula(x)
-    y = y * scale + bias
-    return jax.nn.relu(y) if rectify else y, mean, variance
+    return PLAIN[activation](y * scale + bias), mean, variance
 
 
 # parts of a vector of channels, a vector and a part, more pixels than one piece of the native sums
@@ -43,10 +51,10 @@ def test_values_and_derivatives(shape):
     assert_same(jax.jit(lambda: everything(normalise))(), jax.jit(lambda: everything(formula))())
 
 
-@pytest.mark.parametrize("rectify", [False, True], ids=["linear", "ReLU"])
+@pytest.mark.parametrize("activation", PLAIN)
 @pytest.mark.parametrize("shape", [(2, 3, 4, 3), (2, 5, 5, 20), (3, 40, 30, 8)], ids=str)
-def test_with_scale_and_bias(shape, rectify):
-    args = 3 + 2 * normal(0, *shape), normal(1, shape[-1]), normal(2, shape[-1])
+def test_with_scale_and_bias(shape, activation):
+    args = 3 + 2 * normal(0, *shape), 8 * normal(1, shape[-1]), normal(2, shape[-1])
     tangents, g = [normal(3 + i, *a.shape) for i, a in enumerate(args)], normal(6, *shape)
 
     def everything(f):
@@ -61,14 +69,35 @@ def test_with_scale_and_bias(shape, rectify):
 
         return f(*args), jax.jvp(gradients, args, tuple(tangents)), of_scale(*args), square(*args)
 
-    ours, plain = (jax.jit(lambda f=f: everything(partial(f, rectify=rectify)))() for f in (normalise, formula_with))
+    ours, plain = (
+        jax.jit(lambda f=f: everything(partial(f, activation=activation)))() for f in (normalise, formula_with)
+    )
     assert_same(ours, plain)
-    assert (float(ours[0][0].min()) == 0) == rectify
+    assert (float(ours[0][0].min()) == 0) == (activation in ("relu", "relu6"))
+    assert (float(ours[0][0].max()) == 6) == (activation == "relu6")
+
+
+@pytest.mark.parametrize("activation", PLAIN)
+def test_again_by_the_moments_that_are_known(activation):
+    args = 3 + 2 * normal(0, 2, 5, 5, 20), 8 * normal(1, 20), normal(2, 20)
+    if not native.supports(*args):
+        pytest.skip("there are no kernels, which alone read the moments")
+
+    def again(x, scale, bias):
+        _, mean, variance = normalise(x, scale, bias, activation)
+        return normalise_again(x, mean, variance, scale, bias, activation)
+
+    def everything(f):
+        gradients = jax.grad(lambda *args: jnp.sum(jnp.sin(f(*args))), (0, 1, 2))
+        return f(*args), gradients(*args), jax.jvp(gradients, args, args)[1]
+
+    once = jax.jit(lambda: everything(lambda *args: normalise(*args, activation)[0]))()
+    assert_same(jax.jit(lambda: everything(again))(), once)
 
 
 def test_a_rectifier_keeps_what_is_no_number():
     x = jnp.full((1, 2, 2, 3), jnp.nan)
-    assert jnp.isnan(normalise(x, jnp.ones(3), jnp.ones(3), rectify=True)[0]).all()
+    assert jnp.isnan(normalise(x, jnp.ones(3), jnp.ones(3), activation="relu")[0]).all()
 
 
 READ = {"y": (1, 0, 0), "mean": (0, 1, 0), "variance": (0, 0, 1), "moments": (0, 1, 1), "all": (1, 1, 1)}

@@ -79,3 +79,14 @@ def test_windows_of_four_pixels_without_overlap():
     assert y.shape == (1, 3, 2, 2)
     assert_same(y[:, :2], x[:, :4].reshape(1, 2, 2, 2, 2, 2).max((2, 4)))
     assert_same(y[:, 2], x[:, 4].reshape(1, 2, 2, 2).max(2))
+
+
+def test_the_mean_of_an_image():
+    x, dx = normal(0, 3, 5, 4, 10), normal(1, 3, 5, 4, 10)
+
+    def everything(f):
+        gradient = jax.grad(lambda x: jnp.sum(jnp.sin(f(x))))
+        return f(x), gradient(x), jax.jvp(gradient, (x,), (dx,))[1], jax.vmap(f)(jnp.stack([x, dx]))
+
+    ours, plain = (jax.jit(lambda f=f: everything(f))() for f in (pooling.global_avg_pool, lambda x: x.mean((1, 2))))
+    assert_same(ours, plain)
