@@ -49,6 +49,7 @@ LAYERS = (
 )
 DECODER = ", ".join(["width=[64]", *LAYERS])
 BOTH = ", ".join([DECODER, *(f"decoder_{decision}" for decision in LAYERS)])
+LARGER = BOTH.replace("ratio=[2, 2]", "ratio=[4, 4]").replace("[relu, relu]", "[gated, gated]")
 THREE = "text:size=small,layers=3,embedded=0.2,dropout=0.2"
 WIDE = "widths=64,depths=2,heads=1+2+4,ratios=1+2+4,head=16"
 
@@ -99,7 +100,8 @@ def language() -> Compared:
 def translation() -> Compared:
     task = "translation:shared=true,vocabulary=2000,max_length=28"
     config = trained(f"transformer:reads=both,{WIDE}", "multi30k:limit=6000", task, ADAM, search=2, retrain=10)
-    return Compared(config, {"transformer": f"transformer({BOTH})"}, ("darts",), "bleu")
+    by_hand = {"transformer": f"transformer({BOTH})", "larger transformer": f"transformer({LARGER})"}
+    return Compared(config, by_hand, ("darts",), "bleu")
 
 
 SETTINGS = {

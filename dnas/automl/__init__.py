@@ -1,4 +1,4 @@
-"""From data to a model in use: `run`, the command `dnas auto`.
+"""From data to a model in use: `run.run`, the command `dnas auto`. Its parts are imported when they are first used.
 
 look: at data, with a check each file in `checks/`. recipes: what is tried for data of a task. baselines, learners: what
 a found network has to beat. pace: how much fits into a time. stages, final: what is done, one after the other. journal:
@@ -6,8 +6,5 @@ what is done already. page: what people read.
 """
 
 from dnas import modules_of
-from dnas.automl.run import run
-
-__all__ = ["run"]
 
 __getattr__ = modules_of(__name__)

@@ -48,8 +48,8 @@ class Auto:
 
 def run(options: Auto) -> None:
     """`dnas auto`."""
-    from dnas.automl import run as make
     from dnas.automl.outcome import sentence
+    from dnas.automl.run import run as make
 
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the folder to go on with.")

@@ -203,6 +203,23 @@ class ElasticBlock(nnx.Module):
         return blocks.ACTIVATIONS[self.activation](normed(x))
 
 
+def _steps_of(graph: Any, sizes: Sequence[tuple[int, int]], number: int, again: bool, params, stats, kernel, width):
+    """The narrowed block of a graph, and what it does one after the other."""
+    block = nnx.merge(graph, params, stats)
+    block.narrow(*sizes[number])
+    return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number], again)
+
+
+def _filled(value: jax.Array, most: int) -> jax.Array:
+    """An image of any channels in an array that has place for the most."""
+    more = value.size // value.shape[-1] * (most - value.shape[-1])
+    return jax.lax.pad(value.reshape(-1), jnp.zeros((), value.dtype), [(0, more, 0)])
+
+
+def _zeros(tree: Tree) -> Tree:
+    return jax.tree.map(jnp.zeros_like, tree)
+
+
 def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> Callable[..., tuple[jax.Array, Tree]]:
     """(params, stats, x, kernel, width, which) -> (y, stats) of the elastic block of a graph, narrowed to the hidden
     and squeezed channels `sizes[which]`; beyond them x itself.
@@ -211,22 +228,15 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
     and the rest computed again. That of a conditional would copy it again and again. Nothing flows through stats.
     """
 
-    def steps_of(number: int, again: bool, params, stats, kernel, width) -> tuple[Any, list[Callable[..., Any]]]:
-        block = nnx.merge(graph, params, stats)
-        block.narrow(*sizes[number])
-        return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number], again)
+    steps_of, most = partial(_steps_of, graph, sizes), max(sizes)[0]
 
     def forward(number: int, keeps: bool, params, stats, x, kernel, width):
         (block, steps), values = steps_of(number, False, params, stats, kernel, width), [x]
         for step in steps:
             values.append(step(values[-1]))
         joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
-        kept = [*map(filled, values[1:-2]), values[-2]] if keeps else []
+        kept = [*(_filled(value, most) for value in values[1:-2]), values[-2]] if keeps else []
         return x + values[-1] if shortcut else values[-1], joined, kept
-
-    def filled(value: jax.Array) -> jax.Array:
-        more = value.size // value.shape[-1] * (max(sizes)[0] - value.shape[-1])
-        return jax.lax.pad(value.reshape(-1), jnp.zeros((), value.dtype), [(0, more, 0)])
 
     def backward(number: int, params, stats, x, kernel, width, kept, g):
         shapes = [(*image.shape[:3], sizes[number][0]) for image in (x, g)][-len(kept) + 1 :]
@@ -241,9 +251,6 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
             found.append(others)
         of_params, of_kernel, of_width = jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *found)
         return of_params, of_y + g if shortcut else of_y, of_kernel, of_width
-
-    def zeros(tree):
-        return jax.tree.map(jnp.zeros_like, tree)
 
     def switched(keeps: bool, params, stats, x, kernel, width, which):
         branches: list[Any] = [partial(forward, number, keeps) for number in range(len(sizes))]
@@ -265,7 +272,7 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
         (*args, which), kept = saved
         branches: list[Any] = [partial(backward, number) for number in range(len(sizes))]
         if shortcut:
-            branches.append(lambda params, stats, x, *more: (zeros(params), more[-1], *zeros(more[:2])))
+            branches.append(lambda params, stats, x, *more: (_zeros(params), more[-1], *_zeros(more[:2])))
         of_params, of_x, of_kernel, of_width = jax.lax.switch(which, branches, *args, kept, cotangents[0])
         return of_params, None, of_x, of_kernel, of_width, None
 

@@ -108,11 +108,11 @@ class Job:
             "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
         }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
+        self.points = grid.of_seeds(config, "retrain")
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
         self.judge = kept.jit("judge", judge, donate_argnums=0)
-        self.points = grid.of_seeds(config, "retrain")
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)

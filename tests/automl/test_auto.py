@@ -79,11 +79,11 @@ def test_a_piece_is_done_once_and_time_goes_on(tmp_path):
 def test_a_folder_is_gone_on_with_only_when_asked_to(tmp_path):
     Journal(tmp_path, ORDER, 10)
     with pytest.raises(UserError, match="is not empty: add --resume to go on"):
-        dnas.automl.run("wine", tmp_path)
+        dnas.automl.run.run("wine", tmp_path)
     with pytest.raises(UserError, match="holds no automatic run to go on with"):
-        dnas.automl.run("wine", tmp_path / "other", resume=True)
+        dnas.automl.run.run("wine", tmp_path / "other", resume=True)
     with pytest.raises(UserError, match="--minutes must be above 0"):
-        dnas.automl.run("wine", tmp_path / "other", minutes=0)
+        dnas.automl.run.run("wine", tmp_path / "other", minutes=0)
 
 
 def test_what_takes_too_long_is_given_up(tmp_path):

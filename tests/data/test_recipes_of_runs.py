@@ -22,8 +22,8 @@ def jobs(monkeypatch):
     class Job:
         phases = ("one",)
 
-        def __init__(self, config, _space, _what, task, _quiet):
-            self.task = task
+        def __init__(self, config, _space, _what, task, _quiet, _points=()):
+            self.config, self.task = config, task
             begun.append((config, task))
 
         def go(self, *_):

@@ -3,30 +3,30 @@
 import numpy as np
 import pytest
 
-from dnas.loading.texts import Reader, continued
+from dnas.loading.texts import Stepper, continued
 
 WORDS, LENGTH = 11, 4
 
 
-def remembers(tokens, targets, left, carry):
+def said(word):
+    after = np.zeros(WORDS)
+    after[word % WORDS] = 1
+    return after
+
+
+def remembers(word, number, total):
     """The next word is the sum of all before."""
-    number = int(left[0])
-    after = np.zeros((1, WORDS))
-    after[0, (carry + tokens[0, :number].sum()) % WORDS] = 1
-    return None, after, carry + tokens[0].sum()
+    return said(total + word[0]), total + word[0]
 
 
-def forgets(tokens, targets, left, carry):
+def forgets(word, number, total):
     """The next word is the sum of those in its piece, and of how many these are."""
-    number = int(left[0])
-    after = np.zeros((1, WORDS))
-    after[0, (tokens[0, :number].sum() + number) % WORDS] = 1
-    return None, after, ()
+    return said(total + word[0] + number + 1), total + word[0]
 
 
 @pytest.mark.parametrize("given", [[3], [1, 2, 3, 4], [1, 2, 3, 4, 5], [*range(9)]])
 def test_words_follow_from_those_before(given):
-    found = continued(Reader(remembers, lambda size: np.int64(0), LENGTH), np.array(given), 10, np.argmax)
+    found = continued(Stepper(remembers, lambda: 0, None), np.array(given), 10, np.argmax)
     words = list(given)
     for _ in range(10):
         words.append(sum(words) % WORDS)
@@ -35,7 +35,7 @@ def test_words_follow_from_those_before(given):
 
 @pytest.mark.parametrize("given", [[3], [1, 2, 3, 4], [*range(9)]])
 def test_decoders_see_the_piece_that_a_word_stands_in(given):
-    found = continued(Reader(forgets, None, LENGTH), np.array(given), 10, np.argmax)
+    found = continued(Stepper(forgets, lambda: 0, LENGTH), np.array(given), 10, np.argmax)
     words = list(given)
     for _ in range(10):
         piece = words[(len(words) - 1) // LENGTH * LENGTH :]
