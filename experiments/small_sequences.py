@@ -14,8 +14,8 @@ each method, one architecture of the same space made by hand with three seeds, a
 81,194 parameters for trec, lies within random ones (75,018 to 85,482), as does that of ptb; the residual
 block has 43,010, random cells 18,594 to 33,714. Expected: no published numbers for settings this small. What came
 out is in docs/results.md: transformers found on ptb have a perplexity of 213.5, the one made by hand 231.3, random ones
-224.4; on the other tasks no method can be told from random architectures. multi30k was not run to its end; a
-transformer made by hand has a test perplexity of 79.9 after two epochs on 8,000 pairs of it.
+224.4; those found on multi30k have a BLEU of 21.4, those by hand 16.6 and 16.5, random ones 19.2; on the other tasks no
+method can be told from random architectures.
 
 trec, sst2: questions in six classes and reviews in two, by three layers of TextNAS' space; by hand: three convolutions
     of width 3, one behind the other, as those of Kim 2014 (arXiv:1408.5882) but for their order.
@@ -24,7 +24,7 @@ speech: spoken digits of a speaker who was not heard before, by cells of NAS-Ben
 ptb: the next word of Penn Treebank's first 100,000, by two layers of a decoder; by hand: the transformer of Vaswani et
     al. 2017 (arXiv:1706.03762), with the norm before. Recurrent cells on the same words: experiments/darts_rnn.py.
 multi30k: captions from English to German, BLEU of lowercased tokens, by two layers of an encoder and two of a decoder;
-    by hand: as for ptb, on either side.
+    by hand: as for ptb, on either side, and with as many parameters as what was found.
 """
 
 from dataclasses import replace

@@ -3,12 +3,12 @@
     python scripts/transfer.py experiments/transfer.py --out runs/transfer
     dnas search experiments/transfer.py:images --out runs/images
 
-Hardware: 2 CPU cores, some ten minutes; --only takes one of the families, transformers, cells and layers. Expected: no
-published numbers. Not yet run by this project. Transformers have the same decisions whatever they read, so that one
-found on patches of images is one of words and of frames of a spectrum; cells of NAS-Bench-201 are of images and of
-spectra, layers of TextNAS' space of words and of frames. Each is searched with three seeds by DARTS and trained on
-every task of its family, beside random architectures and one made by hand; all networks of a task are trained alike,
-and all transformers are as wide and as deep.
+Hardware: 2 CPU cores, an hour beside other work; --only takes one of the families, transformers, cells and layers.
+Expected: no published numbers; docs/results.md has what came out, but for layers, which have not been run. Transformers
+have the same decisions whatever they read, so that one found on patches of images is one of words and of frames of a
+spectrum; cells of NAS-Bench-201 are of images and of spectra, layers of TextNAS' space of words and of frames. Each is
+searched with three seeds by DARTS and trained on every task of its family, beside random architectures and one made by
+hand; all networks of a task are trained alike, and all transformers are as wide and as deep.
 
 images, texts, speech: transformers, on 3,000 images of CIFAR-10 (16 pixels, patches of 4), on 2,000 questions of TREC,
     and on 1,000 recordings of digits, by a speaker who was not heard before.

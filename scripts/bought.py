@@ -3,7 +3,7 @@
     python scripts/bought.py runs/sequences_trec runs/sequences_ptb --out docs/bought.png
 
 Reads the comparison.json of each folder (`dnas compare`) and runs nothing. Of every row it shows how far its mean is
-from that of the baseline, with a 95 % interval of the difference by Welch's t, over the scores of both: searches of a
+from that of the first baseline, with a 95 % interval of the difference by Welch's t, over the scores of both: searches of a
 method, random architectures, trainings of the baseline. A task is a panel in the unit of its measure; more is better
 everywhere, so of perplexity it is what is saved.
 """
@@ -65,10 +65,10 @@ def read(folder: Path) -> Task:
 
     rows = [row for row in json.loads((folder / "comparison.json").read_text()) if row["trained"]]
     by_hand = [row for row in rows if "genotype" in row["config"]]
-    others = [row for row in rows if row not in by_hand]
+    others = [row for row in rows if row not in by_hand[:1]]
     searched = [row["config"] for row in others if "space" in row["config"]]
-    if len(by_hand) != 1 or not searched:
-        raise ValueError(f"it has {len(by_hand)} trained baselines and {len(searched)} other rows, expected 1 and some")
+    if not by_hand or not searched:
+        raise ValueError(f"it has {len(by_hand)} trained baselines and {len(searched)} searches or random rows")
     measure = Measure(**rows[0]["measure"])
     scores = {row["name"]: [measure.scale * score for score in row["trained"]] for row in rows}
     name = by_hand[0]["name"]
