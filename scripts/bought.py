@@ -3,9 +3,9 @@
     python scripts/bought.py runs/sequences_trec runs/sequences_ptb --out docs/bought.png
 
 Reads the comparison.json of each folder (`dnas compare`) and runs nothing. Of every row it shows how far its mean is
-from that of the first baseline, with a 95 % interval of the difference by Welch's t, over the scores of both: searches of a
-method, random architectures, trainings of the baseline. A task is a panel in the unit of its measure; more is better
-everywhere, so of perplexity it is what is saved.
+from that of the first baseline, with a 95 % interval of the difference by Welch's t, over the scores of both: searches
+of a method, random architectures, trainings of the baseline. A task is a panel in the unit of its measure; more is
+better everywhere, so of perplexity it is what is saved.
 """
 
 import argparse
