@@ -99,7 +99,8 @@ def text(values: Mapping[str, float]) -> str:
 
 def at(values: Sequence[float], knobs: Tree) -> Any:
     """That of a seed's point, an array, of those of all points; where all are one, that number."""
-    return values[0] if len({*values}) == 1 else jnp.asarray(values, float)[knobs[POINT].astype(int)]
+    alike = len(values) == 1 or len({*values}) == 1  # a single one may be traced, and then has no hash
+    return values[0] if alike else jnp.asarray(values, float)[knobs[POINT].astype(int)]
 
 
 def rate_at(rates: Sequence[optax.Schedule], knobs: Tree) -> optax.Schedule:

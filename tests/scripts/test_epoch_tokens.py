@@ -44,6 +44,8 @@ def test_it_measures_epochs(tmp_path, monkeypatch, capsys):
     out = tmp_path / "found.json"
     works = ["--works", "sentences_in_buckets"]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *works, *arguments, "--out", str(out)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert not ended.value.code
     said = capsys.readouterr().out
     assert "sentences_in_buckets" in said and "seconds an epoch" in said and '"exponent"' in out.read_text()

@@ -26,6 +26,7 @@ from dnas.search import job as job_module
 from dnas.search import phases, relax
 from dnas.search.bilevel import make_search
 from dnas.search.method import Method, Phase
+from dnas.search.stage import Stage
 from dnas.search.supernets import partial_channels
 from dnas.spaces import darts, nasbench201
 from dnas.tasks.classification import Classification
@@ -277,7 +278,7 @@ def test_a_search_that_crashed_at_an_epoch_and_was_resumed_is_bit_identical(tmp_
 @pytest.mark.slow
 def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase(tmp_path, monkeypatch, whole):
     config, uninterrupted = whole
-    advanced, seen = job_module._advanced, []
+    advanced, seen = Stage.advanced, []
 
     def stop(stage, progress, count):
         progress = advanced(stage, progress, np.int32(1) if stage.span.start else count)
@@ -287,7 +288,7 @@ def test_a_search_that_was_stopped_in_the_middle_of_an_epoch_of_the_second_phase
         return progress
 
     with monkeypatch.context() as patch, pytest.raises(loop.Interrupted, match="Stopped at step 7 of 12"):
-        patch.setattr(job_module, "_advanced", stop)
+        patch.setattr(Stage, "advanced", stop)
         dnas.search.run(config, tmp_path / "run", quiet=True)
     assert_same_run(dnas.search.run(config, tmp_path / "run", resume=True, quiet=True), uninterrupted)
 
