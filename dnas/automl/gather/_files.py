@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +32,20 @@ def seen(items: Sequence[Item], see: Callable[[Item], Seen], what: str) -> list[
         except BaseException:  # an interrupt should not wait for all that is left
             threads.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def readable(
+    files: Sequence[Path], see: Callable[[Path], Seen], what: str, root: Path
+) -> tuple[np.ndarray, list[Seen], tuple[tuple[str, str], ...]]:
+    """Places of the files below a folder that can be read, what `see` gives of each of these, and of the others names
+    and reasons. what: they are, in the plural. Errors: `UserError` where none can."""
+    found = seen(files, see, what)
+    good = np.array([not isinstance(one, UserError) for one in found], bool)
+    pairs = zip(files, found, strict=True)
+    damaged = sorted((str(file.relative_to(root)), str(why)) for file, why in pairs if isinstance(why, UserError))
+    if not good.any():
+        raise UserError(f"No {what[:-1]} of {root} can be read: {damaged[0][1]}")
+    return np.flatnonzero(good), [one for one in found if not isinstance(one, UserError)], tuple(damaged)
 
 
 def numbered(what: str, train: int, test: int) -> list[str]:

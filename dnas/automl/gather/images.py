@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dnas.automl.checks.protocol import TEST, TRAIN, Evidence, Images
-from dnas.automl.gather._files import digest, digests, numbered, seen
+from dnas.automl.gather._files import digest, digests, numbered, readable
 from dnas.data import Dataset
 from dnas.data._arrays import resized
 from dnas.data._files import users_path
 from dnas.data._images import read
 from dnas.data.image_folder import files_in
-from dnas.errors import UserError
 
 SMALL = 16  # pixels of a side of what is compared
 ENOUGH = 64  # pixels of a side of a large JPEG, of which no more is decoded
@@ -57,13 +56,7 @@ def of_folder(path: str, size: int = 0, limit: int = 0, seed: int = 0) -> Eviden
     root = users_path(path)
     listed = files_in(root, limit=limit, seed=seed)
     files = [*listed.train, *listed.test]
-    found = seen(files, _see, "images")
-    good = [i for i, one in enumerate(found) if isinstance(one, _Seen)]
-    images = [one for one in found if isinstance(one, _Seen)]
-    unread = zip(files, found, strict=True)
-    damaged = sorted((str(file.relative_to(root)), str(why)) for file, why in unread if isinstance(why, UserError))
-    if not images:
-        raise UserError(f"No image of {root} can be read: {damaged[0][1]}")
+    good, images, damaged = readable(files, _see, "images", root)
     heights, widths = (np.array([getattr(one, side) for one in images]) for side in ("height", "width"))
     size = size or min(USUAL_SIZE, int(np.median(np.minimum(heights, widths))))
     kept = [files[i] for i in good]
@@ -78,7 +71,7 @@ def of_folder(path: str, size: int = 0, limit: int = 0, seed: int = 0) -> Eviden
         places=[str(file.relative_to(root)) for file in kept],
         content=_images(heights, widths, np.stack([one.small for one in images]), lambda i: _picture(kept[i])),
         sizes={"height": size, "width": size, "channels": 3},
-        damaged=tuple(damaged),
+        damaged=damaged,
         notes=tuple(listed.notes),
     )
 

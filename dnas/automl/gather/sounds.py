@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dnas.automl.checks.protocol import TEST, TRAIN, Evidence, Sounds
-from dnas.automl.gather._files import digest, numbered, seen
+from dnas.automl.gather._files import digest, numbered, readable
 from dnas.data._audio import Recordings, parted
 from dnas.data._files import users_path
 from dnas.data._sounds import FULL, as_int16, as_they_are, read_file
 from dnas.data.audio_folder import rows_in
-from dnas.errors import UserError
 
 USUAL_RATE = 16_000  # Hz, what speech is recorded at; more is only more work
 
@@ -54,13 +53,7 @@ def of_folder(path: str, sample_rate: int = 0, limit: int = 0, seed: int = 0) ->
     rows, note = rows_in(root, USUAL_RATE)
     chosen = parted(root.resolve().name, rows, limit=limit, seed=seed)
     files = [Path(row.place) for row in (*chosen.train, *chosen.test)]
-    found = seen(files, _see, "recordings")
-    good = [i for i, one in enumerate(found) if isinstance(one, _Seen)]
-    heard = [one for one in found if isinstance(one, _Seen)]
-    unread = zip(files, found, strict=True)
-    damaged = sorted((str(file.relative_to(root)), str(why)) for file, why in unread if isinstance(why, UserError))
-    if not heard:
-        raise UserError(f"No recording of {root} can be read: {damaged[0][1]}")
+    good, heard, damaged = readable(files, _see, "recordings", root)
     commonest = Counter(one.rate for one in heard).most_common(1)[0][0]
     rate = sample_rate or min(USUAL_RATE, commonest)
     kept = [files[i] for i in good]
@@ -72,7 +65,7 @@ def of_folder(path: str, sample_rate: int = 0, limit: int = 0, seed: int = 0) ->
         y=np.concatenate([chosen.train_y, chosen.test_y])[good].astype(float),
         classes=chosen.classes,
         places=[str(file.relative_to(root)) for file in kept],
-        damaged=tuple(damaged),
+        damaged=damaged,
         notes=(note, *chosen.notes),
         **_heard(heard, rate, lambda i: read_file(kept[i], rate)[0]),
     )

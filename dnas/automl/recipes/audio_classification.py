@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dnas.automl.recipes.images import FEW, PIXELS_OF_MINUTE, PLAIN, RESIDUAL, trained
+from dnas.automl.recipes.images import FEW, NETWORKS, OVER, PIXELS_OF_MINUTE, searched, trained
 from dnas.automl.recipes.protocol import Recipe, Shares, batch_size
-from dnas.config import AlphaConfig, AugmentConfig, Config, SearchConfig, WeightConfig
+from dnas.config import AugmentConfig, Config
 
 HEARD = 95  # percent of the recordings that are heard to their end
 MOST_SECONDS = 4.0
@@ -36,24 +36,11 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
             seed=seed,
             seeds=2,
             checkpoint_epochs=2,
-            search=SearchConfig(
-                epochs=10,
-                batch_size=batch,
-                cells=1,
-                channels=8,
-                augment=augment,
-                order="weights_first",
-                weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
-                alphas=AlphaConfig(learning_rate=0.01),
-            ),
+            search=searched(batch, augment, order="weights_first"),
             retrain=trained(50 if few else 25, batch, channels, augment),
         ),
-        networks={"residual block": RESIDUAL, "plain convolutions": PLAIN},
-        over=(
-            "retrain.weights.learning_rate=0.02..0.3:log",
-            "retrain.weights.decay=1e-4..3e-3:log",
-            "retrain.label_smoothing=[0.0,0.1]",
-        ),
+        networks=NETWORKS,
+        over=OVER,
         least_epochs=3,
         takes_budget=True,
         shares=Shares(search=0.15, training=0.09),

@@ -10,6 +10,12 @@ from dnas.config import AlphaConfig, AugmentConfig, Config, RetrainConfig, Searc
 
 RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 PLAIN = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|"
+NETWORKS = {"residual block": RESIDUAL, "plain convolutions": PLAIN}
+OVER = (
+    "retrain.weights.learning_rate=0.02..0.3:log",
+    "retrain.weights.decay=1e-4..3e-3:log",
+    "retrain.label_smoothing=[0.0,0.1]",
+)
 FEW = 5_000  # train images: up to so many, more epochs pay
 PIXELS_OF_MINUTE = 200_000  # of all train images, up to which there is time for wide networks
 PIXELS_OF_PAD = 14  # a crop may move an image by one pixel for so many of a side, at least by one
@@ -30,24 +36,11 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
             seed=seed,
             seeds=2,
             checkpoint_epochs=2,
-            search=SearchConfig(
-                epochs=10,
-                batch_size=batch,
-                cells=1,
-                channels=8,
-                levels="single",
-                augment=augment,
-                weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
-                alphas=AlphaConfig(learning_rate=0.01),
-            ),
+            search=searched(batch, augment, levels="single"),
             retrain=trained(60 if few else 30, batch, channels, augment),
         ),
-        networks={"residual block": RESIDUAL, "plain convolutions": PLAIN},
-        over=(
-            "retrain.weights.learning_rate=0.02..0.3:log",
-            "retrain.weights.decay=1e-4..3e-3:log",
-            "retrain.label_smoothing=[0.0,0.1]",
-        ),
+        networks=NETWORKS,
+        over=OVER,
         least_epochs=3,
         takes_budget=True,
         shares=Shares(search=0.15, training=0.09),
@@ -57,6 +50,20 @@ def recipe(dataset: Any, *, minutes: float = 30.0, seed: int = 0) -> Recipe:
             f"Networks begin with {channels} channels, as there is time for.",
             "A tenth of the train images validates; the chosen network is trained on all of them.",
         ),
+    )
+
+
+def searched(batch: int, augment: AugmentConfig, **more: Any) -> SearchConfig:
+    """How cells are searched, of images and of spectra."""
+    return SearchConfig(
+        epochs=10,
+        batch_size=batch,
+        cells=1,
+        channels=8,
+        augment=augment,
+        weights=WeightConfig(0.05, "sgd:nesterov=true", decay=5e-4),
+        alphas=AlphaConfig(learning_rate=0.01),
+        **more,
     )
 
 
