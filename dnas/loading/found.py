@@ -66,7 +66,7 @@ class Found(Loaded):
             sums = summed(jax.device_get(measured(state, piece)) for piece in found.pieces())
         measures = task.measures(sums)
         if isinstance(task, Writing):
-            scores, signatures = task.scored([one.text for one in self._translated(task.sources(name))], name)
+            scores, signatures = task.scored([one.text for one in self.translated(task.sources(name))], name)
             return Evaluation(measures | scores, signatures=signatures)
         return self._answered(measures, task, name)
 

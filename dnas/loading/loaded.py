@@ -131,7 +131,7 @@ class Loaded:
         list of strings. Errors: `UserError` for anything else, and for a network of other things."""
         if not isinstance(self.task, Writing):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
-        return self._translated(self.task.inputs(inputs))
+        return self.translated(self.task.inputs(inputs))
 
     def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
         """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
@@ -232,8 +232,8 @@ class Loaded:
     def _writer(self) -> Any:
         return translations.writer(self.network, self.args, self.task)
 
-    def _translated(self, source: np.ndarray) -> list[translations.Translation]:
-        """Of sources [N, S], as the task made them."""
+    def translated(self, source: np.ndarray) -> list[translations.Translation]:
+        """As `translate`, of sources [N, S] as the task makes them."""
         with jax.enable_x64(self.config.dtype == "float64"):
             return translations.written(self._writer, source, self.task)
 

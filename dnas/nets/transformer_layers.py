@@ -234,7 +234,7 @@ class Layer(nnx.Module):
         (q,) = self.across.projected(h, heads)
         values = []
         for count in self.memories:
-            k, v = (one[:, :count].reshape(len(one), -1, one.shape[-1]) for one in across)
+            k, v = (one[:, :count].reshape(one.shape[0], count * one.shape[2], one.shape[3]) for one in across)
             shown = None if around.remembered is None else jnp.tile(around.remembered, count)
             values.append(self.across.looked(q, k, v, heads, width, around._replace(shown=shown)))
         return chosen(row["memory"], values, self.paths)
