@@ -4,6 +4,7 @@ Searches have the like in `dnas/search/job.py`; `dnas.retrain` runs it, in a fol
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,8 @@ from dnas.training.selection import loaded
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of
 from dnas.types import Tree
+
+Watch = Callable[[int, dict[str, float]], None]  # (epoch, means over the seeds of what was measured); may raise
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ class Job:
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
 
-    def go(self, record: records.Run, resume: bool) -> Result:
-        config, self.record = self.config, record
+    def go(self, record: records.Run, resume: bool, watch: Watch | None = None, until: float = math.inf) -> Result:
+        config, self.record, self.watch = self.config, record, watch
         found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
         self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
         progress = found[0] if found is not None else self.first()
@@ -134,7 +137,7 @@ class Job:
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
             )
         if not self.stopped(progress).all():
-            progress = self._driven(progress)
+            progress = self._driven(progress, until)
         if self.stopped(progress).all():
             loop.say(f"The last {config.retrain.patience} epochs were no better: stopped, with the best.", self.quiet)
         if not self.scores:  # resumed after the last epoch
@@ -146,7 +149,7 @@ class Job:
             report.page(self.record.folder)
         return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
 
-    def _driven(self, progress: loop.Progress) -> loop.Progress:
+    def _driven(self, progress: loop.Progress, until: float) -> loop.Progress:
         return loop.drive(
             self.record,
             progress,
@@ -157,6 +160,7 @@ class Job:
             title="retrain",
             command="retrain",
             quiet=self.quiet,
+            until=until,
         )
 
     def advanced(self, progress: loop.Progress, count: Any) -> loop.Progress:
@@ -223,6 +227,8 @@ class Job:
                 | grid.row(self.config, "retrain", i)
                 | self._best(i, progress)
             )
+        if self.watch is not None:
+            self.watch(epoch, {name: float(np.mean([row[name] for row in test])) for name in test[0]})
         metric = self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None
         return loop.Epoch(metric, progress, bool(self.stopped(progress).all()))
 
