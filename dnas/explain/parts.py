@@ -11,7 +11,7 @@ from dnas.explain.ablation import Measured, Variant
 from dnas.explain.decisions import Decision, is_table
 from dnas.loading import FoundSupernet
 from dnas.reports.plots import mix_histories
-from dnas.runs import records
+from dnas.runs import diverged, records
 from dnas.search import tradeoff
 
 ONE_PATH = "Training computes one operation at a time, so that no mix was ever computed: see in_found."
@@ -176,12 +176,17 @@ def seeds_of(
     if len(set(tradeoff.weights(found.config))) > 1:
         reasons["stability"] = "The seeds of this run have different weights of the penalty, and are to differ."
         return nothing
-    stable, first = agreement.stability(found.genotypes, found.stage.space), found.config.seed
+    first, gone = found.config.seed, diverged.of_rows(records.read_metrics(found.folder))
+    ended = [first + i for i in range(len(found.genotypes)) if first + i not in gone]
+    if len(ended) < 2:
+        reasons["stability"] = "All other seeds of the run diverged."
+        return nothing
+    stable = agreement.stability([found.genotypes[seed - first] for seed in ended], found.stage.space)
     said = {
-        "seeds": len(found.genotypes),
+        "seeds": len(ended),
         "agreement": stable.agreement,
         "chance": stable.chance,
-        "distances": [[first + i, first + j, share] for (i, j), share in stable.distances.items()],
+        "distances": [[ended[i], ended[j], share] for (i, j), share in stable.distances.items()],
     }
     return [dict(stable.options[one.kind, one.edge].most_common()) for one in decisions], said
 
