@@ -15,6 +15,7 @@ from dnas.runs import diverged, records
 from dnas.search import tradeoff
 
 ONE_PATH = "Training computes one operation at a time, so that no mix was ever computed: see in_found."
+ONE_HOT = "The mix of this method is one architecture at every epoch, so it does not say how sure the search was."
 UNTRAINED = "The alphas of this search are not trained, so the mix says nothing."
 TABLE = "A decision of this space always takes an option, so none can be left out."
 
@@ -155,6 +156,9 @@ def history_of(
     if found.stage.method.hypergrad is None and not any(map(history.changes, own.values())):
         reasons["undecided"] = UNTRAINED
         return nothing, None, False
+    if all(map(history.is_one_hot, own.values())):
+        reasons["undecided"] = ONE_HOT
+        return nothing, None, True
     courses = {
         (kind, name): course
         for kind, one in own.items()
