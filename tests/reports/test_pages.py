@@ -226,6 +226,13 @@ def test_ticks_are_round(low, high, expected):
     assert charts.ticks(low, high) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("values", [[1.0, 0.999999], [0.69313, 0.69315], [2.5, 2.5], [0.0, 1e-7], [120.0, 120.0001]])
+def test_marks_of_an_axis_can_be_told_apart_and_fit(values):
+    drawn = charts.lines("t", [charts.Line("a", [1, 2], values, "#000000")])
+    marks = re.findall(r'text-anchor="end">([^<]+)<', drawn)
+    assert len(set(marks)) == len(marks) > 0 and max(map(len, marks)) <= 8
+
+
 def test_a_line_is_broken_where_there_is_nothing():
     line = charts.Line("a", [1, 2, 3, 4, 5], [1.0, 2.0, float("nan"), 4.0, float("inf")], "#000000")
     drawn = charts.lines("t", [line])
