@@ -23,6 +23,7 @@ from dnas.errors import UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
 
+MOST = 1e12  # of a time
 UNITS = {"ms": 1.0, "us": 1e-3}  # milliseconds of one
 MOST_BYTES = 2**24
 REMEDY = "give a table that dnas latency wrote"
@@ -144,7 +145,7 @@ def _rows(found: Any, factor: float, where: str) -> Rows:
 
 
 def _times(found: Any, factor: float, where: str) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    if isinstance(found, bool) or not isinstance(found, int | float) or found > MOST:
         raise UserError(f"{where}: found {shown(found)}, expected a time: {REMEDY}.")
     return float(found) * factor
 

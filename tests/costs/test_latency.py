@@ -91,6 +91,7 @@ def damaged(change):
             "for 'mb3_k3' in layer 1 of 'block' nan, expected",
         ),
         (lambda c: c.update(constant=-1), "has a constant of -1, expected a time of at least 0"),
+        (lambda c: c.update(constant=10**400), "constant: found 10+.*, expected a time"),
         (
             lambda c: c["cells"]["block"][1].pop("mb6_k5"),
             "no entry for 'mb6_k5' in layer 2 of 'block': measure it anew",
