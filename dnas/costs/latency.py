@@ -4,7 +4,8 @@ HELP: Lee et al. 2021, arXiv:2106.08630, 27 devices (`published.py`). On NAS-Ben
 5,000 networks are, so that others are predicted: by a table per layer and operation fitted to them, which is exact on
 pixel3, raspi4, eyeriss and fpga, or by a learned predictor (`predictors.py`). On once-for-all 5,000 are, on 12 GPUs;
 others are predicted by logarithms, since a resolution multiplies what blocks take. Of a table of your own, as `dnas
-latency` measures it, a network takes the sum over what reaches the output of its cells; a mix also of the rest.
+latency` measures it, a network takes the sum over what reaches the output of its cells; a mix also of the rest. Where
+what an option takes depends on others, a table is of blocks (`latency_blocks.py`), and only networks have a latency.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ import numpy as np
 from dnas.architectures.flow import live
 from dnas.architectures.genotype import Genotype, as_mix
 from dnas.architectures.topology import NetworkSize, Space
-from dnas.costs import latency_table, predictors, published
+from dnas.costs import latency_blocks, latency_table, predictors, published
+from dnas.costs.latency_table import LatencyTable
 from dnas.costs.protocol import Additive, Build, Cost
 from dnas.data._files import users_path
 from dnas.errors import UserError, unknown
@@ -67,12 +69,16 @@ def sizes_of(space: Space, size: NetworkSize, image_size: int) -> dict[str, int 
 
 def _of_file(path: Path) -> Build:
     known = latency_table.read(path)
+    return lambda space, size, image_size: of_table(known, space, size, image_size)
 
-    def build(space: Space, size: NetworkSize, image_size: int) -> Cost:
-        additive = known.of_space(space, sizes_of(space, size, image_size))
-        return Cost("latency", "ms", space, partial(_live_sum, additive, space), additive, known.how, exact=False)
 
-    return build
+def of_table(table: LatencyTable, space: Space, size: NetworkSize, image_size: int) -> Cost:
+    """Errors: `UserError` for a table of another space, of other sizes, or with missing entries."""
+    sizes = sizes_of(space, size, image_size)
+    if latency_blocks.by_blocks(space):
+        return latency_blocks.cost(table, space, size, image_size, sizes)
+    additive = table.of_space(space, sizes)
+    return Cost("latency", "ms", space, partial(_live_sum, additive, space), additive, table.how, exact=False)
 
 
 def _live_sum(additive: Additive, space: Space, genotype: Genotype) -> float:
