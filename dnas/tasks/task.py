@@ -166,8 +166,9 @@ class Answering(Protocol):
         """Probabilities [B, classes], or numbers [B] in the unit of the target."""
         ...
 
-    def labelled(self, part: str) -> Iterable[tuple[Tree, np.ndarray]] | None:
-        """The examples of a part that have a class, and these, in one or more pieces; None: there are no classes."""
+    def labelled(self, part: str) -> Iterable[tuple[Tree, np.ndarray]]:
+        """The examples of a part that have a class or a number, and these, in one or more pieces, numbers in the unit
+        of the target in one."""
         ...
 
 
@@ -245,6 +246,10 @@ class Writing(Protocol):
 
     def scored(self, texts: Sequence[str], part: str) -> tuple[dict[str, float], dict[str, str]]:
         """Measures of what was written for a part of the data, and by which settings each was taken."""
+        ...
+
+    def compared(self, texts: Sequence[str], part: str) -> Sequence[Any]:
+        """How alike each of them is to what should be written, as of `translation_scores.Compared`."""
         ...
 
 
