@@ -140,13 +140,13 @@ template <typename Use> void of_activation(int64_t which, const Use& use) {
 template <typename T> struct Lens {
   const T *mean = nullptr, *factor = nullptr, *offset = nullptr;
   int64_t activation = kLinear;
-  // use(function (value, first channel, live) -> value)
+  // use(function (first channel, live) -> function (value) -> value)
   template <typename Use> void with(const Use& use) const {
-    if (!mean) return use([](const Vec<T>& value, int64_t, int64_t) { return value; });
+    if (!mean) return use([](int64_t, int64_t) { return [](const Vec<T>& value) { return value; }; });
     of_activation(activation, [&](auto which) {
-      use([this](const Vec<T>& value, int64_t c, int64_t live) {
-        Vec<T> normed = (value - load_part(mean + c, live)) * load_part(factor + c, live) + load_part(offset + c, live);
-        return activated<T, decltype(which)::value>(normed);
+      use([this](int64_t c, int64_t live) {
+        const Vec<T> m = load_part(mean + c, live), f = load_part(factor + c, live), o = load_part(offset + c, live);
+        return [=](const Vec<T>& value) { return activated<T, decltype(which)::value>((value - m) * f + o); };
       });
     });
   }
@@ -181,14 +181,20 @@ void pad(const T* image, const Image& s, T* padded, bool plain, const See& see) 
       std::memcpy(row + first * s.pitch, from + (first - s.left) * s.channels, sizeof(T) * (last - first) * s.channels);
       continue;
     }
-    for (int64_t j = 0; j < s.width; ++j) {
-      int64_t column = s.left + j * s.spread_w;
-      if (column < 0 || column >= s.padded_width) continue;
-      T* pixel = row + column * s.pitch;
+    int64_t begin = std::max<int64_t>(0, (s.spread_w - 1 - s.left) / s.spread_w);  // columns that are inside
+    int64_t end = std::min(s.width, (s.padded_width - s.left + s.spread_w - 1) / s.spread_w);
+    for (; begin < end; begin += 32) {  // pixels at a time, which stay in the cache for all channels
+      int64_t count = std::min<int64_t>(32, end - begin);
+      fetch(from + (begin + count) * s.channels, count * s.channels);
       vectors<T>(s.channels, [&](int64_t c, int64_t live) {
-        Vec<T> value = see(load_part(from + j * s.channels + c, live), c, live);
-        if (s.pitch == s.channels) store_part(pixel + c, value, live);
-        else at(pixel + c) = value;
+        const auto seen = see(c, live);
+        const T* pixel = from + begin * s.channels + c;
+        T* to = row + (s.left + begin * s.spread_w) * s.pitch + c;
+        for (int64_t j = 0; j < count; ++j, pixel += s.channels, to += s.spread_w * s.pitch) {
+          Vec<T> value = seen(load_part(pixel, live));
+          if (s.pitch == s.channels) store_part(to, value, live);
+          else at(to) = value;
+        }
       });
     }
   }
@@ -216,6 +222,25 @@ void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term) {
       for (int n = 0; n < 4; ++n) sums[n] += term((i + n) * channels + c, c, live);
     for (; i < rows; ++i) sums[0] += term(i * channels + c, c, live);
     store_part(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]), live);
+  });
+}
+
+// Two such sums, of terms (element, channel, live, &first, &second).
+template <typename T, typename Terms>
+void sum_rows_twice(int64_t rows, int64_t channels, T* out, const Terms& terms) {
+  vectors<T>(channels, [&](int64_t c, int64_t live) {
+    Vec<T> sums[2][4] = {};
+    auto add = [&](int64_t i, int n) {
+      Vec<T> first, second;
+      terms(i * channels + c, c, live, first, second);
+      sums[0][n] += first, sums[1][n] += second;
+    };
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4)
+      for (int n = 0; n < 4; ++n) add(i + n, n);
+    for (; i < rows; ++i) add(i, 0);
+    for (int k = 0; k < 2; ++k)
+      store_part(out + k * channels + c, (sums[k][0] + sums[k][1]) + (sums[k][2] + sums[k][3]), live);
   });
 }
 
@@ -778,6 +803,7 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
   T *factors = scratch<T>(kFactors, p.groups * C), *offsets = scratch<T>(kOffsets, p.groups * C);
   T* parts = scratch<T>(kParts, p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
   p.each(pool, true, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
+    fetch(x + first, rows * C);
     piece_moments(x + first, rows, C, parts + (group * p.count + piece) * 2 * C);
   });
   for (int64_t group = 0; group < p.groups; ++group)
@@ -817,8 +843,11 @@ void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
     const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
     const T *f = factor + group * C, *o = bias + group * C;
-    sum_rows<T>(rows, C, part, ELEMENT(PASSED));
-    sum_rows<T>(rows, C, part + C, ELEMENT(PASSED * (at(b, i) - at(m, c)) * at(r, c)));
+    fetch(a, rows * C), fetch(b, rows * C);
+    sum_rows_twice<T>(rows, C, part, [&](int64_t i, int64_t c, int64_t live, Vec<T>& of_g, Vec<T>& product) {
+      auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); };
+      of_g = PASSED, product = of_g * (at(b, i) - at(m, c)) * at(r, c);
+    });
   });
   T* means = scratch<T>(kOffsets, p.groups * 2 * C);
   for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
