@@ -306,6 +306,98 @@ template <typename T> struct Beside {
   T *mean = nullptr, *variance = nullptr;
 };
 
+// Images of a norm: x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
+
+struct Pieces {
+  int64_t groups, pixels, channels, rows, count;  // rows: pixels of a piece; count: pieces of a group
+  Pieces(Dims shape, int64_t axes) : groups(1), pixels(1), channels(shape[shape.size() - 1]) {
+    for (size_t i = 0; i + 1 < shape.size(); ++i) (i + axes < shape.size() ? groups : pixels) *= shape[i];
+    rows = std::max<int64_t>(1, 8192 / channels);
+    count = (pixels + rows - 1) / rows;
+  }
+  // body(group, piece, first element, number of pixels). Sums come first and go backwards, so that both they and what
+  // follows begin with what is in the cache still.
+  template <typename Body>
+  void each(ffi::ThreadPool& pool, bool backwards, const Body& body) const {
+    parallel(pool, groups * count, [&](int64_t number) {
+      int64_t task = backwards ? groups * count - 1 - number : number, group = task / count;
+      int64_t piece = task % count, first = piece * rows;
+      body(group, piece, (group * pixels + first) * channels, std::min(rows, pixels - first));
+    });
+  }
+};
+
+// A norm of x whose moments are known; factor: inverse * scale.
+template <typename T> struct Norm {
+  const T *x, *mean, *inverse, *factor, *bias;
+  Norm of_group(int64_t group, int64_t C) const {
+    return {x, mean + group * C, inverse + group * C, factor + group * C, bias + group * C};
+  }
+  // Of pixels from element `first` of x on, whose gradients begin at g: the sums of g, and of g times what x is normalised.
+  template <Activation kOf> void sums(int64_t first, int64_t rows, int64_t C, const T* g, T* part) const {
+    const T* from = x + first;
+    fetch(from, rows * C), fetch(g, rows * C);
+    sum_rows_twice<T>(rows, C, part, [&](int64_t i, int64_t c, int64_t live, Vec<T>& of_g, Vec<T>& product) {
+      auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); };
+      const Vec<T> centred = at(from, i) - at(mean, c);
+      of_g = passed<T, kOf>(at(g, i), centred * at(factor, c) + at(bias, c)), product = of_g * centred * at(inverse, c);
+    });
+  }
+};
+
+// The second pass of `project`; out may be g.
+template <typename T, Activation kOf>
+void project_by_sums(ffi::ThreadPool& pool, const Pieces& p, const Norm<T>& norm, const double* sums, const T* g, T* out,
+                     T* of_scale, T* of_bias) {
+  int64_t C = p.channels;
+  T* means = scratch<T>(kOffsets, p.groups * 2 * C);
+  for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
+    int64_t group = i / (2 * C), c = i % (2 * C);
+    means[i] = sums[i] / p.pixels;
+    (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
+  }
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+    const Norm<T> own = norm.of_group(group, C);
+    const T *a = g + first, *b = norm.x + first, *m = own.mean, *r = own.inverse, *f = own.factor, *o = own.bias;
+    const T *of_g = means + group * 2 * C, *of_product = of_g + C;
+    auto value = ELEMENT((passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c)) - at(of_g, c) -
+                          (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    fill_rows<T>(rows, C, out + first, value);
+  });
+}
+
+// `project` behind a convolution that writes the gradient g: its sums of each task's `pixels`, while the cache has them;
+// its second pass, in the same place, when all are there.
+template <typename T> struct Projected {
+  Pieces whole;
+  Norm<T> norm;
+  int64_t activation, tasks, pixels, rows, each;
+  T *of_scale, *of_bias, *parts;
+  Projected(Dims shape, const Norm<T>& norm, int64_t activation, T* of_scale, T* of_bias)
+      : whole(shape, 4), norm(norm), activation(activation), of_scale(of_scale), of_bias(of_bias) {}
+  void begin(int64_t count, int64_t of_each) {
+    tasks = count, pixels = of_each, rows = whole.rows, each = (pixels + rows - 1) / rows;
+    parts = scratch<T>(kMoments, tasks * each * 2 * whole.channels);
+  }
+  void take(int64_t task, const T* g) const {
+    int64_t C = whole.channels;
+    of_activation(activation, [&](auto which) {
+      for (int64_t i = 0; i < each; ++i)
+        norm.template sums<decltype(which)::value>((task * pixels + i * rows) * C, std::min(rows, pixels - i * rows), C,
+                                                   g + i * rows * C, parts + (task * each + i) * 2 * C);
+    });
+  }
+  void end(ffi::ThreadPool& pool, T* g) const {
+    int64_t size = 2 * whole.channels;
+    double* sums = zeros<double>(kSums, size);
+    for (int64_t piece = 0; piece < tasks * each; ++piece)
+      for (int64_t i = 0; i < size; ++i) sums[i] += parts[piece * size + i];
+    of_activation(activation, [&](auto which) {
+      project_by_sums<T, decltype(which)::value>(pool, whole, norm, sums, g, g, of_scale, of_bias);
+    });
+  }
+};
+
 // N pixels of one row: sums over the window of padded pixel times kernel [k, l, c], for one vector of channels.
 template <typename T, int N>
 void pixels(const T* in, const T* kernel, int k, int l, int64_t row, int64_t column, int64_t step, int64_t c,
@@ -400,7 +492,8 @@ void forward(ffi::ThreadPool& pool, const T* x, Dims xs, const T* kernel, Dims k
 // from taps of its own.
 template <typename T>
 void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, T* x, Dims xs, int64_t stride,
-          int64_t dilation) {
+          int64_t dilation, Projected<T>* behind = nullptr) {
+  if (behind) behind->begin(xs[1], xs[2] * xs[3]);
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], height = xs[2], width = xs[3];
   int64_t margin = dilation * (k - 1) / stride + 1;
   Image s{gs[3], gs[4], c, whole<T>(c), margin, margin, 1, 1, gs[3] + 2 * margin, gs[4] + 2 * margin};
@@ -420,7 +513,9 @@ void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, 
                    (width - j + stride - 1) / stride, c, r > 0, image + (i * width + j) * c, width, stride);
         }
     }
+    if (behind) behind->take(task, image);
   });
+  if (behind) behind->end(pool, x);
 }
 
 // out += the sums of L rows of the kernel, as many as there are registers for.
@@ -625,8 +720,10 @@ void conv_forward(ffi::ThreadPool& pool, const Conv& given, const T* x, const T*
 }
 
 template <typename T>
-void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* kernel, T* x) {
-  const Conv s = in_rows(given, 512);
+void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* kernel, T* x,
+               Projected<T>* behind = nullptr) {
+  const Conv s = in_rows(given, behind ? std::clamp<int64_t>((1 << 17) / given.C, 16, 512) : 512);
+  if (behind) behind->begin(s.B, s.H * s.W);
   int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, area = s.kh * s.kw;
   T* turned = zeros<T>(kParts, s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
   for (int64_t g = 0; g < s.X * s.R; ++g)
@@ -652,7 +749,9 @@ void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* ke
             T* to = x + task * s.x_size() + pixel * s.C + column;
             store_part(to, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
           });
+    if (behind) behind->take(task, x + task * s.x_size());
   });
+  if (behind) behind->end(pool, x);
 }
 
 // M vectors of columns of the gradient, each from an output of its own
@@ -759,26 +858,7 @@ void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const 
   });
 }
 
-// Batch norm. x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
-
-struct Pieces {
-  int64_t groups, pixels, channels, rows, count;  // rows: pixels of a piece; count: pieces of a group
-  Pieces(Dims shape, int64_t axes) : groups(1), pixels(1), channels(shape[shape.size() - 1]) {
-    for (size_t i = 0; i + 1 < shape.size(); ++i) (i + axes < shape.size() ? groups : pixels) *= shape[i];
-    rows = std::max<int64_t>(1, 8192 / channels);
-    count = (pixels + rows - 1) / rows;
-  }
-  // body(group, piece, first element, number of pixels). Sums come first and go backwards, so that both they and what
-  // follows begin with what is in the cache still.
-  template <typename Body>
-  void each(ffi::ThreadPool& pool, bool backwards, const Body& body) const {
-    parallel(pool, groups * count, [&](int64_t number) {
-      int64_t task = backwards ? groups * count - 1 - number : number, group = task / count;
-      int64_t piece = task % count, first = piece * rows;
-      body(group, piece, (group * pixels + first) * channels, std::min(rows, pixels - first));
-    });
-  }
-};
+// Batch norm.
 
 // x -> the activation of (x - mean) * factor + offset
 template <typename T>
@@ -835,34 +915,13 @@ const double* channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count
 // With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g; of g only what
 // the activation of (x - mean) * factor + bias lets through.
 template <typename T, Activation kOf>
-void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor,
-             const T* bias, const T* g, T* out, T* of_scale, T* of_bias) {
+void project(ffi::ThreadPool& pool, Dims shape, const Norm<T>& norm, const T* g, T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-#define PASSED passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
-    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
-    const T *f = factor + group * C, *o = bias + group * C;
-    fetch(a, rows * C), fetch(b, rows * C);
-    sum_rows_twice<T>(rows, C, part, [&](int64_t i, int64_t c, int64_t live, Vec<T>& of_g, Vec<T>& product) {
-      auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); };
-      of_g = PASSED, product = of_g * (at(b, i) - at(m, c)) * at(r, c);
-    });
+    norm.of_group(group, C).template sums<kOf>(first, rows, C, g + first, part);
   });
-  T* means = scratch<T>(kOffsets, p.groups * 2 * C);
-  for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
-    int64_t group = i / (2 * C), c = i % (2 * C);
-    means[i] = sums[i] / p.pixels;
-    (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
-  }
-  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
-    const T *f = factor + group * C, *o = bias + group * C;
-    const T *of_g = means + group * 2 * C, *of_product = of_g + C;
-    auto value = ELEMENT((PASSED - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
-    fill_rows<T>(rows, C, out + first, value);
-  });
-#undef PASSED
+  project_by_sums<T, kOf>(pool, p, norm, sums, g, out, of_scale, of_bias);
 }
 
 // How mean, variance and 1 / deviation change with x, given dx.
@@ -1234,15 +1293,20 @@ ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias
   });
 }
 
+template <typename T> Norm<T> norm_of(Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias) {
+  T* factors = scratch<T>(kFactors, inverse.element_count());
+  for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+  return {data<T>(x), data<T>(mean), data<T>(inverse), factors, data<T>(bias)};
+}
+
 ffi::Error affine_again_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, Out y,
                              int64_t activation) {
   Call call("x", "*BHWC", x);
   call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("y", "*BHWC", y);
   return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
-    T* factors = scratch<T>(kFactors, inverse.element_count());
-    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
-    apply(pool, Pieces(x.dimensions(), 4), data<T>(x), data<T>(mean), factors, data<T>(bias), data<T>(y), activation);
+    Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
+    apply(pool, Pieces(x.dimensions(), 4), norm.x, norm.mean, norm.factor, norm.bias, data<T>(y), activation);
   });
 }
 
@@ -1252,8 +1316,8 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
-    project<T, kLinear>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
-                      data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
+    Norm<T> norm{data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data()};
+    project<T, kLinear>(pool, y.dimensions(), norm, data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
   });
 }
 
@@ -1285,11 +1349,10 @@ ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buf
   call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
   return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
-    T* factors = scratch<T>(kFactors, inverse.element_count());
-    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+    Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
     of_activation(activation, [&](auto which) {
-      project<T, decltype(which)::value>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors,
-                                         data<T>(bias), data<T>(g), data<T>(out), data<T>(of_scale), data<T>(of_bias));
+      project<T, decltype(which)::value>(pool, x.dimensions(), norm, data<T>(g), data<T>(out), data<T>(of_scale),
+                                         data<T>(of_bias));
     });
   });
 }
@@ -1303,10 +1366,9 @@ Call& normed(Call& call, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
 }
 
 template <typename T>
-Lens<T> lens_of(Buffer mean, Buffer inverse, Buffer scale, Buffer bias, int64_t activation) {
-  T* factors = scratch<T>(kFactors, inverse.element_count());
-  for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
-  return {data<T>(mean), factors, data<T>(bias), activation};
+Lens<T> lens_of(Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, int64_t activation) {
+  Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
+  return {norm.mean, norm.factor, norm.bias, activation};
 }
 
 // A depthwise convolution [B, H, W, C] with one kernel [k, k, C] of odd size that keeps the image, but for the stride.
@@ -1326,7 +1388,7 @@ ffi::Error normed_depthwise_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Bu
   Filter f(call.require(call['k'] == size, "the size is not that of the kernel"), stride);
   return dispatch(f.check(call), [&](auto zero) {
     using T = decltype(zero);
-    Beside<T> beside{lens_of<T>(mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
+    Beside<T> beside{lens_of<T>(x, mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
     forward<T>(pool, data<T>(x), Dims(f.x, 5), data<T>(kernel), Dims(f.kernel, 5), data<T>(y), Dims(f.y, 6), stride, 1, beside);
   });
 }
@@ -1340,7 +1402,21 @@ ffi::Error normed_depthwise_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffe
   return dispatch(f.check(call), [&](auto zero) {
     using T = decltype(zero);
     to_kernel<T>(pool, data<T>(x), Dims(f.x, 5), data<T>(g), Dims(f.y, 6), data<T>(kernel), Dims(f.kernel, 5), stride, 1,
-                 lens_of<T>(mean, inverse, scale, bias, activation));
+                 lens_of<T>(x, mean, inverse, scale, bias, activation));
+  });
+}
+
+ffi::Error normed_depthwise_to_x_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                      Buffer g, Buffer kernel, Out of_x, Out of_scale, Out of_bias, int64_t stride,
+                                      int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BhwC", g)("kernel", "klC", kernel);
+  call("the gradient of x", "BHWC", of_x)("that of scale", "C", of_scale)("that of bias", "C", of_bias);
+  Filter f(call, stride);
+  return dispatch(f.check(call), [&](auto zero) {
+    using T = decltype(zero);
+    Projected<T> behind(x.dimensions(), norm_of<T>(x, mean, inverse, scale, bias), activation, data<T>(of_scale), data<T>(of_bias));
+    to_x<T>(pool, data<T>(g), Dims(f.y, 6), data<T>(kernel), Dims(f.kernel, 5), data<T>(of_x), Dims(f.x, 5), stride, 1, &behind);
   });
 }
 
@@ -1366,7 +1442,7 @@ ffi::Error normed_pointwise_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Bu
   call("the mean of y", "D", of_mean)("the variance of y", "D", of_variance);
   return dispatch(call, [&](auto zero) {
     using T = decltype(zero);
-    Beside<T> beside{lens_of<T>(mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
+    Beside<T> beside{lens_of<T>(x, mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
     conv_forward<T>(pool, pointwise(call), data<T>(x), data<T>(kernel), data<T>(y), beside);
   });
 }
@@ -1378,7 +1454,19 @@ ffi::Error normed_pointwise_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffe
   return dispatch(call, [&](auto zero) {
     using T = decltype(zero);
     conv_to_kernel<T>(pool, pointwise(call), data<T>(x), data<T>(g), data<T>(kernel),
-                      lens_of<T>(mean, inverse, scale, bias, activation));
+                      lens_of<T>(x, mean, inverse, scale, bias, activation));
+  });
+}
+
+ffi::Error normed_pointwise_to_x_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                      Buffer g, Buffer kernel, Out of_x, Out of_scale, Out of_bias, int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BHWD", g)("kernel", "CD", kernel);
+  call("the gradient of x", "BHWC", of_x)("that of scale", "C", of_scale)("that of bias", "C", of_bias);
+  return dispatch(call, [&](auto zero) {
+    using T = decltype(zero);
+    Projected<T> behind(x.dimensions(), norm_of<T>(x, mean, inverse, scale, bias), activation, data<T>(of_scale), data<T>(of_bias));
+    conv_to_x<T>(pool, pointwise(call), data<T>(g), data<T>(kernel), data<T>(of_x), &behind);
   });
 }
 
@@ -1476,19 +1564,24 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Ret<Buffer>());
-#define NORMED BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Ret<Buffer>()
+#define NORMED BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise, normed_depthwise_call,
-                              NORMED.Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("size").Attr<int64_t>("stride")
+                              NORMED.Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("size").Attr<int64_t>("stride")
                                   .Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise_to_kernel, normed_depthwise_to_kernel_call,
-                              NORMED.Attr<int64_t>("size").Attr<int64_t>("stride")
+                              NORMED.Ret<Buffer>().Attr<int64_t>("size").Attr<int64_t>("stride")
                                   .Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_pointwise_moments, pointwise_moments_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise, normed_pointwise_call,
-                              NORMED.Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
+                              NORMED.Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise_to_kernel, normed_pointwise_to_kernel_call,
-                              NORMED.Attr<int64_t>("activation"));
+                              NORMED.Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise_to_x, normed_depthwise_to_x_call,
+                              NORMED.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("stride")
+                                  .Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise_to_x, normed_pointwise_to_x_call,
+                              NORMED.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_unwritten, unwritten_call, ffi::Ffi::Bind().Ret<Buffer>().Attr<int64_t>("number"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_pick, max_pick_call, BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_scatter, max_scatter_call,

@@ -37,7 +37,8 @@ SYMBOLS = (
     *("dnas_norm_forward", "dnas_norm_backward", "dnas_norm_moments", "dnas_norm_bend"),
     *("dnas_affine_forward", "dnas_affine_again", "dnas_affine_backward"),
     *("dnas_pointwise_moments", "dnas_normed_pointwise", "dnas_normed_pointwise_to_kernel"),
-    *("dnas_normed_depthwise", "dnas_normed_depthwise_to_kernel", "dnas_unwritten"),
+    *("dnas_normed_depthwise", "dnas_normed_depthwise_to_kernel", "dnas_normed_depthwise_to_x"),
+    *("dnas_normed_pointwise_to_x", "dnas_unwritten"),
     *("dnas_max_pick", "dnas_max_scatter", "dnas_mean_pool"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )

@@ -94,13 +94,8 @@ def _again_forward(x, mean, variance, scale, bias, activation):
 
 
 def _again_backward(activation, saved, g):
-    of_x, of_scale, of_bias = affine_derivative(*saved, g, activation)
+    of_x, of_scale, of_bias = pull_p.bind(*saved, g, activation=[*ACTIVATIONS].index(activation))
     return of_x, None, None, of_scale, of_bias
-
-
-def affine_derivative(x, mean, inverse, scale, bias, g, activation: str) -> list[jax.Array]:
-    """Gradients of x, scale and bias, given that of the norm's result; inverse: 1 / deviation. By the native kernel."""
-    return pull_p.bind(x, mean, inverse, scale, bias, g, activation=[*ACTIVATIONS].index(activation))
 
 
 normalise_again.defvjp(_again_forward, _again_backward)
@@ -249,7 +244,8 @@ def _push(x, mean, inverse, scale, bias, dx, dscale, dbias, *, activation):
     return [_gated(y, scale, bias, change, activation)]
 
 
-def _pull(x, mean, inverse, scale, bias, g, *, activation):
+def affine_pulled(x, mean, inverse, scale, bias, g, *, activation: int) -> list[jax.Array]:
+    """What the kernel `affine_backward` computes: the gradients of x, scale and bias."""
     y = _standard(x, mean, inverse)
     g = _gated(y, scale, bias, g, activation)
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
@@ -295,6 +291,6 @@ def _pull_transpose(cts, *args, activation):
 ad.primitive_jvps[affine_p] = _affine_derivative
 ad.primitive_jvps[again_p] = _derivative_of(affine_known)
 ad.primitive_jvps[push_p] = _derivative_of(_push)
-ad.primitive_jvps[pull_p] = _derivative_of(_pull)
+ad.primitive_jvps[pull_p] = _derivative_of(affine_pulled)
 ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = _pull_transpose

@@ -16,7 +16,7 @@ from jax.interpreters import ad
 from dnas.kernels import native
 from dnas.kernels.axes import at_least, rule
 from dnas.kernels.conv import dense_conv, depthwise_conv
-from dnas.kernels.norm import ACTIVATIONS, EPSILON, affine_derivative, affine_known
+from dnas.kernels.norm import ACTIVATIONS, EPSILON, affine_known, affine_pulled
 
 Normed = tuple[jax.Array, jax.Array, jax.Array]  # y [B, H, W, D], mean [D], biased variance [D]
 
@@ -54,8 +54,7 @@ def _pointwise_forward(x, mean, variance, scale, bias, kernel, activation):
 def _pointwise_backward(activation, saved, cotangents):
     (x, *moments), kernel = saved
     of_kernel = pointwise_to_kernel_p.bind(x, *moments, cotangents[0], activation=_number(activation))[0]
-    (of_normed,) = jax.linear_transpose(lambda images: _dense(images, kernel), x)(cotangents[0])
-    of_x, of_scale, of_bias = affine_derivative(x, *moments, of_normed, activation)
+    of_x, of_scale, of_bias = pointwise_to_x_p.bind(x, *moments, cotangents[0], kernel, activation=_number(activation))
     return of_x, None, None, of_scale, of_bias, of_kernel
 
 
@@ -85,8 +84,8 @@ def _depthwise_forward(x, mean, variance, scale, bias, kernel, stride, activatio
 def _depthwise_backward(stride, activation, saved, cotangents):
     (x, *moments), kernel = saved
     of_kernel = depthwise_to_kernel_p.bind(x, *moments, cotangents[0], **_settings(kernel, stride, activation))[0]
-    (of_normed,) = jax.linear_transpose(lambda images: depthwise_conv(images, kernel, stride), x)(cotangents[0])
-    of_x, of_scale, of_bias = affine_derivative(x, *moments, of_normed, activation)
+    settings = {"stride": stride, "activation": _number(activation)}
+    of_x, of_scale, of_bias = depthwise_to_x_p.bind(x, *moments, cotangents[0], kernel, **settings)
     return of_x, None, None, of_scale, of_bias, of_kernel
 
 
@@ -134,6 +133,16 @@ def _depthwise_to_kernel(*args, size, stride, activation):
     return _transposed(lambda kernel: depthwise_conv(images, kernel, stride), args[0], like, args[5])
 
 
+def _pointwise_to_x(*args, activation):
+    (of_normed,) = jax.linear_transpose(lambda images: _dense(images, args[6]), args[0])(args[5])
+    return affine_pulled(*args[:5], of_normed, activation=activation)
+
+
+def _depthwise_to_x(*args, stride, activation):
+    (of_normed,) = jax.linear_transpose(lambda images: depthwise_conv(images, args[6], stride), args[0])(args[5])
+    return affine_pulled(*args[:5], of_normed, activation=activation)
+
+
 def _transposed(function, x, shape, g):
     return [*jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, x.dtype))(g)]
 
@@ -142,9 +151,9 @@ def _no_stride(sizes, activation):
     return {}
 
 
-def _strided(sizes, size, stride, activation):
+def _strided(sizes, stride, activation, size=None):
     at_least("depthwise convolution", "stride", stride, 1)
-    return {"k": size, "h": -(-sizes["H"] // stride), "w": -(-sizes["W"] // stride)}
+    return ({} if size is None else {"k": size}) | {"h": -(-sizes["H"] // stride), "w": -(-sizes["W"] // stride)}
 
 
 def _kernel(name, what, takes, gives, further, computes):
@@ -170,4 +179,10 @@ pointwise_to_kernel_p = _kernel(
 )
 depthwise_to_kernel_p = _kernel(
     "normed_depthwise_to_kernel", DEPTHWISE, f"{NORM}, g BhwC", "kkC", _strided, _depthwise_to_kernel
+)
+pointwise_to_x_p = _kernel(
+    "normed_pointwise_to_x", DENSE, f"{NORM}, g BHWD, kernel CD", "BHWC, C, C", _no_stride, _pointwise_to_x
+)
+depthwise_to_x_p = _kernel(
+    "normed_depthwise_to_x", DEPTHWISE, f"{NORM}, g BhwC, kernel kkC", "BHWC, C, C", _strided, _depthwise_to_x
 )
