@@ -158,6 +158,10 @@ def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
 
 def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     """Train the best network and the best baselines on the whole train part, test, export, sum up."""
+    rivals = _rivals(run, winner, entries)
+    validated, winner = winner.settings.retrain.epochs, stages.lengthened(run, winner, 1 + bool(rivals))
+    epochs = winner.settings.retrain.epochs
+    longer = f" It is trained for {epochs} epochs now, where it had {validated}." if epochs > validated else ""
     out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
     place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
     atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
@@ -165,7 +169,7 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
         "network",
         f"{winner.name}: there was no time to validate any."
         if winner.failed
-        else f"{winner.name} is the best by validation.",
+        else f"{winner.name} is the best by validation.{longer}",
         command("retrain", cell, "--config", place, "--out", out),
     )
     seconds = max(run.journal.left - run.reserve, LEAST * run.total)
@@ -174,7 +178,7 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     run.say("network", f"Tested, once.{cut}", command("test", out))
     files = run.journal.once("export", lambda: final.exported(out, run.place("export")))
     run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
-    tests |= _rivals(run, winner, entries)
+    tests |= _tests(run, rivals, entries)
     exported = loop.quoted(run.place("export"))
     summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
@@ -182,11 +186,15 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     return summary
 
 
-def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
-    """The tests of the best baselines, as many as there is time for."""
+def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> list[Entry]:
+    """The fixed networks that are tested, the best first: one, or all where they are small."""
     rivals = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
     rivals.sort(key=lambda entry: entry.key, reverse=True)
-    rivals = rivals if run.recipe.folds > 1 else rivals[:1]
+    return rivals if run.recipe.folds > 1 else rivals[:1]
+
+
+def _tests(run: Run, rivals: list[Entry], entries: list[Entry]) -> dict[str, Any]:
+    """The tests of the baselines, as many as there is time for."""
     tests = dict[str, Any]()
     for entry in [*(entry for entry in entries if entry.kind == "learner" and not entry.failed), *rivals]:
         seconds, name = run.journal.left, f"test {entry.name}"
@@ -196,7 +204,8 @@ def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
         if entry.kind == "learner":
             work = partial(final.learned, entry, run.recipe.config, seconds)
         else:
-            work = partial(final.trained, entry, run.place("baselines") / entry.name.replace(" ", "_"), seconds)
+            longer, place = stages.lengthened(run, entry, 1), run.place("baselines") / entry.name.replace(" ", "_")
+            work = partial(final.trained, longer, place, seconds)
         found = run.journal.once(name, work)
         if found["ended"]:
             tests[entry.name] = found

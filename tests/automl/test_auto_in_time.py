@@ -45,7 +45,7 @@ class Machine:
             self.work(4 * EPOCH + COMPILING * (epoch == 0))
             if self.now > until:
                 raise loop.Interrupted("it was told to stop")
-        return SimpleNamespace(score=Score("accuracy"), scores=[0.8], genotypes=[parse(FIRST)])
+        return SimpleNamespace(score=Score("accuracy"), scores=[0.8], genotypes=[parse(FIRST)], diverged={})
 
     def tune(self, run, genotype, config, seconds):
         end = self.now + seconds
