@@ -165,7 +165,7 @@ def searched(run: Run, epochs: int, seconds: float) -> list[Genotype]:
         try:
             begun = records.holds_run(out)
             result = search.run(config, out, resume=begun, quiet=True, until=until)
-            ended = [i for i in range(config.seeds) if config.seed + i not in result.diverged]
+            ended = [i for i in range(len(result.scores)) if config.seed + i not in result.diverged]
             order = sorted(ended, key=lambda i: -result.score.signed(result.scores[i]))
             return [to_json(result.genotypes[i]) for i in order]
         except loop.Interrupted:
