@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +75,9 @@ def run(options: Retrain) -> None:
     out = options.out or (Path(source) / "retrain" if is_run(source) else None)
     result = train(config, genotype, out, resume=options.resume, quiet=options.quiet)
     measure = result.measure
-    each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
+    each = ", ".join(
+        "diverged" if math.isnan(score) else measure.shown(score).removesuffix(" %") for score in result.scores
+    )
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
     if config.grid:

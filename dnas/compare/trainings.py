@@ -19,7 +19,7 @@ from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, warn
 from dnas.loading import load
 from dnas.reports.plots import Measure
-from dnas.runs import loop, records
+from dnas.runs import diverged, loop, records
 
 AGAIN = "it is written anew"
 
@@ -95,6 +95,7 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
     try:
         # a cell through which nothing flows counts as what it is worth, else who finds it would gain by it
         result = retrain.run(config, genotype, out, resume=records.holds_run(out), quiet=True, allow_constant=True)
+        diverged.refuse_any(result.diverged)
     except StorageError:  # says nothing about the cell
         raise
     except UserError as error:

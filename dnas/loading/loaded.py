@@ -23,7 +23,8 @@ from dnas.loading.mistakes import Miss, Mistake, Unlike
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
-from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
+from dnas.tasks.rows import padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing
 from dnas.training.buckets import cuts, shortened
 from dnas.types import Batch, Tree
 

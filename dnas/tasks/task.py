@@ -341,15 +341,3 @@ def weighted_mean(values: jax.Array, batch: Batch) -> jax.Array:
     weights = batch.weights.astype(values.dtype)
     total = weights.sum()
     return (values * weights).sum(-1) / jnp.where(total > 0, total, 1)
-
-
-def random_order(key: jax.Array, count: int, needed: int) -> jax.Array:
-    """A random order of `count` examples, repeated from its start until it is `needed` long."""
-    return jax.random.permutation(key, count)[jnp.arange(needed) % count]
-
-
-def padded_rows(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of `count` examples fill batches of `size`, [N, B], and whether they count [N, B]; the last batch is filled
-    with repeats that do not."""
-    index = np.arange(-(-count // size) * size)
-    return (index % count).reshape(-1, size), (index < count).reshape(-1, size)

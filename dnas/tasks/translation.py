@@ -26,8 +26,9 @@ from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Range
 from dnas.tasks.language import with_perplexity
 from dnas.tasks.lengths import Buckets, bucket_lengths, sorted_rows
+from dnas.tasks.rows import padded_rows, random_order
 from dnas.tasks.tabular import check
-from dnas.tasks.task import VALIDATES, Binding, Score, Shape, Sums, padded_rows, pure_part, random_order, weighted
+from dnas.tasks.task import VALIDATES, Binding, Score, Shape, Sums, pure_part, weighted
 from dnas.tasks.text_classification import LONGER, SEARCH_NOTE, cut_note, texts_of
 from dnas.tasks.translation_scores import Compared, compared, scores_of
 from dnas.types import Batch, Tree

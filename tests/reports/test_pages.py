@@ -10,7 +10,7 @@ import pytest
 from dnas import cli
 from dnas.architectures.genotype import from_json
 from dnas.errors import StorageError
-from dnas.reports import charts, comparison, drawing, graphs, mistakes, page, svg, why
+from dnas.reports import blackbox, charts, comparison, drawing, graphs, mistakes, page, svg, why
 from dnas.reports import html as pages
 
 HOSTILE = "</script><script>alert(1)</script></style></title><img src=x onerror=alert(1)>\"'><b>&amp;\u2028"
@@ -51,6 +51,7 @@ def folders(tmp_path_factory):
         "search": page_folders.search(root / "search"),
         "training": page_folders.training(root / "training"),
         "comparison": page_folders.comparison(root / "comparison"),
+        "blackbox": page_folders.blackbox(root / "blackbox"),
     }
 
 
@@ -61,6 +62,7 @@ def texts(folders):
         "search": pages.render("page.html.jinja", page.described(folders["search"])),
         "training": pages.render("page.html.jinja", page.described(folders["training"])),
         "comparison": pages.render("comparison.html.jinja", comparison.described(folders["comparison"])),
+        "blackbox": pages.render("page.html.jinja", blackbox.described(folders["blackbox"])),
     }
 
 
@@ -241,10 +243,30 @@ def test_why_is_shown_as_it_was_measured(tmp_path):
         page.described(folder)
 
 
+def test_of_a_black_box_search_that_goes_on_is_said_how_far_it_is(tmp_path):
+    folder = page_folders.blackbox(tmp_path / "run", failed="out of memory")
+    assert "1 evaluation failed, the first: out of memory" in blackbox.described(folder)["sentence"]
+    (folder / "front.csv").unlink()
+    rows = blackbox.described(folder)["rows"]
+    assert rows == [], "of several objectives there is no best evaluation"
+    text = (folder / "trials.csv").read_text().replace("accuracy,mflops", "score,fidelity")
+    (folder / "trials.csv").write_text(text)
+    assert [row["score"] for row in blackbox.described(folder)["rows"]][:2] == [72.75, 65.125], "whole ones first"
+    for name in ("summary.json", "trials.csv", "genotype.json"):
+        (folder / name).unlink()
+    assert blackbox.described(folder)["sentence"] == "Nothing has ended yet."
+    (folder / "trials.jsonl").write_text('{"run": 0, "architecture": [1]}\n{"run": 0, "values": {"accuracy": 0.5}}\n')
+    assert blackbox.described(folder)["sentence"] == "The search has not ended: 1 evaluation so far."
+    (folder / "summary.json").write_text("{}{")
+    with pytest.raises(StorageError, match="summary.json is damaged, it is not JSON: remove it"):
+        blackbox.described(folder)
+
+
 def test_report_writes_the_pages_of_runs_and_comparisons(folders, capsys):
-    assert cli.main(["report", str(folders["training"]), str(folders["comparison"])]) == 0
+    kinds = ("training", "comparison", "blackbox")
+    assert cli.main(["report", *(str(folders[kind]) for kind in kinds)]) == 0
     out = capsys.readouterr().out.replace("\n", "")
-    for kind in ("training", "comparison"):
+    for kind in kinds:
         assert f"{folders[kind] / 'report.html'}" in out and (folders[kind] / "report.html").is_file()
         (folders[kind] / "report.html").unlink()
 
@@ -255,6 +277,13 @@ def test_report_writes_the_pages_of_runs_and_comparisons(folders, capsys):
 )
 def test_ticks_are_round(low, high, expected):
     assert charts.ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.999999], [0.69313, 0.69315], [2.5, 2.5], [0.0, 1e-7], [120.0, 120.0001]])
+def test_marks_of_an_axis_can_be_told_apart_and_fit(values):
+    drawn = charts.lines("t", [charts.Line("a", [1, 2], values, "#000000")])
+    marks = re.findall(r'text-anchor="end">([^<]+)<', drawn)
+    assert len(set(marks)) == len(marks) > 0 and max(map(len, marks)) <= 8
 
 
 def test_a_line_is_broken_where_there_is_nothing():
