@@ -9,8 +9,9 @@
 Hardware: a CPU for the small twin, minutes. For imagenet accelerators, several hosts of them with a launcher of
 scripts/, and a core of a CPU for every 250 images a second that they take.
 The authors search B0 as MnasNet was found, with 400 million multiply-adds as target; `efficientnet_b0` is their result.
-Published: width, depth, resolution, and top-1 accuracy [%] on ImageNet; last the phi of the formula that comes nearest
-in width, in depth and in resolution. They differ, so that B1 to B7 are these numbers, not a phi:
+Published: width, depth, resolution, and top-1 accuracy [%] on ImageNet, trained with AutoAugment (the README of
+tensorflow/tpu, models/official/efficientnet); last the phi of the formula that comes nearest in width, in depth and in
+resolution. They differ, so that B1 to B7 are these numbers, not a phi. What each costs, dnas zoo "efficientnet*" says:
 
     B0  1.0  1.0  224  77.1     0    0    0            B4  1.4  1.8  380  82.9   3.5  3.2  3.8
     B1  1.0  1.1  240  79.1     0   .5   .5            B5  1.6  2.2  456  83.6   4.9  4.3  5.1

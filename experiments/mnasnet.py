@@ -6,10 +6,15 @@
 Hardware: 2 CPU cores.
 The reward is theirs, accuracy (cost / T)^w: w = -0.07 is their soft constraint, 0 up to T and -1 beyond it their hard
 one. They draw 8,000 networks by an RNN that PPO trains, and train each on ImageNet for 5 epochs; T is 75 ms on a Pixel
-1. Published, top-1 accuracy on ImageNet: A1 75.2 % with 78 ms, 3.9 M parameters and 312 M multiply-adds; B1, without
-squeeze-excite, 74.5 % with 77 ms, 4.4 M and 315 M. Both are in dnas show mnasnet_a1 and mnasnet_b1; how to train them
-is in experiments/efficientnet.py. Their search took 4.5 days on 64 TPUs (that, and B1's milliseconds, are not checked
-against the paper), and there is no setting of that size here: it is the same command with a longer --budget and
+1. Published, and counted by dnas show mnasnet_a1 and mnasnet_b1 (B1 has no squeeze-excite):
+
+        top-1 on ImageNet  Pixel 1  parameters              multiply-adds
+    A1  75.2 %             78 ms    3.9 M, here 3,887,038   312 M, here 311,579,072
+    B1  74.5 %             77 ms    4.4 M, here 4,383,312   315 M, here 314,415,872
+
+A1 is in the README of tensorflow/tpu (models/official/mnasnet), which also has mnasnet_small with about 66 %; B1 and
+the 4.5 days that their search took on 64 TPUs are of the paper, as others quote it. How to train these networks is in
+experiments/efficientnet.py. There is no setting of that size here: it is the same command with a longer --budget and
 --evaluator train:config=FILE of your own, whose space is mnasnet, and whose data may be imagenet.
 
 soft, hard, evolution: the small twin: two blocks, handwritten digits, 20 trainings of 3 epochs each; the cost is

@@ -7,9 +7,14 @@
 Hardware: accelerators for `imagenet`, not run by this project; two CPU cores for `small`.
 
 imagenet: phases as published, 180 + 120 + 25 + 120 + 25 + 120 epochs, with the released learning rates relative to that
-    of the largest network. Expected top-1 accuracy of found networks, after 75 epochs of fine-tuning: 80.0 % at 595 M
-    multiply-adds, 79.6 % at 482 M, 79.1 % at 389 M (their README). Two networks a step in every phase, where they have
-    1, 2 and 4; no augmentation but crops and flips.
+    of the largest network. Two networks a step in every phase, where they have 1, 2 and 4; no augmentation but crops
+    and flips. Expected, as of networks that they found and trained 75 epochs more, in a space of width 1.2 (their
+    README), and what dnas show ofa_595m, ofa_482m and ofa_389m count:
+
+        top-1 on ImageNet  multiply-adds            parameters
+        80.0 %             595 M, here 595,189,032  9,135,928
+        79.6 %             482 M, here 482,413,168  9,066,368
+        79.1 %             389 M, here 389,487,856  8,386,544
 small: four blocks on 8x8 images of digits, at most 150,000 multiply-adds. Expected: no published number. At commit
     28b48f3 it found ofa(kernel=[5, 5, 3, 3], depth=[1, 2], expansion=[3, 3, 3, 3]), 140,608 of them, whose training
     ended with 98.89 % test accuracy: one seed, five minutes beside other work.

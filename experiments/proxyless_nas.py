@@ -16,9 +16,15 @@ cifar10: on CIFAR-10 in the DARTS space. Expected: no published numbers in this 
 imagenet: their space, and their penalty, CE 0.2 (log E / log target)^0.3. Their target is 80 ms on a phone whose table
     is no part of this package, so the cost is multiply-adds, with the target of their network for phones. With a table
     of your own, of dnas latency proxyless --out here.json, it is
-    --method proxyless_nas:cost=latency:table=here.json,target=80. Expected top-1 accuracy on ImageNet as published:
-    mobile 74.6 % with 78 ms on a Pixel 1, GPU 75.1 % with 5.1 ms on a V100, CPU 75.3 % with 138.7 ms on a Xeon. These
-    milliseconds and the settings of its training are not checked against the paper.
+    --method proxyless_nas:cost=latency:table=here.json,target=80. Expected, top-1 accuracy on ImageNet by the logs of
+    mit-han-lab/proxylessnas, and what dnas show proxyless_mobile, _gpu and _cpu count (their README: 320 M for mobile):
+
+        mobile  74.59 %  78 ms on a Pixel 1  4,080,512 parameters  320,427,584 multiply-adds
+        GPU     75.08 %  5.1 ms on a V100    7,119,848             465,260,160
+        CPU     75.29 %  138.7 ms on a Xeon  4,361,648             439,243,864
+
+    The milliseconds of mobile and GPU are of their README, those of CPU of the paper as others quote it; the settings
+    of its training are not checked against the paper.
 small: three layers on 2,000 JPEG images of CIFAR-10 of 16 pixels, with the penalty and a budget. Expected: no published
     number. At commit c8f4858 it found [skip, mb3_e3_c16_s2_relu6, skip] of 175,936 multiply-adds, with 36.0 % test
     accuracy of 400 images: one seed, two minutes on two busy cores. Nothing is claimed of it.

@@ -12,7 +12,8 @@ A step of `spos` costs about 0.4 x one of first-order DARTS (benchmarks/results/
 nasbench201: on CIFAR-10 in the NAS-Bench-201 space. Expected: no published number in this space by its authors, who
     search on ImageNet in spaces of their own; the best cell has 94.37 % test accuracy.
 imagenet: their own space, shuffle blocks, of which the published network 21012020202300003233 is one (`dnas show spos`:
-    3,558,464 parameters, 322,918,720 multiply-adds; published 3.5 M, 323 M). Expected: 74.4 % top-1 by that network.
+    3,558,464 parameters, 322,918,720 multiply-adds; published 3.5 M, 323 M). Expected: 74.4 % top-1 on ImageNet by that
+    network, as the README of megvii-model/SinglePathOneShot has it (an error of 25.6 %).
     The data are a folder of images, one of them a class; of their training 150,000 steps of 1,024 images, rate 0.5
     falling linearly, decay 4e-5. Departures: one decay for all weights, and no limit of 330 M in the evolution.
 small: a smoke test of their space in its smallest size, on 2,000 JPEG images of CIFAR-10. Expected: no published

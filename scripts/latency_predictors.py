@@ -86,6 +86,7 @@ def transfer(space: str, devices: dict[str, Any]) -> dict[str, Any]:
     rows, judged = order[: COUNTS[-1]], order[-TESTED:]
     times = np.stack([latencies.on(device) for device in devices["known"]], 1)
     known = predictors.gaussian_process(features[rows], times[rows])(features)
+    known = np.maximum(known, times[rows].min(0))  # of the cheapest networks a regression may predict less than nothing
     found: dict[str, Any] = {name: {} for name in (*TRANSFERS, "alone")}
     for device, theirs in zip(devices["unseen"], devices["published"], strict=True):
         true = latencies.on(device)

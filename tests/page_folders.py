@@ -5,6 +5,7 @@ import base64
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,13 @@ def cell(*names: str) -> dict[str, Any]:
     return {"space": "nasbench201", "cells": {"cell": {"edges": edges, "concat": None}}}
 
 
-def training(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), text: str = "a text") -> Path:
-    """One seed, tested: two mistakes, an image and a text."""
+def training(
+    folder: Path,
+    classes: tuple[str, ...] = ("cat", "dog"),
+    text: str = "a text",
+    tested: Mapping[str, Any] | None = None,
+) -> Path:
+    """One seed, tested: two mistakes, an image and a text, or what is given."""
     with records.create(folder, Config(space="nasbench201", seed=1), "dnas retrain") as run:
         for epoch in (1, 2):
             row = {"step": epoch, "epoch": epoch, "seed": 1, "train_loss": 1 / epoch, "test_loss": 0.5}
@@ -61,9 +67,23 @@ def training(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), text: str 
     examples = [{"image": base64.b64encode(picture(8)).decode()}, {"text": text}]
     test = {"data": "mine", "what": "images", "seed": 1, "classes": list(classes), "measures": {"accuracy": 0.7031}}
     test |= {"confusion": [[30, 12], [7, 15]], "mistakes": [numbers | example for example in examples]}
-    (folder / "test.json").write_text(json.dumps(test))
+    (folder / "test.json").write_text(json.dumps(tested or test))
     (folder / "cells.png").write_bytes(picture(2))
     return folder
+
+
+def tested_numbers(text: str = "a text") -> dict[str, Any]:
+    """test.json of a table with numbers."""
+    about = {"data": text, "what": "rows", "seed": 1, "target": text, "count": 64, "measures": {"rmse": 1.5}}
+    return about | {"mistakes": [{"place": 7, "true": 3.0, "said": -1.25, "row": {text: text, "b": None}}]}
+
+
+def tested_translations(text: str = "a text") -> dict[str, Any]:
+    """test.json of texts that were translated."""
+    about = {"data": text, "what": "texts", "seed": 1, "count": 64, "signatures": {"bleu": text}}
+    about |= {"measures": {"perplexity": 3.5, "bleu": 21.3}}
+    pair = {"text": text, "reference": f"of {text}", "written": f"for {text}", "chrf": 12.34, "bleu": 0.0}
+    return about | {"mistakes": [{"place": 7} | pair]}
 
 
 def comparison(folder: Path, name: str = "mine") -> Path:

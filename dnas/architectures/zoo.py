@@ -32,6 +32,7 @@ class Entry:
     None if not known exactly. Of a whole network, with 1,000 classes. pixels: side of the images. space: with the
     settings that the network is built with; empty: those of the genotype's space. accuracy: on the test images of
     CIFAR-10, or the validation images of ImageNet, in percent, as its authors print it; None where that is not here.
+    accuracy_from: where this was read.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Entry:
     pixels: int = 32
     space: str = ""
     accuracy: float | None = None
+    accuracy_from: str = ""
+
+    @property
+    def large(self) -> bool:
+        """Whether it is a network for ImageNet, by its images."""
+        return self.pixels > 32
 
 
 def names() -> list[str]:
@@ -73,7 +80,7 @@ def find(name: str) -> Entry | None:
     """What is published under a name, in upper or lower case, also with `-` or blanks for `_`; None if nothing is."""
     wanted = re.sub(r"[\s-]", "_", name.lower())
     if wanted in (records := _records("networks")):
-        own = ("source", "parameters", "multiply_adds", "pixels", "accuracy")
+        own = ("source", "parameters", "multiply_adds", "pixels", "accuracy", "accuracy_from")
         counts = {key: records[wanted][key] for key in own if key in records[wanted]}
         return Entry(wanted, genotype_of("chain", _words(records[wanted])), **counts)
     written = {known.lower(): (known, record) for known, record in (_records("zoo") | _records("transformers")).items()}

@@ -25,7 +25,7 @@ def linear(classes: bool) -> Any:
 
     if not classes:
         return RidgeCV(STRENGTHS)
-    return GridSearchCV(LogisticRegression(max_iter=2000), {"C": STRENGTHS}, cv=FOLDS)
+    return GridSearchCV(LogisticRegression(max_iter=2000), {"C": STRENGTHS}, cv=FOLDS, error_score="raise")
 
 
 def boosting(classes: bool) -> Any:
@@ -34,7 +34,7 @@ def boosting(classes: bool) -> Any:
     from sklearn.model_selection import GridSearchCV
 
     forest = (HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor)(random_state=0)
-    return GridSearchCV(forest, {"max_leaf_nodes": (4, 31)}, cv=FOLDS)
+    return GridSearchCV(forest, {"max_leaf_nodes": (4, 31)}, cv=FOLDS, error_score="raise")
 
 
 LEARNERS: dict[str, Callable[[bool], Any]] = {"gradient boosting": boosting, "linear model": linear}

@@ -95,7 +95,11 @@ def _print_origin(genotype: "Genotype", source: str) -> None:
 
     entry = zoo.find(cleaned(source))
     if entry is not None and entry.genotype == genotype:
-        print(f"{entry.name}, published in {entry.source}\n")
+        print(f"{entry.name}, published in {entry.source}")
+        if entry.accuracy is not None:
+            images = "ImageNet's validation images" if entry.large else "CIFAR-10's test images"
+            print(f"Published accuracy: {entry.accuracy:g} % of {images} ({entry.accuracy_from})")
+        print()
     index = zoo.nasbench201_index(genotype)
     if index is not None:
         print(f"Cell {index} of NAS-Bench-201\n")

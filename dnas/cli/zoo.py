@@ -28,7 +28,7 @@ class Zoo:
     head), those of a published network its own, those of a found one of the network that its run trains; of other
     things than images only parameters are known, once it is trained. Published accuracies are as their authors print
     them, of CIFAR-10's test images or ImageNet's validation images, each with a training of its own, so that small
-    differences say little.
+    differences say little; where each was read, --json, --page and dnas show say.
 
     Examples:
       dnas zoo
@@ -142,7 +142,8 @@ def _described(entry: "Entry") -> dict[str, Any]:
     from dnas.architectures.genotype_data import to_json
 
     about = {name: getattr(entry, name) for name in ("name", "space", "data", *COSTS, "score")}
-    about |= {"measure": entry.measure.name, "source": entry.source, "began": entry.began or None}
+    about |= {"measure": entry.measure.name, "source": entry.source, "score_from": entry.score_from or None}
+    about |= {"began": entry.began or None}
     return about | {"genotype": to_json(entry.genotype)}
 
 

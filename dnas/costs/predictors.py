@@ -148,7 +148,12 @@ def least_squares(features: np.ndarray, milliseconds: np.ndarray) -> Predict:
 
 def ridge(known: np.ndarray, measured: np.ndarray, milliseconds: np.ndarray) -> np.ndarray:
     """log latency = a + w . z, with z the logarithms on the known devices, each standardised over all networks, and a
-    penalty |w|^2 on the sum of squared errors: a Bayesian regression whose weights and errors are of one size."""
+    penalty |w|^2 on the sum of squared errors: a Bayesian regression whose weights and errors are of one size.
+
+    Errors: `ValueError` for times that are not positive, as a regression on a known device may predict them.
+    """
+    if not (known.min() > 0 and milliseconds.min() > 0):
+        raise ValueError("a time is not positive, so that it has no logarithm")
     logs = np.log(known)
     z = (logs - logs.mean(0)) / (logs.std(0) + 1e-12)
     seen, target = z[measured], np.log(milliseconds)

@@ -6,7 +6,6 @@ epochs, a third of that, and so on, which is what Hyperband wants (Li et al. 201
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any
@@ -27,11 +26,10 @@ from dnas.ranges import Portion, Range, Whole
 from dnas.runs import loop
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Task
-from dnas.training.job import Job, priced_as
+from dnas.training.job import Job, Watch, priced_as
 
 REDUCTION = 3  # of the epochs, from one fidelity to the next cheaper one
 VALID_PORTION = 0.2  # of the train part, where neither a setting nor the config says it
-Watch = Callable[[int, dict[str, float]], None]
 FORGET = 10  # evaluations between which compiled programs pile up
 
 

@@ -21,8 +21,10 @@ from dnas.paths import content_of
 from dnas.reports import blackbox, comparison, html, listing, page, states
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
-SIGNS = ("metrics.jsonl", "mix.jsonl", "genotype.json", "test.json", "why.json", "comparison.csv", "report.html")
-SIGNS += ("trials.jsonl", "summary.json")
+SIGNS = (
+    *("metrics.jsonl", "mix.jsonl", "genotype.json", "test.json", "why.json", "comparison.csv", "report.html"),
+    *("trials.jsonl", "summary.json"),
+)
 PLACES = (".", "genotypes", "checkpoints", "checkpoints/copies")  # of what a page reads
 MOST_BYTES = 64 * 2**20  # of a page that others have made
 KEPT = 16  # pages

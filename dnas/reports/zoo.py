@@ -34,6 +34,7 @@ class Entry:
     and score are of. parameters, multiply_adds: None where they are not known. score: of test data, in percent if it is
     an accuracy; of an own one the mean over its trainings, None before the first. source: where it was published, or
     the method that found it, or `TRAINED`. folder: of the run, empty for published ones. began: when the run did.
+    score_from: where the score of a published one was read.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry:
     source: str
     folder: str = ""
     began: str = ""
+    score_from: str = ""
 
     @property
     def said(self) -> str:
@@ -72,11 +74,10 @@ def published(patterns: Sequence[str] = ("*",)) -> list[Entry]:
 
 def _published(entry: zoo.Entry) -> Entry:
     space = entry.genotype.space
-    data = "ptb" if space == "rnn" else "cifar10" if entry.pixels == 32 else "imagenet"
-    counts = entry.parameters, entry.multiply_adds
-    return Entry(
-        entry.name, entry.genotype, entry.space or space, data, *counts, entry.accuracy, Measure(), entry.source
-    )
+    data = "ptb" if space == "rnn" else "imagenet" if entry.large else "cifar10"
+    costs = entry.parameters, entry.multiply_adds
+    about = data, *costs, entry.accuracy, Measure(), entry.source
+    return Entry(entry.name, entry.genotype, entry.space or space, *about, score_from=entry.accuracy_from)
 
 
 def found(folder: str | Path) -> list[Entry]:

@@ -54,7 +54,7 @@ def _card(entry: Entry, drawings: list[dict[str, Any]]) -> dict[str, Any]:
     if entry.multiply_adds is not None:
         facts.append(f"{entry.multiply_adds:,} multiply-adds")
     if entry.score is not None:
-        facts.append(entry.said)
+        facts.append(f"{entry.said} ({entry.score_from})" if entry.score_from else entry.said)
     facts.append(f"{entry.source}, {entry.began[:10]}" if entry.folder else entry.source)
     try:
         text = to_text(entry.genotype)

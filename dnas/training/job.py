@@ -4,6 +4,7 @@ Searches have the like in `dnas/search/job.py`; `dnas.retrain` runs it, in a fol
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,8 @@ from dnas.training.selection import loaded
 from dnas.training.step import make_training
 from dnas.training.weights import rate_of
 from dnas.types import Tree
+
+Watch = Callable[[int, dict[str, float]], None]  # (epoch, means over the seeds of what was measured); may raise
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ class Job:
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rates = [rate_of(point.weights, plan.epochs, self.steps) for point in points or (plan,)]
-        paths: Any = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
-        has_paths = space.takes == "images" and not space.own_size
+        paths = None
+        if space.takes == "images" and not space.own_size:
+            paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
         draws = space.draws or bool(space.random)
-        paths = paths if has_paths else None
         self.training = make_training(self.network, self.pure, plan, self.steps, paths, draws, points)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         level = Level("train", plan.batch_size, plan.accumulate)
@@ -88,7 +91,7 @@ class Job:
         (self.arrays,) = self.feed.arrays
         names = (*("valid",) * (task.steps("valid", 1) > 0), "test")
         self.parts = {name: measured_part(task, layout, name) for name in names}
-        self.scores: list[float] = []
+        self.points, self.scores = grid.of_seeds(config, "retrain"), list[float]()
         self.diverged: dict[int, int] = {}  # number of a seed -> the step
 
         check_selection(plan, "valid" in self.parts)
@@ -111,7 +114,6 @@ class Job:
             "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
         }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
-        self.points = grid.of_seeds(config, "retrain")
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
@@ -120,8 +122,8 @@ class Job:
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
 
-    def go(self, record: records.Run, resume: bool) -> Result:
-        config, self.record = self.config, record
+    def go(self, record: records.Run, resume: bool, watch: Watch | None = None, until: float = math.inf) -> Result:
+        config, self.record, self.watch = self.config, record, watch
         found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
         self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
         if found is not None:
@@ -140,7 +142,7 @@ class Job:
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
             )
         if not self._ended(progress):
-            progress = self._driven(progress)
+            progress = self._driven(progress, until)
         if self.stopped(progress).all():
             loop.say(f"The last {config.retrain.patience} epochs were no better: stopped, with the best.", self.quiet)
         if not self.scores:  # resumed after the last epoch
@@ -159,7 +161,7 @@ class Job:
             {config.seed + i: step for i, step in self.diverged.items()},
         )
 
-    def _driven(self, progress: loop.Progress) -> loop.Progress:
+    def _driven(self, progress: loop.Progress, until: float) -> loop.Progress:
         return loop.drive(
             self.record,
             progress,
@@ -170,6 +172,7 @@ class Job:
             title="retrain",
             command="retrain",
             quiet=self.quiet,
+            until=until,
         )
 
     def advanced(self, progress: loop.Progress, count: Any) -> loop.Progress:
@@ -242,6 +245,8 @@ class Job:
                 | grid.row(self.config, "retrain", i)
                 | self._best(i, progress)
             )
+        if self.watch is not None and (well := [row for i, row in enumerate(test) if i not in self.diverged]):
+            self.watch(epoch, {name: float(np.mean([row[name] for row in well])) for name in well[0]})
         metric = self.task.score.signed(np.nanmean(self._scores("valid", valid))) if valid else None
         return loop.Epoch(metric, progress, self._ended(progress))
 

@@ -115,6 +115,8 @@ KNOWN = {  # what others counted: ../shared/oracles/mobile and ofa, torchvision 
 PUBLISHED = {  # millions of multiply-adds, as their authors print them
     "spos": 323,
     "ofa_595m": 595,
+    "ofa_482m": 482,
+    "ofa_389m": 389,
     "attentivenas_a0": 203,
     "attentivenas_a1": 279,
     "attentivenas_a2": 317,
@@ -131,12 +133,15 @@ def test_the_costs_are_those_that_others_counted():
     for name, millions in PUBLISHED.items():
         assert round(zoo.entry(name).multiply_adds / 1e6) == millions, name
     assert 3.5e6 <= zoo.entry("spos").parameters < 3.6e6 and 9.1e6 <= zoo.entry("ofa_595m").parameters < 9.2e6
+    assert [round(zoo.entry(f"ofa_{m}m").parameters / 1e6, 1) for m in (482, 389)] == [9.1, 8.4]
 
 
 OFA = {  # width, kernels, depths, expansions
     "ofa_d4_e6_k7": (1.0, "7" * 20, "44444", "6" * 20),
     "ofa_d2_e3_k3": (1.0, "3" * 20, "22222", "3" * 20),
     "ofa_595m": (1.2, "3533" + "5535" + "7535" + "3573" + "3353", "34444", "3433" + "4463" + "6634" + "6664" + "6663"),
+    "ofa_482m": (1.2, "5333" + "5353" + "5533" + "5735" + "7333", "34444", "3333" + "4443" + "4633" + "6664" + "6663"),
+    "ofa_389m": (1.2, "3333" + "5533" + "5533" + "5533" + "3373", "23344", "3333" + "3633" + "4433" + "6444" + "6663"),
 }
 
 

@@ -55,6 +55,12 @@ def test_sizes_agree_with_the_reference_networks():
         assert (entry.parameters, entry.multiply_adds) == (size["params"], size["macs_eval"]), entry.name
 
 
+def test_every_published_accuracy_says_where_it_was_read():
+    known = [zoo.entry(name) for name in (*zoo.names(), *zoo.networks(), *zoo.transformers())]
+    assert sum(entry.accuracy is not None for entry in known) > 35
+    assert [entry.name for entry in known if (entry.accuracy is None) != (not entry.accuracy_from)] == []
+
+
 def test_names_are_unique_without_regard_to_case():
     assert max(Counter(name.lower() for name in zoo.names()).values()) == 1
     assert zoo.entry("darts_v2") == zoo.entry("DARTS_V2")

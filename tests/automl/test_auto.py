@@ -14,7 +14,7 @@ import pytest
 import dnas
 from dnas.architectures.genotype import check, parse
 from dnas.automl import final, learners, networks, outcome, stages
-from dnas.automl.journal import Journal, TimeUp
+from dnas.automl.journal import Journal
 from dnas.automl.networks import Entry
 from dnas.automl.pace import Pace
 from dnas.automl.recipes import audio_classification, images, tabular, text_classification
@@ -84,13 +84,6 @@ def test_a_folder_is_gone_on_with_only_when_asked_to(tmp_path):
         dnas.automl.run.run("wine", tmp_path / "other", resume=True)
     with pytest.raises(UserError, match="--minutes must be above 0"):
         dnas.automl.run.run("wine", tmp_path / "other", minutes=0)
-
-
-def test_what_takes_too_long_is_given_up(tmp_path):
-    check = Journal(tmp_path, ORDER, 10).until(-1.0)
-    with pytest.raises(TimeUp):
-        check(1, {})
-    Journal(tmp_path, ORDER, 10).until(60.0)(1, {})
 
 
 def test_folds_hold_out_every_train_row_and_no_test_row():

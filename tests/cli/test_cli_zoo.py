@@ -77,6 +77,7 @@ def test_all_that_is_published_is_listed_with_its_costs(dnas):
         97.24,
     ]
     assert (rows["efficientnet_b3"]["score"], rows["efficientnet_b3"]["data"]) == (81.6, "imagenet")
+    assert "README" in rows["efficientnet_b3"]["score_from"] and rows["mnasnet_small"]["score_from"] is None
     assert rows["DARTS_V2_rnn"]["parameters"] is None and rows["DARTS_V2_rnn"]["data"] == "ptb"
 
 

@@ -48,6 +48,11 @@ def test_the_chosen_noise_is_that_of_the_measurements():
     assert accuracy(found[:, 1], SUM[REST]).error < np.median(np.abs(noisy[SEEN, 1] / SUM[SEEN] - 1))
 
 
+def test_a_time_that_is_not_positive_has_no_logarithm():
+    with pytest.raises(ValueError, match="not positive"):
+        predictors.ridge(SUM[:, None] - SUM.min(), np.arange(10), SUM[:10])
+
+
 @pytest.mark.parametrize("transfer", [predictors.ridge, predictors.mixture], ids=lambda f: f.__name__)
 def test_ten_measurements_on_a_new_device(transfer):
     known = FEATURES @ GENERATOR.uniform(0.5, 3, (15, 4))

@@ -100,6 +100,23 @@ def test_the_page_of_a_training_says_what_was_taken_for_what(texts):
     assert "71 % of cat" in table and text.count("90.0 % sure") == 2 and "number 8" in text
 
 
+def test_the_page_of_a_training_says_which_numbers_are_far_off(tmp_path):
+    folder = page_folders.training(tmp_path / "run", tested=page_folders.tested_numbers("price"))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "64 rows of price (seed 1)" in text and "Of price, in its unit" in text and ">1.5</td>" in text
+    assert '<b>3</b>, said <b class="bad">-1.25</b> <span>(4.25 off; number 8)' in text
+    assert "row 8" in text and '<th scope="row">b</th><td>–</td>' in text
+
+
+def test_the_page_of_a_training_says_which_texts_were_translated_badly(tmp_path):
+    folder = page_folders.training(tmp_path / "run", tested=page_folders.tested_translations("ein <Text>"))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "64 texts of ein &lt;Text&gt; (seed 1)" in text and ">21.3</td>" in text
+    caption = '<b>of ein &lt;Text&gt;</b>, translated as <b class="bad">for ein &lt;Text&gt;</b> '
+    assert f"<blockquote>ein &lt;Text&gt;</blockquote>\n<figcaption>{caption}" in text
+    assert "(chrF 12.3, BLEU 0.0; number 8)" in text
+
+
 def test_a_comparison_says_who_is_best_and_what_may_be_chance(folders, texts):
     text = texts["comparison"]
     assert "mine is best of 3, with 91.00 ± 1.00 % over 3 searches." in text
@@ -124,6 +141,8 @@ def test_what_a_name_holds_is_text_on_every_page(tmp_path):
     run = page_folders.search(tmp_path / "a<img onerror=x>&\"'", also=HOSTILE, command=HOSTILE)
     plain = page_folders.search(tmp_path / "plain")
     trained = page_folders.training(tmp_path / "trained", classes=(HOSTILE, f"{HOSTILE} 2"), text=HOSTILE)
+    others = (page_folders.tested_numbers, page_folders.tested_translations)
+    tested = [page_folders.training(tmp_path / f"tested_{i}", tested=one(HOSTILE)) for i, one in enumerate(others)]
     compared = page_folders.comparison(tmp_path / "compared", name=quoted.replace("\u2028", " "))
     for folder, names in ((run, [HOSTILE]), (plain, ["<noise>"])):
         genotypes = [page_folders.cell(*names)] * 2
@@ -133,6 +152,10 @@ def test_what_a_name_holds_is_text_on_every_page(tmp_path):
         run: plain,
         trained: page_folders.training(tmp_path / "good"),
         compared: page_folders.comparison(tmp_path / "c"),
+    }
+    kinds |= {
+        folder: page_folders.training(tmp_path / f"plain_{i}", tested=one())
+        for i, (folder, one) in enumerate(zip(tested, others, strict=True))
     }
     for hostile, harmless in kinds.items():
         bad, good = (
@@ -173,6 +196,14 @@ def test_a_damaged_test_is_one_sentence(tmp_path, change):
     found = json.loads((folder / "test.json").read_text())
     change(found)
     (folder / "test.json").write_text(json.dumps(found))
+    with pytest.raises(StorageError, match="test.json is damaged: remove it"):
+        mistakes.examined(folder)
+
+
+@pytest.mark.parametrize("tested", [page_folders.tested_numbers, page_folders.tested_translations])
+@pytest.mark.parametrize("name", ["measures", "count", "mistakes"])
+def test_another_damaged_test_is_one_sentence(tmp_path, tested, name):
+    folder = page_folders.training(tmp_path / "run", tested=tested() | {name: "?"})
     with pytest.raises(StorageError, match="test.json is damaged: remove it"):
         mistakes.examined(folder)
 
