@@ -25,7 +25,7 @@ from dnas.automl.networks import TOO_LONG, Entry, best_of, with_epochs
 from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
 from dnas.automl.stages import Run, command
-from dnas.config import Config, to_dict
+from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import atomic_write, storage
 from dnas.runs import loop
@@ -169,7 +169,10 @@ def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
 
 def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     """Train the best network and the best baselines on the whole train part, test, export, sum up."""
-    winner = _lengthened(run, winner, (run.journal.left - run.reserve) / 2)
+    rivals = _rivals(run, winner, entries)
+    validated, winner = winner.settings.retrain.epochs, stages.lengthened(run, winner, 1 + bool(rivals))
+    epochs = winner.settings.retrain.epochs
+    longer = f" It is trained for {epochs} epochs now, where it had {validated}." if epochs > validated else ""
     out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
     place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
     atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
@@ -177,7 +180,7 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
         "network",
         f"{winner.name}: there was no time to validate any."
         if winner.failed
-        else f"{winner.name} is the best by validation.",
+        else f"{winner.name} is the best by validation.{longer}",
         command("retrain", cell, "--config", place, "--out", out),
     )
     seconds = max(run.journal.left - run.reserve, LEAST * run.total)
@@ -186,7 +189,7 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     run.say("network", f"Tested, once.{cut}", command("test", out))
     files = run.journal.once("export", lambda: final.exported(out, run.place("export")))
     run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
-    tests |= _rivals(run, winner, entries)
+    tests |= _tests(run, rivals, entries)
     exported = loop.quoted(run.place("export"))
     summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
@@ -194,24 +197,15 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     return summary
 
 
-def _lengthened(run: Run, entry: Entry, seconds: float) -> Entry:
-    """An entry that is trained for as many of the recipe's epochs as fit into so many seconds, if these are more than
-    it was validated with: those are as many as there was time for. Early stopping has found its own."""
-    config, kind = entry.settings, "baseline" if entry.kind == "fixed" else entry.kind
-    if run.recipe.folds > 1 or config.retrain.patience or entry.failed:
-        return entry
-    known = run.journal.pieces[f"{kind} {entry.name}"]
-    fitting = int(config.retrain.epochs * seconds / (stages.CAUTION * known["seconds"]))
-    most = min(run.recipe.config.retrain.epochs, fitting)
-    epochs = run.journal.once(f"epochs of {entry.name}", lambda: max(config.retrain.epochs, most))
-    return replace(entry, config=to_dict(with_epochs(config, epochs)))
-
-
-def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
-    """The tests of the best baselines, as many as there is time for."""
+def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> list[Entry]:
+    """The fixed networks that are tested, the best first: one, or all where they are small."""
     rivals = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
     rivals.sort(key=lambda entry: entry.key, reverse=True)
-    rivals = rivals if run.recipe.folds > 1 else rivals[:1]
+    return rivals if run.recipe.folds > 1 else rivals[:1]
+
+
+def _tests(run: Run, rivals: list[Entry], entries: list[Entry]) -> dict[str, Any]:
+    """The tests of the baselines, as many as there is time for."""
     tests = dict[str, Any]()
     for entry in [*(entry for entry in entries if entry.kind == "learner" and not entry.failed), *rivals]:
         seconds, name = run.journal.left, f"test {entry.name}"
@@ -221,8 +215,8 @@ def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
         if entry.kind == "learner":
             work = partial(final.learned, entry, run.recipe.config, seconds)
         else:
-            place = run.place("baselines") / entry.name.replace(" ", "_")
-            work = partial(final.trained, _lengthened(run, entry, seconds - run.reserve), place, seconds)
+            longer, place = stages.lengthened(run, entry, 1), run.place("baselines") / entry.name.replace(" ", "_")
+            work = partial(final.trained, longer, place, seconds)
         found = run.journal.once(name, work)
         if found["ended"]:
             tests[entry.name] = found

@@ -165,7 +165,7 @@ def searched(run: Run, epochs: int, seconds: float) -> list[Genotype]:
         try:
             begun = records.holds_run(out)
             result = search.run(config, out, resume=begun, quiet=True, until=until)
-            ended = [i for i in range(config.seeds) if config.seed + i not in result.diverged]
+            ended = [i for i in range(len(result.scores)) if config.seed + i not in result.diverged]
             order = sorted(ended, key=lambda i: -result.score.signed(result.scores[i]))
             return [to_json(result.genotypes[i]) for i in order]
         except loop.Interrupted:
@@ -277,6 +277,20 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
     words = *cell, "--over", *over, *folds, "--trials", found["trials"], "--out", out
     run.say("tune", f"{found['trials']} trials.", command("tune", place, *words))
     return [(one["name"], from_dict(one["config"]), from_json(one["genotype"])) for one in found["best"]]
+
+
+def lengthened(run: Run, entry: Entry, trainings: int) -> Entry:
+    """The entry with as many epochs as the recipe has, or as fit; trainings: that are to come, and share the time that
+    is left. As it is, where epochs are tuned, folds have validated it, or the best epoch is kept."""
+    plan, most = entry.settings.retrain, run.recipe.config.retrain.epochs
+    chosen = plan.patience or run.recipe.folds > 1 or any(axis.startswith(LENGTH) for axis in run.recipe.over)
+    if chosen or entry.failed or plan.epochs >= most:
+        return entry
+    piece = run.journal.pieces[f"{'baseline' if entry.kind == 'fixed' else entry.kind} {entry.name}"]
+    one = CAUTION * piece["seconds"] / plan.epochs / (1 - plan.valid_portion)  # on all that is there to learn from
+    fitting = int((run.journal.left - run.reserve) / trainings / max(one, 1e-9))
+    epochs = run.journal.once(f"epochs of {entry.name}", lambda: max(plan.epochs, min(most, fitting)))
+    return replace(entry, config=to_dict(with_epochs(entry.settings, epochs)))
 
 
 def axes(run: Run) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Tables of latency: what every operation of every layer takes on one device, as a file of our own.
 
 A table is JSON: `space`, `device`, `unit` (ms or us), `how` it was measured, `constant` (what all networks share), and
-`cells`: by kind a list with an object {operation: time} for every edge, in the order of the space. `sizes` says of
+`cells`: by kind a list with an object {operation: time} for every edge, in the order of the space; or, of a space where
+what an option takes depends on others, `blocks`: {block and its input: time} (`latency_blocks.py`). `sizes` says of
 which networks (`channels`, `cells`, `image_size`, ...), where that is known; `spread` may have the interquartile
 ranges, in the layout of `cells`. Times are of one batch of `batch` inputs.
 """
@@ -23,6 +24,7 @@ from dnas.errors import UserError
 from dnas.files import atomic_write
 from dnas.paths import content_of
 
+MOST = 1e12  # of a time
 UNITS = {"ms": 1.0, "us": 1e-3}  # milliseconds of one
 MOST_BYTES = 2**24
 REMEDY = "give a table that dnas latency wrote"
@@ -32,7 +34,8 @@ Rows = Mapping[str, Sequence[Mapping[str, float]]]
 
 @dataclass(frozen=True, eq=False)
 class LatencyTable:
-    """As of the file, in milliseconds. cells, spread: {kind: one {operation: milliseconds} for each edge}."""
+    """As of the file, in milliseconds. cells, spread: {kind: one {operation: milliseconds} for each edge}. blocks:
+    {block: milliseconds}, empty where options have times of their own."""
 
     space: str
     device: str
@@ -42,6 +45,7 @@ class LatencyTable:
     batch: int = 1
     sizes: Mapping[str, int | str] = field(default_factory=dict)
     spread: Rows = field(default_factory=dict)
+    blocks: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"The latency table of '{self.space}' on '{self.device}'"
@@ -51,25 +55,31 @@ class LatencyTable:
                 for number, row in enumerate(layers, 1):
                     for operation, time in row.items():
                         _check_time(time, f"{where} has for '{operation}' in layer {number} of '{kind}'")
+        for name, time in self.blocks.items():
+            _check_time(time, f"{where} has for '{name}'")
 
-    def of_space(self, space: Space, sizes: Mapping[str, int | str] | None = None) -> Additive:
-        """The table as a cost of a space. sizes: of the networks that it is wanted for, None: whichever.
-
-        Errors: `UserError` for a table of another space, of other sizes, or with missing entries.
-        """
+    def check_networks(self, space: Space, sizes: Mapping[str, int | str]) -> None:
+        """Errors: `UserError` for networks of another space than those of the table, or of other sizes."""
         where = f"The latency table on '{self.device}'"
         if space.name != self.space:
             raise UserError(
                 f"{where} is of the space '{self.space}', not of '{space.name}': choose that space, or measure a table "
                 f"of this one, dnas latency {space.name}."
             )
-        for name, value in (sizes or {}).items():
+        for name, value in sizes.items():
             if name in self.sizes and self.sizes[name] != value:
                 raise UserError(
                     f"{where} was measured with {name} {self.sizes[name]}, and these networks have {value}: measure a "
                     "table of them, or choose the same sizes."
                 )
-        tables = {}
+
+    def of_space(self, space: Space, sizes: Mapping[str, int | str] | None = None) -> Additive:
+        """The table as a cost of a space. sizes: of the networks that it is wanted for, None: whichever.
+
+        Errors: `UserError` for a table of another space, of other sizes, or with missing entries.
+        """
+        self.check_networks(space, sizes or {})
+        where, tables = f"The latency table on '{self.device}'", {}
         for kind, cell in space.cells.items():
             rows = self.cells.get(kind, ())
             if len(rows) != len(cell.edges):
@@ -103,6 +113,8 @@ def write(table: LatencyTable, path: str | Path) -> None:
         "constant": table.constant,
         "cells": {kind: [dict(row) for row in rows] for kind, rows in table.cells.items()},
     }
+    if table.blocks:
+        content["blocks"] = dict(table.blocks)
     if table.spread:
         content["spread"] = {kind: [dict(row) for row in rows] for kind, rows in table.spread.items()}
     atomic_write(path, json.dumps(content, indent=1) + "\n")
@@ -126,7 +138,8 @@ def read(path: str | Path) -> LatencyTable:
     factor, spread = UNITS[unit], found.get("spread", {})
     constant = _times(found.get("constant", 0.0), factor, f"{path}, constant")
     rows, spreads = (_rows(part, factor, f"{path}, {name}") for part, name in ((cells, "cells"), (spread, "spread")))
-    return LatencyTable(space, device, rows, how, constant, batch, sizes, spreads)
+    (blocks,) = _rows({"blocks": [found.get("blocks", {})]}, factor, str(path))["blocks"]
+    return LatencyTable(space, device, rows, how, constant, batch, sizes, spreads, blocks)
 
 
 def _rows(found: Any, factor: float, where: str) -> Rows:
@@ -144,7 +157,7 @@ def _rows(found: Any, factor: float, where: str) -> Rows:
 
 
 def _times(found: Any, factor: float, where: str) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    if isinstance(found, bool) or not isinstance(found, int | float) or found > MOST:
         raise UserError(f"{where}: found {shown(found)}, expected a time: {REMEDY}.")
     return float(found) * factor
 

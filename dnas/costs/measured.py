@@ -12,7 +12,7 @@ several cores: sums are of one.
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from dnas.architectures.flow import live
 from dnas.architectures.genotype import Genotype, random
 from dnas.architectures.topology import NetworkSize, Space
-from dnas.costs.latency import sizes_of
+from dnas.costs.latency import of_table, sizes_of
+from dnas.costs.latency_blocks import by_blocks, every
 from dnas.costs.latency_table import LatencyTable
 from dnas.costs.predictors import Accuracy, accuracy
 from dnas.errors import UserError
+from dnas.nets import blocks
 from dnas.nets.count import Place, blocks_of_chain, check_own_costs, first_of_chain, image_of, places
 from dnas.nets.functional import functionalize
 
@@ -71,35 +72,30 @@ def measure(
 
     fitted: of how many others the factor is; 0: it is 1. cores: what the process has been pinned to, see `pinned`.
     shown: wraps what is compiled and the rounds of calls, with a word on what they are, to show how far it is. Errors:
-    `UserError` for a space whose single options have no costs.
+    `UserError` for a space of which neither single options nor blocks have costs.
     """
-    check_own_costs(space)
-    found = places(space, size, image_size)
+    parts = (_by_blocks if by_blocks(space) else _by_operations)(space, size, image_size, batch)
     drawn = [random(space, seed) for seed in range(networks + fitted)]
-    builds = {place.operation: _of_operation(space, place.operation, batch) for place in found}
-    wholes = _wholes(drawn, space, size, image_size, batch)
-    wanted = [*builds.values(), *_around(space, size, image_size, batch), *wholes]
+    wanted = [*parts.builds.values(), *parts.around, *_wholes(drawn, space, size, image_size, batch)]
     programs = [one and compiled(*one) for one in shown(wanted, "compiling")]
     timings = in_turns(programs, calls, shown)
-    known, first = dict(zip(builds, timings, strict=False)), len(timings) - len(drawn)
-    around = sum(timing.median for timing in timings[len(builds) : first])
+    known, first = dict(zip(parts.builds, timings, strict=False)), len(timings) - len(drawn)
+    around = sum(timing.median for timing in timings[len(parts.builds) : first])
     true = np.array([timing.median for timing in timings[first:]])
 
     def table(factor: float) -> LatencyTable:
-        rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
-        spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
-        for place in found:
-            _add(rows, place, factor * known[place.operation].median)
-            _add(spreads, place, factor * known[place.operation].spread)
-        how = f"dnas latency: the median of {calls} calls of each operation by itself"
+        how = f"dnas latency: the median of {calls} calls of each {parts.word} by itself"
         if fitted:
             how += f", times {factor:.4g}, the median of {fitted} networks over their sums"
         sizes = sizes_of(space, size, image_size)
-        return LatencyTable(space.name, device(cores), rows, how, factor * around, batch, sizes, spreads)
+        times = parts.times(known, factor)
+        return LatencyTable(
+            space.name, device(cores), how=how, constant=factor * around, batch=batch, sizes=sizes, **times
+        )
 
     def sums(table: LatencyTable) -> np.ndarray:
-        additive = table.of_space(space)
-        return np.array([additive.of(live(genotype), space) for genotype in drawn])
+        cost = of_table(table, space, size, image_size)
+        return np.array([cost.of(genotype) for genotype in drawn])
 
     written = table(float(np.median((true / sums(table(1.0)))[networks:])) if fitted else 1.0)
     if not networks:
@@ -186,15 +182,61 @@ def _built(network: Any, genotype: Genotype, space: Space, size: NetworkSize, rn
     return network(genotype, space, size, rngs=rngs)
 
 
+class _Parts(NamedTuple):
+    """What is timed for a table. builds: what makes a part, and its input, by the part; None for what does nothing.
+    around: the same of what all networks share. times: what was timed, times a factor -> fields of the table. word:
+    what a part is called."""
+
+    builds: dict[Any, Any]
+    around: list[Any]
+    times: Callable[[Mapping[Any, Timing], float], dict[str, Any]]
+    word: str
+
+
+def _by_operations(space: Space, size: NetworkSize, image_size: int, batch: int) -> _Parts:
+    """Of a space whose options have times of their own. Errors: `UserError` for any other."""
+    check_own_costs(space)
+    found = places(space, size, image_size)
+
+    def times(known: Mapping[Any, Timing], factor: float) -> dict[str, Any]:
+        rows = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+        spreads = {kind: [dict[str, float]() for _ in cell.edges] for kind, cell in space.cells.items()}
+        for place in found:
+            _add(rows, place, factor * known[place.operation].median)
+            _add(spreads, place, factor * known[place.operation].spread)
+        return {"cells": rows, "spread": spreads}
+
+    builds = {place.operation: _of_operation(space, place.operation, batch) for place in found}
+    return _Parts(builds, _around(space, size, image_size, batch), times, "operation")
+
+
+def _by_blocks(space: Space, size: NetworkSize, image_size: int, batch: int) -> _Parts:
+    """Of a space whose networks are chains of blocks that follow from several decisions each."""
+
+    def times(known: Mapping[Any, Timing], factor: float) -> dict[str, Any]:
+        return {"cells": {}, "blocks": {name: factor * timing.median for name, timing in known.items()}}
+
+    builds = {}
+    for name, part in every(space, size, image_size).items():
+        classes = size.classes if part.block.kind == "logits" else 0
+        build = partial(blocks.build, part.block, part.shape[-1], classes, space.network_norm)
+        builds[name] = partial(_called, build), jnp.zeros((batch, *part.shape[1:]))
+    return _Parts(builds, [], times, "block")
+
+
+def _called(build: Any, rngs: nnx.Rngs) -> Any:
+    return build(rngs=rngs)
+
+
 def _around(space: Space, size: NetworkSize, image_size: int, batch: int) -> list[tuple[Any, jax.Array]]:
     """What all networks share: one with nothing in the place of cells; of a chain, the blocks around its layers."""
     if not space.chain:
         return [(_shared(space, size), jnp.zeros(image_of(size, image_size, batch)))]
     first, found = first_of_chain(space), []
     ((_, cell),) = space.cells.items()
-    for number, (layer, shape, _) in enumerate(blocks_of_chain(first, space, size, image_size)):
-        if not 0 <= layer < len(cell.edges):
-            found.append((partial(_block, space, first, size, number), jnp.zeros((batch, *shape[1:]))))
+    for number, part in enumerate(blocks_of_chain(first, space, size, image_size)):
+        if not 0 <= part.layer < len(cell.edges):
+            found.append((partial(_block, space, first, size, number), jnp.zeros((batch, *part.shape[1:]))))
     return found
 
 
@@ -209,7 +251,7 @@ def _of_operation(space: Space, operation: tuple[str, int, int, tuple[int, int]]
     build = partial(space.operations[name], channels, stride, space.network_norm)
     if build(rngs=nnx.Rngs(0)) is None:
         return None
-    return lambda rngs: build(rngs=rngs), jnp.zeros((batch, *at, channels))
+    return partial(_called, build), jnp.zeros((batch, *at, channels))
 
 
 def _add(rows: dict[str, list[dict[str, float]]], place: Place, milliseconds: float) -> None:

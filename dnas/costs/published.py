@@ -1,7 +1,7 @@
 """Latencies that others have measured: those of HELP and HAT, and two tables per operation of FBNet.
 
 - HELP (Lee et al. 2021, arXiv:2106.08630, MIT): all cells of NAS-Bench-201 and 5,000 networks of FBNet on 27 devices,
-  5,000 networks of once-for-all on 12. A number behind a name is the batch.
+  5,000 networks of once-for-all on 12 (GPUs). A number behind a name is the batch.
 - Per operation of FBNet: `cpu` by AnnaAraslanova/FBNet (no licence; noisy), `raspi4_32` by jh88/fbnet (MIT; images of
   32x32, no `skip` where a layer halves or widens).
 - HAT (Wang et al. 2020, arXiv:2005.14187, MIT): eight tables of 2,000 transformers.
@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dnas.architectures.blocks import blocks_of
+from dnas.architectures.genotype import random
 from dnas.architectures.topology import Space
 from dnas.costs.latency_table import LatencyTable
 from dnas.data._archives import inflated_xz, read_tar
@@ -33,7 +35,15 @@ LAYERS, KIND = 22, "block"  # of the space "fbnet", and its kind of cell
 # What the options of a layer are called there, in the order of our space.
 FBNET = ("k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6", "skip")
 CELL = re.compile(r"(\w+)~\d")
-SPACES = {"nasbench201": "help_nasbench201_latency_ms.csv", "fbnet": "help_fbnet_latency_ms.csv"}
+SPACES = {
+    "nasbench201": "help_nasbench201_latency_ms.csv",
+    "fbnet": "help_fbnet_latency_ms.csv",
+    "ofa": "help_ofa_latency_ms.csv",
+}
+# Networks of once-for-all there: of width 1, five stages of at most four blocks, and square images.
+STAGES, MOST_BLOCKS, WIDTHS = 5, 4, (24, 40, 80, 112, 160)
+RESOLUTIONS = tuple(range(128, 225, 4))
+ELASTIC = ("none", *(f"k{k}_e{e}" for k in (3, 5, 7) for e in (3, 4, 6)), *(f"r{side}" for side in RESOLUTIONS))
 PER_OPERATION = {"cpu": "fbnet_lookup_AnnaAraslanova.txt", "raspi4_32": "fbnet_lookup_raspi4_jh88.json"}
 HAT = (
     *(f"{task}_{device}" for task in ("wmt14ende", "wmt14enfr") for device in ("cpu_raspberrypi", "cpu_xeon")),
@@ -62,13 +72,14 @@ def locate(file: str = FILE) -> Location:
 
 @cache
 def help_latencies(space: str) -> Latencies:
-    """Of "nasbench201" or "fbnet". Operations of a cell are in the order of its edges in our space.
+    """Of "nasbench201", "fbnet" or "ofa". Operations of a cell are in the order of its edges in our space; those of
+    once-for-all are as `elastic` has them.
 
     Errors: `UserError` for another space, and where the file is not there, or damaged.
     """
     if space not in SPACES:
         raise UserError(
-            f"HELP has latencies of the spaces {' and '.join(SPACES)}, not of '{space}': choose one of these, or "
+            f"HELP has latencies of the spaces {', '.join(SPACES)}, not of '{space}': choose one of these, or "
             "measure a table, dnas latency."
         )
     with reading(locate().require("latency", FILE, "cost"), f"get {FILE} again"):
@@ -76,7 +87,7 @@ def help_latencies(space: str) -> Latencies:
         _, _, *devices = next(rows)
         names, times = [], []
         for _, written, *numbers in rows:
-            names.append(CELL.findall(written) if space == "nasbench201" else written.split())
+            names.append(_operations(written, space))
             times.append([float(number) for number in numbers])
         found = Latencies(np.array(names), tuple(devices), np.array(times))
         if found.operations.ndim != 2 or found.milliseconds.shape != (len(names), len(devices)):
@@ -84,6 +95,26 @@ def help_latencies(space: str) -> Latencies:
         if not (found.milliseconds > 0).all():
             raise ValueError("it has times that are not positive")
     return found
+
+
+def _operations(written: str, space: str) -> list[str]:
+    """Of a network, as HELP writes it."""
+    if space == "ofa":
+        network = json.loads(written)
+        return elastic(network["ks"], network["d"], network["e"], network["r"])
+    return CELL.findall(written) if space == "nasbench201" else written.split()
+
+
+def elastic(
+    kernels: Sequence[int | str], depths: Sequence[int | str], expansions: Sequence[int | str], resolution: int | str
+) -> list[str]:
+    """A network of once-for-all by names among `ELASTIC`: what stands in each place for a block, then its images."""
+    places = [(stage, place) for stage in range(STAGES) for place in range(MOST_BLOCKS)]
+    blocks = [
+        f"k{kernel}_e{expansion}" if place < int(depths[stage]) else "none"
+        for (stage, place), kernel, expansion in zip(places, kernels, expansions, strict=True)
+    ]
+    return [*blocks, f"r{resolution}"]
 
 
 def one_hot(operations: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
@@ -152,6 +183,26 @@ def renamed(table: LatencyTable, space: Space) -> LatencyTable:
         for words, row in zip(options, table.cells[KIND], strict=True)
     ]
     return replace(table, cells={KIND: rows})
+
+
+def check_elastic(space: Space, image_size: int) -> None:
+    """Errors: `UserError` for a space of once-for-all whose networks HELP has not measured, or for other images."""
+    cells = {kind: {*cell.operations} for kind, cell in space.cells.items()}
+    options = {kind: {int(name) for names in rows for name in names} for kind, rows in cells.items()}
+    sides = options.get("resolution", {image_size})
+    assert space.chain_of is not None
+    chain = blocks_of(space.chain_of(random(space, 0)))
+    widths = tuple(dict.fromkeys(block.channels for block in chain if block.kind == "mb"))[1:]
+    known = (
+        len(space.cells["kernel"].edges) == STAGES * MOST_BLOCKS
+        and (options["kernel"], options["expansion"]) <= ({3, 5, 7}, {3, 4, 6})
+        and widths == WIDTHS
+    )
+    if not known or not sides <= {*RESOLUTIONS}:
+        raise UserError(
+            "HELP has measured networks of once-for-all of width 1 with kernels 3+5+7, expansions 3+4+6, at most 4 "
+            "blocks a stage and images of 128 to 224 pixels in steps of 4: choose ofa:size=imagenet with some of these."
+        )
 
 
 class Transformers(NamedTuple):

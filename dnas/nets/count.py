@@ -128,24 +128,31 @@ def _not_asked(*_: Any) -> NoReturn:
 
 def _of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> Cost:
     """The sum over its blocks."""
-    costs = [cost for _, _, cost in blocks_of_chain(genotype, space, size, image_size)]
+    costs = [placed.cost for placed in blocks_of_chain(genotype, space, size, image_size)]
     parameters, multiply_adds, activations = map(sum, zip(*(cost[:3] for cost in costs), strict=True))
     return Cost(parameters, multiply_adds, activations, costs[-1].output)
 
 
-def blocks_of_chain(
-    genotype: Genotype, space: Space, size: NetworkSize, image_size: int
-) -> list[tuple[int, tuple[int, ...], Cost]]:
-    """Of every block of a chain's network the layer that it is, below 0 or beyond the last for those around the layers,
-    the shape of its input, and what it costs: looked up, so that thousands of networks are counted in a second."""
+class OfChain(NamedTuple):
+    """A block of a chain's network: the layer that it is, below 0 or beyond the last for those around the layers, the
+    shape of its input, and what it costs."""
+
+    layer: int
+    block: Block
+    shape: tuple[int, ...]
+    cost: Cost
+
+
+def blocks_of_chain(genotype: Genotype, space: Space, size: NetworkSize, image_size: int) -> list[OfChain]:
+    """The blocks of a network; costs are looked up, so that thousands of networks are counted in a second."""
     check_size(space, size)
     words, first = words_of(genotype, space)
     chain = placed([_parsed(word) for word in words], size.image_channels)
-    found = list[tuple[int, tuple[int, ...], Cost]]()
+    found = list[OfChain]()
     shape = image_of(size, image_size)
     for number, (block, *_) in enumerate(chain):
         cost = _of_block(block, size.classes if block.kind == "logits" else 0, space.network_norm, shape)
-        found.append((number - first, shape, cost))
+        found.append(OfChain(number - first, block, shape, cost))
         shape = cost.output
     return found
 
@@ -246,7 +253,7 @@ def places(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
 
 def _places_of_chain(space: Space, size: NetworkSize, image_size: int) -> list[Place]:
     ((kind, cell),) = space.cells.items()
-    shapes = {layer: shape for layer, shape, _ in blocks_of_chain(first_of_chain(space), space, size, image_size)}
+    shapes = {part.layer: part.shape for part in blocks_of_chain(first_of_chain(space), space, size, image_size)}
     return [
         Place(kind, 0, 1, e, o, (word, shapes[e][3], 1, (shapes[e][1], shapes[e][2])))
         for e, words in enumerate(cell.operations)

@@ -16,7 +16,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
 MOST_POWERS = 5
 FLAT = 1e-3  # of the size of values: an axis shows no smaller differences, whose marks could not be told apart
-COUNTED = ("epoch", "step")  # of which there are no halves
+COUNTED = ("epoch", "step", "evaluation")  # of which there are no halves
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
 

@@ -72,19 +72,18 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
         "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
         "subtitle": f"{folder.resolve().name}: {config.method} on {config.data}, space {config.space}",
         "state": state,
-        "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
-        "diverged": sentences.diverged(config, rows),
+        "notes": _notes(config, rows),
         "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
         "by_value": grids.by_value(config, rows, measure),
         "hints": _hints(folder, rows, data, asked),
-        "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
         "families": charts.legend(drawing.families(chosen)) if chosen else "",
         "why": why.described(asked, folder) if asked else None,
         "curves": graphs.curves(scores.sound(rows), measure),
+        "curves_note": "Thin lines are seeds, strong ones their mean." if config.seeds > 1 else "",
         "mixes": _mixes(mix, config, best),
         "costs": costs.of_run(folder, scores.sound(rows), measure, readable, config.seed),
         "examined": mistakes.examined(folder),
@@ -99,6 +98,13 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     }
 
 
+def nothing() -> dict[str, Any]:
+    """What the template takes for whatever is not there; a page of something else than a run begins with it."""
+    texts = dict.fromkeys(("sentence", "state", "retrained", "cells_note", "curves_note", "families"), "")
+    lists = dict.fromkeys(("notes", "cells", "curves", "hints", "mixes", "costs", "by_value", "data"), ())
+    return {**texts, **lists, "why": None, "examined": None}
+
+
 def of_study(
     folder: Path,
     title: str,
@@ -109,24 +115,16 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "diverged", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs", "by_value"), ())
-    shown = nothing | {
+    shown = nothing() | {
         "title": title,
         "heading": title,
         "subtitle": folder.resolve().name,
-        "seeds": 1,
         "tiles": tiles,
-        "stopped_after": 0,
-        "retrained": "",
-        "why": None,
-        "examined": None,
         "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
         "rows_are": "Best trials",
-        "data": {},
         "config": plain(config),
         "environment": plain(read_description(folder, "environment.json")),
     }
@@ -166,6 +164,15 @@ def indented(genotype: dict[str, Any]) -> str:
 
 def _with_unit(text: str, unit: str) -> str:
     return text if text == "-" else text + unit
+
+
+def _notes(config: Config, rows: Rows) -> list[str]:
+    """What else is to be known of the numbers on top."""
+    spread = [f"Mean ± standard deviation over {config.seeds} seeds."] if config.seeds > 1 else []
+    diverged = [text] if (text := sentences.diverged(config, rows)) else []
+    patience = config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0
+    early = [f"Stopped early: {patience} epochs were no better on the validation part."] if patience else []
+    return spread + diverged + early
 
 
 def _lost(rows: Rows) -> str:

@@ -122,11 +122,7 @@ def drive(
             if chunk == 0:
                 native.keep_memory()
             chunk += 1
-            if (bad >= 0).all():
-                raise _not_finite(run, bad, epoch_at, command)
-            for i in map(int, np.flatnonzero(bad > known)):
-                say(f"{_whose(run, command, i)} became NaN or infinite at step {bad[i]}: it diverged, others go on.")
-            known = bad
+            known = _told(run, bad, known, epoch_at, command)
             wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
             count = 2 if step == 0 else max(1, min(wanted, 4 * count))
             count, stop = devices.agree(count, stopped())
@@ -135,8 +131,7 @@ def drive(
             if (step - first[0]) % steps_per_epoch == 0:
                 epoch = epoch_at(step)
                 metric, replaced, ended = finish(epoch, progress)
-                progress = replaced or progress
-                progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
+                progress = (replaced or progress)._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
                 reached, step = step, int(devices.fetch(progress.state.step).max())
                 if epoch % every == 0 or step == total or ended or step < reached:
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), metric)
@@ -267,6 +262,15 @@ def _not_finite(run: Run, bad: np.ndarray, epoch_at: Callable[[int], int], comma
         f"{whose} became NaN or infinite at step {step} (epoch {1 + epoch_at(step)}). {kept} "
         f"{_gentler(run.config, command)}"
     )
+
+
+def _told(run: Run, bad: np.ndarray, known: np.ndarray, epoch_at: Callable[[int], int], command: str) -> np.ndarray:
+    """The steps at which seeds diverged, after a line for each new one. Errors: `UserError` if all did."""
+    if (bad >= 0).all():
+        raise _not_finite(run, bad, epoch_at, command)
+    for i in map(int, np.flatnonzero(bad > known)):
+        say(f"{_whose(run, command, i)} became NaN or infinite at step {bad[i]}: it diverged, others go on.")
+    return bad
 
 
 def _whose(run: Run, command: str, i: int) -> str:

@@ -20,7 +20,8 @@ from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
 from dnas.tasks.regression import Regression
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.rows import padded_rows, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, pure_part
 from dnas.types import Batch, Tree
 
 
@@ -134,6 +135,20 @@ class Rows(RowSteps):
         """What `evaluation_batch` takes, of inputs alone."""
         return (x, None, None), ()
 
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The rows of a part that have a target, and these."""
+        known, found = self._known(part), self.parts[part]
+        return [(found.x[known], found.y[known])]
+
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, dict[str, Any]]:
+        row, values = self._known(part)[place], self.parts[part].values
+        return {"row": {one.name: column[row] for one, column in zip(self.table.columns, values, strict=True)}}
+
+    def _known(self, part: str) -> np.ndarray:
+        """Which rows have a target."""
+        found = self.parts[part]
+        return np.arange(len(found.y)) if found.counted is None else np.flatnonzero(found.counted > 0)
+
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         found = self.parts[part]
         rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
@@ -160,20 +175,6 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The rows of a part that have a class, and these."""
-        known, found = self._known(part), self.parts[part]
-        return [(found.x[known], found.y[known])]
-
-    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, dict[str, Any]]:
-        row, values = self._known(part)[place], self.parts[part].values
-        return {"row": {one.name: column[row] for one, column in zip(self.table.columns, values, strict=True)}}
-
-    def _known(self, part: str) -> np.ndarray:
-        """Which rows have a class."""
-        found = self.parts[part]
-        return np.arange(len(found.y)) if found.counted is None else np.flatnonzero(found.counted > 0)
-
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))
 
@@ -186,8 +187,9 @@ class TableNumbers(Rows, NumberSteps):
         """Numbers [B] in the unit of the target."""
         return logits[:, 0] * self.std + self.mean
 
-    def labelled(self, part: str) -> None:
-        """Numbers are no classes."""
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        ((x, y),) = super().labelled(part)
+        return [(x, y * self.std + self.mean)]
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"mean": self.mean, "std": self.std}

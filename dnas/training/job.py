@@ -80,10 +80,10 @@ class Job:
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rates = [rate_of(point.weights, plan.epochs, self.steps) for point in points or (plan,)]
-        paths: Any = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
-        has_paths = space.takes == "images" and not space.own_size
+        paths = None
+        if space.takes == "images" and not space.own_size:
+            paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
         draws = space.draws or bool(space.random)
-        paths = paths if has_paths else None
         self.training = make_training(self.network, self.pure, plan, self.steps, paths, draws, points)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         level = Level("train", plan.batch_size, plan.accumulate)
@@ -91,7 +91,7 @@ class Job:
         (self.arrays,) = self.feed.arrays
         names = (*("valid",) * (task.steps("valid", 1) > 0), "test")
         self.parts = {name: measured_part(task, layout, name) for name in names}
-        self.scores: list[float] = []
+        self.points, self.scores = grid.of_seeds(config, "retrain"), list[float]()
         self.diverged: dict[int, int] = {}  # number of a seed -> the step
 
         check_selection(plan, "valid" in self.parts)
@@ -114,7 +114,6 @@ class Job:
             "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
         }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
-        self.points = grid.of_seeds(config, "retrain")
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}

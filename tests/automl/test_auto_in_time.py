@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,6 @@ from dnas.architectures.genotype import parse, to_json
 from dnas.automl import baselines, final, journal, networks, pace, run, stages
 from dnas.automl.pace import Slow, TimeUp
 from dnas.automl.recipes import images, tabular
-from dnas.config import to_dict
 from dnas.data import load
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
@@ -47,8 +45,7 @@ class Machine:
             self.work(4 * EPOCH + COMPILING * (epoch == 0))
             if self.now > until:
                 raise loop.Interrupted("it was told to stop")
-        found = [0.8] * config.seeds, [parse(FIRST)] * config.seeds
-        return SimpleNamespace(score=Score("accuracy"), scores=found[0], genotypes=found[1], diverged={})
+        return SimpleNamespace(score=Score("accuracy"), scores=[0.8], genotypes=[parse(FIRST)], diverged={})
 
     def tune(self, run, genotype, config, seconds):
         end = self.now + seconds
@@ -168,22 +165,6 @@ def test_models_are_given_up_in_time():
     with pace.ended_after(0.05):
         pass
     time.sleep(0.06)
-
-
-def test_what_is_kept_is_trained_for_longer_where_there_is_time(tmp_path):
-    recipe = images.recipe(load("digits:limit=200"))
-    book = journal.Journal(tmp_path, {"data": "digits"})
-    book.pieces["baseline a"] = {"value": {}, "seconds": 50.0}
-    folds = tabular.recipe(load("wine"))
-    config = to_dict(networks.with_epochs(recipe.config, 10))
-    entry = networks.Entry("a", "fixed", "accuracy", True, (0.9,), 0.9, config=config)
-
-    def epochs(seconds, recipe=recipe, entry=entry):
-        book.pieces.pop("epochs of a", None)
-        return run._lengthened(SimpleNamespace(journal=book, recipe=recipe), entry, seconds).settings.retrain.epochs
-
-    assert (epochs(180.0), epochs(30.0), epochs(9000.0)) == (30, 10, recipe.config.retrain.epochs)
-    assert epochs(180.0, folds) == 10 and epochs(180.0, entry=replace(entry, failed=networks.TOO_LONG)) == 10
 
 
 def test_a_cell_through_which_nothing_flows_is_not_validated(monkeypatch, tmp_path):

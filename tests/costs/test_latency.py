@@ -17,7 +17,7 @@ from dnas.costs.latency_table import LatencyTable, read, write
 from dnas.costs.predictors import accuracy
 from dnas.costs.protocol import Additive
 from dnas.errors import UserError
-from dnas.spaces import fbnet, nasbench201
+from dnas.spaces import fbnet, nasbench201, ofa
 from dnas.tables import nasbench_macro
 
 LAYERS = ({"identity": 0.5, "mb3_k3": 2.0, "mb6_k5": 4.0}, {"identity": 0.0, "mb3_k3": 1.5, "mb6_k5": 3.25})
@@ -91,6 +91,7 @@ def damaged(change):
             "for 'mb3_k3' in layer 1 of 'block' nan, expected",
         ),
         (lambda c: c.update(constant=-1), "has a constant of -1, expected a time of at least 0"),
+        (lambda c: c.update(constant=10**400), "constant: found 10+.*, expected a time"),
         (
             lambda c: c["cells"]["block"][1].pop("mb6_k5"),
             "no entry for 'mb6_k5' in layer 2 of 'block': measure it anew",
@@ -190,6 +191,58 @@ def test_a_learned_latency_of_fbnet(monkeypatch):
 
 
 @needs_files
+def test_a_learned_latency_of_once_for_all(monkeypatch):
+    """Networks that were measured, as genotypes of our space, which has more resolutions here than by default."""
+    monkeypatch.setattr(latency, "TRAINED", 300)
+    space = ofa.space(resolutions="+".join(map(str, published.RESOLUTIONS)))
+    cost = find.resolve("cost", "latency:device=titan_rtx_64")(space, *NO_SIZE)
+    known = published.help_latencies("ofa")
+    networks = [random(space, seed) for seed in range(3)]
+    assert known.operations.shape == (5000, 21) and known.on("titan_rtx_64").shape == (5000,)
+    kinds = {kind: cell.edges for kind, cell in networks[0].cells}
+    assert [len(kinds[kind]) for kind in ("kernel", "depth", "expansion", "resolution")] == [20, 5, 20, 1]
+    others = np.random.default_rng(0).permutation(5000)[-100:]
+    found = [cost.of(written_as(known.operations[row], networks[0])) for row in others]
+    score = accuracy(np.array(found), known.on("titan_rtx_64")[others])
+    assert score.correlation > 0.99 and score.error < 0.03
+    with pytest.raises(UserError, match="is no sum over its decisions"):
+        _ = cost.expected
+
+
+def written_as(names, genotype):
+    """The network of HELP with these names, of which blocks beyond a stage's depth are any; genotype: one alike."""
+    blocks = [["3", "3"] if name == "none" else [name[1], name[4]] for name in names[:-1]]
+    depths = [str(sum(name != "none" for name in names[4 * stage : 4 * stage + 4])) for stage in range(5)]
+    kernels, expansions = zip(*blocks, strict=True)
+    chosen = {"kernel": kernels, "depth": depths, "expansion": expansions, "resolution": [names[-1][1:]]}
+    cells = tuple(
+        (
+            kind,
+            replace(cell, edges=tuple(e._replace(operation=o) for e, o in zip(cell.edges, chosen[kind], strict=True))),
+        )
+        for kind, cell in genotype.cells
+    )
+    return replace(genotype, cells=cells)
+
+
+@needs_files
+@pytest.mark.parametrize(
+    "settings, choice, image_size, says",
+    [
+        ({"size": "tiny"}, "latency:device=v100_1", 224, "width 1 with kernels 3.5.7"),
+        ({"width": 1.2}, "latency:device=v100_1", 224, "width 1 with kernels"),
+        ({"expansions": "2+3"}, "latency:device=v100_1", 224, "width 1 with kernels"),
+        ({"resolutions": "none"}, "latency:device=v100_1", 226, "128 to 224 pixels in steps of 4"),
+        ({}, "latency:device=v100", 224, "Unknown device of HELP's latencies: 'v100'. Did you mean v100_"),
+        ({}, "latency:device=v100_1,by=table", 224, "leave out by=table"),
+    ],
+)
+def test_once_for_all_as_nobody_measured_it(settings, choice, image_size, says):
+    with pytest.raises(UserError, match=says):
+        find.resolve("cost", choice)(ofa.space(**settings), NO_SIZE[0], image_size)
+
+
+@needs_files
 def test_every_cell_of_nasbench201_takes_what_was_measured():
     space = nasbench201.space()
     cost = find.resolve("cost", "latency:device=raspi4")(space, NetworkSize(5, 16, 10), 32)
@@ -211,7 +264,7 @@ def test_unknown_devices_and_spaces():
         UserError, match=r"Unknown device of HELP's latencies: 'pixel'. Did you mean pixel\d or pixel\d"
     ):
         find.resolve("cost", "latency:device=pixel")(nasbench201.space(), *NO_SIZE)
-    with pytest.raises(UserError, match="spaces nasbench201 and fbnet, not of 'chain_of_two'"):
+    with pytest.raises(UserError, match="spaces nasbench201, fbnet, ofa, not of 'chain_of_two'"):
         find.resolve("cost", "latency:device=raspi4")(CHAIN, *NO_SIZE)
     with pytest.raises(UserError, match="22 layers of 9 blocks"):
         find.resolve("cost", "latency:device=raspi4")(replace(CHAIN, name="fbnet"), *NO_SIZE)

@@ -1,6 +1,7 @@
 """Measured latency: a table has a time for every operation where it stands, and agrees with whole networks."""
 
 import os
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -8,16 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dnas import find
 from dnas.architectures.genotype import parse, random
 from dnas.architectures.topology import NetworkSize, Norm
 from dnas.cli import main
-from dnas.costs import latency, latency_table, measured, published
+from dnas.costs import latency, latency_blocks, latency_table, measured, published
 from dnas.costs.latency import sizes_of
+from dnas.costs.latency_table import LatencyTable
 from dnas.costs.measured import Timing
 from dnas.errors import UserError
 from dnas.nets.count import of_network
 from dnas.nets.functional import functionalize
-from dnas.spaces import darts, fbnet, nasbench201, tabular
+from dnas.spaces import darts, fbnet, mnasnet, nasbench201, ofa, tabular
 
 
 def parameters(build, x):
@@ -38,7 +41,7 @@ def counted(counts, calls, shown):
 def test_a_table_adds_up_to_the_network(space, monkeypatch):
     monkeypatch.setattr(measured, "compiled", parameters)
     monkeypatch.setattr(measured, "in_turns", counted)
-    monkeypatch.setattr(measured, "live", lambda genotype: genotype)  # all parameters count
+    monkeypatch.setattr(latency, "live", lambda genotype: genotype)  # all parameters count
     size = NetworkSize(3, 4, 10)
     table, found = measured.measure(space, size, 16, batch=2, fitted=2, networks=3)
     additive = table.of_space(space, sizes_of(space, size, 16))
@@ -52,6 +55,42 @@ def test_a_table_adds_up_to_the_network(space, monkeypatch):
         table.of_space(space, {"image_size": 8})
 
 
+@pytest.mark.parametrize(
+    "space", [ofa.space(size="tiny", resolutions="8+16"), mnasnet.space(size="tiny")], ids=lambda space: space.name
+)
+def test_a_table_of_blocks_adds_up_to_the_network(space, monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "compiled", parameters)
+    monkeypatch.setattr(measured, "in_turns", counted)
+    size = NetworkSize(1, 1, 10)
+    table, found = measured.measure(space, size, 16, fitted=2, networks=3)
+    latency_table.write(table, tmp_path / "table.json")
+    cost = find.resolve("cost", f"latency:table={tmp_path / 'table.json'}")(space, size, 16)
+    for seed in range(20):
+        genotype = random(space, seed)
+        assert cost.of(genotype) == of_network(genotype, space, size, 16).parameters
+    assert found.accuracy.error == 0 and "each block by itself" in cost.about
+    with pytest.raises(UserError, match="measured with image_size 16, and these networks have 8"):
+        latency.of_table(table, space, size, 8)
+    with pytest.raises(UserError, match="is no sum over its decisions"):
+        _ = cost.expected
+
+
+def test_a_table_without_some_blocks_is_refused():
+    space, size = ofa.space(size="tiny"), NetworkSize(1, 1, 10)
+    names = [*latency_blocks.every(space, size, 16)]
+    assert len(names) == len({*names}) == 1 + 3 * 4 + 3, "a stem, two places with the same inputs, and a head"
+    table = LatencyTable("ofa", "a phone", {}, "by hand", sizes={"image_size": 16}, blocks=dict.fromkeys(names, 1.0))
+    genotype = random(space, 0)
+    assert latency.of_table(table, space, size, 16).of(genotype) == len(space.chain_of(genotype).cells[0][1].edges)
+    torn = replace(table, blocks=dict.fromkeys(names[1:], 1.0))
+    with pytest.raises(UserError, match="has no block 'conv3_c8_hswish of 16x16x3'"):
+        latency.of_table(torn, space, size, 16)
+    with pytest.raises(UserError, match="of the space 'ofa', not of 'mnasnet'"):
+        latency.of_table(table, mnasnet.space(size="tiny"), size, 16)
+    with pytest.raises(UserError, match="has for 'dense' -1, expected a time"):
+        replace(table, blocks={"dense": -1.0})
+
+
 def test_spaces_without_operations_on_images_are_refused():
     with pytest.raises(UserError, match="in image spaces only, not in 'tabular'"):
         measured.measure(tabular.space(), NetworkSize(1, 8, 3, inputs=(5,)), 8)
@@ -61,7 +100,7 @@ def test_a_factor_makes_networks_of_sums(monkeypatch):
     """Others are fitted than are predicted."""
     space, size = nasbench201.space(nodes=3), NetworkSize(1, 4, 10)
     monkeypatch.setattr(measured, "compiled", parameters)
-    monkeypatch.setattr(measured, "live", lambda genotype: genotype)
+    monkeypatch.setattr(latency, "live", lambda genotype: genotype)
 
     def doubled(counts, calls, shown):  # the last four are networks; two of them are predicted
         factors = [1.0] * (len(counts) - 4) + [4, 4, 2, 2]

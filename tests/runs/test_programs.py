@@ -514,7 +514,7 @@ def test_the_folder_is_bounded(tmp_path):
         path.write_bytes(bytes(10))
         programs.link(path, tmp_path / f"also{age}")
         os.utime(path, (100 - age, 100 - age))
-    programs.make_room(tmp_path, 30)
+    paths.make_room(tmp_path, 30)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{name}{age}" for name in ("program", "also") for age in range(3)
     )
