@@ -101,7 +101,7 @@ def check_weights(job: Job) -> None:
         _check_source(source, job.genotype)
 
 
-def validated(
+def validation_measures(
     config: Config,
     space: Space,
     genotype: Genotype,
@@ -147,7 +147,7 @@ def held_out(
 
 
 def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:
-    """What `validated` computes, read off its programs; a training that ends early counts as a whole one.
+    """What `validation_measures` computes, read off its programs; a training that ends early counts as a whole one.
     config, task: as there. Errors: as there."""
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)

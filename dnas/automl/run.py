@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dnas import data as datasets
-from dnas import paths
-from dnas.architectures.genotype import to_json
+from dnas import find, paths
+from dnas.architectures import flow
+from dnas.architectures.genotype import Genotype, to_json
 from dnas.automl import final, recipes, stages
 from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
@@ -24,6 +25,7 @@ from dnas.automl.networks import TOO_LONG, Entry, best_of, with_epochs
 from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
 from dnas.automl.stages import Run, command
+from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import atomic_write, storage
 from dnas.runs import loop
@@ -31,7 +33,8 @@ from dnas.tune.plan import LENGTH
 
 MOST_MINUTES = 100_000.0
 LEAST = 0.05  # of the time has the training of the network that is kept at least, however late it is
-TUNED_PART = 3  # of the epochs that trials of a study have, where they do not tune them
+TUNED_PART = 3  # of the epochs that trials of a study have, at least, where they do not tune them
+TRIALS = 20  # for so many there is to be time; what is left of it makes them longer
 
 
 def run(
@@ -132,7 +135,13 @@ def _found(run: Run) -> list[Entry]:
     epochs = run.journal.once("search epochs", lambda: stages.epochs_of_search(run, share))
     seconds = min(stages.PATIENCE * share, run.journal.left - run.each - run.ending)
     cells = stages.searched(run, epochs, seconds)
-    named = [(f"found {number}", run.settings(cell), cell) for number, cell in enumerate(cells, 1)]
+    space, count = find.resolve("space", run.recipe.config.space), run.recipe.config.retrain.cells
+    named = list[tuple[str, Config, Genotype]]()
+    for number, cell in enumerate(cells, 1):
+        if flow.is_constant(cell, space, count):
+            run.say("search", f"found {number}: its answer does not depend on the input.")
+        else:
+            named.append((f"found {number}", run.settings(cell), cell))
     return stages.candidates(run, "candidates", "found", named)
 
 
@@ -144,7 +153,9 @@ def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
     config = run.recipe.config if best is None else replace(run.recipe.config, retrain=best.settings.retrain)
     full, lengths = config.retrain.epochs, any(axis.startswith(LENGTH) for axis in run.recipe.over)
     if not lengths:
-        config = with_epochs(config, max(run.recipe.least_epochs, full // TUNED_PART))
+        fitting = int(full * seconds * run.recipe.seeds / (TRIALS * run.each))
+        least = max(run.recipe.least_epochs, full // TUNED_PART)
+        config = with_epochs(config, run.journal.once("epochs of trials", lambda: min(full, max(least, fitting))))
     cheap = run.each / run.recipe.seeds / (1 if lengths else TUNED_PART)
     if (seconds < stages.LEAST_TRIALS * cheap or best is None) and "tune" not in run.journal.pieces:
         run.say("tune", "no time left for tuning.")

@@ -72,7 +72,7 @@ def evaluator(
         began = time.perf_counter()
         shorter = replace(plan, epochs=max(1, round(fidelity * plan.epochs)))
         trained = replace(fit, seed=seed, retrain=shorter)
-        found = retrain.validated(trained, built, decode(architecture, built), bound)
+        found = retrain.validation_measures(trained, built, decode(architecture, built), bound)
         if next(numbers) % FORGET == 0:
             loop.forget_programs()
         return {name: found[name] for name in measures}, time.perf_counter() - began
@@ -97,11 +97,11 @@ def evaluator(
 
 def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> dict[str, float]:
     """What a training of any genotype of the config's space measures on the validation part, and `parameters`.
-    watch: as of `retrain.validated`.
+    watch: as of `retrain.validation_measures`.
 
     Errors: `UserError` for what cannot be trained.
     """
-    return retrain.validated(*_prepared(config, genotype), watch)
+    return retrain.validation_measures(*_prepared(config, genotype), watch)
 
 
 def check(config: Config, genotype: Genotype) -> Score:

@@ -1,17 +1,15 @@
-"""Classes or numbers of the rows of a table; beside it scikit-learn's gradient boosting on the same rows.
+"""Classes or numbers of the rows of a table; `automl/learners.py` has models of scikit-learn on the same rows.
 
 What rows become features by is fitted on the part that is trained on, see `dnas.data._features`. A row without a target
 has weight 0 in every part. Axis letters: N rows, F features, B batch.
 """
 
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dnas.config import AugmentConfig, Config, SearchConfig
@@ -302,39 +300,3 @@ def check(plan: Any, name: str, sizes: dict[str, int], what: str = "rows") -> No
             f"search.inner_steps is {plan.inner_steps}, each with a batch of {size}, but the train part of '{name}' "
             f"has {sizes['train']} {what}: choose at most {sizes['train'] // size}."
         )
-
-
-def baseline(rows: TableClasses | TableNumbers, part: str = "test") -> dict[str, float]:
-    """The measures of scikit-learn's gradient boosting of histograms on a part, trained on the same rows with its own
-    default settings; missing numbers and categories as they are, weights as the task has them."""
-    from sklearn.compose import ColumnTransformer  # it takes a second
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.preprocessing import OrdinalEncoder
-
-    table, train, seen = rows.table, rows.parts["train"], rows.parts[part]
-    coded = [i for i, column in enumerate(table.columns) if column.kind == "category"]
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=math.nan, encoded_missing_value=math.nan, max_categories=200
-    )
-    encoder = ColumnTransformer([("codes", codes, coded)], remainder="passthrough") if coded else None
-
-    def matrix(part: Part) -> np.ndarray:
-        columns = np.stack([column.astype(object) for column in part.values], 1)
-        columns[columns == ""] = None
-        return columns
-
-    known = np.ones(len(train.y), bool) if train.counted is None else train.counted > 0
-    raw = matrix(train)[known], matrix(seen)
-    x, test = raw if encoder is None else (encoder.fit_transform(raw[0]), encoder.transform(raw[1]))
-    forest = HistGradientBoostingClassifier if table.classes else HistGradientBoostingRegressor
-    model = forest(random_state=0, categorical_features=list(range(len(coded))) or None)
-    weights = None if train.counted is None else train.counted[known]
-    model.fit(x.astype(float), train.y[known], sample_weight=weights)
-    if table.classes:
-        outputs = np.full((len(test), len(table.classes)), 1e-9)
-        outputs[:, model.classes_] += model.predict_proba(test.astype(float))
-        outputs = np.log(outputs)
-    else:
-        outputs = model.predict(test.astype(float))[:, None]
-    batch = Batch(jnp.zeros(()), jnp.asarray(seen.y), None if seen.counted is None else jnp.asarray(seen.counted))
-    return rows.measures(rows.evaluate(jnp.asarray(outputs, jnp.float32), batch))

@@ -10,7 +10,7 @@ import pytest
 from dnas.architectures.genotype import parse, to_json
 from dnas.automl import baselines, final, journal, networks, pace, run, stages
 from dnas.automl.pace import Slow, TimeUp
-from dnas.automl.recipes import tabular
+from dnas.automl.recipes import images, tabular
 from dnas.data import load
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
@@ -165,3 +165,15 @@ def test_models_are_given_up_in_time():
     with pace.ended_after(0.05):
         pass
     time.sleep(0.06)
+
+
+def test_a_cell_through_which_nothing_flows_is_not_validated(monkeypatch, tmp_path):
+    recipe = images.recipe(load("digits:limit=200"))
+    cells = [parse(images.RESIDUAL), parse("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|nor_conv_3x3~1|nor_conv_3x3~2|")]
+    monkeypatch.setattr(stages, "searched", lambda *_: cells)
+    monkeypatch.setattr(stages.Run, "settings", lambda self, cell: self.recipe.config)
+    monkeypatch.setattr(stages, "candidates", lambda run, stage, kind, named: [name for name, *_ in named])
+    book = journal.Journal(tmp_path, {"data": "digits"}, MINUTES)
+    whole = stages.Run(tmp_path, book, recipe, 60 * MINUTES, quiet=True, pace=pace.Pace(0.1, 1.0, 1), longest=1.0)
+    assert run._found(whole) == ["found 1"]
+    assert "found 2: its answer does not depend on the input." in book.told[-1]["said"]
