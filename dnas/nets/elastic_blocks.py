@@ -59,7 +59,7 @@ class Depthwise(nnx.Module):
         return depthwise_conv(x, weighted_sum(row, filled, paths).astype(x.dtype), self.stride)
 
     def one(self, conv: Conv2d, row: jax.Array, *args: jax.Array) -> Any:
-        """conv(*args, kernel), the kernel of the chosen size; of `depthwise_conv` what a call gives with paths="one"."""
+        """conv(*args, kernel), the kernel of the chosen size; of `depthwise_conv` a call with paths="one"."""
         which = row[: len(self.sizes)].argmax()
         kernels = tuple((row[which] * kernel).astype(args[0].dtype) for kernel in self.kernels())
         return one_conv(conv, args, kernels, which)
@@ -245,6 +245,18 @@ def _steps_of(graph: Any, sizes: Sequence[tuple[int, int]], number: int, params,
     return block, block.steps(depthwise, width[number], width[number])
 
 
+def _values(steps: Sequence[Step], x: jax.Array) -> list[jax.Array]:
+    """x and what each step gives. The moments of what it gives are those of the norm that it names."""
+    values = [x]
+    for step, norm in steps:
+        value, *moments = step(values[-1])
+        if norm is not None:
+            mean, variance = moments
+            norm.keep(mean, variance, value.size // value.shape[-1])
+        values.append(value)
+    return values
+
+
 def _slots(values: Sequence[jax.Array], sizes: Sequence[tuple[int, int]], number: int) -> list[list[jax.Array]]:
     """Of every width its hidden images, of which those of one are these."""
     return [
@@ -279,12 +291,8 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
     steps_of = partial(_steps_of, graph, sizes)
 
     def forward(number: int, keeps: bool, params, stats, x, kernel, width):
-        (block, steps), values = steps_of(number, params, stats, x, kernel, width), [x]
-        for step, norm in steps:
-            value, *moments = step(values[-1])
-            if norm is not None:
-                norm.keep(*moments, value.size // value.shape[-1])
-            values.append(value)
+        block, steps = steps_of(number, params, stats, x, kernel, width)
+        values = _values(steps, x)
         joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
         kept = (_slots(values[1:-2], sizes, number), values[-2]) if keeps else ()
         return x + values[-1] if shortcut else values[-1], joined, kept
