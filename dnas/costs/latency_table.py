@@ -138,7 +138,7 @@ def read(path: str | Path) -> LatencyTable:
     factor, spread = UNITS[unit], found.get("spread", {})
     constant = _times(found.get("constant", 0.0), factor, f"{path}, constant")
     rows, spreads = (_rows(part, factor, f"{path}, {name}") for part, name in ((cells, "cells"), (spread, "spread")))
-    (blocks,) = _rows({"blocks": [found.get("blocks", {})]}, factor, path)["blocks"]
+    (blocks,) = _rows({"blocks": [found.get("blocks", {})]}, factor, str(path))["blocks"]
     return LatencyTable(space, device, rows, how, constant, batch, sizes, spreads, blocks)
 
 
