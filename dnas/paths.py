@@ -144,6 +144,24 @@ def replaced(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def make_room(folder: Path, limit: int) -> None:
+    """Remove the files of a cache that are longest unused until it is no larger than `limit` bytes. Other processes may
+    write, read and remove there at the same time: who finds nothing makes it again. What is read should be touched."""
+    names: dict[tuple[float, int, int], list[Path]] = {}  # by last use, size and identity; one may have several names
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process removed it
+            about = path.stat()
+            names.setdefault((about.st_mtime, about.st_size, about.st_ino), []).append(path)
+    total = sum(size for _, size, _ in names)
+    for used, size, identity in sorted(names):
+        if total <= limit:
+            break
+        for path in names[used, size, identity]:
+            with suppress(OSError):  # a folder, or in use where that forbids it
+                path.unlink(missing_ok=True)
+        total -= size
+
+
 @contextmanager
 def locked(folder: Path, doing: str) -> Iterator[None]:
     """Hold the lock of a folder, which the system gives back when this process ends, however it ends.

@@ -6,6 +6,7 @@ one. Several seeds are several trainings in one program.
 """
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from dnas.nets import work
 from dnas.runs import devices, loop, records, weights
 from dnas.tasks import binding
 from dnas.tasks.task import Task
-from dnas.training.job import Job, Result
+from dnas.training.job import Job, Result, Watch
 
 
 def run(
@@ -37,11 +38,15 @@ def run(
     resume: bool = False,
     quiet: bool = False,
     allow_constant: bool = False,
+    watch: Watch | None = None,
+    until: float = math.inf,
 ) -> Result:
     """Train the genotype's network on the train set, in the folder `out` (default: one in runs/).
 
     data: a data set or arrays (x, y) or (x, y, test_x, test_y) instead of the config's data set.
     allow_constant: train also a network whose answer does not depend on the image, as a comparison counts it.
+    watch: is told after every epoch what was measured, the means of all seeds, and may raise. until: of
+    `time.monotonic`, when it is told to stop as by Ctrl-C.
     Errors: `UserError` for anything wrong with the input; `loop.Interrupted` when told to stop.
     """
     loop.prepare_process()
@@ -56,7 +61,7 @@ def run(
                 raise UserError(f"{folder} trains another genotype ({kept}): choose another --out.")
             record.data(task.described() | {"score": task.score._asdict()})
             loop.say(f"Data: {task.note}.", quiet or not task.note)
-            return job.go(record, resume)
+            return job.go(record, resume, watch, until)
 
 
 def build(
@@ -96,12 +101,12 @@ def check_weights(job: Job) -> None:
         _check_source(source, job.genotype)
 
 
-def validated(
+def validation_measures(
     config: Config,
     space: Space,
     genotype: Genotype,
     task: Task,
-    watch: Callable[[int, dict[str, float]], None] | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, float]:
     """What a training of one seed measures on the validation part at its end, and `parameters`; it leaves no files.
     config, task: of `binding.bind`. watch: is told after every epoch what that would be now, and may raise.
@@ -142,7 +147,7 @@ def held_out(
 
 
 def multiply_adds(config: Config, space: Space, genotype: Genotype, task: Task) -> int:
-    """What `validated` computes, read off its programs; a training that ends early counts as a whole one.
+    """What `validation_measures` computes, read off its programs; a training that ends early counts as a whole one.
     config, task: as there. Errors: as there."""
     with jax.enable_x64(config.dtype == "float64"):
         job = Job(config, space, genotype, task, quiet=True)

@@ -18,7 +18,7 @@ from rich.table import Table
 from dnas import config as configs
 from dnas import find, retrain, search
 from dnas.architectures.genotype import Genotype, random
-from dnas.compare.trainings import validated
+from dnas.compare.trainings import validation_score
 from dnas.config import Config
 from dnas.reports import diagram, plots
 from dnas.runs import loop
@@ -93,7 +93,7 @@ def chosen(config: Config, cells: Sequence[Genotype], folder: Path, console: Con
     for number, genotype in enumerate(different):
         place = folder / f"candidate_{number}"
         result = retrain.run(trained, genotype, place, quiet=True)
-        scores[genotype] = validated(place, result.measure.name)
+        scores[genotype] = validation_score(place, result.measure.name)
         accuracy = f"{100 * scores[genotype]:.2f} %"
         console.print(f"Candidate {number + 1} of {len(different)}: validation accuracy {accuracy}", **PLAIN)
     return max(scores, key=scores.__getitem__)

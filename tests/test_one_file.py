@@ -46,7 +46,8 @@ from dataclasses import dataclass
 from typing import Any
 import jax
 from dnas.tasks.classification import Classification
-from dnas.tasks.task import Shape, padded_rows, random_order
+from dnas.tasks.rows import padded_rows, random_order
+from dnas.tasks.task import Shape
 from dnas.types import Batch
 
 class Steps(Classification):

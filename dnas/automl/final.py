@@ -1,5 +1,8 @@
 """The end of an automatic run: networks trained on all that is not the test part, and tested, once."""
 
+import math
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +11,11 @@ import numpy as np
 
 from dnas import data as datasets
 from dnas import exporting, find
-from dnas.automl import learners
-from dnas.automl.networks import Entry
+from dnas.automl import learners, pace
+from dnas.automl.networks import Entry, with_epochs
+from dnas.automl.pace import Slow, TimeUp
 from dnas.config import Config
-from dnas.evaluators.cross_validation import share_error
+from dnas.evaluators.cross_validation import Watch, share_error
 from dnas.loading import Found, load
 from dnas.retrain import run as retrain
 from dnas.runs import loop, records
@@ -27,24 +31,64 @@ def whole(config: Config) -> Config:
     return replace(config, seeds=1, retrain=plan, checkpoint_epochs=max(1, plan.epochs // 4))
 
 
-def trained(entry: Entry, folder: Path) -> dict[str, Any]:
+def trained(entry: Entry, folder: Path, seconds: float = math.inf) -> dict[str, Any]:
     """Train the network of an entry and test it: measures of the test part, ready for JSON, `error`, the standard error
-    of its score, and `parameters`."""
-    retrain(whole(entry.settings), entry.network, folder, resume=records.holds_run(folder), quiet=True)
-    loop.forget_programs()
+    of its score, and `ended`, whether its last epoch was reached.
+
+    seconds: that the training may take. Where it would take longer it begins anew with as many epochs as fit; where
+    none does, it stops where it is.
+    """
+    end, begun = time.monotonic() + seconds, records.holds_run(folder)
+    config = records.config_of(folder) if begun else whole(entry.settings)
+    ended = True
+    while True:
+        watch = _beginning_anew(end, config.retrain.epochs)
+        try:
+            retrain(config, entry.network, folder, resume=begun, quiet=True, watch=watch, until=end)
+        except Slow as slow:
+            epochs = min(slow.fitting(end - time.monotonic(), 1), config.retrain.epochs - 1)
+            config, begun = with_epochs(config, epochs), False
+            shutil.rmtree(folder)
+            continue
+        except loop.Interrupted:
+            if time.monotonic() < end:
+                raise
+            ended = False
+        finally:
+            loop.forget_programs()
+        break
+    return tested(folder, entry.score) | {"ended": ended}
+
+
+def _beginning_anew(end: float, epochs: int) -> Watch:
+    """Raises `Slow` only where a shorter training fits until `end`, of `time.monotonic`."""
+    watch = pace.within(end - time.monotonic(), epochs)
+
+    def told(epoch: int, measures: dict[str, float]) -> None:
+        try:
+            watch(epoch, measures)
+        except Slow as slow:
+            if min(slow.fitting(end - time.monotonic(), 1), epochs - 1) >= 1:
+                raise
+
+    return told
+
+
+def tested(folder: Path, score: Score) -> dict[str, Any]:
+    """What the network of a training measures on the test part."""
     found = load(folder)
     assert isinstance(found, Found)
     measured = found.evaluate()
     measures = {name: float(value) for name, value in measured.measures.items()}
     confusion = None if measured.confusion is None else measured.confusion.tolist()
-    error = error_of(measures, found, entry.score)
+    error = error_of(measures, found, score)
     return {"measures": measures, "error": error, "confusion": confusion, "classes": list(found.classes)}
 
 
 def error_of(measures: dict[str, float], found: Found, score: Score) -> float:
     """The standard error of a test score, over examples; 0 where it is not known."""
     if score.name == "accuracy":
-        return share_error(measures["accuracy"], found.task.steps("test", 1) or tested(found))
+        return share_error(measures["accuracy"], found.task.steps("test", 1) or test_size(found))
     if score.name != "rmse":
         return 0.0
     return rmse_error(residuals(found))
@@ -56,7 +100,7 @@ def rmse_error(errors: np.ndarray) -> float:
     return float(squares.std(ddof=1) / np.sqrt(len(squares)) / 2 / max(np.sqrt(squares.mean()), 1e-12))
 
 
-def tested(found: Found) -> int:
+def test_size(found: Found) -> int:
     """How many examples the test part has."""
     return len(datasets.load(found.config.data).test_y)
 
@@ -69,19 +113,23 @@ def residuals(found: Found) -> np.ndarray:
     return np.asarray(found.predict(rows))[known] - table.test_y[known]
 
 
-def learned(entry: Entry, config: Config) -> dict[str, Any]:
-    """The same of a model of scikit-learn, without a confusion."""
+def learned(entry: Entry, config: Config, seconds: float = math.inf) -> dict[str, Any]:
+    """The same of a model of scikit-learn, without a confusion; no measures where it did not end."""
     task: Any = binding.bind(datasets.load(config.data), whole(config), "retrain", find.resolve("space", config.space))[
         0
     ]
-    outputs, seen = learners.outputs_of(entry.name, task, "test"), task.parts["test"]
+    try:
+        with pace.ended_after(seconds):
+            outputs, seen = learners.outputs_of(entry.name, task, "test"), task.parts["test"]
+    except TimeUp:
+        return {"ended": False}
     measures = learners.measured(outputs, task, "test")
     if entry.measure == "accuracy":
         error = share_error(measures["accuracy"], len(seen.y))
     else:
         known = slice(None) if seen.counted is None else seen.counted > 0
         error = rmse_error(task.std * (outputs[:, 0] - seen.y)[known])
-    return {"measures": measures, "error": error, "confusion": None, "classes": []}
+    return {"measures": measures, "error": error, "confusion": None, "classes": [], "ended": True}
 
 
 def exported(folder: Path, out: Path) -> list[str]:

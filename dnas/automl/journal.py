@@ -17,10 +17,6 @@ FILE = "auto.json"
 MINUTE, MINUTES = 60.0, 30.0
 
 
-class TimeUp(Exception):
-    """A piece of work took longer than it may."""
-
-
 class Journal:
     """order: what was asked for, which does not change. pieces: what is done, by name. told: of every stage its name,
     what was said, and the commands that do the same."""
@@ -70,16 +66,6 @@ class Journal:
         place = next(one for one in self.told if one["name"] == stage)
         place["said"] += [said] * (said not in place["said"])
         place["commands"] += [command for command in commands if command not in place["commands"]]
-
-    def until(self, seconds: float) -> Callable[..., None]:
-        """What raises `TimeUp` when it is called after so many seconds."""
-        end = time.monotonic() + seconds
-
-        def check(*_: Any) -> None:
-            if time.monotonic() > end:
-                raise TimeUp
-
-        return check
 
     def write(self) -> None:
         """Keep what is done, and the seconds."""

@@ -6,7 +6,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = ["Examined", "Finding", "Look", "examine", "look"]
 
 MOST_ALIKE = 6  # findings of a check that columns are left out for, one by one
 SEVERITIES = ("fatal", "warning", "note")  # the worst first
+WITHOUT = ("without_damaged", "without_empty")  # settings of data sets that leave out what cannot be read
 OF_MEMORY: dict[type, Callable[[Any], Evidence]] = {
     Dataset: images.of_arrays,
     Table: columns.of_table,
@@ -83,7 +84,7 @@ def examine(data: str | Path, *, target: str | None = None, keep: Collection[str
     found = guess(str(data), target)
     evidence, settings = _gathered(found)
     _check_keep(keep, evidence.content)
-    findings = _found(evidence, keep)
+    findings = _found(evidence, keep, found.settings)
     if isinstance(evidence.content, Columns):
         settings = _with_columns(settings, findings) if "path" in settings else settings
         left = _left(evidence.content, findings)
@@ -108,18 +109,19 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     """The evidence, and the settings with those that it says."""
     settings, choice = found.settings, find.written(found.name, found.settings)
     _, typed = find.checked("data set", choice)
-    typed = {key: value for key, value in typed.items() if key not in ("without_damaged", "without_empty")}
+    typed = {key: value for key, value in typed.items() if key not in WITHOUT}
     match found.name:
         case "image_folder" if typed.get("path"):
             evidence = images.of_folder(**typed)
-            return evidence, settings | {"size": str(evidence.sizes["height"])} | _without_damaged(evidence)
+            size = {"size": str(evidence.sizes["height"])}
+            return evidence, _with(settings, size | _without("without_damaged", evidence))
         case "audio_folder" if typed.get("path"):
             evidence = sounds.of_folder(**typed)
             rate = {"sample_rate": str(evidence.sizes["sample_rate"])}
-            return evidence, settings | rate | _without_damaged(evidence)
+            return evidence, _with(settings, rate | _without("without_damaged", evidence))
         case "text_table" if typed.get("path"):
             evidence = texts.of_files(**typed)
-            return evidence, settings | ({"without_empty": "true"} if evidence.damaged else {})
+            return evidence, _with(settings, _without("without_empty", evidence))
         case "table" if typed.get("path"):
             return columns.of_file(**typed, cells=found.cells), settings
     loaded: Any = load(choice)
@@ -132,13 +134,18 @@ def _gathered(found: Guess) -> tuple[Evidence, dict[str, str]]:
     return OF_MEMORY[kind](loaded), settings
 
 
-def _without_damaged(evidence: Evidence) -> dict[str, str]:
-    return {"without_damaged": "true"} if evidence.damaged else {}
+def _without(name: str, evidence: Evidence) -> dict[str, str]:
+    return {name: "true"} if evidence.damaged else {}
 
 
-def _found(evidence: Evidence, keep: Collection[str]) -> list[Finding]:
-    """What all checks find, the worst first."""
-    findings = [_kept(one, keep) for check in _checks() for one in check(evidence)]
+def _with(settings: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """Settings with those of others that they do not say."""
+    return settings | {name: value for name, value in more.items() if name not in settings}
+
+
+def _found(evidence: Evidence, keep: Collection[str], said: Mapping[str, str]) -> list[Finding]:
+    """What all checks find, the worst first; of what they would change, not what somebody said."""
+    findings = [_as_said(_kept(one, keep), said) for check in _checks() for one in check(evidence)]
     return _sorted(_together(list(_once(findings))))
 
 
@@ -184,6 +191,18 @@ def _sort(finding: Finding) -> tuple[str, ...]:
 def _kept(finding: Finding, keep: Collection[str]) -> Finding:
     if finding.without and {*finding.without} <= {*keep}:
         return replace(finding, action="kept, as --keep says", without=())
+    return finding
+
+
+def _as_said(finding: Finding, said: Mapping[str, str]) -> Finding:
+    """A finding beside the settings that a user gave: what cannot be read is in the way where it is not to be left out,
+    and a column of categories stays one."""
+    kept = next((name for name in WITHOUT if said.get(name, "").lower() == "false"), "")
+    if finding.kind == "damaged_files" and kept and finding.severity != "fatal":
+        sentence = f"{finding.sentence[:-1]}, and {kept}=false keeps them: remove them, or say {kept}=true."
+        return replace(finding, severity="fatal", sentence=sentence, action="")
+    if {*finding.numbers} & {*said.get("categories", "").split("+")}:
+        return replace(finding, action="read as categories, as was said", numbers=())
     return finding
 
 

@@ -1,22 +1,25 @@
 """Networks that an automatic run holds against each other: what they scored on validation, and how long that took."""
 
+import math
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dnas import find
 from dnas.architectures.genotype import Genotype, from_json, to_json
-from dnas.automl.journal import TimeUp
+from dnas.automl import pace
+from dnas.automl.pace import Slow
 from dnas.automl.recipes.protocol import Recipe
 from dnas.config import Config, from_dict, to_dict
 from dnas.costs import budget
 from dnas.errors import StorageError, UserError
 from dnas.evaluators import cross_validation
-from dnas.evaluators.cross_validation import Watch
 from dnas.runs import loop
 from dnas.tasks.task import Score
 from dnas.training.job import priced_as
 
 KINDS = ("fixed", "learner", "found", "tuned")
+TOO_LONG = "it took longer than it may"  # why an entry has no score
 OTHER_SEEDS = 1_000  # from here on: networks that are compared are trained with others than those that tuning saw
 
 
@@ -70,27 +73,36 @@ def entry_of(values: dict[str, Any]) -> Entry:
     return Entry(**{**values, "scores": tuple(values["scores"])})
 
 
-def validated(
-    name: str, kind: str, recipe: Recipe, config: Config, genotype: Genotype, watch: Watch | None = None
+def as_entry(
+    name: str, kind: str, recipe: Recipe, config: Config, genotype: Genotype, seconds: float = math.inf
 ) -> dict[str, Any]:
-    """An entry, ready for JSON. watch: may raise `TimeUp`. A loss that is not a number, or too little memory, is a row
-    that says so. Errors: `StorageError`."""
-    tried = as_compared(config, recipe)
-    score = cross_validation.parts_of(tried, recipe.folds)[0].task.score
-    empty = Entry(name, kind, score.name, score.more, config=to_dict(config), genotype=to_json(genotype))
-    try:
-        found = cross_validation.validated(tried, genotype, recipe.folds, watch)
-    except TimeUp:
-        return asdict(replace(empty, failed="it took longer than it may"))
-    except StorageError:
-        raise
-    except UserError as error:
-        return asdict(replace(empty, failed=str(error)))
-    finally:
-        loop.forget_programs()
-    return asdict(
-        replace(
-            empty,
+    """The entry of a network, validated, ready for JSON. seconds: that this may take. Where it would take longer, the
+    training begins anew with as many epochs as fit, so that its schedule ends. What does not end, a loss that is not a
+    number, or too little memory, is an entry that says so. Errors: `StorageError`."""
+    score = cross_validation.parts_of(as_compared(config, recipe), recipe.folds)[0].task.score
+    end = time.monotonic() + seconds
+
+    def entry(**found: Any) -> dict[str, Any]:
+        measured = Entry(name, kind, score.name, score.more, config=to_dict(config), genotype=to_json(genotype))
+        return asdict(replace(measured, **found))
+
+    while seconds > 0:
+        try:
+            watch = pace.within(end - time.monotonic(), config.retrain.epochs * recipe.folds)
+            found = cross_validation.validated(as_compared(config, recipe), genotype, recipe.folds, watch)
+        except Slow as slow:
+            epochs = min(slow.fitting(end - time.monotonic(), recipe.folds), config.retrain.epochs - 1)
+            if epochs < 1:
+                return entry(failed=TOO_LONG)
+            config = with_epochs(config, epochs)
+            continue
+        except StorageError:
+            raise
+        except UserError as error:
+            return entry(failed=str(error))
+        finally:
+            loop.forget_programs()
+        return entry(
             failed=beyond(recipe.budget, config, genotype, found.parameters),
             scores=found.scores,
             mean=found.mean,
@@ -98,7 +110,7 @@ def validated(
             loss=found.loss,
             parameters=found.parameters,
         )
-    )
+    return entry(failed=TOO_LONG)
 
 
 def beyond(limits: str, config: Config, genotype: Genotype, parameters: int) -> str:
@@ -112,6 +124,12 @@ def beyond(limits: str, config: Config, genotype: Genotype, parameters: int) -> 
         if cost > limit.most:
             return f"its {limit.cost} of {cost:,.6g} are beyond the budget, {limit.most:,.6g}"
     return ""
+
+
+def with_epochs(config: Config, epochs: int) -> Config:
+    """A config whose trainings have so many epochs, warm-up included."""
+    weights = replace(config.retrain.weights, warmup_epochs=min(config.retrain.weights.warmup_epochs, epochs // 2))
+    return replace(config, retrain=replace(config.retrain, epochs=epochs, weights=weights))
 
 
 def as_compared(config: Config, recipe: Recipe) -> Config:

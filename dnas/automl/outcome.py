@@ -60,7 +60,7 @@ def _of(summary: dict[str, Any]) -> str:
 def of_learners(winner: Entry, entries: list[Entry]) -> str:
     """A sentence where a model of scikit-learn, which cannot be kept, is better on validation; else empty."""
     best = best_of([entry for entry in entries if entry.kind == "learner"])
-    if best is None or best.key <= winner.key:
+    if best is None or winner.failed or best.key <= winner.key:
         return ""
     return f"On validation {best.name} of scikit-learn is better, {best.shown()} against {winner.shown()}."
 
@@ -125,7 +125,7 @@ def page(folder: Path, summary: dict[str, Any], seen: dict[str, Any], stages: li
             "sentence": sentence(summary),
             "tiles": tiles,
             "findings": seen["findings"],
-            "chart": charts.bars(f"validation {score.name}{unit}", bars),
+            "charts": [charts.bars(f"validation {score.name}{unit}", bars)] if bars else [],
             "columns": ["network", "what", f"validation {score.name}", f"test {score.name}", "parameters"],
             "rows": [_row(entry, summary, score) for entry in ranked],
             "measures": test["measures"],

@@ -14,23 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from dnas import data as datasets
-from dnas import paths
-from dnas.architectures.genotype import to_json
+from dnas import find, paths
+from dnas.architectures import flow
+from dnas.architectures.genotype import Genotype, to_json
 from dnas.automl import final, recipes, stages
 from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
-from dnas.automl.networks import Entry, best_of
+from dnas.automl.networks import TOO_LONG, Entry, best_of, with_epochs
 from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
-from dnas.automl.stages import RESERVE, TOO_LONG, Run, command, with_epochs
+from dnas.automl.stages import Run, command
+from dnas.config import Config
 from dnas.errors import UserError
 from dnas.files import atomic_write, storage
 from dnas.runs import loop
 from dnas.tune.plan import LENGTH
 
 MOST_MINUTES = 100_000.0
-TUNED_PART = 3  # of the epochs that trials of a study have, where they do not tune them
+LEAST = 0.05  # of the time has the training of the network that is kept at least, however late it is
+TUNED_PART = 3  # of the epochs that trials of a study have, at least, where they do not tune them
+TRIALS = 20  # for so many there is to be time; what is left of it makes them longer
 
 
 def run(
@@ -93,13 +97,12 @@ def _stages(folder: Path, journal: Journal, quiet: bool) -> dict[str, Any]:
     run = replace(run, pace=stages.paced(run))
     entries = stages.fixed(run, seen["data"])
     run = replace(run, longest=stages.longest(run, entries))
-    end = 2 * run.each + RESERVE  # the best network and the best fixed one are trained on all that is not the test part
-    entries += _found(run, end)
-    entries += _tuned(run, entries, end)
+    entries += _found(run)
+    entries += _tuned(run, entries)
     winner = best_of([entry for entry in entries if entry.genotype is not None])
-    if winner is None:
+    if winner is None and entries[0].failed != TOO_LONG:
         raise UserError(f"No network could be validated; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
-    return _ended(run, winner, entries)
+    return _ended(run, winner or entries[0], entries)  # where there is no time to validate any: the first fixed one
 
 
 def recipe_of(data: str, task: str, *, minutes: float = 30.0, budget: str = "", seed: int = 0) -> Recipe:
@@ -123,27 +126,36 @@ def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(examined.look)))
 
 
-def _found(run: Run, end: float) -> list[Entry]:
+def _found(run: Run) -> list[Entry]:
     """Search, and validate what is found."""
     share = run.recipe.shares.search * run.total
-    if run.journal.left < share + run.each + end and "search" not in run.journal.pieces:
+    if run.journal.left < share + run.each + run.ending and "search" not in run.journal.pieces:
         run.say("search", "no time left for a search.")
         return []
     epochs = run.journal.once("search epochs", lambda: stages.epochs_of_search(run, share))
-    cells = stages.searched(run, epochs, TOO_LONG * share)
-    named = [(f"found {number}", run.settings(cell), cell) for number, cell in enumerate(cells, 1)]
-    return stages.validated(run, "candidates", "found", named, end)
+    seconds = min(stages.PATIENCE * share, run.journal.left - run.each - run.ending)
+    cells = stages.searched(run, epochs, seconds)
+    space, count = find.resolve("space", run.recipe.config.space), run.recipe.config.retrain.cells
+    named = list[tuple[str, Config, Genotype]]()
+    for number, cell in enumerate(cells, 1):
+        if flow.is_constant(cell, space, count):
+            run.say("search", f"found {number}: its answer does not depend on the input.")
+        else:
+            named.append((f"found {number}", run.settings(cell), cell))
+    return stages.candidates(run, "candidates", "found", named)
 
 
-def _tuned(run: Run, entries: list[Entry], end: float) -> list[Entry]:
+def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
     """Tune, in all the time that is left, and validate the best trials."""
     best = best_of([entry for entry in entries if entry.genotype is not None])
-    finalists = stages.FINALISTS if run.journal.left > 2 * (stages.FINALISTS * run.each + end) else 1
-    seconds = run.journal.left - finalists * run.each - end
+    finalists = stages.FINALISTS if run.journal.left > 2 * (stages.FINALISTS * run.each + run.ending) else 1
+    seconds = run.journal.left - finalists * run.each - run.ending
     config = run.recipe.config if best is None else replace(run.recipe.config, retrain=best.settings.retrain)
     full, lengths = config.retrain.epochs, any(axis.startswith(LENGTH) for axis in run.recipe.over)
     if not lengths:
-        config = with_epochs(config, max(run.recipe.least_epochs, full // TUNED_PART))
+        fitting = int(full * seconds * run.recipe.seeds / (TRIALS * run.each))
+        least = max(run.recipe.least_epochs, full // TUNED_PART)
+        config = with_epochs(config, run.journal.once("epochs of trials", lambda: min(full, max(least, fitting))))
     cheap = run.each / run.recipe.seeds / (1 if lengths else TUNED_PART)
     if (seconds < stages.LEAST_TRIALS * cheap or best is None) and "tune" not in run.journal.pieces:
         run.say("tune", "no time left for tuning.")
@@ -152,34 +164,62 @@ def _tuned(run: Run, entries: list[Entry], end: float) -> list[Entry]:
     trials = stages.tuned(run, genotype, config, seconds)[:finalists]
     if not lengths:
         trials = [(name, with_epochs(one, full), cell) for name, one, cell in trials]
-    return stages.validated(run, "tuned", "tuned", trials, end)
+    return stages.candidates(run, "tuned", "tuned", trials)
 
 
 def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     """Train the best network and the best baselines on the whole train part, test, export, sum up."""
+    rivals = _rivals(run, winner, entries)
+    validated, winner = winner.settings.retrain.epochs, stages.lengthened(run, winner, 1 + bool(rivals))
+    epochs = winner.settings.retrain.epochs
+    longer = f" It is trained for {epochs} epochs now, where it had {validated}." if epochs > validated else ""
     out, cell = run.place("network"), run.folder / "configs" / "network.cell.json"
     place = stages.write_config(final.whole(winner.settings), run.folder / "configs", "network")
     atomic_write(cell, json.dumps(to_json(winner.network), indent=1))
     run.say(
         "network",
-        f"{winner.name} is the best by validation.",
+        f"{winner.name}: there was no time to validate any."
+        if winner.failed
+        else f"{winner.name} is the best by validation.{longer}",
         command("retrain", cell, "--config", place, "--out", out),
     )
-    tests = {winner.name: run.journal.once("network", lambda: final.trained(winner, out))}
-    run.say("network", "Tested, once.", command("test", out))
+    seconds = max(run.journal.left - run.reserve, LEAST * run.total)
+    tests = {winner.name: run.journal.once("network", lambda: final.trained(winner, out, seconds))}
+    cut = "" if tests[winner.name]["ended"] else " The time was up before its last epoch."
+    run.say("network", f"Tested, once.{cut}", command("test", out))
     files = run.journal.once("export", lambda: final.exported(out, run.place("export")))
     run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
-    rivals = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
-    rivals.sort(key=lambda entry: entry.key, reverse=True)
-    for entry in rivals if run.recipe.folds > 1 else rivals[:1]:
-        folder = run.place("baselines") / entry.name.replace(" ", "_")
-        tests[entry.name] = run.journal.once(f"test {entry.name}", partial(final.trained, entry, folder))
-    for entry in entries:
-        if entry.kind == "learner" and not entry.failed:
-            work = partial(final.learned, entry, run.recipe.config)
-            tests[entry.name] = run.journal.once(f"test {entry.name}", work)
+    tests |= _tests(run, rivals, entries)
     exported = loop.quoted(run.place("export"))
     summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
     page(run.folder, summary, run.journal.pieces["look"]["value"], run.journal.told)
     return summary
+
+
+def _rivals(run: Run, winner: Entry, entries: list[Entry]) -> list[Entry]:
+    """The fixed networks that are tested, the best first: one, or all where they are small."""
+    rivals = [entry for entry in entries if entry.kind == "fixed" and entry.name != winner.name and not entry.failed]
+    rivals.sort(key=lambda entry: entry.key, reverse=True)
+    return rivals if run.recipe.folds > 1 else rivals[:1]
+
+
+def _tests(run: Run, rivals: list[Entry], entries: list[Entry]) -> dict[str, Any]:
+    """The tests of the baselines, as many as there is time for."""
+    tests = dict[str, Any]()
+    for entry in [*(entry for entry in entries if entry.kind == "learner" and not entry.failed), *rivals]:
+        seconds, name = run.journal.left, f"test {entry.name}"
+        if seconds <= 0 and name not in run.journal.pieces:
+            run.say("network", f"no time left to test {entry.name}.")
+            continue
+        if entry.kind == "learner":
+            work = partial(final.learned, entry, run.recipe.config, seconds)
+        else:
+            longer, place = stages.lengthened(run, entry, 1), run.place("baselines") / entry.name.replace(" ", "_")
+            work = partial(final.trained, longer, place, seconds)
+        found = run.journal.once(name, work)
+        if found["ended"]:
+            tests[entry.name] = found
+        else:
+            run.say("network", f"no time left to test {entry.name}.")
+    return tests

@@ -14,7 +14,7 @@ from dnas import find, search, tune
 from dnas.architectures.genotype import Genotype, from_json, parse, to_json
 from dnas.automl import baselines, networks, pace
 from dnas.automl.journal import Journal
-from dnas.automl.networks import Entry, entry_of
+from dnas.automl.networks import Entry, entry_of, with_epochs
 from dnas.automl.pace import Pace
 from dnas.automl.recipes.protocol import Recipe
 from dnas.config import Config, from_dict, to_dict
@@ -26,7 +26,7 @@ from dnas.runs import loop, records
 from dnas.training.job import priced_as
 from dnas.tune import study as studies
 from dnas.tune.axes import applied
-from dnas.tune.plan import LENGTH, Plan
+from dnas.tune.plan import LENGTH
 
 PLACES = {
     "look": "1_look",
@@ -38,13 +38,15 @@ PLACES = {
     "network": "7_network",
     "export": "8_export",
 }
+ENDING = 0.4  # of the time, at most, is kept for what must be done in the end
 CAUTION = 1.2  # networks that are found compute more than fixed ones, or take longer to compile
-TOO_LONG = 2.0  # a piece of work is given up after so many times the seconds that were planned
+PATIENCE = 2.0  # times the seconds that were planned for a piece of work it may take
 SUPERNET = 4.0  # times the work of a training step that a step of a search is taken to be, before it is measured
 COST, MOST_WORK = "multiply_adds", 1.5  # of what is found, times that of the first fixed network
 LEAST_TRIALS, MOST_TRIALS = 3, 60
+TRIAL = 1 / LEAST_TRIALS  # of the time of a study, at most
 FINALISTS = 3  # trials that are validated with other seeds, on other folds
-RESERVE = 45.0  # seconds for tests, exports and pages
+RESERVE, RESERVED = 45.0, 0.04  # seconds for tests, exports and pages, and the part of all that they are at most
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ class Run:
         """That one takes, as far as is known."""
         return CAUTION * self.longest or self.planned
 
+    @property
+    def ending(self) -> float:
+        """Seconds that must be left for the end, where the best network and the best fixed one are trained on all that
+        is not the test part."""
+        return min(2 * self.each + self.reserve, ENDING * self.total)
+
+    @property
+    def reserve(self) -> float:
+        """Seconds that tests, exports and pages take."""
+        return min(RESERVE, RESERVED * self.total)
+
+    def allowed(self) -> float:
+        """Seconds that a validation may take at most, now; below 0 where there is no time for any."""
+        return min(PATIENCE * self.each, self.journal.left - self.ending)
+
     def settings(self, genotype: Genotype) -> Config:
         """How a network is trained: for as many epochs as fit into the time of all, the fewer the more it computes."""
         assert self.pace is not None
@@ -105,9 +122,9 @@ def command(*words: Any) -> str:
 def paced(run: Run) -> Pace:
     """How fast networks are trained here. Errors: `UserError` where there is no time for any."""
     fixed = parse(next(iter(run.recipe.networks.values())))
-    found = Pace(**run.journal.once("pace", lambda: pace.measured(run.recipe, fixed)))
+    found = Pace(**run.journal.once("pace", lambda: pace.measured(run.recipe, fixed, run.journal.left)))
     if "checked" not in run.journal.pieces:
-        pace.check(run.recipe, found, run.journal.left)
+        pace.check(found, run.journal.left)
         run.journal.once("checked", lambda: True)
     return found
 
@@ -118,14 +135,9 @@ def longest(run: Run, entries: list[Entry]) -> float:
     return max((run.journal.pieces[f"baseline {name}"]["seconds"] for name in of_networks), default=0.0)
 
 
-def with_epochs(config: Config, epochs: int) -> Config:
-    """A config whose trainings have so many epochs, warm-up included."""
-    weights = replace(config.retrain.weights, warmup_epochs=min(config.retrain.weights.warmup_epochs, epochs // 2))
-    return replace(config, retrain=replace(config.retrain, epochs=epochs, weights=weights))
-
-
 def fixed(run: Run, data: str) -> list[Entry]:
     """Baselines, each validated once."""
+    assert run.pace is not None
     place = run.place("baselines")
     write_config(run.recipe.config, place)
     words = "baselines", data, "--config", place / "config.json"
@@ -133,24 +145,28 @@ def fixed(run: Run, data: str) -> list[Entry]:
     found = list[Entry]()
     for name in baselines.names(run.recipe):
         network = run.recipe.networks.get(name)
-        config = run.recipe.config if network is None else run.settings(parse(network))
-        work = partial(baselines.validated, name, run.recipe, config, run.journal.until(TOO_LONG * run.each))
+        config, seconds = run.recipe.config, run.allowed()
+        if network is not None:
+            config = run.settings(parse(network))
+            seconds = seconds if seconds > run.pace.first else 0.0
+        work = partial(baselines.as_entry, name, run.recipe, config, seconds)
         found.append(entry_of(run.journal.once(f"baseline {name}", work)))
         run.say("baselines", f"{name}: {found[-1].shown()}")
     return found
 
 
-def searched(run: Run, epochs: int, deadline: float) -> list[Genotype]:
+def searched(run: Run, epochs: int, seconds: float) -> list[Genotype]:
     """What every seed of a search finds, the best first; none where the time did not suffice for an epoch."""
     config, out = with_search(run.recipe.config, epochs), run.place("search")
     config = replace(config, budget=within(run.recipe))
 
     def work() -> list[Any]:
-        until = time.monotonic() + deadline
+        until = time.monotonic() + seconds
         try:
             begun = records.holds_run(out)
             result = search.run(config, out, resume=begun, quiet=True, until=until)
-            order = sorted(range(len(result.scores)), key=lambda i: -result.score.signed(result.scores[i]))
+            ended = [i for i in range(len(result.scores)) if config.seed + i not in result.diverged]
+            order = sorted(ended, key=lambda i: -result.score.signed(result.scores[i]))
             return [to_json(result.genotypes[i]) for i in order]
         except loop.Interrupted:
             if time.monotonic() < until:
@@ -203,30 +219,28 @@ def with_search(config: Config, epochs: int) -> Config:
     return replace(config, search=replace(config.search, epochs=epochs, weights=weights))
 
 
-def validated(
-    run: Run, stage: str, kind: str, named: Sequence[tuple[str, Config, Genotype]], end: float
-) -> list[Entry]:
-    """Networks, each validated once, as long as there is time. end: how many seconds must be left."""
+def candidates(run: Run, stage: str, kind: str, named: Sequence[tuple[str, Config, Genotype]]) -> list[Entry]:
+    """Networks, each validated once, as long as there is time."""
     found = list[Entry]()
     for name, config, genotype in named:
         known = f"{kind} {name}" in run.journal.pieces
-        if not known and run.journal.left < run.each + end:
+        if not known and run.journal.left < run.each + run.ending:
             run.say(stage, f"{name}: no time left for it.")
             continue
         file = name.replace(" ", "_")
-        place, cell = write_config(config, run.place(stage), file), run.place(stage) / f"{file}.cell.json"
+        work = partial(networks.as_entry, name, kind, run.recipe, config, genotype, run.allowed())
+        found.append(entry_of(run.journal.once(f"{kind} {name}", work)))
+        place, cell = write_config(found[-1].settings, run.place(stage), file), run.place(stage) / f"{file}.cell.json"
         atomic_write(cell, json.dumps(to_json(genotype), indent=1))
         seeds = "--seeds", run.recipe.seeds, "--seed", config.seed + networks.OTHER_SEEDS
-        watch = run.journal.until(min(TOO_LONG * run.each, max(run.journal.left - end, run.each)))
-        work = partial(networks.validated, name, kind, run.recipe, config, genotype, watch)
-        found.append(entry_of(run.journal.once(f"{kind} {name}", work)))
         folds = ("--folds", run.recipe.folds) if run.recipe.folds > 1 else ()
         run.say(stage, f"{name}: {found[-1].shown()}", command("validate", cell, "--config", place, *folds, *seeds))
     return found
 
 
 def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -> list[tuple[str, Config, Genotype]]:
-    """The best trials of a study. genotype: None, where the study proposes architectures. seconds: for all of it."""
+    """The best trials of a study. genotype: None, where the study proposes architectures. seconds: for all of it, of
+    which a trial has `TRIAL` at most."""
     over = (*("architecture",) * (genotype is None), *axes(run))
     place, out, cell = write_config(config, run.folder / "configs", "tune"), run.place("tune"), list[Any]()
     if genotype is not None:
@@ -237,8 +251,15 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
     def work() -> dict[str, Any]:
         end = time.monotonic() + seconds
         plan = tune.planned(config, over, genotype=genotype, folds=run.recipe.folds)
-        trials = studied(plan, out, end)
+        try:
+            tune.run(plan, out, trials=MOST_TRIALS, until=end, each=TRIAL * seconds)
+        except StorageError:
+            raise
+        except UserError as error:  # none of the trials has a score
+            loop.say(str(error))
+        loop.forget_programs()
         study = studies.opened(plan, out, "", out.name)
+        trials = len(studies.ended(study))
         whole = [trial for trial in studies.ended(study) if trial.state.name == "COMPLETE"]
         whole.sort(key=lambda trial: -plan.score.signed(trial.value))
         best = [
@@ -258,22 +279,18 @@ def tuned(run: Run, genotype: Genotype | None, config: Config, seconds: float) -
     return [(one["name"], from_dict(one["config"]), from_json(one["genotype"])) for one in found["best"]]
 
 
-def studied(plan: Plan, out: Path, end: float) -> int:
-    """Do trials of a study until `end`, of `time.monotonic`, and give how many have ended."""
-    began, trials = time.monotonic(), 1
-    while True:
-        try:
-            tune.run(plan, out, trials=trials)
-        except StorageError:
-            raise
-        except UserError as error:  # none of the trials has a score
-            loop.say(str(error))
-        loop.forget_programs()
-        now = time.monotonic()
-        more = min(MOST_TRIALS - trials, int((end - now) / ((now - began) / trials)))
-        if more < 1:
-            return trials
-        trials += max(1, more // 2)
+def lengthened(run: Run, entry: Entry, trainings: int) -> Entry:
+    """The entry with as many epochs as the recipe has, or as fit; trainings: that are to come, and share the time that
+    is left. As it is, where epochs are tuned, folds have validated it, or the best epoch is kept."""
+    plan, most = entry.settings.retrain, run.recipe.config.retrain.epochs
+    chosen = plan.patience or run.recipe.folds > 1 or any(axis.startswith(LENGTH) for axis in run.recipe.over)
+    if chosen or entry.failed or plan.epochs >= most:
+        return entry
+    piece = run.journal.pieces[f"{'baseline' if entry.kind == 'fixed' else entry.kind} {entry.name}"]
+    one = CAUTION * piece["seconds"] / plan.epochs / (1 - plan.valid_portion)  # on all that is there to learn from
+    fitting = int((run.journal.left - run.reserve) / trainings / max(one, 1e-9))
+    epochs = run.journal.once(f"epochs of {entry.name}", lambda: max(plan.epochs, min(most, fitting)))
+    return replace(entry, config=to_dict(with_epochs(entry.settings, epochs)))
 
 
 def axes(run: Run) -> tuple[str, ...]:

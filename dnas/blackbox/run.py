@@ -3,8 +3,8 @@
 blackbox.json: the search. environment.json: what it ran with. trials.csv: a row for every evaluation, for pandas.
 warmup.jsonl: the scores of a warm-up.
 summary.json: what the runs found, in numbers. genotype.json: the found architecture with the best score of all runs.
-accuracy.png: the truth about the best so far against the budget. Of several objectives also the front of all runs,
-front.json, front.csv and front.png.
+report.html: the page. accuracy.png: the truth about the best so far against the budget. Of several objectives also
+the front of all runs, front.json, front.csv and front.png.
 
 Traced searchers of a table take seconds for all their runs, so a search that was cut off is done again, with the same
 outcome. All others go through one trial after the other (`host.py`) and go on where they were: trials.jsonl.
@@ -30,7 +30,7 @@ from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import Evaluator
 from dnas.fields import differences
 from dnas.files import atomic_write, read_sealed, sealed, storage
-from dnas.reports import tables
+from dnas.reports import blackbox, tables
 from dnas.runs import environment, loop
 
 REMOVE = "remove it, and the search is done again"
@@ -75,6 +75,8 @@ def run(config: BlackboxConfig, out: str | Path | None = None, *, workers: str =
             here = environment.described(loop.typed_command())
             atomic_write(folder / "environment.json", json.dumps(here, indent=1))
             summary = _written(job, searched(job, crew, folder, quiet), folder)
+        if not (folder / "report.html").exists():
+            blackbox.page(folder)
     return _result(job, folder, summary)
 
 

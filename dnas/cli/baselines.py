@@ -35,9 +35,8 @@ def run(options: Baselines) -> None:
     """`dnas baselines`."""
     from dnas.automl import baselines
     from dnas.automl.look import look
-    from dnas.automl.networks import entry_of
+    from dnas.automl.networks import entry_of, with_epochs
     from dnas.automl.run import recipe_of
-    from dnas.automl.stages import with_epochs
     from dnas.runs import loop
 
     loop.prepare_process()
@@ -49,4 +48,4 @@ def run(options: Baselines) -> None:
     if options.epochs is not None:
         recipe = replace(recipe, config=with_epochs(recipe.config, options.epochs))
     for name in baselines.names(recipe):
-        print(f"{name}: {entry_of(baselines.validated(name, recipe, recipe.config)).shown()}", flush=True)
+        print(f"{name}: {entry_of(baselines.as_entry(name, recipe, recipe.config)).shown()}", flush=True)

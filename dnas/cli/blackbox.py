@@ -27,8 +27,8 @@ class Blackbox:
     by what else is cheap. An evaluation at a ninth of the fidelity counts as a ninth. EXPERIMENT is a Python file with
     `searches()`, a config by name; FILE.py:NAME is one of them.
 
-    DIR holds trials.csv, a row for every evaluation: pandas.read_csv("DIR/trials.csv"). Repeated, the command reads
-    what is there; a search that was interrupted goes on, and evaluates nothing twice.
+    DIR holds a page, report.html, and trials.csv, a row for every evaluation: pandas.read_csv("DIR/trials.csv").
+    Repeated, the command reads what is there; a search that was interrupted goes on, and evaluates nothing twice.
 
     Examples:
       dnas blackbox --out runs/evolution
@@ -79,8 +79,7 @@ def run(options: Blackbox) -> None:
         results = {options.config.label: done}
     Console().print(several.table(results))
     if not options.quiet:
-        front = [f" and {out / 'front.png'}"] * (out / "front.png").exists()
-        print(f"Open {out / 'accuracy.png'}{''.join(front)}")
+        print(f"Open {out / ('accuracy.png' if len(known) > 1 else 'report.html')}")
 
 
 def defaults(options: Blackbox) -> Blackbox | None:

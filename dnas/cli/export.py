@@ -16,9 +16,9 @@ class Export(Trained):
     """Write a trained network to files that are used without this library, with a model card.
 
     stablehlo: a program of raw inputs and any batch, with a predict.py that needs jax, numpy and flatbuffers, and no
-    dnas; of language models it says what follows a text, and writes on. npz: weights by name and the architecture as
-    JSON, of any network. torch: weights as PyTorch's reference codes of DARTS and NAS-Bench-201 name them. With
-    --weights RUN is a genotype, whose published PyTorch weights are exported.
+    dnas; of language models it says what follows a text, and writes on, and of translations it is the beam search. npz:
+    weights by name and the architecture as JSON, of any network. torch: weights as PyTorch's reference codes of DARTS
+    and NAS-Bench-201 name them. With --weights RUN is a genotype, whose published PyTorch weights are exported.
 
     Examples:
       dnas export runs/first

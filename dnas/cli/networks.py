@@ -56,11 +56,11 @@ def network_of(options: Trained) -> "Found":
 
 def examined(found: "Found", measured: "Evaluation") -> Path | None:
     """Write what was taken for what, and the worst mistakes, into the folder of a run, and its page again; gives that.
-    None where there are no classes, or no folder. measured: on the run's own test part."""
+    None where neither is known, or there is no folder. measured: on the run's own test part."""
     from dnas.loading import mistakes
     from dnas.reports import page
 
-    if measured.confusion is None or not found.folder.is_dir():
+    if (measured.confusion is None and not measured.mistakes) or not found.folder.is_dir():
         return None
     mistakes.write(found, measured)
     return page.page(found.folder)

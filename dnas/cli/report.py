@@ -20,8 +20,8 @@ class Report:
     """Compare run folders in a table, and write the page of each: report.html.
 
     A page is one file that needs nothing else. It shows what was found and how good it is, the cell, curves, the mix
-    over time, costs, and what dnas test and dnas why have left. The folder of a comparison gets a page, too. With
-    --serve FOLDER a browser of this machine shows all runs below a folder, fresh while they run.
+    over time, costs, and what dnas test and dnas why have left. Folders of dnas compare and dnas blackbox get pages,
+    too. With --serve FOLDER a browser of this machine shows all runs below a folder, fresh while they run.
 
     Examples:
       dnas report runs/*
@@ -30,7 +30,7 @@ class Report:
     """
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], optional("RUN [RUN ...]")] = ()
-    """Run folders, and those of comparisons."""
+    """Run folders, and those of comparisons and black-box searches."""
     serve: Annotated[str | None, optional("FOLDER")] = None
     """Show all runs below this folder in a browser, until Ctrl-C; nobody on another machine can look."""
     port: int = 8765
@@ -41,9 +41,10 @@ def run(options: Report) -> None:
     """`dnas report`."""
     from rich.console import Console
 
-    from dnas.reports import comparison, states
+    from dnas.reports import blackbox, comparison, states
     from dnas.reports import page as reports
 
+    pages = {"comparison": comparison.page, "blackbox": blackbox.page}
     if options.serve is not None:
         if options.folders:
             raise UserError("--serve shows all runs below one folder: name no others, as in dnas report --serve runs.")
@@ -52,18 +53,17 @@ def run(options: Report) -> None:
     if not options.folders:
         raise UserError("dnas report needs at least one run folder.")
     folders = [folder for folder in options.folders if is_run(folder)]
-    compared = [folder for folder in options.folders if states.kind_of(Path(folder)) == "comparison"]
-    if not folders and not compared:
+    others = {f: pages[kind] for f in options.folders if (kind := states.kind_of(Path(f))) in pages}
+    if not folders and not others:
         raise UserError(f"There is no run in {', '.join(options.folders)}: name folders that hold a config.json.")
-    for folder in (f for f in options.folders if f not in (*folders, *compared)):
+    for folder in (f for f in options.folders if f not in (*folders, *others)):
         print(f"Left out {folder}: it is no run, as it has no config.json.")
     if folders:
         Console().print(reports.table(folders))
     unwritten: list[StorageError] = []
-    for folder in (*folders, *compared):
+    for folder in (*folders, *others):
         try:
-            write = reports.page if folder in folders else comparison.page
-            print(f"Open {write(folder)}")
+            print(f"Open {others.get(folder, reports.page)(folder)}")
         except StorageError as error:  # the table needs no page, and other folders may be written to
             unwritten.append(error)
     if unwritten:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +75,9 @@ def run(options: Retrain) -> None:
     out = options.out or (Path(source) / "retrain" if is_run(source) else None)
     result = train(config, genotype, out, resume=options.resume, quiet=options.quiet)
     measure = result.measure
-    each = ", ".join(measure.shown(score).removesuffix(" %") for score in result.scores)
+    each = ", ".join(
+        "diverged" if math.isnan(score) else measure.shown(score).removesuffix(" %") for score in result.scores
+    )
     seeds = f" (mean of the seeds: {each})" if len(result.scores) > 1 else ""
     print(f"Test {measure.name}: {measure.shown(result.score)}{seeds}, {result.parameters:,} parameters.")
     if config.grid:
@@ -92,14 +95,14 @@ def whole(config: TrainingConfig) -> Config:
 
 
 def _test(folder: Path) -> None:
-    """Let the page show what was taken for what. Nothing rests on it: what cannot be read again is left out, and what
-    is too large for memory."""
+    """Let the page show what was taken for what, or numbers that are far off. Nothing rests on it: what cannot be read
+    again is left out, and what is too large for memory. Texts take their time to be translated: by `dnas test`."""
     from dnas.loading import Found, load
-    from dnas.tasks.task import Streaming
+    from dnas.tasks.task import Answering, Streaming
 
     with contextlib.suppress(UserError):
         found = load(folder)
-        if isinstance(found, Found) and found.classes and not isinstance(found.task, Streaming):
+        if isinstance(found, Found) and isinstance(found.task, Answering) and not isinstance(found.task, Streaming):
             examined(found, found.evaluate())
 
 

@@ -1,5 +1,6 @@
 """`dnas search`."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -61,12 +62,14 @@ def run(options: Search) -> None:
         quiet=options.quiet,
         profile=options.profile,
     )
-    several = f", the best of {len(result.genotypes)} seeds" if len(result.genotypes) > 1 else ""
+    lost = f", of which {len(result.diverged)} diverged" if result.diverged else ""
+    several = f", the best of {len(result.genotypes)} seeds{lost}" if len(result.genotypes) > 1 else ""
     print(diagram.text(result.genotype))
     print_text(result.genotype)
     print_warning(result.genotype, space_of(result.genotype), result.config.retrain.cells)
     score = result.score
-    print(f"\nSupernet's validation {score.name}: {score.shown(score.best(result.scores))}{several}.")
+    best = score.best([one for one in result.scores if not math.isnan(one)])
+    print(f"\nSupernet's validation {score.name}: {score.shown(best)}{several}.")
     if result.config.penalty:
         _print_front(result.folder)
     if result.config.grid:

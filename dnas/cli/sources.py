@@ -152,11 +152,13 @@ def print_grid(folder: Path, score: "Score") -> None:
     known = json.loads((folder / "grid.json").read_text())["points"]
     shown = Table(box=None, pad_edge=False, header_style="bold")
     paths = [name for name in known[0] if "." in name]
-    for name in (*paths, f"mean {score.name}", "seeds"):
+    some = any(row["diverged"] for row in known)
+    for name in (*paths, f"mean {score.name}", "seeds", *["diverged"] * some):
         shown.add_column(name, justify="right", overflow="fold")
     for row in known:
         spread = f" ± {score.shown(row[s])}" if (s := f"std_{score.name}") in row else ""
-        mean = score.shown(row[f"mean_{score.name}"])
-        shown.add_row(*(f"{row[path]:.6g}" for path in paths), mean + spread, str(row["seeds"]))
+        mean = "-" if row[f"mean_{score.name}"] is None else score.shown(row[f"mean_{score.name}"])
+        lost = [str(row["diverged"])] * some
+        shown.add_row(*(f"{row[path]:.6g}" for path in paths), mean + spread, str(row["seeds"]), *lost)
     print("\nThe grid, the best first:")
     Console().print(shown)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 class Test(Trained):
     """Test a network: its accuracy, class by class, and which it takes for which; or errors, perplexities, BLEU.
 
-    Of translations BLEU and chrF are said with their signatures. Where there are classes, the page of the run
-    shows what was taken for what, and the worst mistakes. RUN is the folder of a training (or of a search whose cell
-    was trained in its folder `retrain`); with --weights it is a genotype, whose published PyTorch weights are tested.
+    Of translations BLEU and chrF are said with their signatures. The page of the run shows what was taken for what,
+    where there are classes, and the worst mistakes: also numbers that are far off, and translations. RUN is the folder
+    of a training (or of a search whose cell was trained in its folder `retrain`); with --weights it is a genotype,
+    whose published PyTorch weights are tested.
 
     Examples:
       dnas test runs/first/retrain
@@ -30,10 +31,10 @@ def run(options: Test) -> None:
     """`dnas test`."""
     found = network_of(options)
     measured = found.evaluate(options.data if options.weights is None else None)
+    page = examined(found, measured) if options.data is None and options.weights is None else None
     if measured.confusion is not None:
-        page = examined(found, measured) if options.data is None and options.weights is None else None
-        _print_classes(found, measured, options.data or found.config.data, page)
-    elif measured.signatures:
+        return _print_classes(found, measured, options.data or found.config.data, page)
+    if measured.signatures:
         _print_translations(measured)
     elif "perplexity" in measured.measures:
         for part, here in (("Validation", found.evaluate(part="valid")), ("Test", measured)):
@@ -42,6 +43,8 @@ def run(options: Test) -> None:
             print(f"{part} perplexity: {here.measures['perplexity']:.6g}.{more} Loss: {here.loss:.6g}.")
     else:
         print(f"Test {', '.join(f'{name} {value:.6g}' for name, value in measured.measures.items())}.")
+    if page is not None:
+        print(f"Open {page}")
 
 
 def _print_translations(measured: "Evaluation") -> None:

@@ -19,7 +19,7 @@ from dnas.errors import StorageError, UserError
 from dnas.evaluators.protocol import HostEvaluator
 from dnas.fields import differences
 from dnas.files import atomic_write, read_sealed, sealed, warn
-from dnas.runs import loop, records
+from dnas.runs import diverged, loop, records
 
 UNKNOWN = 0.0  # of a cost
 
@@ -35,6 +35,7 @@ def searched(name: str, config: Config, folder: Path, protocol: Protocol, quiet:
         try:
             with _timed(out / "seconds.json") as spent:
                 result = search.run(config, out, resume=records.holds_run(out), quiet=quiet)
+            diverged.refuse_any(result.diverged)  # a mean of the others would flatter
         except StorageError:  # full, damaged or in use: says nothing about the method
             raise
         except UserError as error:

@@ -19,7 +19,7 @@ from dnas.errors import StorageError, UserError
 from dnas.files import atomic_write, read_sealed, sealed, warn
 from dnas.loading import load
 from dnas.reports.plots import Measure
-from dnas.runs import loop, records
+from dnas.runs import diverged, loop, records
 
 AGAIN = "it is written anew"
 
@@ -95,6 +95,7 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
     try:
         # a cell through which nothing flows counts as what it is worth, else who finds it would gain by it
         result = retrain.run(config, genotype, out, resume=records.holds_run(out), quiet=True, allow_constant=True)
+        diverged.refuse_any(result.diverged)
     except StorageError:  # says nothing about the cell
         raise
     except UserError as error:
@@ -102,7 +103,7 @@ def _trained(config: Config, genotype: Genotype, folder: Path, say: str, quiet: 
         return None
     finally:
         loop.forget_programs()
-    valid = validated(out, result.measure.name)
+    valid = validation_score(out, result.measure.name)
     known = Trained(result.score, valid, Measure(*result.measure), setting)
     said = {"cell": place, "test_score": known.test, "valid_score": valid, "measure": known.measure._asdict()}
     atomic_write(out / "score.json", sealed(said))
@@ -129,7 +130,7 @@ def _written(config: Config, genotype: Genotype, folder: Path, trained: Trained,
     return trained._replace(test=found, measure=Measure(measure))
 
 
-def validated(folder: Path, name: str) -> float | None:
+def validation_score(folder: Path, name: str) -> float | None:
     """The mean validation score, over seeds, of the weights that a training ended with; None without validation."""
     last: dict[int, float] = {}
     rows = [row for row in records.read_metrics(folder) if row.get(f"valid_{name}") is not None]

@@ -12,13 +12,23 @@ from typing import Annotated
 
 from dnas.data import Location, joined_notes, named
 from dnas.data._audio import Recordings, Row, of_rows
+from dnas.data._class_folders import (
+    TEST,
+    TRAIN,
+    VALID,
+    check_classes,
+    files_of_class,
+    folders,
+    parts_with_classes,
+    passed_over,
+)
 from dnas.data._files import decoded, reading, users_path
 from dnas.data._sounds import RATES, SUFFIXES, read_file
-from dnas.data.image_folder import TEST, TRAIN, VALID, folder_role
 from dnas.errors import UserError
 from dnas.paths import content_of
 from dnas.ranges import Limit, Range, Seed
 
+OF = "recordings"  # what a class folder is one of
 LIST, MOST_BYTES = "testing_list.txt", 2**26
 
 
@@ -49,17 +59,14 @@ def locate() -> Location:
 
 def rows_in(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
     """The recordings of each part of a folder, none of which is read yet, and a note on what was left out."""
-    inside, left_out = _folders(root), list[str]()
-    roles = {folder: folder_role(folder.name) for folder in inside if _folders(folder)}
-    parts = {role: [folder for folder, one in roles.items() if one == role] for role in (TRAIN, VALID, TEST)}
-    for role, folders in parts.items():
-        if len(folders) > 1:
-            raise UserError(f"{root} has several folders for its {role} part, '{folders[1].name}' say: keep one.")
-    train = parts[TRAIN][0] if parts[TRAIN] else root
-    left_out += [f"'{folder.name}' (a validation part is taken from the train part)" for folder in parts[VALID]]
-    found = {"train": _of_classes(train, sample_rate, [*parts[VALID], *parts[TEST]], left_out)}
-    if parts[TEST]:
-        found["test"] = _of_classes(parts[TEST][0], sample_rate, [], left_out)
+    parts, left_out = parts_with_classes(root, OF), list[str]()
+    train = parts.get(TRAIN, root)
+    if VALID in parts:
+        left_out.append(f"'{parts[VALID].name}' (a validation part is taken from the train part)")
+    others = [folder for role, folder in parts.items() if role != TRAIN]
+    found = {"train": _of_classes(train, sample_rate, others, left_out)}
+    if TEST in parts:
+        found["test"] = _of_classes(parts[TEST], sample_rate, [], left_out)
     elif os.path.exists(train / LIST):
         listed = _listed(train / LIST)
         for part, inside_it in (("test", True), ("train", False)):
@@ -70,21 +77,16 @@ def rows_in(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
 
 
 def _of_classes(root: Path, sample_rate: int, others: list[Path], left_out: list[str]) -> list[Row]:
-    classes = []
-    for folder in _folders(root):
-        if folder.name[0].isalnum() and folder not in others:
-            classes.append(folder)
-        elif folder not in others:
-            left_out.append(f"'{folder.name}'")
-    if len(classes) < 2:
-        raise UserError(f"{root} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
-    rows = []
-    for folder in classes:
-        files = [entry for entry in _entries(folder) if entry.suffix.lower() in SUFFIXES]
-        if not files:
-            raise UserError(f"{folder} has no recording, a wav or flac file: fill the folder or remove it.")
-        rows += [Row(partial(read_file, file, sample_rate), folder.name, str(file)) for file in files]
-    return rows
+    inside = [folder for folder in folders(root, OF) if folder not in others]
+    classes = [folder for folder in inside if folder.name[0].isalnum()]
+    left_out += [f"'{folder.name}'" for folder in inside if folder not in classes]
+    left_out += [f"'{folder.name}' ({reason})" for folder, reason in passed_over(root, OF)]
+    check_classes(root, classes)
+    return [
+        Row(partial(read_file, file, sample_rate), folder.name, str(file))
+        for folder in classes
+        for file in files_of_class(folder, SUFFIXES, OF, "recording, a wav or flac file")
+    ]
 
 
 def _listed(path: Path) -> set[str]:
@@ -96,15 +98,6 @@ def _listed(path: Path) -> set[str]:
 
 def _name(place: str) -> str:
     return "/".join(Path(place).parts[-2:])
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if os.path.isdir(entry)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    with reading(folder, "give a folder that has one folder of recordings per class"):
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
 _HOW = "write audio_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."

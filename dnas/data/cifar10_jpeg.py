@@ -7,26 +7,23 @@ class, so the images are shuffled once with a fixed seed: a split in index order
 """
 
 import io
-import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from dnas.data import Dataset, Location, data_dir, tailored
+from dnas.data import Dataset, Location, tailored
 from dnas.data._archives import read_npz
-from dnas.data._files import of_project, progress, reading, write_atomically
+from dnas.data._files import of_project, progress, reading
 from dnas.data._images import open_image
-from dnas.errors import UserError
-from dnas.files import warn
-from dnas.paths import opened
+from dnas.data._kept import kept
+from dnas.paths import content_of
 from dnas.ranges import Limit, Size
 
 FILE = "cifar10_jpeg.npz"
 NOTE = "JPEG CIFAR-10 (quality 75, 4:2:0): not comparable to published CIFAR-10 numbers"
 SIDE, ORDER_SEED = 32, 0
 MOST_BYTES, MOST_IMAGES, CLASSES = 100_000_000, 60_000, 10  # the file has 18 MB
-DECODED = ["train_x", "train_y", "test_x", "test_y", "classes"]
+DECODED = ("train_x", "train_y", "test_x", "test_y", "classes")
 
 
 def dataset(*, size: Size = 0, limit: Limit = 0) -> Dataset:
@@ -53,21 +50,10 @@ _REMEDY = f"get {FILE} again"
 
 
 def _decoded(source: Path) -> dict[str, np.ndarray]:
-    """The uint8 arrays, from the cache or decoded now. The cache's name has the checksum of its source."""
-    with reading(source, _REMEDY), opened(source, MOST_BYTES) as file:
-        checksum = zlib.crc32(file.read())
-    cache = data_dir() / f"cifar10_jpeg_decoded_{checksum:08x}.npz"
-    with suppress(UserError):  # there is none, or it is damaged
-        return read_npz(cache, DECODED)[0]
-    arrays = _decode(source)
-    try:
-        write_atomically(cache, lambda file: np.savez(file, allow_pickle=False, **arrays))
-    except OSError as error:
-        warn(
-            f"cannot keep the decoded images at {cache} ({error.strerror or error}), so every run decodes them again: "
-            "let DNAS_DATA_DIR be a folder with space that you may write to."
-        )
-    return arrays
+    """The uint8 arrays, as they were kept or decoded now."""
+    with reading(source, _REMEDY):
+        content = content_of(source, MOST_BYTES)
+    return kept("decoded images", [content], lambda: _decode(source), DECODED)
 
 
 def _decode(source: Path) -> dict[str, np.ndarray]:

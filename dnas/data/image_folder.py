@@ -7,7 +7,6 @@ else was left out, and what was done to images.
 """
 
 import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -25,25 +24,22 @@ from dnas.data import (
     named,
 )
 from dnas.data._arrays import hold_out
-from dnas.data._files import check_memory, progress, reading, users_path
+from dnas.data._class_folders import (
+    NO_CLASS,
+    TEST,
+    TRAIN,
+    VALID,
+    check_classes,
+    folder_role,
+    folders,
+    only,
+    passed_over,
+    visible,
+)
+from dnas.data._files import check_memory, progress, users_path
 from dnas.data._images import SUFFIXES, read_square
 from dnas.errors import UserError
 from dnas.ranges import Limit, Seed, Size
-
-TRAIN, TEST, VALID, NO_CLASS = "train", "test", "validation", "no class"
-ROLES = {
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("test", "tests", "testing", "holdout", "heldout"), TEST),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation"), VALID),
-    **dict.fromkeys(("unlabelled", "unlabeled", "nolabel", "nolabels", "sample", "samples", "submission"), NO_CLASS),
-    **dict.fromkeys(("predict", "prediction", "predictions", "pred", "preds", "inference"), NO_CLASS),
-}
-OF_ANY = (  # words that say nothing of a folder of images
-    *("images", "image", "imgs", "img", "pictures", "pics", "photos", "files"),
-    *("folder", "dataset", "data", "set", "split"),
-)
-SYSTEM_PREFIXES = ("__", "@", "$", "#")  # __MACOSX, @eaDir, $RECYCLE.BIN, #recycle
-SYSTEM = ("lost+found", "system volume information", "recycler", "cvs")
 
 
 def dataset(
@@ -78,6 +74,7 @@ def locate() -> Location:
 _HOW = "write image_folder:path=FOLDER, where FOLDER (or FOLDER/train and FOLDER/test) has one folder per class."
 NO_IMAGES, NESTED = "left out, no images by their names", "left out, folders inside a class"
 UNCLASSED = "left out, files in no class"
+OF = "images"  # what a class folder is one of
 
 
 class _Found(NamedTuple):
@@ -127,103 +124,48 @@ def files_in(root: Path, *, limit: int = 0, seed: int = 0) -> Files:
     )
 
 
-def folder_role(name: str) -> str | None:
-    """What a folder beside class folders is by its name: TRAIN, TEST, VALID or NO_CLASS; None for a class.
-
-    Case, numbers, blanks and signs do not count, nor words that any folder of images may have in its name: `Test Set`,
-    `testset`, `images_test` and `test_1` are `test`. All the words must say it: `test tube` is a class.
-    """
-    words = re.findall(r"[^\W\d_]+", name.casefold())
-    ends = "|".join(OF_ANY)
-    words = [word for word in (re.sub(rf"(?:{ends})+$", "", word) for word in words) if word]
-    roles = {ROLES.get(word) for word in words}
-    if NO_CLASS in roles and None not in roles:  # as in `unlabelled test images`
-        return NO_CLASS
-    return ROLES.get("".join(words))
-
-
-def is_of_system(name: str) -> bool:
-    """Whether an operating system or a file server makes folders of this name by itself."""
-    return name.casefold() in SYSTEM or any(re.match(re.escape(sign) + r"[^\W\d]", name) for sign in SYSTEM_PREFIXES)
-
-
 def parts_of(root: Path) -> _Found:
     """The folders of the train and the test part, and the classes. Errors: `UserError` where there are no classes."""
-    folders = _folders(root)
-    roles = {folder: folder_role(folder.name) for folder in folders}
-    by_role = {role: [f for f in folders if roles[f] == role] for role in (TRAIN, TEST, VALID)}
-    train = _only(root, [f for f in by_role[TRAIN] if _folders(f)])
-    flat = [f for f in folders if roles[f] in (None, TRAIN)]  # without class folders a class too, of images of trains
+    inside = folders(root, OF)
+    roles = {folder: folder_role(folder.name) for folder in inside}
+    by_role = {role: [f for f in inside if roles[f] == role] for role in (TRAIN, TEST, VALID)}
+    train = only(root, [f for f in by_role[TRAIN] if folders(f, OF)])
+    flat = [f for f in inside if roles[f] in (None, TRAIN)]  # without class folders a class too, of images of trains
     if not train and flat and flat == by_role[TRAIN]:
         raise UserError(f"{flat[0]} has no class folder: put its images into one folder per class.")
-    classes = _folders(train) if train else flat
-    parts = [_only(root, [f for f in by_role[role] if _is_labelled(f)]) for role in (TEST, VALID)]
+    classes = folders(train, OF) if train else flat
+    parts = [only(root, [f for f in by_role[role] if _is_labelled(f)]) for role in (TEST, VALID)]
     labelled = [part for part in parts if part]
     split = labelled[0] if labelled else None
     why = {f: " (it has no class folders)" for role in (TEST, VALID) for f in by_role[role]}
-    why |= {f: " (by its name it is no class)" for f in folders if roles[f] == NO_CLASS}
+    why |= {f: " (by its name it is no class)" for f in inside if roles[f] == NO_CLASS}
     why |= {f: " (validation images are taken from the train images)" for f in labelled[1:]}
     used = [train, split] if train else [*classes, split]
-    left_out = [f"{f.name!r}{why.get(f, '')}" for f in folders if f not in used]
+    left_out = [f"{f.name!r}{why.get(f, '')}" for f in inside if f not in used]
     roots = list(dict.fromkeys(part for part in (root, train, split) if part))
-    left_out += [f"{str(f.relative_to(root))!r} ({reason})" for part in roots for f, reason in _passed_over(part)]
-    if len(classes) < 2:
-        but = f" ({named('left out', left_out)})" if left_out else ""
-        raise UserError(
-            f"{train or root} has {len(classes)} class folder(s){but}: at least 2 are needed, one per class."
-        )
-    if split and (unknown := {f.name for f in _folders(split)} - {f.name for f in classes}):
+    left_out += [f"{str(f.relative_to(root))!r} ({reason})" for part in roots for f, reason in passed_over(part, OF)]
+    check_classes(train or root, classes, f" ({named('left out', left_out)})" if left_out else "")
+    if split and (unknown := {f.name for f in folders(split, OF)} - {f.name for f in classes}):
         raise UserError(f"{split} has the class '{min(unknown)}', which {train or root} has not.")
     notes = [f"{split.name!r} is the test split"] if split and roles[split] == VALID else []
     notes += [named("folders left out", left_out, most=20)]
-    unclassed = [entry for part in roots for entry in _visible(part) if not os.path.isdir(entry)]
+    unclassed = [entry for part in roots for entry in visible(part, OF) if not os.path.isdir(entry)]
     others = {NO_IMAGES: [], NESTED: [], UNCLASSED: unclassed}
     return _Found(train or root, split, tuple(f.name for f in classes), notes, others)
 
 
-def _entries(folder: Path) -> list[Path]:
-    with reading(folder, "give a folder that has one folder of images per class"):
-        return sorted(folder.iterdir())
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if not entry.name.startswith(".")]
-
-
-def _folders(folder: Path) -> list[Path]:
-    """The folders in it that may be splits or classes."""
-    return [entry for entry in _visible(folder) if os.path.isdir(entry) and not is_of_system(entry.name)]
-
-
-def _passed_over(folder: Path) -> list[tuple[Path, str]]:
-    """The other folders in it, and why they are none."""
-    why = {
-        entry: "hidden" if entry.name.startswith(".") else "a folder of the system" if is_of_system(entry.name) else ""
-        for entry in _entries(folder)
-    }
-    return [(entry, reason) for entry, reason in why.items() if reason and os.path.isdir(entry)]
-
-
-def _only(root: Path, parts: list[Path]) -> Path | None:
-    """The one folder of a role. Errors: `UserError` if there are several."""
-    if len(parts) > 1:
-        both = " and ".join(f"'{part.name}'" for part in parts[:2])
-        raise UserError(f"{root} has both {both}, where one folder is expected: rename or remove the other.")
-    return parts[0] if parts else None
-
-
 def _is_labelled(part: Path) -> bool:
     """Whether a split has class folders. Errors: `UserError` if it has nothing at all."""
-    if not _visible(part):
+    if not visible(part, OF):
         raise UserError(f"{part} is empty: fill it with one folder of images per class, or remove it.")
-    return bool(_folders(part))
+    return bool(folders(part, OF))
 
 
 def files_of(root: Path, classes: tuple[str, ...], others: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
     """The image files below a folder and their labels int32 [N], class by class; adds to the others."""
     files, counts = list[Path](), []
     for folder in (root / name for name in classes):
-        inside = _visible(folder) if os.path.isdir(folder) else []
+        inside = visible(folder, OF) if os.path.isdir(folder) else []
         images = [entry for entry in inside if entry.suffix.lower() in SUFFIXES]
         for entry in inside:
             if entry.suffix.lower() not in SUFFIXES:

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnas.data import Location, joined_notes, named
+from dnas.data._class_folders import TEST, TRAIN, VALID, check_classes, files_of_class, folders, parts_with_classes
 from dnas.data._files import check_memory, decoded, reading, users_path
 from dnas.data._sentences import Row, Sentences, numbered_lines, of_rows
 from dnas.data._table_files import delimiter_of
-from dnas.data.image_folder import TEST, TRAIN, VALID, folder_role
 from dnas.errors import UserError, unknown
 from dnas.paths import content_of
 from dnas.ranges import Limit, Seed
@@ -25,6 +25,7 @@ from dnas.ranges import Limit, Seed
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 MOST_BYTES = 2**31  # of one file
 TEXT_BYTES = 4  # of memory for one of a file, while it is read
+OF = ".txt files"  # what a class folder is one of
 ROLES = {TRAIN: "train", VALID: "valid", TEST: "test"}
 
 
@@ -158,38 +159,23 @@ def _json_lines(written: str, file: Path) -> Iterator[tuple[int, dict[str, str]]
 
 def _of_folder(root: Path) -> dict[str, list[Row]]:
     """The rows of each part of a folder."""
-    inside = _folders(root)
-    parts = {ROLES[role]: f for f in inside if (role := folder_role(f.name)) in ROLES and _folders(f)}
-    if "train" not in parts:
-        parts["train"] = root
-    classes = [f.name for f in _folders(parts["train"]) if f not in parts.values()]
-    if len(classes) < 2:
-        raise UserError(f"{parts['train']} has {len(classes)} class folder(s): at least 2 are needed, one per class.")
+    parts = {ROLES[role]: folder for role, folder in parts_with_classes(root, OF).items()}
+    parts.setdefault("train", root)
+    classes = [f.name for f in folders(parts["train"], OF) if f not in parts.values()]
+    check_classes(parts["train"], classes)
     rows = {}
     for part, folder in parts.items():
-        names = classes if part == "train" else [f.name for f in _folders(folder)]
+        names = classes if part == "train" else [f.name for f in folders(folder, OF)]
         rows[part] = [row for name in names for row in _of_class(folder / name, name)]
     return rows
 
 
 def _of_class(folder: Path, name: str) -> Iterator[Row]:
-    files = [entry for entry in _entries(folder) if entry.suffix.lower() == ".txt"]
-    if not files:
-        raise UserError(f"{folder} has no text, a file whose name ends in .txt: fill the folder or remove it.")
-    for file in files:
+    for file in files_of_class(folder, (".txt",), OF, "text, a file whose name ends in .txt"):
         with reading(file, _REMEDY):
             content = content_of(file, MOST_BYTES)
         text = " ".join(decoded(content, str(file), "save it in UTF-8").split())
         yield Row(text, name, str(file))
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if os.path.isdir(entry)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    with reading(folder, _REMEDY):
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
 _REMEDY = "give a CSV, TSV or JSON lines file, or a folder of one folder of .txt files per class"

@@ -3,7 +3,6 @@
 The test part is not among it. What selects settings or networks reads these numbers.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,8 +17,7 @@ from dnas.errors import UserError
 from dnas.evaluators.train import bound_of
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Task
-
-Watch = Callable[[int, dict[str, float]], None]
+from dnas.training.job import Watch
 
 
 class Held(NamedTuple):

@@ -6,7 +6,6 @@ epochs, a third of that, and so on, which is what Hyperband wants (Li et al. 201
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any
@@ -27,11 +26,10 @@ from dnas.ranges import Portion, Range, Whole
 from dnas.runs import loop
 from dnas.tasks import binding
 from dnas.tasks.task import Score, Task
-from dnas.training.job import Job, priced_as
+from dnas.training.job import Job, Watch, priced_as
 
 REDUCTION = 3  # of the epochs, from one fidelity to the next cheaper one
 VALID_PORTION = 0.2  # of the train part, where neither a setting nor the config says it
-Watch = Callable[[int, dict[str, float]], None]
 FORGET = 10  # evaluations between which compiled programs pile up
 
 
@@ -74,7 +72,7 @@ def evaluator(
         began = time.perf_counter()
         shorter = replace(plan, epochs=max(1, round(fidelity * plan.epochs)))
         trained = replace(fit, seed=seed, retrain=shorter)
-        found = retrain.validated(trained, built, decode(architecture, built), bound)
+        found = retrain.validation_measures(trained, built, decode(architecture, built), bound)
         if next(numbers) % FORGET == 0:
             loop.forget_programs()
         return {name: found[name] for name in measures}, time.perf_counter() - began
@@ -99,11 +97,11 @@ def evaluator(
 
 def measured(config: Config, genotype: Genotype, watch: Watch | None = None) -> dict[str, float]:
     """What a training of any genotype of the config's space measures on the validation part, and `parameters`.
-    watch: as of `retrain.validated`.
+    watch: as of `retrain.validation_measures`.
 
     Errors: `UserError` for what cannot be trained.
     """
-    return retrain.validated(*_prepared(config, genotype), watch)
+    return retrain.validation_measures(*_prepared(config, genotype), watch)
 
 
 def check(config: Config, genotype: Genotype) -> Score:

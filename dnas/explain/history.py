@@ -29,6 +29,11 @@ def changes(history: MixHistory) -> bool:
     return not np.array_equal(history.weights, np.broadcast_to(history.weights[:1], history.weights.shape), True)
 
 
+def is_one_hot(history: MixHistory) -> bool:
+    """Whether every row of every epoch is one option alone, as where a mix is an architecture that was drawn."""
+    return bool((np.nanmax(history.weights, -1) == np.nansum(history.weights, -1)).all())
+
+
 def course(weights: np.ndarray, epochs: list[float]) -> Course:
     """weights: [T, O], not a number where an option is not there."""
     shares = [shares_of(row) for row in weights]

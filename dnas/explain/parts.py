@@ -11,10 +11,11 @@ from dnas.explain.ablation import Measured, Variant
 from dnas.explain.decisions import Decision, is_table
 from dnas.loading import FoundSupernet
 from dnas.reports.plots import mix_histories
-from dnas.runs import records
+from dnas.runs import diverged, records
 from dnas.search import tradeoff
 
 ONE_PATH = "Training computes one operation at a time, so that no mix was ever computed: see in_found."
+ONE_HOT = "The mix of this method is one architecture at every epoch, so it does not say how sure the search was."
 UNTRAINED = "The alphas of this search are not trained, so the mix says nothing."
 TABLE = "A decision of this space always takes an option, so none can be left out."
 
@@ -155,6 +156,9 @@ def history_of(
     if found.stage.method.hypergrad is None and not any(map(history.changes, own.values())):
         reasons["undecided"] = UNTRAINED
         return nothing, None, False
+    if all(map(history.is_one_hot, own.values())):
+        reasons["undecided"] = ONE_HOT
+        return nothing, None, True
     courses = {
         (kind, name): course
         for kind, one in own.items()
@@ -176,12 +180,17 @@ def seeds_of(
     if len(set(tradeoff.weights(found.config))) > 1:
         reasons["stability"] = "The seeds of this run have different weights of the penalty, and are to differ."
         return nothing
-    stable, first = agreement.stability(found.genotypes, found.stage.space), found.config.seed
+    first, gone = found.config.seed, diverged.of_rows(records.read_metrics(found.folder))
+    ended = [first + i for i in range(len(found.genotypes)) if first + i not in gone]
+    if len(ended) < 2:
+        reasons["stability"] = "All other seeds of the run diverged."
+        return nothing
+    stable = agreement.stability([found.genotypes[seed - first] for seed in ended], found.stage.space)
     said = {
-        "seeds": len(found.genotypes),
+        "seeds": len(ended),
         "agreement": stable.agreement,
         "chance": stable.chance,
-        "distances": [[first + i, first + j, share] for (i, j), share in stable.distances.items()],
+        "distances": [[ended[i], ended[j], share] for (i, j), share in stable.distances.items()],
     }
     return [dict(stable.options[one.kind, one.edge].most_common()) for one in decisions], said
 

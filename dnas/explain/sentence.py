@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dnas.reports.marks import label
 from dnas.tasks.task import Score
 
 LITTLE = 1e-3  # of a score whose chance nobody knows
@@ -16,7 +17,7 @@ def of(said: dict[str, Any], score: Score) -> str:
             return "The search has left one option of every decision, so that nothing can be taken away."
         return "The architecture that was found has no operation that could be taken away."
     first = max(known, key=lambda one: one["lost"])
-    name, what = first["label"][0].upper() + first["label"][1:], first["found"]
+    name, what = first["label"][0].upper() + first["label"][1:], option(first["found"])
     whose = "supernet" if base == "mix" else "network"
     gone = base == "mix" or first["in_found"]["without"] is not None
     changed = f"without its {what}" if gone else f"with other options than {what}"
@@ -36,6 +37,11 @@ def of(said: dict[str, Any], score: Score) -> str:
     tau = f" (Kendall {agree['kendall']:.2f})".replace("0.", ".")
     edges = "edges" if "edge" in first["label"] else "decisions"
     return f"{text}; the mix agrees with the ablation on {agree['same']} of {agree['of']} {edges}{tau}."
+
+
+def option(name: str) -> str:
+    """As one reads it: operations as pages call them, a bare number as the option that it is."""
+    return label(name) if any(map(str.isalpha, name)) else f"option {name}"
 
 
 def loses(score: Score, whose: str, value: float, lost: float) -> str:

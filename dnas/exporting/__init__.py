@@ -1,7 +1,7 @@
 """Trained networks to files that others use without this library: `dnas.export("runs/first", "out")`, `dnas export`.
 
     stablehlo   a program of raw inputs, any batch, by jax.export, with a predict.py that needs no dnas; of language
-                models the next word, and predict.py writes on
+                models the next word, and predict.py writes on; of translations the whole beam search
     npz         weights by name and the architecture as JSON
     torch       weights as the reference codes of DARTS and NAS-Bench-201 name them
 

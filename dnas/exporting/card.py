@@ -23,6 +23,7 @@ from dnas.loading import Found, is_search
 from dnas.runs import records
 from dnas.tasks.language import Language
 from dnas.tasks.tabular import Rows
+from dnas.tasks.translation import Translation
 
 # what Markdown, and what GitHub makes links and formulas of
 SPECIAL = re.compile(r"[\\`*_\[\]#|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -84,6 +85,8 @@ def _purpose(found: Found) -> str:
         return f"It predicts {found.task.table.target}, a number, of rows of a table"
     if isinstance(found.task, Language):
         return f"It says what follows in a text, of {found.task.shape.outputs:,} {found.task.text.unit}"
+    if isinstance(found.task, Translation):
+        return f"It translates texts, by a beam search that keeps {found.task.beam} at a time"
     return f"It was trained on the task {found.task.name}"
 
 

@@ -12,6 +12,7 @@ from dnas import __version__
 from dnas.exporting.inputs import Inputs
 from dnas.loading import Found
 from dnas.tasks.language import Language
+from dnas.tasks.translation import Translation
 from dnas.types import Tree
 
 
@@ -39,6 +40,9 @@ def answer_line(found: Found) -> dict[str, str]:
         state = "" if found.functional.carry is None else "; behind them, the state after the whole piece"
         says = f"probabilities of the tokens that may follow, by their place in vocabulary.json{state}"
         return {"kind": kind_of("float32", (found.task.shape.outputs,)), "says": says}
+    if isinstance(found.task, Translation):
+        says = "tokens of the translation by their place in vocabulary.json, its end and zeros behind it; and its score"
+        return {"kind": f"{kind_of('int32', (found.task.longest,))}, {kind_of('float32', ())}", "says": says}
     return {"kind": kind_of("float32", ()), "says": f"{found.task.table.target}, in its unit"}
 
 

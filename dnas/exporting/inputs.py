@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas.data._features import Features
+from dnas.data._tokeniser import Tokeniser
 from dnas.errors import UserError
 from dnas.loading import Found
 from dnas.tasks.audio_classification import SoundClasses
@@ -20,6 +21,7 @@ from dnas.tasks.language import Language
 from dnas.tasks.spectra import Waveforms
 from dnas.tasks.tabular import Rows
 from dnas.tasks.text_classification import SentenceClasses
+from dnas.tasks.translation import Translation
 from dnas.types import Tree
 
 EXAMPLES = 8  # with which an exported program is compared
@@ -45,21 +47,21 @@ class Inputs(NamedTuple):
 
 
 def inputs_of(found: Found) -> Inputs:
-    """Errors: `UserError` for a network that translates texts."""
-    task = found.task
+    """Errors: `UserError` for a network whose task has no program."""
     kinds = {
         OfImages: _images,
         SoundClasses: _sounds,
         SentenceClasses: _texts,
         Rows: _rows,
         Language: _language,
+        Translation: _translation,
     }
     for kind, reader in kinds.items():
-        if isinstance(task, kind):
+        if isinstance(found.task, kind):
             return reader(found)
     raise UserError(
-        f"The network of {found.folder} writes texts by a beam search (task '{task.name}'), and programs are exported "
-        "of networks that answer at once: use --format npz for its weights, or dnas predict."
+        f"Programs are exported of networks whose inputs are known, and those of the task '{found.task.name}' are not: "
+        "use --format npz for its weights."
     )
 
 
@@ -101,17 +103,36 @@ def _sounds(found: Found) -> Inputs:
 
 
 def _texts(found: Found) -> Inputs:
-    task, made = found.task, found.task.tokeniser.made
-    x = _random().integers(1, task.tokeniser.size, (EXAMPLES, task.length)).astype(np.int32)
-    x[:, task.length // 2 :] = 0
+    task, x = found.task, _tokens(found)
     written = json.loads(task.tokeniser.written())
     of_words = written["model"]["type"] == "WordLevel"
-    files = {"vocabulary.json": json.dumps([made.id_to_token(code) for code in range(task.tokeniser.size)])}
+    files = {"vocabulary.json": _vocabulary(task.tokeniser)}
     if not of_words:
         files["tokeniser.json"] = task.tokeniser.written()
     about = {"length": task.length, "lower": "Lowercase" in json.dumps(written["normalizer"])}
     says = f"{task.length} tokens by their place in vocabulary.json; 0 behind shorter texts, 1 for what is unknown"
     return _alike("tokens", x, "words" if of_words else "pieces", about, says, files=files)
+
+
+def _tokens(found: Found) -> np.ndarray:
+    """Of texts [B, S], padding behind them."""
+    task = found.task
+    x = _random().integers(1, task.tokeniser.size, (EXAMPLES, task.length)).astype(np.int32)
+    x[:, (task.length + 1) // 2 :] = 0
+    return x
+
+
+def _vocabulary(tokeniser: Tokeniser) -> str:
+    return json.dumps([tokeniser.made.id_to_token(code) for code in range(tokeniser.size)])
+
+
+def _translation(found: Found) -> Inputs:
+    """Sources; what is written behind them has a vocabulary of its own."""
+    task = found.task
+    about = {"length": task.length, "pieces": json.loads(task.target_tokeniser.written())["model"]["type"] == "BPE"}
+    says = f"{task.length} tokens by tokeniser.json; 0 behind shorter texts, 1 for what is unknown"
+    files = {"tokeniser.json": task.tokeniser.written(), "vocabulary.json": _vocabulary(task.target_tokeniser)}
+    return _alike("tokens", _tokens(found), "translation", about, says, files=files)
 
 
 def _language(found: Found) -> Inputs:

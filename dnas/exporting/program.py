@@ -19,9 +19,10 @@ from dnas.exporting.inputs import Inputs
 from dnas.exporting.quantised import restored
 from dnas.kernels import native
 from dnas.loading import Found
+from dnas.loading.translations import searched
 from dnas.nets import work
 from dnas.nets.functional import forward
-from dnas.tasks.task import Reading
+from dnas.tasks.task import Reading, Writing
 from dnas.types import Tree
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -33,6 +34,8 @@ def function_of(found: Found, inputs: Inputs, weights: Tree) -> Callable[..., An
     its own, some of them `Int8`, say. To be traced inside `tracing`."""
     if isinstance(found.task, Reading):
         return _next_of(found, weights)
+    if isinstance(found.task, Writing):
+        return _translations_of(found, weights)
     logits_of, is_wide = found.pure_logits, found.config.dtype == "float64"
 
     def answers(*arrays: jax.Array) -> jax.Array:
@@ -64,6 +67,18 @@ def _next_of(found: Found, weights: Tree) -> Callable[..., tuple[jax.Array, ...]
     return answers
 
 
+def _translations_of(found: Found, weights: Tree) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """tokens [B, S] -> tokens of their translations, found by beam search [B, T], and the scores of these [B]."""
+
+    def answers(source: jax.Array) -> tuple[jax.Array, jax.Array]:
+        with jax.enable_x64(found.config.dtype == "float64"):
+            network = replace(found, weights=restored(weights, jnp.asarray)).network
+            best = searched(network, found.args, found.task, source)
+        return best.tokens, best.scores.astype(jnp.float32)
+
+    return answers
+
+
 def tracing(found: Found, inputs: Inputs) -> Any:
     """A context for tracing: in which floats are as wide as arguments or weights are."""
     return jax.enable_x64(inputs.wide or found.config.dtype == "float64")
@@ -89,7 +104,9 @@ def _without_places() -> Iterator[None]:
 
 
 def multiply_adds(found: Found, inputs: Inputs) -> int:
-    """Of one example, preprocessing among them."""
+    """Of one example, preprocessing among them; 0 of translations, which have as many as they have words."""
+    if isinstance(found.task, Writing):
+        return 0
     with tracing(found, inputs), native.traced_for("any"):
         shapes = [jax.ShapeDtypeStruct((1, *one.shape), one.dtype) for one in inputs.arrays.values()]
         return work.multiply_adds(jax.make_jaxpr(function_of(found, inputs, found.weights))(*shapes).jaxpr)
@@ -98,11 +115,13 @@ def multiply_adds(found: Found, inputs: Inputs) -> int:
 def checked(found: Found, inputs: Inputs, run: Callable[..., Any], weights: Tree) -> float:
     """The largest difference of what was exported to `found.predict`, on examples; of large numbers, relative to them.
     run: what was exported, read again. Errors: `UserError` where it is too large for rounding."""
-    given, x = inputs.examples
-    wanted = replace(found, weights=restored(weights)).answers(x)
+    (given, x), ours = inputs.examples, replace(found, weights=restored(weights))
     with tracing(found, inputs):
         said = run(*given)
-    got = np.asarray(said[0] if isinstance(found.task, Reading) else said)
+    if isinstance(found.task, Writing):
+        got, wanted = np.asarray(said[1]), np.array([one.score for one in ours.translated(x)])
+    else:
+        got, wanted = np.asarray(said[0] if isinstance(found.task, Reading) else said), ours.answers(x)
     difference = float((np.abs(got - wanted) / np.maximum(np.abs(wanted), 1)).max())
     if not difference <= TOLERANCE:  # `not`: catches NaN
         raise UserError(

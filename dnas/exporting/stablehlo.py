@@ -1,5 +1,5 @@
 """StableHLO, serialised by `jax.export`, with a predict.py that needs JAX, NumPy and flatbuffers alone (for pieces of
-words tokenizers, too).
+words, and for translations, tokenizers, too). Of translations the program is the whole beam search.
 
 Serialised are flatbuffers, by the package of that name, which is none of JAX's own dependencies. JAX promises to read
 what it wrote for six months at least (docs.jax.dev, "Exporting and serializing staged-out computations").
@@ -44,6 +44,7 @@ EXAMPLES = {
     "words": '"a text"',
     "pieces": '"a text"',
     "language": '"a text" --more 20',
+    "translation": '"a text"',
 }
 WIDE = "Numbers are float64: switch that on first, jax.config.update('jax_enable_x64', True), as predict.py does."
 
@@ -68,7 +69,7 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
     shutil.copyfile(SCRIPTS / f"{inputs.script}.py", folder / "predict.py")
     return {
         "usage": USAGE.format(
-            more=" tokenizers" * (inputs.script == "pieces"),
+            more=" tokenizers" * ("tokeniser.json" in inputs.files),
             example=EXAMPLES[inputs.script],
             arguments=", ".join(inputs.arrays),
             platforms=", ".join(program.PLATFORMS),

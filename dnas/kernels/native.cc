@@ -89,7 +89,7 @@ void vectors(int64_t channels, const Body& body) {
 
 // Memory that a thread keeps from call to call: what malloc would search long lists for, a tenth of some steps. Numbers 0
 // and 1 are of a task, the others of a call, whose tasks may all write there.
-enum { kPadded, kKernel, kParts, kSums, kFactors, kOffsets, kMany };
+enum { kPadded, kKernel, kParts, kSums, kFactors, kOffsets, kMoments, kMany };
 template <typename T> T* scratch(int which, int64_t size) {
   thread_local std::vector<T> buffers[kMany];
   if (static_cast<int64_t>(buffers[which].size()) < size) buffers[which] = std::vector<T>(size);
@@ -106,6 +106,52 @@ template <typename T> void fetch(const T* from, int64_t size) {
   for (int64_t i = 0; i < size; i += 64 / sizeof(T)) __builtin_prefetch(from + i, 0, 2);
 }
 
+// The activations that norms compute, in the order of norm.py.
+enum Activation : int64_t { kLinear, kRelu, kRelu6, kHardSwish, kActivations };
+// NaN stays what it is.
+template <typename T, Activation kOf> Vec<T> activated(const Vec<T>& value) {
+  const Vec<T> zero = {}, six = zero + 6;
+  auto clipped = [&](const Vec<T>& v) { return v <= zero ? zero : v >= six ? six : v; };
+  if constexpr (kOf == kRelu) return value <= zero ? zero : value;
+  if constexpr (kOf == kRelu6) return clipped(value);
+  if constexpr (kOf == kHardSwish) return value * clipped(value + 3) * static_cast<T>(1.0 / 6);
+  return value;
+}
+// The gradient that an activation of a value lets through.
+template <typename T, Activation kOf> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
+  const Vec<T> zero = {};
+  if constexpr (kOf == kRelu) return value > zero ? g : zero;
+  if constexpr (kOf == kRelu6) return (value > zero) & (value < zero + 6) ? g : zero;
+  if constexpr (kOf == kHardSwish)
+    return value <= zero - 3 ? zero : value >= zero + 3 ? g : g * (value * static_cast<T>(1.0 / 3) + static_cast<T>(0.5));
+  return g;
+}
+// use(which activation), known when compiled
+template <typename Use> void of_activation(int64_t which, const Use& use) {
+  switch (which) {
+    case kRelu: return use(std::integral_constant<Activation, kRelu>());
+    case kRelu6: return use(std::integral_constant<Activation, kRelu6>());
+    case kHardSwish: return use(std::integral_constant<Activation, kHardSwish>());
+    default: return use(std::integral_constant<Activation, kLinear>());
+  }
+}
+
+// How pixels are read: as they are, or as a norm and its activation leave them, that of (x - mean) * factor + offset.
+template <typename T> struct Lens {
+  const T *mean = nullptr, *factor = nullptr, *offset = nullptr;
+  int64_t activation = kLinear;
+  // use(function (first channel, live) -> function (value) -> value)
+  template <typename Use> void with(const Use& use) const {
+    if (!mean) return use([](int64_t, int64_t) { return [](const Vec<T>& value) { return value; }; });
+    of_activation(activation, [&](auto which) {
+      use([this](int64_t c, int64_t live) {
+        const Vec<T> m = load_part(mean + c, live), f = load_part(factor + c, live), o = load_part(offset + c, live);
+        return [=](const Vec<T>& value) { return activated<T, decltype(which)::value>((value - m) * f + o); };
+      });
+    });
+  }
+};
+
 struct Image {  // one image and where it lies in a padded copy, whose pixels are `pitch` numbers apart
   int64_t height, width, channels, pitch, top, left, spread_h, spread_w, padded_height, padded_width;
   bool whole() const {  // nothing is padded, and no column left out
@@ -114,8 +160,8 @@ struct Image {  // one image and where it lies in a padded copy, whose pixels ar
 };
 
 // Copy an image into zeros: pixel (i, j) goes to (top + i * spread_h, left + j * spread_w) if that is inside.
-template <typename T>
-void pad(const T* image, const Image& s, T* padded) {
+template <typename T, typename See>
+void pad(const T* image, const Image& s, T* padded, bool plain, const See& see) {
   bool dense = s.spread_h == 1 && s.spread_w == 1;
   int64_t row_size = s.padded_width * s.pitch, first = std::max<int64_t>(s.left, 0);
   int64_t last = std::min(s.left + s.width, s.padded_width);
@@ -131,29 +177,226 @@ void pad(const T* image, const Image& s, T* padded) {
     if (to < 0 || to >= s.padded_height) continue;
     T* row = padded + to * row_size;
     const T* from = image + i * s.width * s.channels;
-    if (dense && s.pitch == s.channels && first < last) {
+    if (plain && dense && s.pitch == s.channels && first < last) {
       std::memcpy(row + first * s.pitch, from + (first - s.left) * s.channels, sizeof(T) * (last - first) * s.channels);
       continue;
     }
-    for (int64_t j = 0; j < s.width; ++j) {
-      int64_t column = s.left + j * s.spread_w;
-      if (column < 0 || column >= s.padded_width) continue;
-      T* pixel = row + column * s.pitch;
+    int64_t begin = std::max<int64_t>(0, (s.spread_w - 1 - s.left) / s.spread_w);  // columns that are inside
+    int64_t end = std::min(s.width, (s.padded_width - s.left + s.spread_w - 1) / s.spread_w);
+    for (; begin < end; begin += 32) {  // pixels at a time, which stay in the cache for all channels
+      int64_t count = std::min<int64_t>(32, end - begin);
+      fetch(from + (begin + count) * s.channels, count * s.channels);
       vectors<T>(s.channels, [&](int64_t c, int64_t live) {
-        Vec<T> value = load_part(from + j * s.channels + c, live);
-        if (s.pitch == s.channels) store_part(pixel + c, value, live);
-        else at(pixel + c) = value;
+        const auto seen = see(c, live);
+        const T* pixel = from + begin * s.channels + c;
+        T* to = row + (s.left + begin * s.spread_w) * s.pitch + c;
+        for (int64_t j = 0; j < count; ++j, pixel += s.channels, to += s.spread_w * s.pitch) {
+          Vec<T> value = seen(load_part(pixel, live));
+          if (s.pitch == s.channels) store_part(to, value, live);
+          else at(to) = value;
+        }
       });
     }
   }
 }
 
 template <typename T>
-const T* padded(const T* image, const Image& s) {
+void pad(const T* image, const Image& s, T* padded, const Lens<T>& lens = {}) {
+  lens.with([&](const auto& see) { pad(image, s, padded, !lens.mean, see); });
+}
+
+template <typename T>
+const T* padded(const T* image, const Image& s, const Lens<T>& lens = {}) {
   T* copy = scratch<T>(kPadded, s.padded_height * s.padded_width * s.pitch);
-  pad(image, s, copy);
+  pad(image, s, copy, lens);
   return copy;
 }
+
+// For each channel the sum over rows of term(element, channel, live); four running sums hide the adder's latency.
+template <typename T, typename Term>
+void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term) {
+  vectors<T>(channels, [&](int64_t c, int64_t live) {
+    Vec<T> sums[4] = {};
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4)
+      for (int n = 0; n < 4; ++n) sums[n] += term((i + n) * channels + c, c, live);
+    for (; i < rows; ++i) sums[0] += term(i * channels + c, c, live);
+    store_part(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]), live);
+  });
+}
+
+// Two such sums, of terms (element, channel, live, &first, &second).
+template <typename T, typename Terms>
+void sum_rows_twice(int64_t rows, int64_t channels, T* out, const Terms& terms) {
+  vectors<T>(channels, [&](int64_t c, int64_t live) {
+    Vec<T> sums[2][4] = {};
+    auto add = [&](int64_t i, int n) {
+      Vec<T> first, second;
+      terms(i * channels + c, c, live, first, second);
+      sums[0][n] += first, sums[1][n] += second;
+    };
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4)
+      for (int n = 0; n < 4; ++n) add(i + n, n);
+    for (; i < rows; ++i) add(i, 0);
+    for (int k = 0; k < 2; ++k)
+      store_part(out + k * channels + c, (sums[k][0] + sums[k][1]) + (sums[k][2] + sums[k][3]), live);
+  });
+}
+
+template <typename T, typename Value>
+void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
+  for (int64_t i = 0; i < rows; ++i)
+    vectors<T>(channels, [&](int64_t c, int64_t live) {
+      store_part(out + i * channels + c, value(i * channels + c, c, live), live);
+    });
+}
+
+// An expression of element i of a piece, of channel c, with at(pointer, index).
+#define ELEMENT(expression)                                            \
+  [&](int64_t i, int64_t c, int64_t live) -> Vec<T> {                  \
+    auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); }; \
+    return expression;                                                 \
+  }
+
+// Of one piece the mean and the squared deviations from it, [2, C]
+template <typename T>
+void piece_moments(const T* from, int64_t rows, int64_t C, T* m) {
+  sum_rows<T>(rows, C, m, ELEMENT(at(from, i)));
+  for (int64_t c = 0; c < C; ++c) m[c] /= rows;
+  sum_rows<T>(rows, C, m + C, ELEMENT((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
+}
+
+// Those of `count` pieces [2, C], of rows(piece) pixels each, as mean and variance (Chan, Golub and LeVeque 1979)
+template <typename T, typename Rows>
+void join_moments(int64_t count, int64_t C, const T* parts, T* mean, T* variance, const Rows& rows_of) {
+  double *m = zeros<double>(kSums, 2 * C), *squares = m + C, seen = 0;
+  for (int64_t piece = 0; piece < count; ++piece, parts += 2 * C) {
+    double rows = rows_of(piece), share = rows / (seen + rows), both = seen * share;
+    for (int64_t c = 0; c < C; ++c) {
+      double step = parts[c] - m[c];
+      squares[c] += parts[C + c] + step * step * both;
+      m[c] += step * share;
+    }
+    seen += rows;
+  }
+  for (int64_t c = 0; c < C; ++c) mean[c] = m[c], variance[c] = squares[c] / seen;
+}
+
+// The moments of what a convolution writes, taken of each of its tasks' `pixels` in pieces, while the cache has them.
+template <typename T> struct Moments {
+  int64_t tasks, pixels, channels, rows, each;
+  T* parts;
+  Moments(int64_t tasks, int64_t pixels, int64_t channels)
+      : tasks(tasks), pixels(pixels), channels(channels), rows(std::max<int64_t>(1, 8192 / channels)),
+        each((pixels + rows - 1) / rows), parts(scratch<T>(kMoments, tasks * each * 2 * channels)) {}
+  int64_t rows_of(int64_t piece) const { return std::min(rows, pixels - piece % each * rows); }
+  void take(int64_t task, const T* y) const {
+    for (int64_t i = task * each; i < (task + 1) * each; ++i)
+      piece_moments(y + i % each * rows * channels, rows_of(i), channels, parts + i * 2 * channels);
+  }
+  void join(T* mean, T* variance) const {
+    join_moments(tasks * each, channels, parts, mean, variance, [&](int64_t piece) { return rows_of(piece); });
+  }
+};
+
+// What a convolution may do beside: read through a norm, and take the moments [C] of what it writes.
+template <typename T> struct Beside {
+  Lens<T> lens;
+  T *mean = nullptr, *variance = nullptr;
+};
+
+// Images of a norm: x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
+
+struct Pieces {
+  int64_t groups, pixels, channels, rows, count;  // rows: pixels of a piece; count: pieces of a group
+  Pieces(Dims shape, int64_t axes) : groups(1), pixels(1), channels(shape[shape.size() - 1]) {
+    for (size_t i = 0; i + 1 < shape.size(); ++i) (i + axes < shape.size() ? groups : pixels) *= shape[i];
+    rows = std::max<int64_t>(1, 8192 / channels);
+    count = (pixels + rows - 1) / rows;
+  }
+  // body(group, piece, first element, number of pixels). Sums come first and go backwards, so that both they and what
+  // follows begin with what is in the cache still.
+  template <typename Body>
+  void each(ffi::ThreadPool& pool, bool backwards, const Body& body) const {
+    parallel(pool, groups * count, [&](int64_t number) {
+      int64_t task = backwards ? groups * count - 1 - number : number, group = task / count;
+      int64_t piece = task % count, first = piece * rows;
+      body(group, piece, (group * pixels + first) * channels, std::min(rows, pixels - first));
+    });
+  }
+};
+
+// A norm of x whose moments are known; factor: inverse * scale.
+template <typename T> struct Norm {
+  const T *x, *mean, *inverse, *factor, *bias;
+  Norm of_group(int64_t group, int64_t C) const {
+    return {x, mean + group * C, inverse + group * C, factor + group * C, bias + group * C};
+  }
+  // Of pixels from element `first` of x on, whose gradients begin at g: the sums of g, and of g times what x is normalised.
+  template <Activation kOf> void sums(int64_t first, int64_t rows, int64_t C, const T* g, T* part) const {
+    const T* from = x + first;
+    fetch(from, rows * C), fetch(g, rows * C);
+    sum_rows_twice<T>(rows, C, part, [&](int64_t i, int64_t c, int64_t live, Vec<T>& of_g, Vec<T>& product) {
+      auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); };
+      const Vec<T> centred = at(from, i) - at(mean, c);
+      of_g = passed<T, kOf>(at(g, i), centred * at(factor, c) + at(bias, c)), product = of_g * centred * at(inverse, c);
+    });
+  }
+};
+
+// The second pass of `project`; out may be g.
+template <typename T, Activation kOf>
+void project_by_sums(ffi::ThreadPool& pool, const Pieces& p, const Norm<T>& norm, const double* sums, const T* g, T* out,
+                     T* of_scale, T* of_bias) {
+  int64_t C = p.channels;
+  T* means = scratch<T>(kOffsets, p.groups * 2 * C);
+  for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
+    int64_t group = i / (2 * C), c = i % (2 * C);
+    means[i] = sums[i] / p.pixels;
+    (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
+  }
+  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
+    const Norm<T> own = norm.of_group(group, C);
+    const T *a = g + first, *b = norm.x + first, *m = own.mean, *r = own.inverse, *f = own.factor, *o = own.bias;
+    const T *of_g = means + group * 2 * C, *of_product = of_g + C;
+    auto value = ELEMENT((passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c)) - at(of_g, c) -
+                          (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
+    fill_rows<T>(rows, C, out + first, value);
+  });
+}
+
+// `project` behind a convolution that writes the gradient g: its sums of each task's `pixels`, while the cache has them;
+// its second pass, in the same place, when all are there.
+template <typename T> struct Projected {
+  Pieces whole;
+  Norm<T> norm;
+  int64_t activation, tasks, pixels, rows, each;
+  T *of_scale, *of_bias, *parts;
+  Projected(Dims shape, const Norm<T>& norm, int64_t activation, T* of_scale, T* of_bias)
+      : whole(shape, 4), norm(norm), activation(activation), of_scale(of_scale), of_bias(of_bias) {}
+  void begin(int64_t count, int64_t of_each) {
+    tasks = count, pixels = of_each, rows = whole.rows, each = (pixels + rows - 1) / rows;
+    parts = scratch<T>(kMoments, tasks * each * 2 * whole.channels);
+  }
+  void take(int64_t task, const T* g) const {
+    int64_t C = whole.channels;
+    of_activation(activation, [&](auto which) {
+      for (int64_t i = 0; i < each; ++i)
+        norm.template sums<decltype(which)::value>((task * pixels + i * rows) * C, std::min(rows, pixels - i * rows), C,
+                                                   g + i * rows * C, parts + (task * each + i) * 2 * C);
+    });
+  }
+  void end(ffi::ThreadPool& pool, T* g) const {
+    int64_t size = 2 * whole.channels;
+    double* sums = zeros<double>(kSums, size);
+    for (int64_t piece = 0; piece < tasks * each; ++piece)
+      for (int64_t i = 0; i < size; ++i) sums[i] += parts[piece * size + i];
+    of_activation(activation, [&](auto which) {
+      project_by_sums<T, decltype(which)::value>(pool, whole, norm, sums, g, g, of_scale, of_bias);
+    });
+  }
+};
 
 // N pixels of one row: sums over the window of padded pixel times kernel [k, l, c], for one vector of channels.
 template <typename T, int N>
@@ -225,28 +468,32 @@ const T* kernel_of(const T* kernel, int64_t k, int64_t channels, const Taps* row
   return out;
 }
 
-// x [X, B, H, W, C], kernel [X, R, k, k, C] -> y [X, R, B, H', W', C]
+// x [X, B, H, W, C], kernel [X, R, k, k, C] -> y [X, R, B, H', W', C]; moments of y where X and R are 1
 template <typename T>
 void forward(ffi::ThreadPool& pool, const T* x, Dims xs, const T* kernel, Dims ks, T* y, Dims ys, int64_t stride,
-             int64_t dilation) {
+             int64_t dilation, const Beside<T>& beside = {}) {
+  Moments<T> moments(beside.mean ? xs[1] : 0, ys[3] * ys[4], xs[4]);
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1);
   Image s{xs[2], xs[3], c, whole<T>(c), reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   parallel(pool, X * B, [&](int64_t task) {
     int64_t g = task / B, b = task % B;
-    const T* in = padded(x + task * xs[2] * xs[3] * c, s);
+    const T* in = padded(x + task * xs[2] * xs[3] * c, s, beside.lens);
     for (int64_t r = 0; r < R; ++r) {
       const T* w = kernel_of(kernel + (g * R + r) * k * k * c, k, c);
       convolve(in, s.padded_width, w, k, k, stride, dilation, ys[3], ys[4], c, false,
                y + ((g * R + r) * B + b) * ys[3] * ys[4] * c, ys[4], 1);
     }
+    if (beside.mean) moments.take(task, y + task * ys[3] * ys[4] * c);
   });
+  if (beside.mean) moments.join(beside.mean, beside.variance);
 }
 
 // g like y, kernel -> gradient of x, summed over R. With a stride the pixels of x are `stride` x `stride` images, each
 // from taps of its own.
 template <typename T>
 void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, T* x, Dims xs, int64_t stride,
-          int64_t dilation) {
+          int64_t dilation, Projected<T>* behind = nullptr) {
+  if (behind) behind->begin(xs[1], xs[2] * xs[3]);
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], height = xs[2], width = xs[3];
   int64_t margin = dilation * (k - 1) / stride + 1;
   Image s{gs[3], gs[4], c, whole<T>(c), margin, margin, 1, 1, gs[3] + 2 * margin, gs[4] + 2 * margin};
@@ -266,7 +513,9 @@ void to_x(ffi::ThreadPool& pool, const T* g, Dims gs, const T* kernel, Dims ks, 
                    (width - j + stride - 1) / stride, c, r > 0, image + (i * width + j) * c, width, stride);
         }
     }
+    if (behind) behind->take(task, image);
   });
+  if (behind) behind->end(pool, x);
 }
 
 // out += the sums of L rows of the kernel, as many as there are registers for.
@@ -319,7 +568,7 @@ void correlate_all(const T* in, int64_t padded_width, const T* g, int64_t stride
 // x, g like y -> gradient of the kernel
 template <typename T>
 void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, T* kernel, Dims ks, int64_t stride,
-               int64_t dilation) {
+               int64_t dilation, const Lens<T>& lens = {}) {
   int64_t X = xs[0], B = xs[1], R = ks[1], k = ks[2], c = xs[4], reach = dilation * (k - 1), size = R * k * k * c;
   Image s{xs[2], xs[3], c, whole<T>(c), reach / 2, reach / 2, 1, 1, xs[2] + reach, xs[3] + reach};
   int64_t count = std::min<int64_t>(B, 16);  // partial sums, over a fixed set of images each
@@ -328,7 +577,7 @@ void to_kernel(ffi::ThreadPool& pool, const T* x, Dims xs, const T* g, Dims gs, 
   parallel(pool, X * count, [&](int64_t task) {
     int64_t group = task / count;
     for (int64_t b = task % count; b < B; b += count) {
-      const T* in = padded(x + (group * B + b) * xs[2] * xs[3] * c, s);
+      const T* in = padded(x + (group * B + b) * xs[2] * xs[3] * c, s, lens);
       for (int64_t r = 0; r < R; ++r)
         for (int64_t i = 0; i < gs[3]; i += band) {
           const T* gradient = g + (((group * R + r) * B + b) * gs[3] + i) * gs[4] * c;
@@ -433,15 +682,22 @@ void dense(const T* in, int64_t width, int64_t pitch, const Window& s, const T* 
   for (; b < columns; b += lanes) image(Number<1>(), b);
 }
 
-// The image under the kernels: where nothing is padded or left out, the image itself.
+// The image under the kernels: where nothing is padded, left out or normalised, the image itself.
 template <typename T>
-const T* under(const T* image, const Image& s) {
-  return s.whole() ? image : padded(image, s);
+const T* under(const T* image, const Image& s, const Lens<T>& lens = {}) {
+  return s.whole() && !lens.mean ? image : padded(image, s, lens);
+}
+
+// Pixels in a row of a 1x1 convolution: those that the cache holds, where they are normalised first.
+template <typename T> int64_t row_of(const Lens<T>& lens, int64_t most, int64_t channels) {
+  return lens.mean ? std::clamp<int64_t>((1 << 16) / channels, 16, most) : most;
 }
 
 template <typename T>
-void conv_forward(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* kernel, T* y) {
-  const Conv s = in_rows(given, 512);
+void conv_forward(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* kernel, T* y,
+                  const Beside<T>& beside = {}) {  // moments of y where X and R are 1
+  const Conv s = in_rows(given, row_of(beside.lens, 512, given.C));
+  Moments<T> moments(beside.mean ? s.B : 0, s.oh * s.ow, s.D);
   int64_t d = whole<T>(s.D), columns = s.R * d, rows = s.kh * s.kw * s.C;
   T* wide = zeros<T>(kParts, s.X * rows * columns);  // [X, kh, kw, C, R * d]: the kernels of one image side by side
   for (int64_t g = 0; g < s.X; ++g)
@@ -452,18 +708,22 @@ void conv_forward(ffi::ThreadPool& pool, const Conv& given, const T* x, const T*
   Window window{s.kh, s.kw, s.C, s.dilation * image.padded_width * s.C, s.dilation * s.C, 1, 0};
   parallel(pool, s.X * s.B, [&](int64_t task) {
     int64_t g = task / s.B, b = task % s.B;
-    dense(under(x + task * s.x_size(), image), image.padded_width, s.C, window, wide + g * rows * columns,
+    dense(under(x + task * s.x_size(), image, beside.lens), image.padded_width, s.C, window, wide + g * rows * columns,
           columns, s.stride_h, s.stride_w, s.oh, s.ow, [&](int64_t pixel, int64_t column, const Vec<T>& value) {
             int64_t r = column / d, first = column % d;
             T* to = y + ((g * s.R + r) * s.B + b) * s.y_size() + pixel * s.D + first;
             store_part(to, value, std::min<int64_t>(s.D - first, Lanes<T>::count));
           });
+    if (beside.mean) moments.take(task, y + task * s.y_size());
   });
+  if (beside.mean) moments.join(beside.mean, beside.variance);
 }
 
 template <typename T>
-void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* kernel, T* x) {
-  const Conv s = in_rows(given, 512);
+void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* kernel, T* x,
+               Projected<T>* behind = nullptr) {
+  const Conv s = in_rows(given, behind ? std::clamp<int64_t>((1 << 17) / given.C, 16, 512) : 512);
+  if (behind) behind->begin(s.B, s.H * s.W);
   int64_t c = whole<T>(s.C), rows = s.kh * s.kw * s.D, area = s.kh * s.kw;
   T* turned = zeros<T>(kParts, s.X * s.R * rows * c);  // [X, R, kh, kw, D, c], turned by 180 degrees
   for (int64_t g = 0; g < s.X * s.R; ++g)
@@ -489,7 +749,9 @@ void conv_to_x(ffi::ThreadPool& pool, const Conv& given, const T* g, const T* ke
             T* to = x + task * s.x_size() + pixel * s.C + column;
             store_part(to, value, std::min<int64_t>(s.C - column, Lanes<T>::count));
           });
+    if (behind) behind->take(task, x + task * s.x_size());
   });
+  if (behind) behind->end(pool, x);
 }
 
 // M vectors of columns of the gradient, each from an output of its own
@@ -568,8 +830,9 @@ void outer(const Conv& s, const T* in, int64_t padded_width, const T* g, int64_t
 // Sums over a fixed set of images each, whatever the threads do: as many as leave the partial sums in the cache, and
 // for large kernels, of which there are few such sums, by blocks of channels of x.
 template <typename T>
-void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* g, T* kernel) {
-  const Conv s = in_rows(given, 128);
+void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const T* g, T* kernel,
+                    const Lens<T>& lens = {}) {
+  const Conv s = in_rows(given, row_of(lens, 128, given.C));
   int64_t d = whole<T>(s.D), rows = s.kh * s.kw * s.C, size = rows * s.R * d;
   int64_t parts = std::clamp<int64_t>((1 << 20) / size, 1, std::min<int64_t>(s.B, 16));
   int64_t blocks = std::clamp<int64_t>(16 / parts, 1, (s.C + 23) / 24), block = (s.C + blocks * 8 - 1) / (blocks * 8) * 8;
@@ -578,7 +841,7 @@ void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const 
   parallel(pool, s.X * parts * blocks, [&](int64_t task) {
     int64_t group = task / blocks / parts, part = task / blocks % parts, first = task % blocks * block;
     for (int64_t b = part; b < s.B && first < s.C; b += parts)
-      outer(s, under(x + (group * s.B + b) * s.x_size(), image), image.padded_width,
+      outer(s, under(x + (group * s.B + b) * s.x_size(), image, lens), image.padded_width,
             g + (group * s.R * s.B + b) * s.y_size(), s.B * s.y_size(), first, std::min(first + block, s.C),
             sums + task / blocks * size);
   });
@@ -595,113 +858,7 @@ void conv_to_kernel(ffi::ThreadPool& pool, const Conv& given, const T* x, const 
   });
 }
 
-// Batch norm. x [..., B, H, W, C] is G groups of P pixels; sums go over pieces of fixed size, whatever the threads do.
-
-struct Pieces {
-  int64_t groups, pixels, channels, rows, count;  // rows: pixels of a piece; count: pieces of a group
-  Pieces(Dims shape, int64_t axes) : groups(1), pixels(1), channels(shape[shape.size() - 1]) {
-    for (size_t i = 0; i + 1 < shape.size(); ++i) (i + axes < shape.size() ? groups : pixels) *= shape[i];
-    rows = std::max<int64_t>(1, 8192 / channels);
-    count = (pixels + rows - 1) / rows;
-  }
-  // body(group, piece, first element, number of pixels). Sums come first and go backwards, so that both they and what
-  // follows begin with what is in the cache still.
-  template <typename Body>
-  void each(ffi::ThreadPool& pool, bool backwards, const Body& body) const {
-    parallel(pool, groups * count, [&](int64_t number) {
-      int64_t task = backwards ? groups * count - 1 - number : number, group = task / count;
-      int64_t piece = task % count, first = piece * rows;
-      body(group, piece, (group * pixels + first) * channels, std::min(rows, pixels - first));
-    });
-  }
-};
-
-// For each channel the sum over rows of term(element, channel, live); four running sums hide the adder's latency.
-template <typename T, typename Term>
-void sum_rows(int64_t rows, int64_t channels, T* out, const Term& term) {
-  vectors<T>(channels, [&](int64_t c, int64_t live) {
-    Vec<T> sums[4] = {};
-    int64_t i = 0;
-    for (; i + 4 <= rows; i += 4)
-      for (int n = 0; n < 4; ++n) sums[n] += term((i + n) * channels + c, c, live);
-    for (; i < rows; ++i) sums[0] += term(i * channels + c, c, live);
-    store_part(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]), live);
-  });
-}
-
-template <typename T, typename Value>
-void fill_rows(int64_t rows, int64_t channels, T* out, const Value& value) {
-  for (int64_t i = 0; i < rows; ++i)
-    vectors<T>(channels, [&](int64_t c, int64_t live) {
-      store_part(out + i * channels + c, value(i * channels + c, c, live), live);
-    });
-}
-
-// An expression of element i of a piece, of channel c, with at(pointer, index).
-#define ELEMENT(expression)                                            \
-  [&](int64_t i, int64_t c, int64_t live) -> Vec<T> {                  \
-    auto at = [live](auto* p, int64_t k) { return load_part(p + k, live); }; \
-    return expression;                                                 \
-  }
-
-// The activations that norms compute, in the order of norm.py.
-enum Activation : int64_t { kLinear, kRelu, kRelu6, kHardSwish, kActivations };
-// NaN stays what it is.
-template <typename T, Activation kOf> Vec<T> activated(const Vec<T>& value) {
-  const Vec<T> zero = {}, six = zero + 6;
-  auto clipped = [&](const Vec<T>& v) { return v <= zero ? zero : v >= six ? six : v; };
-  if constexpr (kOf == kRelu) return value <= zero ? zero : value;
-  if constexpr (kOf == kRelu6) return clipped(value);
-  if constexpr (kOf == kHardSwish) return value * clipped(value + 3) * static_cast<T>(1.0 / 6);
-  return value;
-}
-// The gradient that an activation of a value lets through.
-template <typename T, Activation kOf> Vec<T> passed(const Vec<T>& g, const Vec<T>& value) {
-  const Vec<T> zero = {};
-  if constexpr (kOf == kRelu) return value > zero ? g : zero;
-  if constexpr (kOf == kRelu6) return (value > zero) & (value < zero + 6) ? g : zero;
-  if constexpr (kOf == kHardSwish)
-    return value <= zero - 3 ? zero : value >= zero + 3 ? g : g * (value * static_cast<T>(1.0 / 3) + static_cast<T>(0.5));
-  return g;
-}
-// use(which activation), known when compiled
-template <typename Use> void of_activation(int64_t which, const Use& use) {
-  switch (which) {
-    case kRelu: return use(std::integral_constant<Activation, kRelu>());
-    case kRelu6: return use(std::integral_constant<Activation, kRelu6>());
-    case kHardSwish: return use(std::integral_constant<Activation, kHardSwish>());
-    default: return use(std::integral_constant<Activation, kLinear>());
-  }
-}
-
-// Of one piece the mean and the squared deviations from it, [2, C]
-template <typename T>
-void piece_moments(const T* from, int64_t rows, int64_t C, T* m) {
-  sum_rows<T>(rows, C, m, ELEMENT(at(from, i)));
-  for (int64_t c = 0; c < C; ++c) m[c] /= rows;
-  sum_rows<T>(rows, C, m + C, ELEMENT((at(from, i) - at(m, c)) * (at(from, i) - at(m, c))));
-}
-
-// Those of all pieces as mean and variance of every group (Chan, Golub and LeVeque 1979)
-template <typename T>
-void join_moments(const Pieces& p, const T* parts, T* mean, T* variance, double* sums) {
-  int64_t C = p.channels;
-  for (int64_t group = 0; group < p.groups; ++group) {
-    double *m = sums, *squares = sums + C, seen = 0;
-    std::fill(sums, sums + 2 * C, 0.0);
-    for (int64_t piece = 0; piece < p.count; ++piece) {
-      double rows = std::min(p.rows, p.pixels - piece * p.rows), share = rows / (seen + rows), both = seen * share;
-      const T* part = parts + (group * p.count + piece) * 2 * C;
-      for (int64_t c = 0; c < C; ++c) {
-        double step = part[c] - m[c];
-        squares[c] += part[C + c] + step * step * both;
-        m[c] += step * share;
-      }
-      seen += rows;
-    }
-    for (int64_t c = 0; c < C; ++c) mean[group * C + c] = m[c], variance[group * C + c] = squares[c] / seen;
-  }
-}
+// Batch norm.
 
 // x -> the activation of (x - mean) * factor + offset
 template <typename T>
@@ -726,9 +883,12 @@ void normalise(ffi::ThreadPool& pool, Dims shape, const T* x, const T* scale, co
   T *factors = scratch<T>(kFactors, p.groups * C), *offsets = scratch<T>(kOffsets, p.groups * C);
   T* parts = scratch<T>(kParts, p.groups * p.count * 2 * C);  // of every piece its mean and its squared deviations from it
   p.each(pool, true, [&](int64_t group, int64_t piece, int64_t first, int64_t rows) {
+    fetch(x + first, rows * C);
     piece_moments(x + first, rows, C, parts + (group * p.count + piece) * 2 * C);
   });
-  join_moments(p, parts, mean, variance, scratch<double>(kSums, 2 * C));
+  for (int64_t group = 0; group < p.groups; ++group)
+    join_moments(p.count, C, parts + group * p.count * 2 * C, mean + group * C, variance + group * C,
+                 [&](int64_t piece) { return std::min(p.rows, p.pixels - piece * p.rows); });
   for (int64_t i = 0; i < p.groups * C; ++i) {
     inverse[i] = 1 / std::sqrt(variance[i] + epsilon);
     factors[i] = scale ? inverse[i] * scale[i] : inverse[i];
@@ -755,31 +915,13 @@ const double* channel_sums(ffi::ThreadPool& pool, const Pieces& p, int64_t count
 // With y = (x - mean) * inverse: g -> (g - mean(g) - y mean(g y)) * factor, and the sums of g y and of g; of g only what
 // the activation of (x - mean) * factor + bias lets through.
 template <typename T, Activation kOf>
-void project(ffi::ThreadPool& pool, Dims shape, const T* x, const T* mean, const T* inverse, const T* factor,
-             const T* bias, const T* g, T* out, T* of_scale, T* of_bias) {
+void project(ffi::ThreadPool& pool, Dims shape, const Norm<T>& norm, const T* g, T* out, T* of_scale, T* of_bias) {
   Pieces p(shape, 4);
   int64_t C = p.channels;
-#define PASSED passed<T, kOf>(at(a, i), (at(b, i) - at(m, c)) * at(f, c) + at(o, c))
   auto sums = channel_sums<T>(pool, p, 2, [&](T* part, int64_t first, int64_t rows, int64_t group) {
-    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
-    const T *f = factor + group * C, *o = bias + group * C;
-    sum_rows<T>(rows, C, part, ELEMENT(PASSED));
-    sum_rows<T>(rows, C, part + C, ELEMENT(PASSED * (at(b, i) - at(m, c)) * at(r, c)));
+    norm.of_group(group, C).template sums<kOf>(first, rows, C, g + first, part);
   });
-  T* means = scratch<T>(kOffsets, p.groups * 2 * C);
-  for (int64_t i = 0; i < p.groups * 2 * C; ++i) {
-    int64_t group = i / (2 * C), c = i % (2 * C);
-    means[i] = sums[i] / p.pixels;
-    (c < C ? of_bias : of_scale)[group * C + c % C] = sums[i];
-  }
-  p.each(pool, false, [&](int64_t group, int64_t, int64_t first, int64_t rows) {
-    const T *a = g + first, *b = x + first, *m = mean + group * C, *r = inverse + group * C;
-    const T *f = factor + group * C, *o = bias + group * C;
-    const T *of_g = means + group * 2 * C, *of_product = of_g + C;
-    auto value = ELEMENT((PASSED - at(of_g, c) - (at(b, i) - at(m, c)) * at(r, c) * at(of_product, c)) * at(f, c));
-    fill_rows<T>(rows, C, out + first, value);
-  });
-#undef PASSED
+  project_by_sums<T, kOf>(pool, p, norm, sums, g, out, of_scale, of_bias);
 }
 
 // How mean, variance and 1 / deviation change with x, given dx.
@@ -1151,15 +1293,20 @@ ffi::Error affine_call(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias
   });
 }
 
+template <typename T> Norm<T> norm_of(Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias) {
+  T* factors = scratch<T>(kFactors, inverse.element_count());
+  for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+  return {data<T>(x), data<T>(mean), data<T>(inverse), factors, data<T>(bias)};
+}
+
 ffi::Error affine_again_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, Out y,
                              int64_t activation) {
   Call call("x", "*BHWC", x);
   call("mean", "*C", mean)("inverse", "*C", inverse)("scale", "*C", scale)("bias", "*C", bias)("y", "*BHWC", y);
   return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
-    T* factors = scratch<T>(kFactors, inverse.element_count());
-    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
-    apply(pool, Pieces(x.dimensions(), 4), data<T>(x), data<T>(mean), factors, data<T>(bias), data<T>(y), activation);
+    Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
+    apply(pool, Pieces(x.dimensions(), 4), norm.x, norm.mean, norm.factor, norm.bias, data<T>(y), activation);
   });
 }
 
@@ -1169,8 +1316,8 @@ ffi::Error whiten_call(ffi::ThreadPool pool, Buffer y, Buffer inverse, Buffer g,
     using T = decltype(zero);
     int64_t size = inverse.element_count();
     std::vector<T> zeros(size), ones(size, 1), of_scale(size), of_bias(size);
-    project<T, kLinear>(pool, y.dimensions(), data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data(),
-                      data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
+    Norm<T> norm{data<T>(y), zeros.data(), ones.data(), data<T>(inverse), zeros.data()};
+    project<T, kLinear>(pool, y.dimensions(), norm, data<T>(g), data<T>(out), of_scale.data(), of_bias.data());
   });
 }
 
@@ -1202,14 +1349,129 @@ ffi::Error affine_backward_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buf
   call("the result", "*BHWC", out)("of_scale", "*C", of_scale)("of_bias", "*C", of_bias);
   return dispatch(call.require(activation >= 0 && activation < kActivations, kNoActivation), [&](auto zero) {
     using T = decltype(zero);
-    T* factors = scratch<T>(kFactors, inverse.element_count());
-    for (size_t i = 0; i < inverse.element_count(); ++i) factors[i] = data<T>(inverse)[i] * data<T>(scale)[i];
+    Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
     of_activation(activation, [&](auto which) {
-      project<T, decltype(which)::value>(pool, x.dimensions(), data<T>(x), data<T>(mean), data<T>(inverse), factors,
-                                         data<T>(bias), data<T>(g), data<T>(out), data<T>(of_scale), data<T>(of_bias));
+      project<T, decltype(which)::value>(pool, x.dimensions(), norm, data<T>(g), data<T>(out), data<T>(of_scale),
+                                         data<T>(of_bias));
     });
   });
 }
+
+// Convolutions that read an image through a norm, (x - mean) * inverse * scale + bias and its activation, and take the
+// moments of what they write.
+
+Call& normed(Call& call, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, int64_t activation) {
+  call("mean", "C", mean)("inverse", "C", inverse)("scale", "C", scale)("bias", "C", bias);
+  return call.require(activation >= 0 && activation < kActivations, kNoActivation);
+}
+
+template <typename T>
+Lens<T> lens_of(Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias, int64_t activation) {
+  Norm<T> norm = norm_of<T>(x, mean, inverse, scale, bias);
+  return {norm.mean, norm.factor, norm.bias, activation};
+}
+
+// A depthwise convolution [B, H, W, C] with one kernel [k, k, C] of odd size that keeps the image, but for the stride.
+struct Filter {
+  int64_t strides[2], pads[2], x[5], kernel[5], y[6];
+  Filter(const Call& call, int64_t stride)
+      : strides{stride, stride}, pads{(call['k'] - 1) / 2, (call['k'] - 1) / 2}, x{1, call['B'], call['H'], call['W'], call['C']},
+        kernel{1, 1, call['k'], call['k'], call['C']}, y{1, 1, call['B'], call['h'], call['w'], call['C']} {}
+  Call& check(Call& call) const { return call.sound() ? keeps(call, Dims(strides, 2), Dims(pads, 2), 1) : call; }
+};
+
+ffi::Error normed_depthwise_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                 Buffer kernel, Out y, Out of_mean, Out of_variance, int64_t size, int64_t stride, int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("kernel", "klC", kernel)("y", "BhwC", y);
+  call("the mean of y", "C", of_mean)("the variance of y", "C", of_variance);
+  Filter f(call.require(call['k'] == size, "the size is not that of the kernel"), stride);
+  return dispatch(f.check(call), [&](auto zero) {
+    using T = decltype(zero);
+    Beside<T> beside{lens_of<T>(x, mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
+    forward<T>(pool, data<T>(x), Dims(f.x, 5), data<T>(kernel), Dims(f.kernel, 5), data<T>(y), Dims(f.y, 6), stride, 1, beside);
+  });
+}
+
+ffi::Error normed_depthwise_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale,
+                                           Buffer bias, Buffer g, Out kernel, int64_t size, int64_t stride,
+                                           int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BhwC", g)("the kernel", "klC", kernel);
+  Filter f(call.require(call['k'] == size, "the size is not that of the kernel"), stride);
+  return dispatch(f.check(call), [&](auto zero) {
+    using T = decltype(zero);
+    to_kernel<T>(pool, data<T>(x), Dims(f.x, 5), data<T>(g), Dims(f.y, 6), data<T>(kernel), Dims(f.kernel, 5), stride, 1,
+                 lens_of<T>(x, mean, inverse, scale, bias, activation));
+  });
+}
+
+ffi::Error normed_depthwise_to_x_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                      Buffer g, Buffer kernel, Out of_x, Out of_scale, Out of_bias, int64_t stride,
+                                      int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BhwC", g)("kernel", "klC", kernel);
+  call("the gradient of x", "BHWC", of_x)("that of scale", "C", of_scale)("that of bias", "C", of_bias);
+  Filter f(call, stride);
+  return dispatch(f.check(call), [&](auto zero) {
+    using T = decltype(zero);
+    Projected<T> behind(x.dimensions(), norm_of<T>(x, mean, inverse, scale, bias), activation, data<T>(of_scale), data<T>(of_bias));
+    to_x<T>(pool, data<T>(g), Dims(f.y, 6), data<T>(kernel), Dims(f.kernel, 5), data<T>(of_x), Dims(f.x, 5), stride, 1, &behind);
+  });
+}
+
+Conv pointwise(const Call& call) {
+  int64_t B = call['B'], H = call['H'], W = call['W'];
+  return {1, 1, B, H, W, call['C'], call['D'], 1, 1, H, W, 1, 1, 0, 0, 1};
+}
+
+ffi::Error pointwise_moments_call(ffi::ThreadPool pool, Buffer x, Buffer kernel, Out y, Out of_mean, Out of_variance) {
+  Call call("x", "BHWC", x);
+  call("kernel", "CD", kernel)("y", "BHWD", y)("the mean of y", "D", of_mean)("the variance of y", "D", of_variance);
+  return dispatch(call, [&](auto zero) {
+    using T = decltype(zero);
+    Beside<T> beside{{}, data<T>(of_mean), data<T>(of_variance)};
+    conv_forward<T>(pool, pointwise(call), data<T>(x), data<T>(kernel), data<T>(y), beside);
+  });
+}
+
+ffi::Error normed_pointwise_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                 Buffer kernel, Out y, Out of_mean, Out of_variance, int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("kernel", "CD", kernel)("y", "BHWD", y);
+  call("the mean of y", "D", of_mean)("the variance of y", "D", of_variance);
+  return dispatch(call, [&](auto zero) {
+    using T = decltype(zero);
+    Beside<T> beside{lens_of<T>(x, mean, inverse, scale, bias, activation), data<T>(of_mean), data<T>(of_variance)};
+    conv_forward<T>(pool, pointwise(call), data<T>(x), data<T>(kernel), data<T>(y), beside);
+  });
+}
+
+ffi::Error normed_pointwise_to_kernel_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale,
+                                           Buffer bias, Buffer g, Out kernel, int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BHWD", g)("the kernel", "CD", kernel);
+  return dispatch(call, [&](auto zero) {
+    using T = decltype(zero);
+    conv_to_kernel<T>(pool, pointwise(call), data<T>(x), data<T>(g), data<T>(kernel),
+                      lens_of<T>(x, mean, inverse, scale, bias, activation));
+  });
+}
+
+ffi::Error normed_pointwise_to_x_call(ffi::ThreadPool pool, Buffer x, Buffer mean, Buffer inverse, Buffer scale, Buffer bias,
+                                      Buffer g, Buffer kernel, Out of_x, Out of_scale, Out of_bias, int64_t activation) {
+  Call call("x", "BHWC", x);
+  normed(call, mean, inverse, scale, bias, activation)("g", "BHWD", g)("kernel", "CD", kernel);
+  call("the gradient of x", "BHWC", of_x)("that of scale", "C", of_scale)("that of bias", "C", of_bias);
+  return dispatch(call, [&](auto zero) {
+    using T = decltype(zero);
+    Projected<T> behind(x.dimensions(), norm_of<T>(x, mean, inverse, scale, bias), activation, data<T>(of_scale), data<T>(of_bias));
+    conv_to_x<T>(pool, pointwise(call), data<T>(g), data<T>(kernel), data<T>(of_x), &behind);
+  });
+}
+
+// An array for what nobody reads, which costs nothing.
+ffi::Error unwritten_call(Out, int64_t) { return ffi::Error::Success(); }
 
 Call& pools(Call& call, int64_t stride) {
   call.require(stride >= 1 && stride <= 1 << 24, "the stride is out of range");
@@ -1302,6 +1564,25 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_moments, moments_call,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_norm_bend, bend_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Ret<Buffer>());
+#define NORMED BIND.Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise, normed_depthwise_call,
+                              NORMED.Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("size").Attr<int64_t>("stride")
+                                  .Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise_to_kernel, normed_depthwise_to_kernel_call,
+                              NORMED.Ret<Buffer>().Attr<int64_t>("size").Attr<int64_t>("stride")
+                                  .Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_pointwise_moments, pointwise_moments_call,
+                              BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise, normed_pointwise_call,
+                              NORMED.Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise_to_kernel, normed_pointwise_to_kernel_call,
+                              NORMED.Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_depthwise_to_x, normed_depthwise_to_x_call,
+                              NORMED.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("stride")
+                                  .Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_normed_pointwise_to_x, normed_pointwise_to_x_call,
+                              NORMED.Arg<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Attr<int64_t>("activation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_unwritten, unwritten_call, ffi::Ffi::Bind().Ret<Buffer>().Attr<int64_t>("number"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_pick, max_pick_call, BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(dnas_max_scatter, max_scatter_call,
                               BIND.Arg<Buffer>().Arg<Buffer>().Ret<Buffer>().Attr<int64_t>("stride"));

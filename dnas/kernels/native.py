@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,9 @@ SYMBOLS = (
     *("dnas_depthwise_forward", "dnas_depthwise_to_x", "dnas_depthwise_to_kernel"),
     *("dnas_norm_forward", "dnas_norm_backward", "dnas_norm_moments", "dnas_norm_bend"),
     *("dnas_affine_forward", "dnas_affine_again", "dnas_affine_backward"),
+    *("dnas_pointwise_moments", "dnas_normed_pointwise", "dnas_normed_pointwise_to_kernel"),
+    *("dnas_normed_depthwise", "dnas_normed_depthwise_to_kernel", "dnas_normed_depthwise_to_x"),
+    *("dnas_normed_pointwise_to_x", "dnas_unwritten"),
     *("dnas_max_pick", "dnas_max_scatter", "dnas_mean_pool"),
     *("dnas_mix_forward", "dnas_mix_to_weights", "dnas_mix_to_values"),
 )
@@ -105,6 +109,14 @@ def kernel(
     return primitive
 
 
+def unwritten(shape: tuple[int, ...], dtype: Any, number: int) -> jax.Array:
+    """An array that nobody reads: it costs nothing and may hold anything. Those of two numbers are two arrays."""
+    like = jax.ShapeDtypeStruct(shape, dtype)
+    if not supports(like):
+        return jnp.zeros(shape, dtype)
+    return jax.ffi.ffi_call("dnas_unwritten", like)(number=np.int64(number))
+
+
 def eagerly(primitive: Primitive) -> None:
     """Outside of jit the primitive is a program of its own, also where jit is switched off."""
 
@@ -130,7 +142,7 @@ def platform_of_programs() -> str:
     return _traced_for.get() or jax.default_backend()
 
 
-def supports(*arrays: jax.Array) -> bool:
+def supports(*arrays: Any) -> bool:
     """Whether kernels are there for arrays of these types: all float32, or all float64."""
     same = {a.dtype.name for a in arrays} in ({TYPES[0]}, {TYPES[1]})
     return same and platform_of_programs() == "cpu" and available()

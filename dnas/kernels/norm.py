@@ -94,9 +94,7 @@ def _again_forward(x, mean, variance, scale, bias, activation):
 
 
 def _again_backward(activation, saved, g):
-    x, mean, inverse, scale, bias = saved
-    number = [*ACTIVATIONS].index(activation)
-    of_x, of_scale, of_bias = pull_p.bind(x, mean, inverse, scale, bias, g, activation=number)
+    of_x, of_scale, of_bias = pull_p.bind(*saved, g, activation=[*ACTIVATIONS].index(activation))
     return of_x, None, None, of_scale, of_bias
 
 
@@ -246,13 +244,15 @@ def _push(x, mean, inverse, scale, bias, dx, dscale, dbias, *, activation):
     return [_gated(y, scale, bias, change, activation)]
 
 
-def _pull(x, mean, inverse, scale, bias, g, *, activation):
+def affine_pulled(x, mean, inverse, scale, bias, g, *, activation: int) -> list[jax.Array]:
+    """What the kernel `affine_backward` computes: the gradients of x, scale and bias."""
     y = _standard(x, mean, inverse)
     g = _gated(y, scale, bias, g, activation)
     return [whiten_p.bind(y, inverse, g)[0] * _over_pixels(scale), (g * y).sum(AXES), g.sum(AXES)]
 
 
-def _again(x, mean, inverse, scale, bias, *, activation):
+def affine_known(x, mean, inverse, scale, bias, *, activation: int) -> list[jax.Array]:
+    """What the kernel `affine_again` computes, by XLA."""
     function = [*ACTIVATIONS.values()][activation]
     return [function(_standard(x, mean, inverse) * _over_pixels(scale) + _over_pixels(bias))]
 
@@ -289,8 +289,8 @@ def _pull_transpose(cts, *args, activation):
 
 
 ad.primitive_jvps[affine_p] = _affine_derivative
-ad.primitive_jvps[again_p] = _derivative_of(_again)
+ad.primitive_jvps[again_p] = _derivative_of(affine_known)
 ad.primitive_jvps[push_p] = _derivative_of(_push)
-ad.primitive_jvps[pull_p] = _derivative_of(_pull)
+ad.primitive_jvps[pull_p] = _derivative_of(affine_pulled)
 ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = _pull_transpose

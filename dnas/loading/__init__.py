@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dnas import modules_of
+from dnas.config import Config
 from dnas.errors import UserError
 from dnas.loading.found import Found, load_training
 from dnas.loading.supernet import FoundSupernet, load_search
-from dnas.runs import checkpoints, records
+from dnas.runs import checkpoints, diverged, records
 from dnas.runs import weights as weights_of
 
 __all__ = ["Found", "FoundSupernet", "is_search", "load"]
@@ -30,20 +31,33 @@ def load(folder: str | Path, seed: int | None = None, *, data: Any = None) -> Fo
     """What a run left in its folder, with the weights of its newest checkpoint: of a training the network, of a search
     the supernet, that of the last phase it came to.
 
-    seed: which of the run's seeds, where there are several; by default the first. data: the data set of a run that got
-    it as arrays or as such, from Python.
+    seed: which of the run's seeds, where there are several; by default the first that did not diverge. data: the data
+    set of a run that got it as arrays or as such, from Python.
     Errors: `UserError` if the folder holds no run, or one that has not saved anything yet, or was made by a version
-    that kept less.
+    that kept less; for a seed that diverged.
     """
     if not isinstance(folder, str | Path) or not os.path.isdir(folder) or not records.holds_run(folder):
         raise UserError(f"{folder} holds no run: name the folder of a training, as in dnas.load('runs/first/retrain').")
     folder = Path(folder)
     checkpoints.refuse_foreign(folder)
     config = records.config_of(folder)
-    index = weights_of.row_of(folder, config, config.seed if seed is None else seed)
+    index = _row_of(folder, config, seed)
     if not checkpoints.steps(folder):
         raise UserError(f"{folder} cannot be loaded: there is no checkpoint in it (yet, or any more).")
     return (load_search if is_search(folder) else load_training)(folder, config, index, data)
+
+
+def _row_of(folder: Path, config: Config, seed: int | None) -> int:
+    """Where what is loaded stands among the seeds. Errors: `UserError` for one whose weights are no numbers."""
+    gone = diverged.of_rows(records.read_metrics(folder))
+    if seed is None:
+        seed = next((one for one in range(config.seed, config.seed + config.seeds) if one not in gone), config.seed)
+    index = weights_of.row_of(folder, config, seed)
+    if seed in gone:
+        raise UserError(
+            f"Seed {seed} of {folder} diverged at step {gone[seed]}, so its weights are no numbers: name another seed."
+        )
+    return index
 
 
 def is_search(folder: str | Path) -> bool:

@@ -21,7 +21,7 @@ from dnas.config import Config
 from dnas.data._arrays import as_labels
 from dnas.data._streamed import Streamed
 from dnas.errors import UserError
-from dnas.loading import finetuning
+from dnas.loading import finetuning, mistakes
 from dnas.loading.loaded import Evaluation, Loaded, changed, refuse_changed, refuse_part
 from dnas.loading.looks import images_as_test, in_tokens_of, looks_of, no_images
 from dnas.nets.functional import Deferred, functionalize
@@ -66,8 +66,10 @@ class Found(Loaded):
             sums = summed(jax.device_get(measured(state, piece)) for piece in found.pieces())
         measures = task.measures(sums)
         if isinstance(task, Writing):
-            scores, signatures = task.scored([one.text for one in self._translated(task.sources(name))], name)
-            return Evaluation(measures | scores, signatures=signatures)
+            texts = [one.text for one in self.translated(task.sources(name))]
+            scores, signatures = task.scored(texts, name)
+            worst = mistakes.least_alike(task.compared(texts, name))
+            return Evaluation(measures | scores, mistakes=worst, signatures=signatures)
         return self._answered(measures, task, name)
 
     def _images(self, data: Any, part: str) -> Task:

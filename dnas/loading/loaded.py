@@ -19,23 +19,25 @@ from dnas.errors import UserError
 from dnas.files import storage
 from dnas.loading import mistakes, summary, texts, translations
 from dnas.loading.looks import Looks
-from dnas.loading.mistakes import Mistake
+from dnas.loading.mistakes import Miss, Mistake, Unlike
 from dnas.nets.functional import Functional, forward
 from dnas.paths import replaced
 from dnas.tasks.audio_classification import SoundClasses
-from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing, padded_rows
+from dnas.tasks.rows import padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, Answering, Reading, Writing
 from dnas.training.buckets import cuts, shortened
 from dnas.types import Batch, Tree
 
 
 class Evaluation(NamedTuple):
     """On a part of the data: the measures of the task, "loss" among them; and where there are classes how many of each
-    (rows) were taken for which (columns) [classes, classes], and the worst mistakes, those that were least sure of the
-    class. signatures: of measures that others may take otherwise, by which settings they were."""
+    (rows) were taken for which (columns) [classes, classes]; the worst mistakes: those that were least sure of the
+    class, the numbers that were farthest off, or the translations that are least alike. signatures: of measures that
+    others may take otherwise, by which settings they were."""
 
     measures: Mapping[str, float]
     confusion: np.ndarray | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[Mistake, ...] | tuple[Miss, ...] | tuple[Unlike, ...] = ()
     signatures: Mapping[str, str] = MappingProxyType({})
 
     @property
@@ -131,7 +133,7 @@ class Loaded:
         list of strings. Errors: `UserError` for anything else, and for a network of other things."""
         if not isinstance(self.task, Writing):
             raise UserError(f"The network of {self.folder} reads {self.task.takes}, and translates nothing.")
-        return self._translated(self.task.inputs(inputs))
+        return self.translated(self.task.inputs(inputs))
 
     def likelihoods(self, inputs: object, targets: object) -> list[translations.Likelihood]:
         """Of every text how likely this translation of it is, by the network. inputs, targets: lists of strings.
@@ -232,17 +234,21 @@ class Loaded:
     def _writer(self) -> Any:
         return translations.writer(self.network, self.args, self.task)
 
-    def _translated(self, source: np.ndarray) -> list[translations.Translation]:
-        """Of sources [N, S], as the task made them."""
+    def translated(self, source: np.ndarray) -> list[translations.Translation]:
+        """As `translate`, of sources [N, S] as the task makes them."""
         with jax.enable_x64(self.config.dtype == "float64"):
             return translations.written(self._writer, source, self.task)
 
     def _answered(self, measures: Mapping[str, float], task: Any, part: str) -> Evaluation:
-        """These measures, and where there are classes what was taken for what, of a part of the data of a task like the
-        own one."""
-        found = task.labelled(part) if isinstance(task, Answering) else None
-        if found is None:
+        """These measures, and where there are classes what was taken for what, or numbers which are farthest off, of a
+        part of the data of a task like the own one."""
+        if not isinstance(task, Answering):
             return Evaluation(measures)
+        found = task.labelled(part)
+        if not self.classes:
+            ((x, numbers),) = found
+            said = task.answers(self._logits(x))
+            return Evaluation(measures, mistakes=mistakes.farthest(task, part, x, numbers, said))
         confusion, worst, before = np.zeros((len(self.classes),) * 2, int), list[Mistake](), 0
         for x, classes in found:
             logits = self._logits(x)

@@ -1,8 +1,9 @@
 """The worst mistakes of a network on a part of its data, and the file that its page shows them from.
 
-test.json: {"data", "what", "seed", "classes", "measures", "confusion" [classes, classes], "mistakes": [{"place",
-"true", "taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and highest sample of
-pieces), "text", "row"}]}.
+test.json: {"data", "what", "seed", "measures", "mistakes"} and of classes "classes", "confusion" [classes, classes],
+mistakes: [{"place", "true", "taken", "probability", "own", and one of "image" (a PNG in base64), "sound" (lowest and
+highest sample of pieces), "text", "row"}]; of numbers "target", "count", mistakes: [{"place", "true", "said", "row"}];
+of translations "signatures", "count", mistakes: [{"place", "text", "reference", "written", "chrf", "bleu"}].
 """
 
 import base64
@@ -17,11 +18,12 @@ import numpy as np
 
 from dnas.files import atomic_write
 from dnas.tasks.showing import Showing
+from dnas.tasks.translation_scores import Compared
 from dnas.types import Tree
 
 FILE = "test.json"
 # What networks read: what is tested.
-KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens": "texts"}
+KINDS = {"images": "images", "sounds": "recordings", "features": "rows", "tokens": "texts", "pairs": "texts"}
 MOST = 24  # mistakes
 PIECES = 160  # of a sound
 PIXELS = 160  # of a side of an image
@@ -39,6 +41,28 @@ class Mistake(NamedTuple):
     seen: Mapping[str, Any]
 
 
+class Miss(NamedTuple):
+    """An example, by its place in the part, whose number is another than what was said, both in its unit. seen: as of
+    `Mistake`."""
+
+    place: int
+    true: float
+    said: float
+    seen: Mapping[str, Any]
+
+    @property
+    def error(self) -> float:
+        """How far off."""
+        return abs(self.said - self.true)
+
+
+class Unlike(NamedTuple):
+    """A text, by its place in the part, whose translation is unlike its reference."""
+
+    place: int
+    pair: Compared
+
+
 def worst(task: Any, part: str, first: int, x: Tree, classes: np.ndarray, answers: np.ndarray) -> list[Mistake]:
     """Of some examples x [N, ...] of a part, from place `first` on, with their classes [N] and the probabilities
     [N, classes] that they were given: those whose class was thought least likely."""
@@ -53,6 +77,21 @@ def worst(task: Any, part: str, first: int, x: Tree, classes: np.ndarray, answer
     return found
 
 
+def farthest(task: Any, part: str, x: Tree, true: np.ndarray, said: np.ndarray) -> tuple[Miss, ...]:
+    """Of all examples x [N, ...] of a part, with their numbers [N] and what was said [N], those farthest off."""
+    found = []
+    for row in map(int, np.argsort(-np.abs(said - true), kind="stable")[:MOST]):
+        example = jax.tree.map(lambda leaf: leaf[row], x)  # noqa: B023
+        seen = task.seen(part, row, example) if isinstance(task, Showing) else {}
+        found.append(Miss(row, float(true[row]), float(said[row]), seen))
+    return tuple(found)
+
+
+def least_alike(found: Sequence[Compared]) -> tuple[Unlike, ...]:
+    """Of all texts of a part those whose translations are least alike, by chrF."""
+    return tuple(sorted((Unlike(*pair) for pair in enumerate(found)), key=lambda one: one.pair.chrf)[:MOST])
+
+
 def of_all(found: Sequence[Mistake]) -> tuple[Mistake, ...]:
     """The worst of those of several pieces."""
     return tuple(sorted(found, key=attrgetter("own"))[:MOST])
@@ -60,15 +99,22 @@ def of_all(found: Sequence[Mistake]) -> tuple[Mistake, ...]:
 
 def write(found: Any, measured: Any) -> None:
     """`FILE` of the folder of a network that was loaded. measured: its `Evaluation` on the run's test part, with a
-    confusion. Errors: `StorageError` if it cannot be written."""
-    about = {"data": found.config.data, "what": KINDS[found.reads], "seed": found.seed, "classes": list(found.classes)}
-    about |= {"measures": dict(measured.measures), "confusion": measured.confusion.tolist()}
-    about |= {"mistakes": [_plain(one) for one in measured.mistakes]}
+    confusion or mistakes. Errors: `StorageError` if it cannot be written."""
+    about = {"data": found.config.data, "what": KINDS[found.reads], "seed": found.seed}
+    about |= {"measures": dict(measured.measures), "mistakes": [_plain(one) for one in measured.mistakes]}
+    if measured.confusion is not None:
+        about |= {"classes": list(found.classes), "confusion": measured.confusion.tolist()}
+    elif measured.signatures:
+        about |= {"count": found.task.steps("test", 1), "signatures": dict(measured.signatures)}
+    else:
+        about |= {"count": sum(len(y) for _, y in found.task.labelled("test")), "target": found.task.table.target}
     atomic_write(found.folder / FILE, json.dumps(about))
 
 
-def _plain(mistake: Mistake) -> dict[str, Any]:
+def _plain(mistake: Mistake | Miss | Unlike) -> dict[str, Any]:
     """Ready for JSON."""
+    if isinstance(mistake, Unlike):
+        return {"place": mistake.place} | mistake.pair._asdict()
     numbers = mistake._asdict()
     numbers.pop("seen")
     match dict(mistake.seen):

@@ -58,33 +58,37 @@ def judged(logits_of: Callable[..., jax.Array], source: np.ndarray, target: np.n
     return found[: len(source)]
 
 
+def searched(network: PairNetwork | PairSupernet, args: tuple, task: Writing, source: jax.Array) -> Found:
+    """Traced: what is written behind sources int32 [B, S]. args: what the network takes beside its inputs."""
+    body, beam, longest, (begin, end) = network.body, task.beam, task.longest, task.ends
+    own, other = parted(jax.tree.map(jnp.asarray, args[0])) if args else (None, None)
+    memory, shown = body.encoded(source, own)
+    looked = body.decoder.keys_and_values(memory, other), shown  # nothing may be shown
+    across, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), looked)
+
+    def step(tokens: jax.Array, number: jax.Array, past: Tree) -> tuple[jax.Array, Tree]:
+        return body.decoder.step(tokens, other, past, number, longest, across, shown)
+
+    return beam_search(
+        step,
+        body.decoder.past(beam * source.shape[0], longest),
+        source.shape[0],
+        beam=beam,
+        length=longest,
+        begin=begin,
+        end=end,
+        fill=PADDING,
+        penalty=task.penalty,
+        dtype=memory.dtype,
+    )
+
+
 def writer(network: PairNetwork | PairSupernet, args: tuple, task: Writing) -> Callable[[np.ndarray], Found]:
     """Compiled: sources int32 [B, S] -> what is written behind them. args: what the network takes beside its inputs."""
     layout, state = nnx.split(network)
-    beam, penalty, longest, (begin, end) = task.beam, task.penalty, task.longest, task.ends
 
     def write(state: Tree, args: tuple, source: jax.Array) -> Found:
-        body = nnx.merge(layout, state).body
-        own, other = parted(jax.tree.map(jnp.asarray, args[0])) if args else (None, None)
-        memory, shown = body.encoded(source, own)
-        looked = body.decoder.keys_and_values(memory, other), shown  # nothing may be shown
-        across, shown = jax.tree.map(lambda one: jnp.repeat(one, beam, 0), looked)
-
-        def step(tokens: jax.Array, number: jax.Array, past: Tree) -> tuple[jax.Array, Tree]:
-            return body.decoder.step(tokens, other, past, number, longest, across, shown)
-
-        return beam_search(
-            step,
-            body.decoder.past(beam * len(source), longest),
-            len(source),
-            beam=beam,
-            length=longest,
-            begin=begin,
-            end=end,
-            fill=PADDING,
-            penalty=penalty,
-            dtype=memory.dtype,
-        )
+        return searched(nnx.merge(layout, state), args, task, source)
 
     compiled = jax.jit(write)
     return lambda source: compiled(nnx.as_pure(state), args, source)

@@ -6,7 +6,6 @@ nothing. Everywhere else every option is computed in the shapes of the largest, 
 conditional would compute all of its branches. Axis letters: B H W C, O options.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,16 +18,19 @@ from flax import nnx
 
 from dnas.architectures.blocks import Block
 from dnas.architectures.topology import Norm, Paths
-from dnas.kernels import native
+from dnas.kernels import native, normed
 from dnas.kernels.conv import depthwise_conv, scaled
 from dnas.kernels.norm import ACTIVATIONS as FUSED
-from dnas.kernels.norm import hard_sigmoid
+from dnas.kernels.norm import hard_sigmoid, normalise_again
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets import blocks
 from dnas.nets.layers import BatchNorm, Conv, pointwise_conv, uniform_fan_in
 from dnas.nets.supernet import parameters, statistics
 from dnas.nets.tabular import weighted_sum
 from dnas.types import Tree
+
+Conv2d = Callable[..., Any]  # (*what is convolved, kernel) -> images
+Step = tuple[Callable[[jax.Array], tuple[jax.Array, ...]], BatchNorm | None]  # x -> y, moments of y; whose they are
 
 
 class Depthwise(nnx.Module):
@@ -56,32 +58,32 @@ class Depthwise(nnx.Module):
         filled = [jnp.pad(k, ((e, e), (e, e), (0, 0))) for k, e in zip(self.kernels(), edges, strict=True)]
         return depthwise_conv(x, weighted_sum(row, filled, paths).astype(x.dtype), self.stride)
 
-    def one(self, x: jax.Array, row: jax.Array) -> jax.Array:
-        """What a call gives with paths="one", by a kernel of the chosen size."""
+    def one(self, conv: Conv2d, row: jax.Array, *args: jax.Array) -> Any:
+        """conv(*args, kernel), the kernel of the chosen size; of `depthwise_conv` a call with paths="one"."""
         which = row[: len(self.sizes)].argmax()
-        kernels = tuple((row[which] * kernel).astype(x.dtype) for kernel in self.kernels())
-        return one_conv(x, kernels, which, self.stride)
+        kernels = tuple((row[which] * kernel).astype(args[0].dtype) for kernel in self.kernels())
+        return one_conv(conv, args, kernels, which)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def one_conv(x: jax.Array, kernels: tuple[jax.Array, ...], which: jax.Array, stride: int) -> jax.Array:
-    """Depthwise convolution of x [B, H, W, C] with one of several kernels [k, k, C]. Its derivative is written by hand:
-    that of a conditional keeps copies of x."""
-    return jax.lax.switch(which, _each(stride, len(kernels)), x, kernels)
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def one_conv(conv: Conv2d, args: tuple[jax.Array, ...], kernels: tuple[jax.Array, ...], which: jax.Array) -> Any:
+    """conv(*args, kernel) with one of several kernels [k, k, C]. Its derivative is written by hand: that of a
+    conditional keeps copies of the images."""
+    return jax.lax.switch(which, _each(conv, len(kernels)), args, kernels)
 
 
-def _each(stride: int, count: int) -> list[Callable[..., jax.Array]]:
-    return [lambda x, kernels, i=i: depthwise_conv(x, kernels[i], stride) for i in range(count)]
+def _each(conv: Conv2d, count: int) -> list[Callable[..., Any]]:
+    return [lambda args, kernels, i=i: conv(*args, kernels[i]) for i in range(count)]
 
 
-def _one_conv_forward(x, kernels, which, stride):
-    return one_conv(x, kernels, which, stride), (x, kernels, which)
+def _one_conv_forward(conv, args, kernels, which):
+    return one_conv(conv, args, kernels, which), (args, kernels, which)
 
 
-def _one_conv_backward(stride, saved, g):
-    x, kernels, which = saved
-    gradients = [lambda g, *args, conv=conv: jax.vjp(conv, *args)[1](g) for conv in _each(stride, len(kernels))]
-    return *jax.lax.switch(which, gradients, g, x, kernels), None
+def _one_conv_backward(conv, saved, g):
+    args, kernels, which = saved
+    gradients = [lambda g, *args, one=one: jax.vjp(one, *args)[1](g) for one in _each(conv, len(kernels))]
+    return *jax.lax.switch(which, gradients, g, args, kernels), None
 
 
 one_conv.defvjp(_one_conv_forward, _one_conv_backward)
@@ -166,54 +168,111 @@ class ElasticBlock(nnx.Module):
     ) -> jax.Array:
         """mask: what multiplies the hidden channels, [C] or []; own: those of the squeeze."""
         y = x
-        for step in self.steps(depthwise, mask, own):
-            y = step(y)
+        for step, _ in self.steps(depthwise, mask, own):
+            (y,) = step(y)
         return x + y if self.shortcut else y
 
-    def steps(
-        self, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array, again: bool = False
-    ) -> list[Callable[..., Any]]:
-        """What comes one after the other, up to each convolution and the last norm; see `_computed`. again: norms have
-        the moments of these images already."""
+    def steps(self, depthwise: Callable[..., jax.Array], mask: jax.Array, own: jax.Array) -> list[Step]:
+        """What comes one after the other, up to each convolution and the last norm; see `_computed`."""
 
-        def filtered(y: jax.Array) -> jax.Array:
-            return depthwise(y if self.expand_norm is None else self._activated(self.expand_norm, y, again))
+        def filtered(y: jax.Array) -> tuple[jax.Array]:
+            return (depthwise(y if self.expand_norm is None else self._activated(self.expand_norm, y)),)
 
-        def projected(y: jax.Array) -> jax.Array:
-            return self._projected(self._activated(self.depthwise_norm, y, again), mask, own)
+        def projected(y: jax.Array) -> tuple[jax.Array]:
+            y, kernel = self._gated(self._activated(self.depthwise_norm, y), mask, own)
+            return (pointwise_conv(y, kernel),)
 
-        first = [] if self.expand is None else [self.expand]
-        return [*first, filtered, projected, self.project_norm.again if again else self.project_norm]
+        expand = self.expand
+        first: list[Step] = [] if expand is None else [(lambda x: (expand(x),), None)]
+        return [*first, (filtered, None), (projected, None), (lambda y: (self.project_norm(y),), None)]
 
-    def _projected(self, y: jax.Array, mask: jax.Array, own: jax.Array) -> jax.Array:
-        kernel = self.project.kernel[...][0, 0].astype(y.dtype)
+    def normed_steps(self, row: jax.Array, mask: jax.Array, own: jax.Array) -> list[Step]:
+        """The same by kernels that read through a norm whose moments the step before has given."""
+        assert self.expand is not None and self.expand_norm is not None
+        expand, expand_norm = self.expand.kernel[...][0, 0], self.expand_norm
+        conv = partial(normed.normed_depthwise, stride=self.depthwise.stride, activation=self.activation)
+
+        def filtered(y: jax.Array) -> normed.Normed:
+            return self.depthwise.one(conv, row, *expand_norm.known(y))
+
+        def projected(y: jax.Array) -> normed.Normed:
+            known = self.depthwise_norm.known(y)
+            if self.squeeze is None:
+                return normed.normed_pointwise(*known, self._masked(y, mask), self.activation)
+            return normed.pointwise(*self._gated(normalise_again(*known, self.activation), mask, own))
+
+        def last(y: jax.Array) -> tuple[jax.Array]:
+            return (normalise_again(*self.project_norm.known(y)),)
+
+        return [
+            (lambda x: normed.pointwise(x, expand.astype(x.dtype)), expand_norm),
+            (filtered, self.depthwise_norm),
+            (projected, self.project_norm),
+            (last, None),
+        ]
+
+    def reads_through_norms(self, x: jax.Array) -> bool:
+        """Whether there are `normed_steps` for images x."""
+        norms = self.expand_norm, self.depthwise_norm, self.project_norm
+        return self.activation in FUSED and all(norm is not None and norm.knows(x) for norm in norms)
+
+    def _gated(self, y: jax.Array, mask: jax.Array, own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What the last convolution reads, and its kernel [C, D]; of the two one is multiplied by the mask."""
         if self.squeeze is None:
-            kernel = kernel * jnp.reshape(mask, (-1, 1)).astype(y.dtype)  # rather than the image
-        else:
-            pooled = global_avg_pool(y)[:, None, None] * mask  # images of one pixel, for which there are kernels
-            inner = jax.nn.relu(self.squeeze.reduce(pooled))
-            gate = hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
-            y = scaled(y, gate.astype(y.dtype))
-        return pointwise_conv(y, kernel)
+            return y, self._masked(y, mask)
+        pooled = global_avg_pool(y)[:, None, None] * mask  # images of one pixel, for which there are kernels
+        inner = jax.nn.relu(self.squeeze.reduce(pooled))
+        gate = hard_sigmoid(self.squeeze.expand(inner * own.astype(inner.dtype))) * mask
+        return scaled(y, gate.astype(y.dtype)), self.project.kernel[...][0, 0].astype(y.dtype)
 
-    def _activated(self, norm: BatchNorm, x: jax.Array, again: bool) -> jax.Array:
-        normed = norm.again if again else norm
+    def _masked(self, y: jax.Array, mask: jax.Array) -> jax.Array:
+        """The last kernel times the mask, rather than the image."""
+        return self.project.kernel[...][0, 0].astype(y.dtype) * jnp.reshape(mask, (-1, 1)).astype(y.dtype)
+
+    def _activated(self, norm: BatchNorm, x: jax.Array) -> jax.Array:
         if self.activation in FUSED:
-            return normed(x, self.activation)
-        return blocks.ACTIVATIONS[self.activation](normed(x))
+            return norm(x, self.activation)
+        return blocks.ACTIVATIONS[self.activation](norm(x))
 
 
-def _steps_of(graph: Any, sizes: Sequence[tuple[int, int]], number: int, again: bool, params, stats, kernel, width):
-    """The narrowed block of a graph, and what it does one after the other."""
+def _steps_of(graph: Any, sizes: Sequence[tuple[int, int]], number: int, params, stats, x, kernel, width):
+    """The narrowed block of a graph, and what it does with images x one after the other."""
     block = nnx.merge(graph, params, stats)
     block.narrow(*sizes[number])
-    return block, block.steps(partial(block.depthwise.one, row=kernel), width[number], width[number], again)
+    if block.reads_through_norms(x):
+        return block, block.normed_steps(kernel, width[number], width[number])
+    depthwise = partial(block.depthwise.one, partial(depthwise_conv, stride=block.depthwise.stride), kernel)
+    return block, block.steps(depthwise, width[number], width[number])
 
 
-def _filled(value: jax.Array, most: int) -> jax.Array:
-    """An image of any channels in an array that has place for the most."""
-    more = value.size // value.shape[-1] * (most - value.shape[-1])
-    return jax.lax.pad(value.reshape(-1), jnp.zeros((), value.dtype), [(0, more, 0)])
+def _values(steps: Sequence[Step], x: jax.Array) -> list[jax.Array]:
+    """x and what each step gives. The moments of what it gives are those of the norm that it names."""
+    values = [x]
+    for step, norm in steps:
+        value, *moments = step(values[-1])
+        if norm is not None:
+            mean, variance = moments
+            norm.keep(mean, variance, value.size // value.shape[-1])
+        values.append(value)
+    return values
+
+
+def _slots(values: Sequence[jax.Array], sizes: Sequence[tuple[int, int]], number: int) -> list[list[jax.Array]]:
+    """Of every width its hidden images, of which those of one are these."""
+    return [
+        [
+            value if own == number else native.unwritten((*value.shape[:-1], hidden), value.dtype, 2 * own + place)
+            for place, value in enumerate(values)
+        ]
+        for own, (hidden, _) in enumerate(sizes)
+    ]
+
+
+def _unwritten(tree: Tree) -> Tree:
+    """Arrays like these, each of its own."""
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = [native.unwritten(leaf.shape, leaf.dtype, number) for number, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, arrays)
 
 
 def _zeros(tree: Tree) -> Tree:
@@ -224,28 +283,27 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
     """(params, stats, x, kernel, width, which) -> (y, stats) of the elastic block of a graph, narrowed to the hidden
     and squeezed channels `sizes[which]`; beyond them x itself.
 
-    The derivative is written by hand: what convolutions gave is kept, in arrays of one size that the branches share,
-    and the rest computed again. That of a conditional would copy it again and again. Nothing flows through stats.
+    The derivative is written by hand: what convolutions gave is kept, each width's in arrays of its own, of which
+    nobody writes those of the others, and the rest computed again. That of a conditional would copy it again and again.
+    Nothing flows through stats.
     """
 
-    steps_of, most = partial(_steps_of, graph, sizes), max(sizes)[0]
+    steps_of = partial(_steps_of, graph, sizes)
 
     def forward(number: int, keeps: bool, params, stats, x, kernel, width):
-        (block, steps), values = steps_of(number, False, params, stats, kernel, width), [x]
-        for step in steps:
-            values.append(step(values[-1]))
+        block, steps = steps_of(number, params, stats, x, kernel, width)
+        values = _values(steps, x)
         joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
-        kept = [*(_filled(value, most) for value in values[1:-2]), values[-2]] if keeps else []
+        kept = (_slots(values[1:-2], sizes, number), values[-2]) if keeps else ()
         return x + values[-1] if shortcut else values[-1], joined, kept
 
     def backward(number: int, params, stats, x, kernel, width, kept, g):
-        shapes = [(*image.shape[:3], sizes[number][0]) for image in (x, g)][-len(kept) + 1 :]
-        values = [x, *(v[: math.prod(shape)].reshape(shape) for v, shape in zip(kept, shapes, strict=False)), kept[-1]]
+        values = [x, *kept[0][number], kept[1]]
         found, of_y = [], g
         for place in reversed(range(len(values))):
 
             def step(params, kernel, width, value, place=place):
-                return steps_of(number, True, params, stats, kernel, width)[1][place](value)
+                return steps_of(number, params, stats, x, kernel, width)[1][place][0](value)[0]
 
             *others, of_y = jax.vjp(step, params, kernel, width, values[place])[1](of_y)
             found.append(others)
@@ -256,7 +314,7 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
         branches: list[Any] = [partial(forward, number, keeps) for number in range(len(sizes))]
         if shortcut:
             like = jax.eval_shape(branches[0], params, stats, x, kernel, width)[2]
-            branches.append(lambda params, stats, x, *_: (x, stats, [jnp.zeros(v.shape, v.dtype) for v in like]))
+            branches.append(lambda params, stats, x, *_: (x, stats, _unwritten(like)))
         return jax.lax.switch(which, branches, params, stats, x, kernel, width)
 
     @jax.custom_vjp

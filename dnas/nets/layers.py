@@ -16,7 +16,7 @@ from dnas.errors import UserError
 from dnas.kernels import native
 from dnas.kernels.axes import FLOATS, agree, one_float_type
 from dnas.kernels.conv import dense_conv, depthwise_conv
-from dnas.kernels.norm import ACTIVATIONS, EPSILON, normalise, normalise_again
+from dnas.kernels.norm import ACTIVATIONS, EPSILON, normalise
 from dnas.kernels.pooling import global_avg_pool
 from dnas.nets.functional import Deferred
 
@@ -74,23 +74,30 @@ class BatchNorm(nnx.Module):
         if not self.use_running_average:
             scale, bias = affine or (None, None)
             y, mean, variance = normalise(x, scale, bias, activation)
-            self.mean.set_value(mean)
-            self.var.set_value(variance if self.biased else unbiased(variance, x.size // x.shape[-1]))
+            self.keep(mean, variance, x.size // x.shape[-1])
             return y
         wide = x.astype(self.var[...].dtype)
         y = ((wide - self.mean[...]) * jax.lax.rsqrt(self.var[...] + EPSILON)).astype(x.dtype)
         y = y * affine[0] + affine[1] if affine else y
         return ACTIVATIONS[activation](y)
 
-    def again(self, x: jax.Array, activation: str = "linear") -> jax.Array:
-        """What a call gave, whose moments are still there."""
-        affine = [p[...].astype(x.dtype) for p in (self.scale, self.bias) if p is not None]
-        moments = self.mean[...], self.var[...]
-        if self.use_running_average or not affine or not native.supports(x, *affine, *moments):
-            return self(x, activation)
-        count = x.size // x.shape[-1]
-        variance = moments[1] if self.biased else moments[1] / unbiased(jnp.ones((), x.dtype), count)
-        return normalise_again(x, moments[0], variance, *affine, activation)
+    def keep(self, mean: jax.Array, variance: jax.Array, count: int) -> None:
+        """Moments [C] of images of so many pixels, their variance biased."""
+        self.mean.set_value(mean)
+        self.var.set_value(variance if self.biased else unbiased(variance, count))
+
+    def known(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]:
+        """x with its moments, which are kept already, the variance biased, and scale and bias, for `dnas.kernels`."""
+        assert self.scale is not None and self.bias is not None
+        variance = self.var[...]
+        if not self.biased:
+            variance = variance / unbiased(jnp.ones((), variance.dtype), x.size // x.shape[-1])
+        return x, self.mean[...], variance, self.scale[...], self.bias[...]
+
+    def knows(self, x: jax.Array) -> bool:
+        """Whether there are kernels for `known`: in training, with scale and bias, where native ones are there."""
+        variables = [v[...] for v in (self.mean, self.var, self.scale, self.bias) if v is not None]
+        return not self.use_running_average and len(variables) == 4 and native.supports(x, *variables)
 
 
 def unbiased(variance: jax.Array, count: int) -> jax.Array:

@@ -2,13 +2,13 @@
 networks, and as supernets of entangled weights. The layers, and how options share weights, are in
 `nets/transformer_layers.py`.
 
-Decisions: embedding width and depth once for a network; heads, feed-forward ratio and kind, mixer and place of the norm
-for every layer. Of the deepest network a shallower one has the first layers; in a supernet the values that each depth
-ends with are summed. An encoder of texts (Vaswani et al. 2017, arXiv:1706.03762) takes token 0 for padding, which
-changes nothing: no token looks at it, convolutions read zeros, the mean leaves it out, and positions begin at the first
-token. So it does with frames, such as spectra (`nets/sequences.py`). A decoder of texts is causal, its output is tied
-to its embedding, and all tokens are words. An encoder of images is a vision transformer (Dosovitskiy et al. 2021,
-arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
+Decisions: embedding width and depth once for a network; heads, feed-forward ratio, or number of hidden values, and
+kind, mixer and place of the norm for every layer. Of the deepest network a shallower one has the first layers; in a
+supernet the values that each depth ends with are summed. An encoder of texts (Vaswani et al. 2017, arXiv:1706.03762)
+takes token 0 for padding, which changes nothing: no token looks at it, convolutions read zeros, the mean leaves it out,
+and positions begin at the first token. So it does with frames, such as spectra (`nets/sequences.py`). A decoder of
+texts is causal, its output is tied to its embedding, and all tokens are words. An encoder of images is a vision
+transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), as AutoFormer has it (arXiv:2107.00651).
 
 Axis letters: B batch, T tokens or patches, C embedding, V vocabulary, L layers, O options.
 """
@@ -41,15 +41,17 @@ WORDS: dict[str, tuple[str, ...]] = {
     "mixer": tuple(MIXERS),
     "norm": PLACES,
 }
-LAYERED = ("heads", "ratio", *WORDS)
+LAYERED = ("heads", "ratio", *WORDS)  # "hidden" may stand in the place of "ratio"
+ACROSS = ("cross_heads", "memory")  # of a decoder behind an encoder there may be
 Options = Mapping[str, Sequence[Sequence[str]]]  # {decision: the candidates of every network or layer}
 Rows = Mapping[str, jax.Array] | None  # of a mix, those of one layer; None: a network
 Through = Callable[[int, Layer, jax.Array, Rows], jax.Array]
 
 
 class Transformer(nnx.Module):
-    """Embedding, layers, norm and head. options: of one layer each for `LAYERED`, one for `ONCE`. across: whether
-    layers look at a memory. answers: whether there is a head."""
+    """Embedding, layers, norm and head. options: of one layer each, and one for `ONCE`. memory: widths of the encoder
+    that layers look at. shows: how many last layers of it are looked at, of an encoder that has no head for it; 0: it
+    has one."""
 
     def __init__(
         self,
@@ -59,25 +61,27 @@ class Transformer(nnx.Module):
         reads: str,
         paths: Paths = "all",
         *,
-        across: bool = False,
-        answers: bool = True,
+        memory: Sequence[int] = (),
+        shows: int = 0,
         rngs: nnx.Rngs,
     ):
         self.widths, self.depths = (tuple(map(int, options[kind][0])) for kind in ONCE)
-        self.plan, self.paths, self.remat, channels = plan, paths, size.remat, max(self.widths)
+        self.plan, self.paths, self.remat, self.shows, channels = plan, paths, size.remat, shows, max(self.widths)
         image, self.causal = reads == "images", reads == "decoder"
         if image:
             self.front: Any = Patches(self.widths, size, plan, rngs=rngs)
         else:
             self.front = Tokens(self.widths, size, plan, self.causal, rngs=rngs)
-        rows = [{kind: options[kind][number] for kind in LAYERED} for number in range(max(self.depths))]
+        self.layered = tuple(kind for kind in options if kind not in ONCE)
+        rows = [{kind: options[kind][number] for kind in self.layered} for number in range(max(self.depths))]
         self.layers = nnx.List(
-            [Layer(row, self.widths, plan, paths, image=image, across=across, rngs=rngs) for row in rows]
+            [Layer(row, self.widths, plan, paths, image=image, memory=memory, rngs=rngs) for row in rows]
         )
-        last = [rows[depth - 1]["norm"] for depth in self.depths]
+        self.ends = frozenset(depth - back for depth in self.depths for back in range(max(shows, 1)))
+        last = [rows[end - 1]["norm"] for end in self.ends]
         self.norm = LayerNorm(channels, affine=True) if any("pre" in places for places in last) else None
         self.bias = nnx.Param(np.zeros(size.classes, np.float32)) if self.causal else None
-        pools = answers and not self.causal
+        pools = not shows and not self.causal
         self.classifier = Linear(channels, size.classes, rngs=rngs) if pools else None
 
     @property
@@ -97,8 +101,8 @@ class Transformer(nnx.Module):
         memory: jax.Array | None = None,
         remembered: jax.Array | None = None,
     ) -> tuple[jax.Array, Around]:
-        """What the layers give [B, T, C], and what they read beside. memory: of an encoder [B, S, C]; remembered: which
-        tokens of it there are, bool [B, 1, 1, S]."""
+        """What the layers give [B, T, C], of an encoder that is looked at [B, L, T, C], and what they read beside.
+        memory: of an encoder [B, L, S, C]; remembered: which tokens of it there are, bool [B, 1, 1, S]."""
         width, kept = self._width(tables)
         if isinstance(self.front, Patches):
             kept = kept.astype(inputs.dtype)
@@ -140,7 +144,7 @@ class Transformer(nnx.Module):
         return tuple(layer.past(count, length, self.dtype) for layer in self.layers)
 
     def keys_and_values(self, memory: jax.Array, tables: Mix | None) -> list[list[jax.Array]]:
-        """What every layer looks at in a memory [B, S, C]: keys and values [B, S, I]."""
+        """What every layer looks at in a memory [B, L, S, C]: keys and values [B, L, S, I]."""
         return [layer.remembered(memory, self._rows(tables, number)) for number, layer in enumerate(self.layers)]
 
     def _width(self, tables: Mix | None) -> tuple[Row, jax.Array]:
@@ -149,18 +153,22 @@ class Transformer(nnx.Module):
         return width, chosen(width, first(self.widths, max(self.widths), self.dtype), self.paths)
 
     def _rows(self, tables: Mix | None, number: int) -> Rows:
-        return None if tables is None else {kind: tables[kind][number] for kind in LAYERED}
+        return None if tables is None else {kind: tables[kind][number] for kind in self.layered}
 
     def _layered(self, x: jax.Array, kept: jax.Array, tables: Mix | None, through: Through) -> jax.Array:
-        """x through all layers, the values that each depth ends with summed."""
+        """x through all layers, the values that each depth ends with summed; of an encoder that is looked at also those
+        of the layers before, [B, L, T, C]."""
         ends = dict[int, jax.Array]()
         for number, layer in enumerate(self.layers):
             rows = self._rows(tables, number)
             x = through(number, layer, x, rows)
-            if number + 1 in self.depths:
+            if number + 1 in self.ends:
                 ends[number + 1] = self._ended(layer, x, kept, rows)
         row: Row = None if tables is None else tables["depth"][0]
-        return chosen(row, [ends[depth] for depth in self.depths], self.paths)
+        found = [
+            chosen(row, [ends[depth - back] for depth in self.depths], self.paths) for back in range(max(self.shows, 1))
+        ]
+        return jnp.stack(found, 1) if self.shows else found[0]
 
     def answer(self, x: jax.Array, around: Around) -> jax.Array:
         """Logits, of what the layers give [B, T, C]."""
@@ -269,11 +277,13 @@ def check_whole(drop_path: Any, noise: Noise | None, plan: Plan, evaluates: bool
         raise UserError("In training this network draws noise: call it with noise=dnas.types.Noise(key).")
 
 
-def decided(genotype: Genotype, name: str) -> dict[str, list[tuple[str, ...]]]:
-    """The options of the network of a genotype, one each, of the layers that it has. Errors: `UserError`."""
+def decided(genotype: Genotype, name: str, more: Sequence[str] = ()) -> dict[str, list[tuple[str, ...]]]:
+    """The options of the network of a genotype, one each, of the layers that it has. more: decisions that it may have
+    beside the usual ones. Errors: `UserError`."""
     found = {kind: [edge.operation for edge in cell.edges] for kind, cell in genotype.cells}
     lengths = {kind: len(options) for kind, options in found.items()}
-    if set(found) != {*ONCE, *LAYERED} or any(lengths[kind] != 1 for kind in ONCE):
+    usual = {*ONCE, *LAYERED} if "hidden" not in found else {*ONCE, *LAYERED, "hidden"} - {"ratio"}
+    if {*found} - {*more} != usual or any(lengths[kind] != 1 for kind in ONCE):
         raise UserError(
             f"A genotype of '{name}' decides {' and '.join(ONCE)} once, and {', '.join(LAYERED)} for every layer, and "
             f"this one {shown(lengths)}: give one of this space."
@@ -285,11 +295,9 @@ def decided(genotype: Genotype, name: str) -> dict[str, list[tuple[str, ...]]]:
             if kind not in WORDS and not (option.replace(".", "", kind == "ratio").isdecimal() and float(option) > 0):
                 raise UserError(f"The {kind} of a network of '{name}' is a number above 0, not '{option}'.")
     depth = int(found["depth"][0])
-    if any(lengths[kind] < depth for kind in LAYERED):
+    if any(lengths[kind] < depth for kind in found if kind not in ONCE):
         raise UserError(f"A network of '{name}' of {depth} layers needs as many options for each decision, not fewer.")
-    return {
-        kind: [(option,) for option in options[: depth if kind in LAYERED else 1]] for kind, options in found.items()
-    }
+    return {kind: [(option,) for option in options[: 1 if kind in ONCE else depth]] for kind, options in found.items()}
 
 
 def reading(space: Space, size: NetworkSize, reads: str) -> str:

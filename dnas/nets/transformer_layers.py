@@ -9,8 +9,8 @@ of heads and hidden values. Where options are functions (ReLU or GELU, attention
 their values are summed. So a one-hot mix gives what the network of those options gives, to rounding, and a mixture is
 that of sliced weights (TangleNAS, arXiv:2312.10440). A network is the same module with one option for each decision.
 
-Axis letters: B batch, T tokens or patches, S those that are looked at, C embedding, H heads, D width of a head, I all
-heads, F hidden values, O options.
+Axis letters: B batch, T tokens or patches, S those that are looked at, L layers of an encoder, C embedding, H heads,
+I all heads, F hidden values, O options.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,101 +23,11 @@ from flax import nnx
 
 from dnas.architectures.topology import Paths
 from dnas.kernels.conv import depthwise_conv
-from dnas.nets.layers import uniform, uniform_fan_in
+from dnas.nets.layers import uniform_fan_in
 from dnas.nets.tabular import Dense, LayerNorm
-from dnas.nets.transformer_options import HIDDEN, KINDS, MIXERS, SMALL, Around, Past, Plan, Row, chosen, dropped, first
+from dnas.nets.transformer_attention import Attention
+from dnas.nets.transformer_options import KINDS, MIXERS, Around, Past, Plan, Row, chosen, dropped, first
 from dnas.types import Noise
-
-
-class Relative(nnx.Module):
-    """Embeddings of relative positions (Shaw, Uszkoreit and Vaswani 2018, arXiv:1803.02155): a table for texts, two,
-    vertical and horizontal, for images."""
-
-    def __init__(self, tables: int, places: int, width: int, *, rngs: nnx.Rngs):
-        self.tables = nnx.List([uniform(rngs, (places, width), SMALL) for _ in range(tables)])
-
-    def __call__(self, distances: Sequence[jax.Array], dtype: Any) -> jax.Array:
-        """[T, S, D]."""
-        found = [table[...][index] for table, index in zip(self.tables, distances, strict=True)]
-        return jnp.asarray(sum(found)).astype(dtype)
-
-
-class Attention(nnx.Module):
-    """Multi-head attention of h [B, T, C] to itself, or to a memory [B, S, C] (Vaswani et al. 2017, arXiv:1706.03762).
-
-    Queries, keys and values of fewer heads have the first columns of the kernel [C, 3, I] each, and together the first
-    entries of the bias [3 I], which the original code divides among them after it has cut it.
-    """
-
-    def __init__(
-        self,
-        heads: Sequence[int],
-        widths: Sequence[int],
-        plan: Plan,
-        tables: int,
-        paths: Paths = "all",
-        *,
-        rngs: nnx.Rngs,
-    ):
-        self.heads, self.widths, self.plan, self.paths = tuple(heads), tuple(widths), plan, paths
-        self.spans = tuple(plan.head * count or plan.full for count in heads)
-        channels, inner = max(widths), max(self.spans)
-        self.qkv = uniform_fan_in(rngs, (channels, 3, inner), channels)
-        self.bias = uniform_fan_in(rngs, (3 * inner,), channels)
-        self.project = Dense(inner, channels, bias=True, rngs=rngs)
-        width, has = plan.head or plan.full // max(heads), bool(plan.distance and tables)
-        self.keys, self.values = (Relative(tables, plan.places, width, rngs=rngs) if has else None for _ in range(2))
-
-    def __call__(self, h: jax.Array, row: Row, width: Row, around: Around) -> jax.Array:
-        """row: of the heads; width: of the embedding -> [B, T, C]."""
-        if around.memory is None:
-            q, k, v = self.projected(h, row, 0, 3)
-        else:
-            (q,), (k, v) = self.projected(h, row, 0, 1), self.projected(around.memory, row, 1, 3)
-        return self.looked(q, k, v, row, width, around)
-
-    def projected(self, h: jax.Array, row: Row, start: int, stop: int) -> list[jax.Array]:
-        """Of queries, keys and values, [B, T, I] each, those from `start` to before `stop`."""
-        inner, count = self.qkv.shape[-1], stop - start
-        kernel = self.qkv[...][:, start:stop].astype(h.dtype)
-        cut = [self.bias[...][: 3 * span].reshape(3, span) for span in self.spans]
-        bias = chosen(row, [jnp.pad(b, ((0, 0), (0, inner - b.shape[1]))) for b in cut], self.paths).astype(h.dtype)
-        found = (h @ kernel.reshape(len(kernel), -1)).reshape(*h.shape[:-1], count, inner) + bias[start:stop]
-        return [found[:, :, i] for i in range(count)]
-
-    def looked(self, q: jax.Array, k: jax.Array, v: jax.Array, row: Row, width: Row, around: Around) -> jax.Array:
-        """q [B, T, I], k, v [B, S, I] -> [B, T, C]."""
-        inner = q.shape[-1]
-        if self.plan.head:  # heads are alike, and the mask says which there are
-            found = self._attended(q, k, v, max(self.heads), self.plan.head**-0.5, around)
-            factors = [self.plan.full / span for span in self.spans] if self.plan.rescaled else ()
-            found = found * chosen(row, first(self.spans, inner, q.dtype, factors), self.paths)
-        else:  # other numbers of heads divide the same values
-            found = chosen(row, [self._divided(q, k, v, count, width, around) for count in self.heads], self.paths)
-        return self.project(found)
-
-    def _divided(self, q: jax.Array, k: jax.Array, v: jax.Array, heads: int, width: Row, around: Around) -> jax.Array:
-        """The original scales by the width of the embedding, not of what is divided."""
-        scales = [jnp.asarray(max(channels // heads, 1) ** -0.5, q.dtype) for channels in self.widths]
-        return self._attended(q, k, v, heads, chosen(width, scales, self.paths), around)
-
-    def _attended(
-        self, q: jax.Array, k: jax.Array, v: jax.Array, heads: int, scale: jax.Array | float, around: Around
-    ) -> jax.Array:
-        """q [B, T, I], k, v [B, S, I] -> [B, T, I]."""
-        split = [x.reshape(*x.shape[:2], heads, -1) for x in (q, k, v)]
-        logits = jnp.einsum("bthd,bshd->bhts", *split[:2])
-        if self.keys is not None:
-            logits += jnp.einsum("bthd,tsd->bhts", split[0], self.keys(around.distances, q.dtype))
-        logits = logits * scale
-        logits = logits.astype(jnp.promote_types(q.dtype, jnp.float32))
-        if around.shown is not None:
-            logits = jnp.where(around.shown, logits, HIDDEN)
-        shares = jax.nn.softmax(logits, -1).astype(q.dtype)
-        found = jnp.einsum("bhts,bshd->bthd", shares, split[2])
-        if self.values is not None:
-            found += jnp.einsum("bhts,tsd->bthd", shares, self.values(around.distances, q.dtype))
-        return found.reshape(q.shape)
 
 
 class Convolution(nnx.Module):
@@ -162,11 +72,13 @@ def _over_time(u: jax.Array, kernel: jax.Array, causal: bool) -> jax.Array:
 
 class FeedForward(nnx.Module):
     """Two products with a function between them: ReLU, GELU, squared ReLU (So et al. 2021, arXiv:2109.08668), or GELU
-    times a third product (Shazeer 2020, arXiv:2002.05202). Hidden values: int(embedding times ratio)."""
+    times a third product (Shazeer 2020, arXiv:2002.05202). sizes: hidden values, or where they follow the embedding
+    ratios, of which there are int(embedding times ratio)."""
 
     def __init__(
         self,
-        ratios: Sequence[float],
+        sizes: Sequence[float],
+        follow: bool,
         kinds: Sequence[str],
         widths: Sequence[int],
         plan: Plan,
@@ -174,26 +86,23 @@ class FeedForward(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        self.ratios, self.kinds, self.widths = tuple(ratios), tuple(kinds), tuple(widths)
-        self.plan, self.paths = plan, paths
+        self.sizes, self.kinds, self.plan, self.paths = tuple(sizes), tuple(kinds), plan, paths
         channels = max(widths)
-        self.hidden = max(int(width * ratio) for width in widths for ratio in ratios)
+        self.counts = tuple(tuple(int(width * size if follow else size) for width in widths) for size in sizes)
+        self.hidden = max(map(max, self.counts))
         self.enter = Dense(channels, self.hidden, bias=True, rngs=rngs)
         self.gate = Dense(channels, self.hidden, bias=True, rngs=rngs) if "gated" in kinds else None
         self.leave = Dense(self.hidden, channels, bias=True, rngs=rngs)
 
-    def __call__(self, h: jax.Array, ratio: Row, kind: Row, width: Row) -> jax.Array:
+    def __call__(self, h: jax.Array, size: Row, kind: Row, width: Row) -> jax.Array:
         """h [B, T, C] -> [B, T, C]."""
         z = self.enter(h)
         y = chosen(kind, [self._activated(name, z, h) for name in self.kinds], self.paths)
-        masks = [
-            chosen(width, first([int(channels * one) for channels in self.widths], self.hidden, h.dtype), self.paths)
-            for one in self.ratios
-        ]
-        y = self.leave(y * chosen(ratio, masks, self.paths))
+        masks = [chosen(width, first(counts, self.hidden, h.dtype), self.paths) for counts in self.counts]
+        y = self.leave(y * chosen(size, masks, self.paths))
         if not self.plan.rescaled:
             return y
-        return y * chosen(ratio, [jnp.asarray(self.plan.ratio / one, h.dtype) for one in self.ratios], self.paths)
+        return y * chosen(size, [jnp.asarray(self.plan.ratio / one, h.dtype) for one in self.sizes], self.paths)
 
     def _activated(self, name: str, z: jax.Array, h: jax.Array) -> jax.Array:
         return KINDS["gelu"](z) * self.gate(h) if name == "gated" and self.gate is not None else KINDS[name](z)
@@ -201,7 +110,7 @@ class FeedForward(nnx.Module):
 
 class Layer(nnx.Module):
     """One layer. options: {decision: its candidates}. widths: of the embedding. image: whether it reads patches.
-    across: whether it looks at the memory of an encoder as well."""
+    memory: widths of the encoder that it looks at as well; none: there is no such."""
 
     def __init__(
         self,
@@ -211,20 +120,23 @@ class Layer(nnx.Module):
         paths: Paths = "all",
         *,
         image: bool = False,
-        across: bool = False,
+        memory: Sequence[int] = (),
         rngs: nnx.Rngs,
     ):
         self.mixers, self.places = tuple(options["mixer"]), tuple(options["norm"])
         self.plan, self.paths, channels = plan, paths, max(widths)
-        heads, ratios = [*map(int, options["heads"])], [*map(float, options["ratio"])]
+        self.sized = "hidden" if "hidden" in options else "ratio"
+        self.memories = tuple(map(int, options.get("memory", ("1",))))
+        heads, cross = ([*map(int, options.get(kind, options["heads"]))] for kind in ("heads", "cross_heads"))
         attends, convolves = (any(MIXERS[name][i] for name in self.mixers) for i in (0, 1))
         tables = 2 if image else 1
         self.attention = Attention(heads, widths, plan, tables, paths, rngs=rngs) if attends else None
         self.convolution = Convolution(widths, plan, image, rngs=rngs) if convolves else None
         self.mixer_norm = LayerNorm(channels, affine=True)
-        self.across = Attention(heads, widths, plan, 0, paths, rngs=rngs) if across else None
-        self.across_norm = LayerNorm(channels, affine=True) if across else None
-        self.feed_forward = FeedForward(ratios, options["feed_forward"], widths, plan, paths, rngs=rngs)
+        self.across = Attention(cross, widths, plan, 0, paths, memory=memory, rngs=rngs) if memory else None
+        self.across_norm = LayerNorm(channels, affine=True) if memory else None
+        sizes, kinds = [*map(float, options[self.sized])], options["feed_forward"]
+        self.feed_forward = FeedForward(sizes, self.sized == "ratio", kinds, widths, plan, paths, rngs=rngs)
         self.feed_forward_norm = LayerNorm(channels, affine=True)
 
     def __call__(
@@ -237,18 +149,15 @@ class Layer(nnx.Module):
         noise: Noise | None,
     ) -> jax.Array:
         """x [B, T, C], kept: mask of the embedding [C] -> [B, T, C]."""
-        own, row = around._replace(memory=None), _rows(rows)
+        row = _rows(rows)
+        seen = [] if around.memory is None else self.remembered(around.memory, rows)
 
         def mixed(h: jax.Array) -> jax.Array:
-            a = None if self.attention is None else self.attention(h, row["heads"], width, own)
-            c = None if self.convolution is None else self.convolution(h, kept, own)
+            a = None if self.attention is None else self.attention(h, row["heads"], width, around)
+            c = None if self.convolution is None else self.convolution(h, kept, around)
             return self._mixed(h, a, c, row)
 
-        def looked(h: jax.Array) -> jax.Array:
-            assert self.across is not None
-            return self.across(h, row["heads"], width, around._replace(shown=around.remembered))
-
-        return self._parts(x, kept, width, row, noise, mixed, looked)
+        return self._parts(x, kept, width, row, noise, mixed, around, seen)
 
     def step(
         self,
@@ -262,13 +171,13 @@ class Layer(nnx.Module):
         number: jax.Array,
     ) -> tuple[jax.Array, Past]:
         """What `__call__` gives of the token x [B, 1, C] with this number, and the past with it. around: of this token
-        alone. across: keys and values of the memory, see `remembered`."""
+        alone. across: see `remembered`."""
         row, after = _rows(rows), past._asdict()
 
         def mixed(h: jax.Array) -> jax.Array:
             a = c = None
             if self.attention is not None:
-                q, k, v = self.attention.projected(h, row["heads"], 0, 3)
+                q, k, v = self.attention.projected(h, row["heads"])
                 for name, new in (("keys", k), ("values", v)):
                     after[name] = jax.lax.dynamic_update_slice_in_dim(after[name], new, number, 1)
                 a = self.attention.looked(q, after["keys"], after["values"], row["heads"], width, around)
@@ -276,13 +185,7 @@ class Layer(nnx.Module):
                 c, after["recent"] = self.convolution.step(h, kept, after["recent"])
             return self._mixed(h, a, c, row)
 
-        def looked(h: jax.Array) -> jax.Array:
-            assert self.across is not None
-            (q,) = self.across.projected(h, row["heads"], 0, 1)
-            shown = around._replace(shown=around.remembered)
-            return self.across.looked(q, across[0], across[1], row["heads"], width, shown)
-
-        return self._parts(x, kept, width, row, None, mixed, looked), Past(**after)
+        return self._parts(x, kept, width, row, None, mixed, around, across), Past(**after)
 
     def past(self, count: int, length: int, dtype: Any) -> Past:
         """Before the first token of `count` texts of at most `length`."""
@@ -292,8 +195,8 @@ class Layer(nnx.Module):
         return Past(keys, values, None if kernel is None else jnp.zeros((count, kernel[0] - 1, kernel[1]), dtype))
 
     def remembered(self, memory: jax.Array, rows: Mapping[str, jax.Array] | None) -> list[jax.Array]:
-        """Keys and values [B, S, I] of a memory, for all that is written behind it."""
-        return [] if self.across is None else self.across.projected(memory, _rows(rows)["heads"], 1, 3)
+        """Keys and values [B, L, S, I] of a memory [B, L, S, C], for all that is written behind it."""
+        return [] if self.across is None else self.across.remembered(memory, _rows(rows)["cross_heads"])
 
     def _parts(
         self,
@@ -303,9 +206,10 @@ class Layer(nnx.Module):
         row: Mapping[str, Any],
         noise: Noise | None,
         mixed: Callable[[jax.Array], jax.Array],
-        looked: Callable[[jax.Array], jax.Array],
+        around: Around,
+        across: Sequence[jax.Array],
     ) -> jax.Array:
-        """The parts one behind the other. mixed, looked: what a token makes of its text, and of a memory."""
+        """The parts one behind the other. mixed: what a token makes of its text. across: see `remembered`."""
 
         def added(norm: LayerNorm, name: str, part: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
             def normed(x: jax.Array) -> jax.Array:
@@ -317,9 +221,23 @@ class Layer(nnx.Module):
 
         x = added(self.mixer_norm, "mixer", mixed, x)
         if self.across_norm is not None:
-            x = added(self.across_norm, "across", looked, x)
-        ratio, kind = row["ratio"], row["feed_forward"]
-        return added(self.feed_forward_norm, "ff", lambda h: self.feed_forward(h, ratio, kind, width), x)
+            x = added(self.across_norm, "across", lambda h: self._looked(h, width, row, around, across), x)
+        size, kind = row[self.sized], row["feed_forward"]
+        return added(self.feed_forward_norm, "ff", lambda h: self.feed_forward(h, size, kind, width), x)
+
+    def _looked(
+        self, h: jax.Array, width: Row, row: Mapping[str, Any], around: Around, across: Sequence[jax.Array]
+    ) -> jax.Array:
+        """h [B, T, C] at the tokens of as many last layers of an encoder as each option says, side by side."""
+        assert self.across is not None
+        heads = row["cross_heads"]
+        (q,) = self.across.projected(h, heads)
+        values = []
+        for count in self.memories:
+            k, v = (one[:, :count].reshape(one.shape[0], count * one.shape[2], one.shape[3]) for one in across)
+            shown = None if around.remembered is None else jnp.tile(around.remembered, count)
+            values.append(self.across.looked(q, k, v, heads, width, around._replace(shown=shown)))
+        return chosen(row["memory"], values, self.paths)
 
     def _mixed(self, h: jax.Array, a: jax.Array | None, c: jax.Array | None, row: Mapping[str, Any]) -> jax.Array:
         """What attention and convolution give, weighed; None: there is none."""
@@ -329,5 +247,6 @@ class Layer(nnx.Module):
 
 
 def _rows(rows: Mapping[str, jax.Array] | None) -> dict[str, Any]:
-    """Of a layer's decisions; None: each has one option."""
-    return dict.fromkeys(("heads", "ratio", "feed_forward", "mixer", "norm")) | dict(rows or {})
+    """Of a layer's decisions; None: each has one option. Heads across are as many as others if nothing else is said."""
+    row = dict.fromkeys(("heads", "ratio", "hidden", "feed_forward", "mixer", "norm", "memory")) | dict(rows or {})
+    return {"cross_heads": row["heads"]} | row

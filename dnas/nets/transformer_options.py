@@ -33,10 +33,11 @@ Row = jax.Array | None  # [O] of a mix; None: there is one option
 class Plan:
     """What all networks of a space share.
 
-    full, ratio: the largest embedding width and feed-forward ratio. head: width of a head; 0: all heads together are
-    `full` wide, however many they are. distance: the largest relative position that is told apart; 0: none is.
-    rescaled: whether what an option has less of is multiplied by as much (AutoFormer's `scale`). kernel: tokens that a
-    convolution reads, of images the side of a square of patches. dropout: of the embedding and of what every part adds.
+    full, ratio: the largest embedding width and feed-forward ratio, or number of hidden values. head: width of a head;
+    0: all heads together are `inner` wide, or where that is 0 `full`, however many they are. distance: the largest
+    relative position that is told apart; 0: none is. rescaled: whether what an option has less of is multiplied by as
+    much (AutoFormer's `scale`). kernel: tokens that a convolution reads, of images the side of a square of patches.
+    dropout: of the embedding and of what every part adds.
 
     Of images: patch, pixels: sides of a patch, and of the images that positions are made for. positions: whether
     there are learnt ones. class_token, pool: "mean" of the patches, or the "class" token.
@@ -45,6 +46,7 @@ class Plan:
     full: int
     ratio: float
     head: int = 64
+    inner: int = 0
     distance: int = 0
     rescaled: bool = False
     kernel: int = 3
@@ -54,6 +56,11 @@ class Plan:
     positions: bool = True
     class_token: bool = False
     pool: str = "mean"
+
+    @property
+    def together(self) -> int:
+        """Width of all heads, where there is none of one."""
+        return self.inner or self.full
 
     @property
     def places(self) -> int:
@@ -69,8 +76,8 @@ class Around(NamedTuple):
     """What the layers read beside x. shown: which tokens are looked at, bool [B or 1, 1, T or 1, S]; None: all.
     present: 1 for tokens, 0 for padding [B, T, 1]; None: all are. distances: indices of relative positions [T, S], one
     array for each table. grid: rows and columns of patches, behind the class token; None: a text. causal: whether
-    convolutions read earlier tokens only. memory: what an encoder gave [B, S, C], remembered: which tokens of it are
-    looked at."""
+    convolutions read earlier tokens only. memory: what the last layers of an encoder gave, the last one first
+    [B, L, S, C]; remembered: which tokens of it are looked at, bool [B, 1, 1, S]."""
 
     shown: jax.Array | None = None
     present: jax.Array | None = None

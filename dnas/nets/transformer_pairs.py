@@ -2,11 +2,11 @@
 
 The input is a pair (source [B, S], target [B, T]); logits [B, T, V] are of the token after each of the target, which
 sees the tokens before it and the whole source but its padding, 0. Both have decisions of their own, the decoder's with
-the prefix `decoder_`, and one embedding width. A decoder's layer looks at what the encoder ends with, by as many heads
-as at its own text. HAT (arXiv:2005.14187) decides these apart, lets a layer look at the last one, two or three layers
-of the encoder, and has feed-forward widths and one width of all heads (512) that do not follow the embedding's: its
-networks are none of these. Source and target have vocabularies of their own, `NetworkSize.vocabulary` and
-`NetworkSize.classes`; the output is tied to the embedding of the target.
+the prefix `decoder_`, among them, as in HAT (Wang et al. 2020, arXiv:2005.14187), where the space says so, its width,
+the heads of its attention to the source, `decoder_cross_heads`, and `decoder_memory`: of how many of the encoder's last
+layers, side by side, a layer looks at the tokens. Without these there is one width, as many heads, and the last layer.
+Source and target have vocabularies of their own, `NetworkSize.vocabulary` and `NetworkSize.classes`; the output is tied
+to the embedding of the target.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from dnas.keys import stream
 from dnas.nets.layers import Outputs
 from dnas.nets.sequences import checked_tokens
 from dnas.nets.supernet import check_mix
-from dnas.nets.transformer import Options, Transformer, check_whole, decided
+from dnas.nets.transformer import ACROSS, Options, Transformer, check_whole, decided
 from dnas.nets.transformer_options import Plan
 from dnas.types import Mix, Noise
 
@@ -36,9 +36,9 @@ class Pair(nnx.Module):
 
     def __init__(self, options: Options, size: NetworkSize, plan: Plan, paths: Paths = "all", *, rngs: nnx.Rngs):
         own, other = parted(options)
-        self.encoder = Transformer(own, size, plan, "encoder", paths, answers=False, rngs=rngs)
+        self.encoder = Transformer(own, size, plan, "encoder", paths, shows=looked_at(options), rngs=rngs)
         target = replace(size, vocabulary=size.classes)
-        self.decoder = Transformer(other, target, plan, "decoder", paths, across=True, rngs=rngs)
+        self.decoder = Transformer(other, target, plan, "decoder", paths, memory=self.encoder.widths, rngs=rngs)
 
     def __call__(self, source: jax.Array, target: jax.Array, tables: Mix | None, noise: Noise | None) -> jax.Array:
         """[B, T, V]."""
@@ -49,8 +49,8 @@ class Pair(nnx.Module):
     def encoded(
         self, source: jax.Array, tables: Mix | None = None, noise: Noise | None = None
     ) -> tuple[jax.Array, jax.Array | None]:
-        """What the decoder looks at [B, S, C], and where there is anything [B, 1, 1, S]: once for all that is written
-        behind a source."""
+        """What the decoder looks at, the last layers [B, L, S, C], and where there is anything [B, 1, 1, S]: once for
+        all that is written behind a source."""
         memory, around = self.encoder.read(source, tables, noise)
         return memory, around.shown
 
@@ -66,8 +66,20 @@ class Pair(nnx.Module):
         return self.decoder.answer(*self.decoder.read(target, tables, noise, memory, remembered))
 
 
+def looked_at(options: Options) -> int:
+    """How many of the encoder's last layers a decoder looks at. Errors: `UserError` for more than there are."""
+    most = max((int(one) for row in options.get(f"{DECODER}memory", ()) for one in row), default=1)
+    least = min(map(int, options["depth"][0]))
+    if most > least:
+        raise UserError(
+            f"The decoder looks at the last {most} layers of its encoder, which may have {least}: choose another depth "
+            "or memory."
+        )
+    return most
+
+
 def parted(tables: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What an encoder and what a decoder has of the same decisions: the width is one."""
+    """What an encoder and what a decoder has of the same decisions: the width is one where no other is said."""
     own = {kind: table for kind, table in tables.items() if not kind.startswith(DECODER)}
     other = {kind.removeprefix(DECODER): table for kind, table in tables.items() if kind.startswith(DECODER)}
     return own, {"width": tables["width"], **other}
@@ -111,8 +123,9 @@ class PairNetwork(nnx.Module):
         cells = dict(genotype.cells)
         if "width" not in cells or not any(kind.startswith(DECODER) for kind in cells):
             raise UserError(f"This space '{space.name}' has an encoder and a decoder, and the genotype has not both.")
-        own, other = (decided(Genotype(genotype.space, tuple(part.items())), space.name) for part in parted(cells))
-        options = own | {f"{DECODER}{kind}": names for kind, names in other.items() if kind != "width"}
+        parts = [Genotype(genotype.space, tuple(part.items())) for part in parted(cells)]
+        own, other = (decided(one, space.name, more) for one, more in zip(parts, ((), ACROSS), strict=True))
+        options = own | {f"{DECODER}{kind}": names for kind, names in other.items()}
         self.body, self.use_running_average = Pair(options, size, plan, rngs=rngs), False
 
     def set_view(self, use_running_average: bool | None = None) -> None:

@@ -15,7 +15,8 @@ from dnas.reports.svg import colour, element, path
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6F4E9C", "#8A8F98")
 LARGE, SMALL = (380, 230), (170, 104)  # of a drawing, in its own units: about the pixels that it has on a page
 MOST_POWERS = 5
-COUNTED = ("epoch", "step")  # of which there are no halves
+FLAT = 1e-3  # of the size of values: an axis shows no smaller differences, whose marks could not be told apart
+COUNTED = ("epoch", "step", "evaluation")  # of which there are no halves
 MOST = 240  # points of a line that a page holds
 STEP, NUMBERS = 20, 62  # of bars: from one to the next, and the width of what stands behind them
 
@@ -248,7 +249,7 @@ def _frame(
 ) -> _Frame:
     (left, right), (low, high) = _ends(xs), within or _ends(ys)
     if within is None:
-        span = (high - low) or abs(high) * 0.1 or 1.0
+        span = max(high - low, FLAT * max(abs(low), abs(high))) if high > low else abs(high) * 0.1 or 1.0
         low, high = (0.0 if 0 <= low < span * 0.3 else low - 0.05 * span), high + 0.06 * span
     side = margin * (right - left)
     width, height = SMALL if small else LARGE

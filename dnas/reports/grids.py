@@ -14,6 +14,7 @@ from dnas.files import atomic_write
 from dnas.reports import scores, tables
 from dnas.reports.figures import dress, new_figure, save
 from dnas.reports.plots import SPLITS, Measure, Rows
+from dnas.runs.rows import plain
 from dnas.tasks.task import Score
 
 FILES = "grid.csv", "grid.json", "grid.png"
@@ -35,9 +36,16 @@ def by_value(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
     for point, own in by_point(config, rows).items():
         parts = {"best valid": scores.best(own, measure), "test": scores.last(own, f"test_{measure.name}")}
         said = [f"{part} {measure.label} {scores.summary(v, measure.scale)}" for part, v in parts.items() if v]
-        seeds = seeds_of(own)
-        found[point] = f"{', '.join(said)} (seed{'s' * (',' in seeds)} {seeds})"
+        sound = scores.sound(own)
+        lost = [row for row in own if row not in sound]
+        worth = [f"{', '.join(said)} ({_named(sound)})"] if sound else []
+        found[point] = "; ".join(worth + ([f"{_named(lost)} diverged"] if lost else []))
     return found
+
+
+def _named(rows: Rows) -> str:
+    seeds = seeds_of(rows)
+    return f"seed{'s' * (',' in seeds)} {seeds}"
 
 
 def seeds_of(rows: Rows) -> str:
@@ -48,32 +56,37 @@ def seeds_of(rows: Rows) -> str:
 def write(
     folder: Path, config: Config, stage: str, found: Sequence[float], score: Score, genotypes: Sequence[Genotype] = ()
 ) -> None:
-    """`FILES`: all replicas, the mean of every point, the best first, and a picture. found: the score of every seed;
-    genotypes: what it found, if that is not one for all."""
+    """`FILES`: all replicas, the mean of every point, the best first, behind them those in which a seed diverged, and a
+    picture. found: the score of every seed, NaN where it diverged; genotypes: what it found, if that is not one for
+    all."""
     known = grid.points(config, stage)
     lines = [
         {"seed": config.seed + i, **known[i % len(known)], score.name: float(value)} for i, value in enumerate(found)
     ]
     atomic_write(folder / FILES[0], tables.as_csv([*lines[0]], [[f"{v:.7g}" for v in line.values()] for line in lines]))
     of_points = [_summary(point, found[g :: len(known)], score) for g, point in enumerate(known)]
-    of_points.sort(key=lambda one: -score.signed(one[f"mean_{score.name}"]))
+    of_points.sort(key=lambda one: (one["diverged"], -score.signed(one[f"mean_{score.name}"])))
     replicas = [line | {"genotype": to_json(one)} for line, one in zip(lines, genotypes, strict=False)] or lines
     said = {"grid": config.grid, "points": of_points, "replicas": replicas}
-    atomic_write(folder / FILES[1], json.dumps(said, indent=1))
+    atomic_write(folder / FILES[1], json.dumps(plain(said), indent=1))
     part = "supernet's validation" if stage == "search" else "test"
     plot(known, np.asarray(found, float), Measure(score.name, score.more), folder / FILES[2], part)
 
 
 def _summary(point: Mapping[str, float], found: Sequence[float], score: Score) -> dict[str, Any]:
-    spread = {f"std_{score.name}": float(np.std(found, ddof=1))} if len(found) > 1 else {}
-    return {**point, f"mean_{score.name}": float(np.mean(found)), **spread, "seeds": len(found)}
+    """Mean and deviation are those of the seeds that did not diverge."""
+    sound = [value for value in found if not np.isnan(value)]
+    spread = {f"std_{score.name}": float(np.std(sound, ddof=1))} if len(sound) > 1 else {}
+    mean = float(np.mean(sound)) if sound else np.nan
+    return {**point, f"mean_{score.name}": mean, **spread, "seeds": len(found), "diverged": len(found) - len(sound)}
 
 
 def plot(
     points: Sequence[Mapping[str, float]], found: np.ndarray, measure: Measure, path: str | Path, part: str
 ) -> None:
     """Scores found [N] by replicas, which have the points in turn, against the first field: a dot each, and a line
-    through the means for all values of the others. part: of the data, for the title."""
+    through the means for all values of the others, and a cross at the bottom where a seed diverged. part: of the data,
+    for the title."""
     first, *others = points[0]
     figure = new_figure(7.0, 3.8)
     axis, shown = figure.subplots(), measure.scale * found
@@ -88,8 +101,14 @@ def plot(
         own = [shown[g :: len(points)] for g in numbers]
         for place, dots in zip(places, own, strict=True):
             axis.scatter([place] * len(dots), dots, s=20, color=colour, alpha=0.55, linewidth=0)
-        axis.plot(places, [dots.mean() for dots in own], color=colour, linewidth=1.6, label=label)
-    axis.set_title(f"{part} {measure.label}: dots are seeds, lines their means", fontsize=10, loc="left")
+            if np.isnan(dots).any():
+                axis.scatter([place], [0.04], s=30, marker="x", color=colour, transform=axis.get_xaxis_transform())
+        sound = [dots[~np.isnan(dots)] for dots in own]
+        axis.plot(
+            places, [dots.mean() if len(dots) else np.nan for dots in sound], color=colour, linewidth=1.6, label=label
+        )
+    crosses = ", crosses diverged" if np.isnan(found).any() else ""
+    axis.set_title(f"{part} {measure.label}: dots are seeds, lines their means{crosses}", fontsize=10, loc="left")
     axis.set_xlabel(first, fontsize=9)
     if others:
         axis.legend(frameon=False, fontsize=8)

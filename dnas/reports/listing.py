@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dnas.config import Config
 from dnas.errors import UserError
-from dnas.reports import charts, comparison, scores, states
+from dnas.reports import blackbox, charts, comparison, scores, states
 from dnas.reports.plots import Measure, Rows, series_of
 from dnas.reports.sentences import named
 from dnas.runs.records import config_of, read_metrics
@@ -59,6 +59,8 @@ def shown(entry: Entry) -> dict[str, Any]:
     try:
         if entry.kind == "run":
             return about | _of_run(entry.folder)
+        if entry.kind == "blackbox":
+            return about | {"text": blackbox.text(entry.folder)}
         if entry.kind == "comparison":
             names = comparison.names_of(entry.folder)
             return about | {"text": f"comparison of {', '.join(names)}" if names else "comparison"}
@@ -115,7 +117,7 @@ def _entry(root: Path, folder: Path) -> Entry | None:
     if not kind:
         return None
     times = [folder.stat().st_mtime]
-    for name in ("metrics.jsonl", "comparison.json", "study.db"):
+    for name in ("metrics.jsonl", "comparison.json", "study.db", "trials.jsonl"):
         try:
             times.append((folder / name).stat().st_mtime)
         except OSError:

@@ -1,5 +1,5 @@
-"""What a page shows of a test: what was taken for what, and the worst mistakes. It is read from
-test.json, see `loading/mistakes.py`.
+"""What a page shows of a test: what was taken for what, and the worst mistakes, of numbers those that are farthest off,
+of translations those that are least alike. It is read from test.json, see `loading/mistakes.py`.
 """
 
 from collections.abc import Sequence
@@ -27,23 +27,64 @@ def examined(folder: Path) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        classes, confusion = list(map(str, found["classes"])), np.array(found["confusion"], int)
-        if confusion.shape != (len(classes), len(classes)):
-            raise ValueError
-        return {
-            "data": str(found["data"]),
-            "what": str(found["what"]),
-            "seed": int(found["seed"]),
-            "count": int(confusion.sum()),
-            "right": int(confusion.trace()),
-            "classes": classes,
-            "matrix": _matrix(confusion, classes) if len(classes) <= MOST_CLASSES else [],
-            "pairs": _pairs(confusion, classes),
-            "per_class": _per_class(confusion, classes),
-            "mistakes": [_mistake(one, classes) for one in found["mistakes"]],
-        }
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        about = {"data": str(found["data"]), "what": str(found["what"]), "seed": int(found["seed"])}
+        if "classes" in found:
+            return about | _of_classes(found)
+        return about | (_of_numbers(found) if "target" in found else _of_translations(found))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StorageError(f"{folder / FILE} is damaged: {HINT}.") from error
+
+
+def _of_classes(found: dict[str, Any]) -> dict[str, Any]:
+    classes, confusion = list(map(str, found["classes"])), np.array(found["confusion"], int)
+    if confusion.shape != (len(classes), len(classes)):
+        raise ValueError
+    return {
+        "kind": "classes",
+        "count": int(confusion.sum()),
+        "right": int(confusion.trace()),
+        "classes": classes,
+        "matrix": _matrix(confusion, classes) if len(classes) <= MOST_CLASSES else [],
+        "pairs": _pairs(confusion, classes),
+        "per_class": _per_class(confusion, classes),
+        "mistakes": [_mistake(one, classes) for one in found["mistakes"]],
+    }
+
+
+def _of_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    def one(miss: dict[str, Any]) -> dict[str, Any]:
+        true, said, row = float(miss["true"]), float(miss["said"]), miss.get("row")
+        seen = {"kind": "row", "seen": row} if isinstance(row, dict) else {"kind": "none", "seen": ""}
+        return {"place": _place(miss), "true": true, "said": said, "error": abs(said - true)} | seen
+
+    measures = [[name, float(value)] for name, value in found["measures"].items()]
+    return {
+        "kind": "numbers",
+        "count": int(found["count"]),
+        "target": str(found["target"]),
+        "measures": measures,
+        "mistakes": list(map(one, found["mistakes"])),
+    }
+
+
+def _of_translations(found: dict[str, Any]) -> dict[str, Any]:
+    def one(pair: dict[str, Any]) -> dict[str, Any]:
+        texts = {name: str(pair[name]) for name in ("text", "reference", "written")}
+        return {"place": _place(pair)} | texts | {name: f"{float(pair[name]):.1f}" for name in ("chrf", "bleu")}
+
+    signatures = found["signatures"]
+    measures = [[name, float(value), signatures.get(name, "")] for name, value in found["measures"].items()]
+    return {
+        "kind": "translations",
+        "count": int(found["count"]),
+        "measures": measures,
+        "mistakes": list(map(one, found["mistakes"])),
+    }
+
+
+def _place(mistake: dict[str, Any]) -> str:
+    """In the part, from 1 on."""
+    return f"{int(mistake['place']) + 1:,}"
 
 
 def _matrix(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -79,7 +120,7 @@ def _per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[list[Any]]
 def _mistake(found: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
     said = {name: classes[int(found[name])] for name in ("true", "taken")}
     said |= {name: f"{100 * float(found[name]):.1f} %" for name in ("probability", "own")}
-    said["place"] = f"{int(found['place']) + 1:,}"
+    said["place"] = _place(found)
     match found:
         case {"image": str(image)} if image.isascii() and '"' not in image:
             return said | {"kind": "image", "seen": image}

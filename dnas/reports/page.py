@@ -19,6 +19,7 @@ from dnas.paths import content_of
 from dnas.reports import charts, costs, drawing, graphs, grids, html, mistakes, scores, sentences, why
 from dnas.reports.plots import Measure, Rows, mix_histories, plot_alphas, plot_curves, series_of, values_of
 from dnas.reports.scores import measure_of, plain
+from dnas.runs import diverged
 from dnas.runs.records import config_of, read_description, read_genotypes, read_metrics, read_mix
 
 __all__ = ["draw", "genotypes_of", "measure_of", "of_study", "page", "picture", "table"]
@@ -36,7 +37,7 @@ BROAD = {
 def draw(folder: str | Path) -> list[Path]:
     """Draw what the rows of a run folder hold, into it: curves.png and mix.png (mix_seed_3.png, ...)."""
     folder = Path(folder)
-    config, rows, drawn = config_of(folder), read_metrics(folder), []
+    config, rows, drawn = config_of(folder), scores.sound(read_metrics(folder)), []
     if any(series_of(rows, name) for name in ("train_loss", "valid_loss", "test_loss")):
         plot_curves(rows, folder / "curves.png", measure=measure_of(folder))
         drawn.append(folder / "curves.png")
@@ -62,29 +63,29 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     config, rows, measure = config_of(folder), read_metrics(folder), measure_of(folder)
     mix, genotypes, last = read_mix(folder), _genotypes(folder), rows[-LAST:]
     data, best = read_description(folder, "data.json"), scores.best_seed(rows, measure, config.seeds)
-    readable = genotypes_of(genotypes)
+    readable, gone = genotypes_of(genotypes), diverged.of_rows(rows)
     chosen = readable[min(best, len(readable) - 1)] if readable else None
     asked = why.found(folder)
-    cells = _cells(readable, mix, config, best, asked)
+    cells = [cell for cell in _cells(readable, mix, config, best, asked) if cell["seed"] not in gone]
     return {
         "title": f"{config.method} on {config.data}, space {config.space}",
         "heading": f"{sentences.named(config.method)} on {sentences.named(config.data)}",
         "subtitle": f"{folder.resolve().name}: {config.method} on {config.data}, space {config.space}",
         "state": state,
-        "seeds": config.seeds,
         "sentence": sentences.found(config, rows, measure, chosen, data),
+        "notes": _notes(config, rows),
         "retrained": _retrained(folder),
         "tiles": _tiles(config, rows, measure),
         "by_value": grids.by_value(config, rows, measure),
         "hints": _hints(folder, rows, data, asked),
-        "stopped_after": config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0,
         "cells": cells,
         "cells_note": cells[0]["note"] if cells else "",
         "families": charts.legend(drawing.families(chosen)) if chosen else "",
         "why": why.described(asked, folder) if asked else None,
-        "curves": graphs.curves(rows, measure),
+        "curves": graphs.curves(scores.sound(rows), measure),
+        "curves_note": "Thin lines are seeds, strong ones their mean." if config.seeds > 1 else "",
         "mixes": _mixes(mix, config, best),
-        "costs": costs.of_run(folder, rows, measure, readable, config.seed),
+        "costs": costs.of_run(folder, scores.sound(rows), measure, readable, config.seed),
         "examined": mistakes.examined(folder),
         "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if not DRAWN.fullmatch(path.name)],
         "genotypes": [indented(genotype) for genotype in genotypes],
@@ -97,6 +98,13 @@ def described(folder: Path, state: str = "") -> dict[str, Any]:
     }
 
 
+def nothing() -> dict[str, Any]:
+    """What the template takes for whatever is not there; a page of something else than a run begins with it."""
+    texts = dict.fromkeys(("sentence", "state", "retrained", "cells_note", "curves_note", "families"), "")
+    lists = dict.fromkeys(("notes", "cells", "curves", "hints", "mixes", "costs", "by_value", "data"), ())
+    return {**texts, **lists, "why": None, "examined": None}
+
+
 def of_study(
     folder: Path,
     title: str,
@@ -107,24 +115,16 @@ def of_study(
     config: dict[str, Any],
 ) -> Path:
     """Write report.html of a study of hyperparameters into its folder. rows: of its best trials."""
-    nothing: dict[str, Any] = dict.fromkeys(("sentence", "state", "cells_note", "families"), "")
-    nothing |= dict.fromkeys(("cells", "curves", "hints", "mixes", "costs", "by_value"), ())
-    shown = nothing | {
+    shown = nothing() | {
         "title": title,
         "heading": title,
         "subtitle": folder.resolve().name,
-        "seeds": 1,
         "tiles": tiles,
-        "stopped_after": 0,
-        "retrained": "",
-        "why": None,
-        "examined": None,
         "pictures": [picture(path) for path in pictures],
         "genotypes": genotypes,
         "columns": [*rows[0]] if rows else [],
         "rows": rows,
         "rows_are": "Best trials",
-        "data": {},
         "config": plain(config),
         "environment": plain(read_description(folder, "environment.json")),
     }
@@ -150,7 +150,7 @@ def table(folders: Sequence[str | Path]) -> Table:
                 *map(markup.escape, (f"{name}, {point}" if point else name, config.method, config.space, config.data)),
                 grids.seeds_of(own) if point else seeds,
                 "-" if epoch is None else str(epoch),
-                _with_unit(scores.summary(scores.best(own, measure), measure.scale), unit),
+                _with_unit(scores.summary(scores.best(own, measure), measure.scale), unit) + _lost(own),
                 _with_unit(scores.summary(scores.last(own, f"test_{measure.name}"), measure.scale), unit),
                 scores.summary(scores.last(own, "parameters"), 1, "{:,.0f}"),
             )
@@ -164,6 +164,21 @@ def indented(genotype: dict[str, Any]) -> str:
 
 def _with_unit(text: str, unit: str) -> str:
     return text if text == "-" else text + unit
+
+
+def _notes(config: Config, rows: Rows) -> list[str]:
+    """What else is to be known of the numbers on top."""
+    spread = [f"Mean ± standard deviation over {config.seeds} seeds."] if config.seeds > 1 else []
+    diverged = [text] if (text := sentences.diverged(config, rows)) else []
+    patience = config.retrain.patience if any(v[-1] for v in values_of(rows, "stopped")) else 0
+    early = [f"Stopped early: {patience} epochs were no better on the validation part."] if patience else []
+    return spread + diverged + early
+
+
+def _lost(rows: Rows) -> str:
+    """How many of the seeds of these rows diverged, behind what the others are worth."""
+    gone = diverged.of_rows(rows)
+    return f" ({len(gone)} diverged)" if gone else ""
 
 
 def _tiles(config: Config, rows: Rows, measure: Measure) -> dict[str, str]:
@@ -240,7 +255,8 @@ def _cells(genotypes: Sequence[Genotype], mix: Rows, config: Config, best: int, 
         lost = why.importance(asked, genotypes[i], config.seed + i)
         drawings = drawing.drawn(genotypes[i], about, lost)
         note = f"{WEIGHED}, {BROAD[bool(lost)]}." if about else ""
-        found.append({"name": f"seed {config.seed + i}", "open": i == order[0], "drawings": drawings, "note": note})
+        seed = config.seed + i
+        found.append({"seed": seed, "name": f"seed {seed}", "open": i == order[0], "drawings": drawings, "note": note})
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dnas.reports.plots import Measure, Rows, values_of
+from dnas.runs import diverged
 from dnas.runs.records import read_description
 
 
@@ -20,24 +21,31 @@ def measure_of(folder: str | Path) -> Measure:
 
 
 def best(rows: Rows, measure: Measure) -> list[float]:
-    """The best validation score of every seed."""
+    """The best validation score of every seed that did not diverge."""
     choose = max if measure.more else min
-    return [choose(values) for values in values_of(rows, f"valid_{measure.name}")]
+    return [choose(values) for values in values_of(sound(rows), f"valid_{measure.name}")]
 
 
 def last(rows: Rows, name: str) -> list[float]:
-    """The last value of a field, of every seed."""
-    return [values[-1] for values in values_of(rows, name)]
+    """The last value of a field, of every seed that did not diverge."""
+    return [values[-1] for values in values_of(sound(rows), name)]
+
+
+def sound(rows: Rows) -> Rows:
+    """Those of seeds that did not diverge."""
+    gone = diverged.of_rows(rows)
+    return [row for row in rows if row.get("seed") not in gone]
 
 
 def best_seed(rows: Rows, measure: Measure, seeds: int) -> int:
     """Which of the seeds has the best score, of all that their last rows say; the first if they say too little."""
-    found = dict[int, float]()
-    for row in rows:
+    found, everyone = dict[int, float](), sorted({row["seed"] for row in rows if "seed" in row})
+    for row in sound(rows):
         for part in ("valid", "selected"):
             if (value := row.get(f"{part}_{measure.name}")) is not None:
                 found[row["seed"]] = measure.sign * value
-    return max(range(seeds), key=lambda i: found[sorted(found)[i]]) if len(found) == seeds else 0
+    known = len(everyone) == seeds and len(found) == seeds - len(diverged.of_rows(rows))
+    return everyone.index(max(sorted(found), key=found.__getitem__)) if known and found else 0
 
 
 def summary(values: Sequence[float], scale: float = 1, form: str = "{:.2f}") -> str:

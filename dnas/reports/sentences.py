@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dnas import grid
 from dnas.architectures.genotype import Genotype
 from dnas.architectures.genotype_data import decisions
 from dnas.config import Config
 from dnas.reports import scores
 from dnas.reports.marks import label
 from dnas.reports.plots import Measure, Rows
+from dnas.runs import diverged as gone_from
 
 MOST = 4  # kinds of operations, or decisions, that a sentence names
 CELLS = 15_625  # of NAS-Bench-201
@@ -51,6 +53,18 @@ def _trained(config: Config, rows: Rows, measure: Measure, data: Mapping[str, An
     seeds = f", over {config.seeds} trainings," if config.seeds > 1 else ""
     after = f" after {_counted(scores.last_epoch(rows) or 0, 'epoch')} of training"
     return f"A network of {size} parameters has {score} on {examples} of {named(config.data)}{seeds}{after}."
+
+
+def diverged(config: Config, rows: Rows) -> str:
+    """Which seeds did, and when; empty for none."""
+    gone, said = gone_from.of_rows(rows), list[str]()
+    for seed, step in gone.items():
+        points = ({path: row[path] for path in grid.axes(config)} for row in rows if (row.get("seed")) == seed)
+        point = grid.text(next(points, {}))
+        said.append(f"seed {seed} at step {step}" + (f" ({point})" if point else ""))
+    if not said:
+        return ""
+    return f"Diverged, their loss NaN or infinite: {_listed(said)}. They count nowhere on this page."
 
 
 def named(choice: str) -> str:

@@ -18,10 +18,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dnas.errors import UserError
 from dnas.paths import content_of
-from dnas.reports import comparison, html, listing, page, states
+from dnas.reports import blackbox, comparison, html, listing, page, states
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
-SIGNS = ("metrics.jsonl", "mix.jsonl", "genotype.json", "test.json", "why.json", "comparison.csv", "report.html")
+SIGNS = (
+    *("metrics.jsonl", "mix.jsonl", "genotype.json", "test.json", "why.json", "comparison.csv", "report.html"),
+    *("trials.jsonl", "summary.json"),
+)
 PLACES = (".", "genotypes", "checkpoints", "checkpoints/copies")  # of what a page reads
 MOST_BYTES = 64 * 2**20  # of a page that others have made
 KEPT = 16  # pages
@@ -87,6 +90,8 @@ class Site:
             if kind == "comparison":
                 shown = comparison.described(folder, state) | {"home": "/"}
                 return html.render("comparison.html.jinja", shown, live=live)
+            if kind == "blackbox":
+                return html.render("page.html.jinja", blackbox.described(folder, state) | {"home": "/"}, live=live)
             return content_of(folder / "report.html", MOST_BYTES).decode()
         except FileNotFoundError:
             return _sorry(f"{folder.name} has no page yet.", live)

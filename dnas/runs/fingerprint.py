@@ -170,7 +170,8 @@ class _Walk:
             return "random", self.token(value.bit_generator.state)
         if name_of(kind) is None:
             return "object", self.token(kind), [self.token(part) for part in _held(value)]
-        made = value.__reduce_ex__(4)
+        special = copyreg.dispatch_table.get(kind)  # of patterns and unions of types, as pickle asks
+        made = value.__reduce_ex__(4) if special is None else special(value)
         if not isinstance(made, str):
             return "made", [self.token(list(part) if isinstance(part, Iterator) else part) for part in made]
         home = home_of(value) or kind.__module__

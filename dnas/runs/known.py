@@ -22,6 +22,7 @@ PURE = (  # of the standard library
     *("fractions", "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "string", "types"),
     *("typing", "unicodedata", "warnings", "zlib"),
     *("inspect.signature", "inspect.Signature", "inspect.Parameter", "inspect._ParameterKind", "inspect._empty"),
+    *("difflib", "reprlib.Repr"),  # of sentences that refuse a genotype
 )
 IMPURE = (
     *("builtins.open", "builtins.input", "builtins.breakpoint", "builtins.help"),

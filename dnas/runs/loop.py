@@ -101,10 +101,12 @@ def drive(
 
     first: the step and the epoch that were done before. until: of `time.monotonic`, when it is to stop. extra: what
     else a checkpoint notes. profile: a folder for a trace of the second chunk of steps, which compiles nothing.
-    Errors: `UserError` when a loss is not finite, `Interrupted` when it is to stop; both leave a good checkpoint.
+    A seed whose loss is not finite is said once, and the others go on.
+    Errors: `UserError` when no seed has a finite loss, `Interrupted` when it is to stop; both leave a good checkpoint.
     """
     total, every = first[0] + epochs * steps_per_epoch, run.config.checkpoint_epochs
     step, count, chunk, ended = int(devices.fetch(progress.state.step).max()), 1, 0, False
+    known = devices.fetch(progress.bad_step)
     _prepare(profile)
 
     def epoch_at(step: int) -> int:
@@ -120,8 +122,7 @@ def drive(
             if chunk == 0:
                 native.keep_memory()
             chunk += 1
-            if bad.max() >= 0:
-                raise _not_finite(run, bad, epoch_at, command)
+            known = _told(run, bad, known, epoch_at, command)
             wanted = round(CHUNK_SECONDS * taken / (time.perf_counter() - began))
             count = 2 if step == 0 else max(1, min(wanted, 4 * count))
             count, stop = devices.agree(count, stopped())
@@ -130,8 +131,7 @@ def drive(
             if (step - first[0]) % steps_per_epoch == 0:
                 epoch = epoch_at(step)
                 metric, replaced, ended = finish(epoch, progress)
-                progress = replaced or progress
-                progress = progress._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
+                progress = (replaced or progress)._replace(sums=jax.tree.map(jnp.zeros_like, progress.sums))
                 reached, step = step, int(devices.fetch(progress.state.step).max())
                 if epoch % every == 0 or step == total or ended or step < reached:
                     run.checkpoint(step, progress, {"step": step, "epoch": epoch_at(step)} | extra(), metric)
@@ -257,12 +257,26 @@ def _not_finite(run: Run, bad: np.ndarray, epoch_at: Callable[[int], int], comma
     step, i = int(bad.max()), int(bad.argmax())
     saved = run.newest_step()
     kept = f"The checkpoint of step {saved} is kept in {run.folder}." if saved else "There is no checkpoint before it."
-    point = grid.text(grid.row(run.config, command, i))
-    whose = f" of seed {run.config.seed + i}, {point}," if point else ""
+    whose = _whose(run, command, i) if run.config.seeds > 1 else "The loss"
     return UserError(
-        f"The loss{whose} became NaN or infinite at step {step} (epoch {1 + epoch_at(step)}). {kept} "
+        f"{whose} became NaN or infinite at step {step} (epoch {1 + epoch_at(step)}). {kept} "
         f"{_gentler(run.config, command)}"
     )
+
+
+def _told(run: Run, bad: np.ndarray, known: np.ndarray, epoch_at: Callable[[int], int], command: str) -> np.ndarray:
+    """The steps at which seeds diverged, after a line for each new one. Errors: `UserError` if all did."""
+    if (bad >= 0).all():
+        raise _not_finite(run, bad, epoch_at, command)
+    for i in map(int, np.flatnonzero(bad > known)):
+        say(f"{_whose(run, command, i)} became NaN or infinite at step {bad[i]}: it diverged, others go on.")
+    return bad
+
+
+def _whose(run: Run, command: str, i: int) -> str:
+    """The loss of seed number i."""
+    point = grid.text(grid.row(run.config, command, i))
+    return f"The loss of seed {run.config.seed + i}" + (f", {point}," if point else "")
 
 
 def _gentler(config: Config, command: str) -> str:

@@ -35,7 +35,7 @@ from jax.experimental.compilation_cache import compilation_cache
 import dnas
 from dnas.kernels import native
 from dnas.nets.functional import Functional, functionalize
-from dnas.paths import cache_folder, read_own, replaced
+from dnas.paths import cache_folder, make_room, read_own, replaced
 from dnas.runs.devices import Layout
 from dnas.runs.fingerprint import fingerprint
 from dnas.runs.known import PACKAGES, Unknown, installed, watched
@@ -260,7 +260,7 @@ def write(path: Path, made: Kept) -> None:
         with replaced(path) as part:
             part.touch(0o600)
             part.write_bytes(hashlib.sha256(content).digest() + content)
-        make_room(path.parent)
+        make_room(path.parent, FOLDER_BYTES)
     except Exception as error:  # a full disk, a program that XLA cannot write, a result of local classes
         log.info("%s is not kept: %s", path, error)
 
@@ -276,23 +276,6 @@ def link(path: Path, name: Path) -> None:
     """Give a kept program another name; where the disk knows no links, it is found by its text only."""
     with suppress(OSError), replaced(name) as part:
         os.link(path, part)
-
-
-def make_room(where: Path, limit: int | None = None) -> None:
-    """Remove the programs longest unused until the folder is no larger than `limit` bytes."""
-    limit = FOLDER_BYTES if limit is None else limit
-    names: dict[tuple[float, int, int], list[Path]] = {}  # by last use, size and identity; one may have several names
-    for path in where.iterdir():
-        with suppress(OSError):  # another process removed it
-            about = path.stat()
-            names.setdefault((about.st_mtime, about.st_size, about.st_ino), []).append(path)
-    total = sum(size for _, size, _ in names)
-    for used, size, identity in sorted(names):
-        if total <= limit:
-            break
-        for path in names[used, size, identity]:
-            path.unlink(missing_ok=True)
-        total -= size
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Container
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,16 @@ class Run:
             {tag(k) + suffix: v for k, v in numbers.items() if k not in ("step", "epoch", "seed")},
         )
 
-    def log_mix(self, step: int, mix: Mix, space: Any, epoch: int | None = None) -> None:
-        """Record mixing weights {kind: [E, O] or [S, E, O]}; TensorBoard: `mix/normal/2<-0/skip_connect`."""
+    def log_mix(self, step: int, mix: Mix, space: Any, epoch: int | None = None, but: Container[int] = ()) -> None:
+        """Record mixing weights {kind: [E, O] or [S, E, O]}; TensorBoard: `mix/normal/2<-0/skip_connect`. but: numbers
+        of seeds that have none."""
         if not self._writes:
             return
         several = {kind: np.asarray(mix[kind], np.float32) for kind in space.cells}
         several = {kind: values if values.ndim == 3 else values[None] for kind, values in several.items()}
         seeds = len(next(iter(several.values())))
         scalars: dict[str, float | None] = {}
-        for index in range(seeds):
+        for index in (index for index in range(seeds) if index not in but):
             seed = self.config.seed + index
             named = {kind: named_mix(space.cells[kind], values[index]) for kind, values in several.items()}
             row = {"step": int(step), "epoch": epoch, "seed": seed, "mix": named}

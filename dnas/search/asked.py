@@ -8,7 +8,7 @@ undone      epochs that a search went back before: computed, but their rows are 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,6 +16,8 @@ import jax
 import numpy as np
 
 from dnas.nets import work
+from dnas.runs import devices
+from dnas.search.method import View
 from dnas.search.stage import Stage
 from dnas.types import Mix, SearchState
 
@@ -56,6 +58,27 @@ class Asked:
     def hessian(self) -> np.ndarray:
         self.counts["hessians"] += 1
         return np.asarray(self.stage.hessian_one(self.one, self.stage.valid_batches))
+
+    def view(self, phase: int, epochs: tuple[int, int], mix: Mix, notes: list[dict], fits: Callable[..., bool]) -> View:
+        """What a between-epoch hook sees. epochs: done in the phase, and in all. fits: see `View.fits`."""
+        stage, one = self.stage, self.one
+        return View(
+            space=stage.space,
+            phase=phase,
+            epoch=epochs[0],
+            epochs=stage.plan.epochs,
+            total=epochs[1],
+            seed=stage.config.seed + self.i,
+            alphas=devices.fetch(one.alphas),
+            mix=mix,
+            mask=devices.fetch(one.mask),
+            knobs={name: float(value) for name, value in one.knobs.items()},
+            notes=notes,
+            evaluate=self.evaluate,
+            hessian=self.hessian,
+            score=self.score,
+            fits=fits,
+        )
 
     @cached_property
     def _scores(self) -> Any:

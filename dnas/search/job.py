@@ -16,16 +16,15 @@ from dnas.architectures.topology import Space, with_operations
 from dnas.config import Config, SearchConfig
 from dnas.costs import budget
 from dnas.errors import UserError
-from dnas.reports import diagram, grids
-from dnas.reports import page as report
-from dnas.runs import devices, loop, records
+from dnas.runs import devices, diverged, loop, records
 from dnas.runs.weights import started_from
 from dnas.search import ground_truth, limits, tradeoff
 from dnas.search.asked import Asked, undone
 from dnas.search.bilevel import phase_rate
-from dnas.search.method import Method, Outcome, View, adapted
+from dnas.search.method import Method, Outcome, adapted
 from dnas.search.outcomes import entropy_of, seen, turned
 from dnas.search.phases import carry_over, prune, prune_alphas
+from dnas.search.pictures import drawn
 from dnas.search.plan import Points, check_phases, plans_of, spans
 from dnas.search.result import Result
 from dnas.search.select import norms
@@ -65,6 +64,7 @@ class Job:
         self.scores: list[float] = []  # of the task's measure that counts
         self.notes: list[list[dict]] = [[] for _ in range(config.seeds)]  # of every seed, one per epoch
         self.stopped: dict[int, int] = {}  # seed -> the epoch whose genotype counts
+        self.diverged: dict[int, int] = {}  # seed -> the step of the first loss that is no number
         self.undone = Counter[str]()  # what the next row says of epochs that are gone
 
     def _adapted(self, index: int, space: Space) -> Method:
@@ -116,13 +116,20 @@ class Job:
                 break
             progress = self._next_phase(progress)
         self._conclude(progress)
-        result = Result(self.record.folder, self.config, tuple(self.genotypes), tuple(self.scores), self.task.score)
-        if report:
-            self._draw(result)
+        result = Result(
+            self.record.folder,
+            self.config,
+            tuple(self.genotypes),
+            tuple(self.scores),
+            self.task.score,
+            {self.config.seed + i: step for i, step in self.diverged.items()},
+        )
+        if report and devices.is_first_host():
+            drawn(result, self.space, self.tradeoff)
         return result
 
     def _ended(self) -> bool:
-        return len(self.stopped) == self.config.seeds
+        return len(self.stopped.keys() | self.diverged.keys()) == self.config.seeds
 
     def _extra(self) -> dict[str, Any]:
         """What a checkpoint notes beside the state."""
@@ -150,6 +157,8 @@ class Job:
         self.notes = extra.get("notes", self.notes)
         self.stopped = {int(seed): epoch for seed, epoch in extra.get("stopped", {}).items()}
         self.undone = Counter(extra.get("undone", {}))
+        noted = diverged.of_rows(records.read_metrics(self.record.folder))
+        self.diverged = {seed - self.config.seed: step for seed, step in noted.items()}
         loop.say(f"Resuming at step {extra['step']}.", self.quiet)
         return progress
 
@@ -158,7 +167,7 @@ class Job:
         old, self.index = self.stage, self.index + 1
         phase = self.phases[self.index]
         state = devices.fetch(progress.state._replace(key=jax.random.key_data(progress.state.key)))
-        mixes = devices.fetch(old.mixes(progress.state))
+        mixes = self._mixes(progress.state)
         keep = phase.keep or max(max(map(len, cell.operations)) for cell in old.space.cells.values())
         if self.limits is not None and not self.genotypes:  # resumed after the last epoch
             self._discretise(progress.state, [Asked(old, progress.state, i) for i in range(self.config.seeds)])
@@ -167,6 +176,7 @@ class Job:
         fresh = new.init(new.seeds)
         mask = pruned.mask if phase.keep else state.mask
         if phase.restart:
+            fresh = fresh._replace(bad_step=progress.bad_step)  # what has diverged does not come back
             return new.begin(fresh, jax.tree.map(jnp.asarray, mask))
         shapes = devices.fetch(fresh.state._replace(key=jax.random.key_data(fresh.state.key)))
         carried = carry_over(state, shapes, (old.build, new.build), pruned, self.config.seed)._replace(
@@ -187,6 +197,8 @@ class Job:
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         state, stage, span = progress.state, self.stage, self.spans[self.index]
         asked = [Asked(stage, state, i) for i in range(self.config.seeds)]
+        new = diverged.since(devices.fetch(progress.bad_step), self.diverged, self.stopped)
+        self.diverged |= new
         mixes, measures = self._discretise(state, asked)
         in_phase = epoch - span.epoch
         step = span.start + in_phase * stage.steps
@@ -196,12 +208,16 @@ class Job:
         searching = in_phase > stage.plan.alphas.warmup_epochs  # else no example of the alphas was looked at
         found = seen(self.task, devices.fetch(progress.sums), self.config.seeds, searching)
         for i, outcome in enumerate(outcomes):
+            place = {"step": step, "epoch": epoch, "seed": self.config.seed + i} | grid.row(self.config, "search", i)
+            if i in self.diverged:
+                if i in new:
+                    self.record.log(place | {diverged.NAME: new[i]})
+                continue
             self.record.log(
-                {"step": step, "epoch": epoch, "seed": self.config.seed + i}
+                place
                 | found[i]
                 | measures[i]
                 | {"learning_rate": self._rate(step - 1, i)}
-                | grid.row(self.config, "search", i)
                 | {f"entropy_{kind}": entropy_of(m[i]) for kind, m in own.items()}
                 | self.truth(self.genotypes[i])
                 | limits.row(left, {kind: m[i] for kind, m in mixes.items()}, self.genotypes[i])
@@ -211,13 +227,13 @@ class Job:
             )
         self.undone.clear()
         shown = own if self.config.seeds > 1 else {kind: m[0] for kind, m in own.items()}
-        self.record.log_mix(step, shown, stage.space, epoch)
+        self.record.log_mix(step, shown, stage.space, epoch, self.diverged)
         self.record.genotype(epoch, [to_json(g) for g in self.genotypes])
         with suppress(UserError):  # some cells have no text form
             self.record.text("genotype", "\n\n".join(to_text(g) for g in self.genotypes), step)
         if any(outcome.restart is not None for outcome in outcomes):
             return loop.Epoch(None, self._restarted(outcomes[0]))
-        return loop.Epoch(self.task.score.signed(np.mean(self.scores)), turned(progress, outcomes), self._ended())
+        return loop.Epoch(self.task.score.signed(np.nanmean(self.scores)), turned(progress, outcomes), self._ended())
 
     def _rate(self, step: int, i: int) -> float:
         """The learning rate of the weights of one seed."""
@@ -228,25 +244,9 @@ class Job:
     def _look(self, i: int, epoch: int, in_phase: int, asked: Asked, mixes: Mix) -> Outcome:
         """What the between-epoch hook makes of one seed; without a hook nothing follows."""
         stage, outcome = self.stage, Outcome()
-        if stage.method.between_epochs is not None:
-            one = asked.one
-            view = View(
-                space=stage.space,
-                phase=self.index,
-                epoch=in_phase,
-                epochs=stage.plan.epochs,
-                total=epoch,
-                seed=self.config.seed + i,
-                alphas=devices.fetch(one.alphas),
-                mix={kind: m[i] for kind, m in mixes.items()},
-                mask=devices.fetch(one.mask),
-                knobs={name: float(value) for name, value in one.knobs.items()},
-                notes=self.notes[i],
-                evaluate=asked.evaluate,
-                hessian=asked.hessian,
-                score=asked.score,
-                fits=self._fits,
-            )
+        if stage.method.between_epochs is not None and i not in self.diverged:
+            mix = {kind: m[i] for kind, m in mixes.items()}
+            view = asked.view(self.index, (in_phase, epoch), mix, self.notes[i], self._fits)
             outcome = stage.method.between_epochs(view)
         self.notes[i].append(dict(outcome.notes))
         if outcome.stop is not None and i not in self.stopped:
@@ -274,24 +274,31 @@ class Job:
     def _discretise(self, state: SearchState, asked: list[Asked]) -> tuple[Mix, list[dict[str, float]]]:
         """Set the genotypes and validation scores of all seeds; gives the mixes [S, E, O] and all measures."""
         stage = self.stage
-        mixes = devices.fetch(stage.mixes(state))
+        mixes = self._mixes(state)
         sums = devices.fetch(stage.evaluate(state, mixes, stage.valid_batches))
         measures = [measured(self.task, sums, i, "valid") for i in range(self.config.seeds)]
-        self.scores = [row[f"valid_{self.task.score.name}"] for row in measures]
+        name = f"valid_{self.task.score.name}"
+        self.scores = [np.nan if i in self.diverged else row[name] for i, row in enumerate(measures)]
 
         def genotype(i: int) -> Genotype:
             mix = {kind: m[i] for kind, m in mixes.items()}
-            return stage.method.discretise(stage.space, mix, asked[i].worth)
+            worth = asked[i].worth if i not in self.diverged else lambda *args, **options: 0.0
+            return stage.method.discretise(stage.space, mix, worth)
 
         self.genotypes = [genotype(i) for i in range(self.config.seeds)]
         return mixes, measures
+
+    def _mixes(self, state: SearchState) -> Mix:
+        """Of all seeds, on the host [S, E, O]. What has diverged prefers nothing."""
+        mixes = devices.fetch(self.stage.mixes(state))
+        return {kind: np.where(np.isfinite(m), m, 1 / m.shape[-1]).astype(m.dtype) for kind, m in mixes.items()}
 
     def _select(self, state: SearchState, asked: list[Asked]) -> None:
         """Set the genotypes that the method chooses by trying several."""
         select = self.stage.method.select
         assert select is not None
-        mixes, how = devices.fetch(self.stage.mixes(state)), norms(self.stage.method.calibration)
-        for i in range(self.config.seeds):
+        mixes, how = self._mixes(state), norms(self.stage.method.calibration)
+        for i in (i for i in range(self.config.seeds) if i not in self.diverged):
             seed, mix = self.config.seed + i, {kind: m[i] for kind, m in mixes.items()}
             with loop.counting(f"selection for seed {seed}", "architectures tried", self.quiet) as count:
                 self.genotypes[i] = select(self.stage.space, mix, count(asked[i].worth), seed)
@@ -320,10 +327,10 @@ class Job:
         self.record.genotype(last, [to_json(g) for g in self.genotypes])
         step = int(devices.fetch(progress.state.step).max())
         name = f"selected_{self.task.score.name}"
-        for seed, score in enumerate(self.scores, self.config.seed):
-            i = seed - self.config.seed
-            said = self.truth(self.genotypes[i]) | asked[i].counts
-            self.record.log({"step": step, "epoch": last, "seed": seed, name: score} | said)
+        for i, score in enumerate(self.scores):
+            if i not in self.diverged:
+                said = self.truth(self.genotypes[i]) | asked[i].counts
+                self.record.log({"step": step, "epoch": last, "seed": self.config.seed + i, name: score} | said)
 
     def _headline(self, weights: Tree) -> str:
         seeds = self.config.seeds
@@ -335,15 +342,3 @@ class Job:
             + f", {len(self.phases)} phases" * (len(self.phases) > 1)
             + f" -> {self.record.folder}"
         )
-
-    def _draw(self, result: Result) -> None:
-        if not devices.is_first_host():
-            return
-        for i, genotype in enumerate(self.genotypes):
-            name = "cells.png" if len(self.genotypes) == 1 else f"cells_seed_{self.config.seed + i}.png"
-            diagram.draw(self.space.pictured(genotype), self.record.folder / name)
-        if self.tradeoff is not None:
-            tradeoff.write(self.record.folder, self.tradeoff, result)
-        if self.config.grid:
-            grids.write(self.record.folder, result.config, "search", result.scores, result.score, self.genotypes)
-        report.page(self.record.folder)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dnas import keys
+from dnas.architectures import flow
 from dnas.architectures.genotype import Genotype, random
 from dnas.architectures.topology import Space
 from dnas.config import Config
@@ -83,10 +84,12 @@ def applied(method: Method, limits: budget.Limits, config: Config) -> Method:
         _check_draws(limits, config, allowed, DRAWS if sums or space.chain else WHOLE)
         select = method.select_within(allowed)
     elif method.select is not None:
-        select = selected(method.select, limits)
+        select = selected(method.select, limits, config.retrain.cells)
     if method.hypergrad is None and method.select_within is not None and not sums:
         return replace(method, select=select)  # of an epoch's genotype, which is none of these, only the costs are told
-    found = replace(method, discretise=discretised(method.discretise, limits, pruned), select=select)
+    found = replace(
+        method, discretise=discretised(method.discretise, limits, config.retrain.cells, pruned), select=select
+    )
     if method.hypergrad is None:
         return found
     shapes = jax.eval_shape(lambda key: method.alphas(space, key, config.search.alphas), jax.random.key(0))
@@ -173,21 +176,23 @@ def _directions(limits: budget.Limits) -> dict[str, np.ndarray]:
     return {kind: (step / largest[:, None, None]).astype(np.float32) for kind, step in found.items()}
 
 
-def selected(select: Selector, limits: budget.Limits) -> Selector:
+def selected(select: Selector, limits: budget.Limits, cells: int) -> Selector:
     """A selection of what pruning has left, which evaluates nothing, within a budget: see `discretised`."""
 
     def within(space: Space, mix: Mix, evaluate: Any, seed: int) -> Genotype:
-        return discretised(lambda space, mix, evaluate: select(space, mix, evaluate, seed), limits, True)(
+        return discretised(lambda space, mix, evaluate: select(space, mix, evaluate, seed), limits, cells, True)(
             space, mix, evaluate
         )
 
     return within
 
 
-def discretised(discretise: Discretiser, limits: budget.Limits, pruned: bool = False) -> Discretiser:
+def discretised(discretise: Discretiser, limits: budget.Limits, cells: int, pruned: bool = False) -> Discretiser:
     """A discretiser whose genotypes meet a budget: where one does not, the mix is multiplied by exp(-l c) with the
     smallest l that makes one which does; then every edge takes the operation that weighs most, as far as the budget
-    has room, where a cell keeps all edges. pruned: what weighs nothing is gone.
+    has room, where a cell keeps all edges. What is cheap may be `none`: a network of so many cells whose answer would
+    be the same for every input is passed over, and if there is no other, `none` is left out of the mix. pruned: what
+    weighs nothing is gone.
 
     Errors: `UserError` for a cost that is no sum.
     """
@@ -204,23 +209,43 @@ def discretised(discretise: Discretiser, limits: budget.Limits, pruned: bool = F
                 found[kind][np.asarray(rows) <= 0] = 0
         return found
 
-    def within(space: Space, mix: Mix, evaluate: Any = None) -> Genotype:
-        genotype = discretise(space, mix, evaluate)
-        if limits.allows(genotype):
-            return genotype
+    @cache
+    def allowed(genotype: Genotype) -> bool:
+        return limits.allows(genotype) and not flow.is_constant(genotype, limits.space, cells)
+
+    def nearest(space: Space, mix: Mix, evaluate: Any) -> Genotype | None:
         low, high, best = 0.0, LARGEST, None
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             genotype = discretise(space, tilted(mix, middle), evaluate)
             if limits.allows(genotype):
-                high, best = middle, genotype
+                high, best = middle, genotype if allowed(genotype) else best
             else:
                 low = middle
+        return best
+
+    def within(space: Space, mix: Mix, evaluate: Any = None) -> Genotype:
+        genotype = discretise(space, mix, evaluate)
+        if limits.allows(genotype):
+            return genotype
+        best = nearest(space, mix, evaluate) or nearest(space, _flowing(space, mix), evaluate)
         if best is None:  # the mix decides too much, or several costs are met by no tilt
-            best = _smallest(limits)
-        return filled(best, mix, limits)
+            return filled(_smallest(limits), mix, limits.space, limits.allows)
+        return filled(best, mix, limits.space, allowed)
 
     return within
+
+
+def _flowing(space: Space, mix: Mix) -> Mix:
+    """The mix without the operations that let nothing through, on edges that have others."""
+    found = {}
+    for kind, rows in mix.items():
+        found[kind] = np.array(rows, np.float64)
+        for row, names in zip(found[kind], space.cells[kind].operations, strict=True):
+            opaque = [o for o, name in enumerate(names) if name in flow.OPAQUE]
+            if row.sum() > row[opaque].sum():
+                row[opaque] = 0
+    return found
 
 
 def _smallest(limits: budget.Limits) -> Genotype:
@@ -228,10 +253,9 @@ def _smallest(limits: budget.Limits) -> Genotype:
     return found or budget.cheapest(limits.space, limits.additive[0].tables)
 
 
-def filled(genotype: Genotype, mix: Mix, limits: budget.Limits) -> Genotype:
-    """The genotype after all changes of one operation that weigh more and fit, the largest gain first; of cells that
-    keep all edges."""
-    space = limits.space
+def filled(genotype: Genotype, mix: Mix, space: Space, allowed: Callable[[Genotype], bool]) -> Genotype:
+    """The genotype after all changes of one operation that weigh more and are allowed, the largest gain first; of cells
+    that keep all edges."""
     while True:
         best, gain = None, 0.0
         for kind, chosen in genotype.cells:
@@ -247,7 +271,7 @@ def filled(genotype: Genotype, mix: Mix, limits: budget.Limits) -> Genotype:
                         edges = (*chosen.edges[:place], edge._replace(operation=name), *chosen.edges[place + 1 :])
                         cells = ((k, replace(c, edges=edges) if k == kind else c) for k, c in genotype.cells)
                         other = replace(genotype, cells=tuple(cells))
-                        if limits.allows(other):
+                        if allowed(other):
                             best, gain = other, more
         if best is None:
             return genotype

@@ -1,6 +1,7 @@
 """What a search leaves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,14 @@ class Result:
     genotypes: tuple[Genotype, ...]
     """Of every seed."""
     scores: tuple[float, ...]
-    """The supernet's validation score of every seed: the last, of the epoch that counts, or with what was selected."""
+    """The supernet's validation score of every seed: the last, of the epoch that counts, or with what was selected; NaN
+    where it diverged."""
     score: Score = Score("accuracy")
     """Which measure that is."""
+    diverged: Mapping[int, int] = field(default_factory=dict)
+    """Seeds whose loss became NaN or infinite, and at which step; what stands as their genotype says nothing."""
 
     @property
     def genotype(self) -> Genotype:
         """The genotype of the seed with the best validation score."""
-        return self.genotypes[int(np.argmax([self.score.signed(value) for value in self.scores]))]
+        return self.genotypes[int(np.nanargmax([self.score.signed(value) for value in self.scores]))]

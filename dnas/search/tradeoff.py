@@ -122,7 +122,8 @@ def write(folder: Path, known: Tradeoff, result: Result) -> None:
     score, config = result.score, result.config
     costs = [float(known.cost.of(genotype)[0]) for genotype in result.genotypes]
     signed = np.array([score.signed(value) for value in result.scores])
-    best = front.nondominated(np.stack([signed, -np.array(costs)], 1))
+    sound = np.isfinite(signed)  # what diverged is on no front
+    best = front.nondominated(np.stack([np.where(sound, signed, -np.inf), -np.array(costs)], 1)) & sound
     seeds = range(config.seed, config.seed + config.seeds)
     columns: dict[str, Sequence[Any]] = {"seed": seeds, "weight": known.weights, score.name: result.scores}
     columns[known.name] = costs
@@ -142,7 +143,8 @@ def write(folder: Path, known: Tradeoff, result: Result) -> None:
 def volume(known: Tradeoff, result: Result) -> float:
     """How much lies below the front, at most 1: of the scale of the cost, and of the score, from 0 to 1 if it is an
     accuracy, else from the worst to the best that was seen."""
-    signed = np.array([result.score.signed(value) for value in result.scores])
+    ended = [i for i, value in enumerate(result.scores) if np.isfinite(value)]
+    signed = np.array([result.score.signed(result.scores[i]) for i in ended])
     if result.score.name != "accuracy":
         signed = (signed - signed.min()) / (np.ptp(signed) or 1.0)
-    return front.hypervolume(np.stack([signed, [1 - known.place(genotype) for genotype in result.genotypes]], 1))
+    return front.hypervolume(np.stack([signed, [1 - known.place(result.genotypes[i]) for i in ended]], 1))

@@ -10,15 +10,18 @@ from dnas.architectures.topology import Cell, Norm, Space
 from dnas.errors import UserError, unknown
 from dnas.nets.transformer import LAYERED, ONCE, WORDS, Network, Supernet
 from dnas.nets.transformer_options import Plan
-from dnas.nets.transformer_pairs import DECODER, PairNetwork, PairSupernet
+from dnas.nets.transformer_pairs import DECODER, PairNetwork, PairSupernet, looked_at
 
 NUMBERS = {  # decision: least, most
     "width": (1, 65_536),
     "depth": (1, 256),
     "heads": (1, 256),
     "ratio": (0.05, 64),
+    "hidden": (1, 1_048_576),
+    "cross_heads": (1, 256),
+    "memory": (1, 256),
 }
-Texts = Mapping[str, str]  # {decision: "a+b+c"}
+Texts = dict[str, str]  # {decision: "a+b+c"}
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,22 @@ class Options(Mapping[str, Callable[..., Any]]):
 
 
 def space_of(name: str, reads: str, texts: Texts, plan: Callable[..., Plan], *, takes: str) -> Space:
-    """The space whose decisions have the candidates of `texts`. reads: "images", or what a text is read by, "encoder",
-    "decoder" or "auto", or "both", by which pairs of texts are. plan: (full=, ratio=) -> what all networks share.
-    Errors: `UserError` for candidates that there are not."""
-    options = {kind: candidates(name, kind, texts[kind]) for kind in (*ONCE, *LAYERED)}
-    full, depth = max(map(int, options["width"])), max(map(int, options["depth"]))
-    found = plan(full=full, ratio=max(map(float, options["ratio"])))
+    """The space whose decisions have the candidates of `texts`; a decoder behind an encoder has the same but for those
+    with the prefix `decoder_`. reads: "images", or what a text is read by, "encoder", "decoder" or "auto", or "both",
+    by which pairs of texts are. plan: (full=, ratio=) -> what all networks share. Errors: `UserError` for candidates
+    that there are not."""
+    options = {kind: candidates(name, kind, text) for kind, text in texts.items()}
+    full = max(map(int, (*options["width"], *options.get(f"{DECODER}width", ()))))
+    found = plan(full=full, ratio=max(map(float, options.get("hidden") or options["ratio"])))
     check(name, found, options)
-    cells = {kind: _cell(1 if kind in ONCE else depth, names) for kind, names in options.items()}
+    if reads == "both":
+        own = {kind: names for kind, names in options.items() if not kind.startswith(DECODER)}
+        options = own | {f"{DECODER}{kind}": names for kind, names in own.items() if kind != "width"} | options
+    cells = {kind: _cell(kind, options) for kind in options}
     modules: tuple[Any, Any] = Supernet, Network
     more: dict[str, Any] = {"plan": found, "reads": reads}
     if reads == "both":
-        cells |= {f"{DECODER}{kind}": cell for kind, cell in cells.items() if kind != "width"}
+        looked_at({kind: cell.operations for kind, cell in cells.items()})
         modules, more = (PairSupernet, PairNetwork), {"plan": found}
     supernet, network = (partial(module, **more) for module in modules)
     return Space(
@@ -98,16 +105,16 @@ def space_of(name: str, reads: str, texts: Texts, plan: Callable[..., Plan], *, 
 def candidates(name: str, kind: str, text: str) -> tuple[str, ...]:
     """`"relu+gelu"` -> `("relu", "gelu")`; numbers in ascending order, without zeros that say nothing. Errors:
     `UserError`."""
-    names = tuple(part.strip() for part in text.split("+"))
-    if kind in WORDS:
+    names, decision = tuple(part.strip() for part in text.split("+")), kind.removeprefix(DECODER)
+    if decision in WORDS:
         for word in names:
-            if word not in WORDS[kind]:
-                raise unknown(f"{kind} of space '{name}':", word, WORDS[kind])
+            if word not in WORDS[decision]:
+                raise unknown(f"{kind} of space '{name}':", word, WORDS[decision])
             if names.count(word) > 1:
                 raise UserError(f"The {kind} '{word}' stands twice in '{text}': name each once.")
         return names
-    least, most = NUMBERS[kind]
-    whole = kind != "ratio"
+    least, most = NUMBERS[decision]
+    whole = decision != "ratio"
     read = [part for part in names if part.replace(".", "", 0 if whole else 1).isdecimal()]
     found = [float(part) for part in read]
     if len(found) < len(names) or found != sorted({*found}) or not least <= found[0] <= found[-1] <= most:
@@ -125,10 +132,10 @@ def check(name: str, plan: Plan, options: Mapping[str, tuple[str, ...]]) -> None
         raise UserError(f"The kernel of the space '{name}' is {plan.kernel}, and has no middle: choose an odd number.")
     if plan.head:
         return
-    for count in map(int, options["heads"]):
-        if plan.full % count:
+    for count in map(int, (*options["heads"], *options.get(f"{DECODER}cross_heads", ()))):
+        if plan.together % count:
             raise UserError(
-                f"{count} heads of the space '{name}' divide the width {plan.full}, and cannot: choose widths and "
+                f"{count} heads of the space '{name}' divide the width {plan.together}, and cannot: choose widths and "
                 "heads that fit, or a width 'head' of each."
             )
     if plan.distance and len(options["heads"]) > 1 and {"attention", "both"} & {*options["mixer"]}:
@@ -152,9 +159,12 @@ def used(genotype: Genotype) -> Genotype:
     return Genotype(genotype.space, tuple(found))
 
 
-def _cell(length: int, names: tuple[str, ...]) -> Cell:
-    """A decision for each of so many layers, or for a network."""
-    return Cell(inputs=1, nodes=length, edges=tuple((i + 1, i) for i in range(length)), operations=(names,) * length)
+def _cell(kind: str, options: Mapping[str, tuple[str, ...]]) -> Cell:
+    """A decision for each layer, or for a network."""
+    own, prefix = kind.removeprefix(DECODER), DECODER if kind.startswith(DECODER) else ""
+    length = 1 if own in ONCE else max(map(int, options[f"{prefix}depth"]))
+    edges, operations = tuple((i + 1, i) for i in range(length)), (options[kind],) * length
+    return Cell(inputs=1, nodes=length, edges=edges, operations=operations)
 
 
 def in_no_cell(name: str, *_: Any, **__: Any) -> NoReturn:

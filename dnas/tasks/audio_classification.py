@@ -28,6 +28,7 @@ from dnas.errors import UserError
 from dnas.ranges import Range, Whole
 from dnas.tasks.binding import OF_IMAGES, refuse_idle
 from dnas.tasks.classification import ClassesOfParts, Classification, told
+from dnas.tasks.rows import padded_rows, random_order
 from dnas.tasks.spectra import (
     Changes,
     FrontEnd,
@@ -41,7 +42,7 @@ from dnas.tasks.spectra import (
     spectra,
 )
 from dnas.tasks.tabular import check
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, pure_part
 from dnas.types import Batch, Frames, Tree
 
 Milliseconds = Annotated[float, Range(0.1, 1000)]

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dnas.tasks.task import EVALUATION_BATCH, Score, Sums, means, padded_rows, weighted, weighted_mean
+from dnas.tasks.rows import padded_rows
+from dnas.tasks.task import EVALUATION_BATCH, Score, Sums, means, weighted, weighted_mean
 from dnas.types import Batch, Tree
 
 

@@ -22,7 +22,8 @@ from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
 from dnas.tasks.mixing import chosen
 from dnas.tasks.rand_augment import CHANNELS, rand_augment
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.rows import padded_rows, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, pure_part
 from dnas.types import Batch, Tree
 
 

@@ -1,17 +1,15 @@
-"""Classes or numbers of the rows of a table; beside it scikit-learn's gradient boosting on the same rows.
+"""Classes or numbers of the rows of a table; `automl/learners.py` has models of scikit-learn on the same rows.
 
 What rows become features by is fitted on the part that is trained on, see `dnas.data._features`. A row without a target
 has weight 0 in every part. Axis letters: N rows, F features, B batch.
 """
 
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dnas.config import AugmentConfig, Config, SearchConfig
@@ -22,7 +20,8 @@ from dnas.data._tables import Column, Table, Values, strata, taken
 from dnas.errors import UserError
 from dnas.tasks.classification import Classification, told
 from dnas.tasks.regression import Regression
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.rows import padded_rows, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, pure_part
 from dnas.types import Batch, Tree
 
 
@@ -136,6 +135,20 @@ class Rows(RowSteps):
         """What `evaluation_batch` takes, of inputs alone."""
         return (x, None, None), ()
 
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The rows of a part that have a target, and these."""
+        known, found = self._known(part), self.parts[part]
+        return [(found.x[known], found.y[known])]
+
+    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, dict[str, Any]]:
+        row, values = self._known(part)[place], self.parts[part].values
+        return {"row": {one.name: column[row] for one, column in zip(self.table.columns, values, strict=True)}}
+
+    def _known(self, part: str) -> np.ndarray:
+        """Which rows have a target."""
+        found = self.parts[part]
+        return np.arange(len(found.y)) if found.counted is None else np.flatnonzero(found.counted > 0)
+
     def evaluation(self, part: str) -> tuple[Tree, Tree]:
         found = self.parts[part]
         rows, first = padded_rows(len(found.y), min(EVALUATION_BATCH, len(found.y)))
@@ -162,20 +175,6 @@ class TableClasses(Rows, ClassSteps):
         """Probabilities [B, classes]."""
         return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
 
-    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The rows of a part that have a class, and these."""
-        known, found = self._known(part), self.parts[part]
-        return [(found.x[known], found.y[known])]
-
-    def seen(self, part: str, place: int, x: np.ndarray) -> dict[str, dict[str, Any]]:
-        row, values = self._known(part)[place], self.parts[part].values
-        return {"row": {one.name: column[row] for one, column in zip(self.table.columns, values, strict=True)}}
-
-    def _known(self, part: str) -> np.ndarray:
-        """Which rows have a class."""
-        found = self.parts[part]
-        return np.arange(len(found.y)) if found.counted is None else np.flatnonzero(found.counted > 0)
-
     def measures(self, sums: Sums) -> dict[str, float]:
         return told(super().measures(sums), len(self.table.classes))
 
@@ -188,8 +187,9 @@ class TableNumbers(Rows, NumberSteps):
         """Numbers [B] in the unit of the target."""
         return logits[:, 0] * self.std + self.mean
 
-    def labelled(self, part: str) -> None:
-        """Numbers are no classes."""
+    def labelled(self, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        ((x, y),) = super().labelled(part)
+        return [(x, y * self.std + self.mean)]
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"mean": self.mean, "std": self.std}
@@ -300,39 +300,3 @@ def check(plan: Any, name: str, sizes: dict[str, int], what: str = "rows") -> No
             f"search.inner_steps is {plan.inner_steps}, each with a batch of {size}, but the train part of '{name}' "
             f"has {sizes['train']} {what}: choose at most {sizes['train'] // size}."
         )
-
-
-def baseline(rows: TableClasses | TableNumbers, part: str = "test") -> dict[str, float]:
-    """The measures of scikit-learn's gradient boosting of histograms on a part, trained on the same rows with its own
-    default settings; missing numbers and categories as they are, weights as the task has them."""
-    from sklearn.compose import ColumnTransformer  # it takes a second
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.preprocessing import OrdinalEncoder
-
-    table, train, seen = rows.table, rows.parts["train"], rows.parts[part]
-    coded = [i for i, column in enumerate(table.columns) if column.kind == "category"]
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=math.nan, encoded_missing_value=math.nan, max_categories=200
-    )
-    encoder = ColumnTransformer([("codes", codes, coded)], remainder="passthrough") if coded else None
-
-    def matrix(part: Part) -> np.ndarray:
-        columns = np.stack([column.astype(object) for column in part.values], 1)
-        columns[columns == ""] = None
-        return columns
-
-    known = np.ones(len(train.y), bool) if train.counted is None else train.counted > 0
-    raw = matrix(train)[known], matrix(seen)
-    x, test = raw if encoder is None else (encoder.fit_transform(raw[0]), encoder.transform(raw[1]))
-    forest = HistGradientBoostingClassifier if table.classes else HistGradientBoostingRegressor
-    model = forest(random_state=0, categorical_features=list(range(len(coded))) or None)
-    weights = None if train.counted is None else train.counted[known]
-    model.fit(x.astype(float), train.y[known], sample_weight=weights)
-    if table.classes:
-        outputs = np.full((len(test), len(table.classes)), 1e-9)
-        outputs[:, model.classes_] += model.predict_proba(test.astype(float))
-        outputs = np.log(outputs)
-    else:
-        outputs = model.predict(test.astype(float))[:, None]
-    batch = Batch(jnp.zeros(()), jnp.asarray(seen.y), None if seen.counted is None else jnp.asarray(seen.counted))
-    return rows.measures(rows.evaluate(jnp.asarray(outputs, jnp.float32), batch))

@@ -166,8 +166,9 @@ class Answering(Protocol):
         """Probabilities [B, classes], or numbers [B] in the unit of the target."""
         ...
 
-    def labelled(self, part: str) -> Iterable[tuple[Tree, np.ndarray]] | None:
-        """The examples of a part that have a class, and these, in one or more pieces; None: there are no classes."""
+    def labelled(self, part: str) -> Iterable[tuple[Tree, np.ndarray]]:
+        """The examples of a part that have a class or a number, and these, in one or more pieces, numbers in the unit
+        of the target in one."""
         ...
 
 
@@ -245,6 +246,10 @@ class Writing(Protocol):
 
     def scored(self, texts: Sequence[str], part: str) -> tuple[dict[str, float], dict[str, str]]:
         """Measures of what was written for a part of the data, and by which settings each was taken."""
+        ...
+
+    def compared(self, texts: Sequence[str], part: str) -> Sequence[Any]:
+        """How alike each of them is to what should be written, as of `translation_scores.Compared`."""
         ...
 
 
@@ -336,15 +341,3 @@ def weighted_mean(values: jax.Array, batch: Batch) -> jax.Array:
     weights = batch.weights.astype(values.dtype)
     total = weights.sum()
     return (values * weights).sum(-1) / jnp.where(total > 0, total, 1)
-
-
-def random_order(key: jax.Array, count: int, needed: int) -> jax.Array:
-    """A random order of `count` examples, repeated from its start until it is `needed` long."""
-    return jax.random.permutation(key, count)[jnp.arange(needed) % count]
-
-
-def padded_rows(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of `count` examples fill batches of `size`, [N, B], and whether they count [N, B]; the last batch is filled
-    with repeats that do not."""
-    index = np.arange(-(-count // size) * size)
-    return (index % count).reshape(-1, size), (index < count).reshape(-1, size)

@@ -23,8 +23,9 @@ from dnas.ranges import Count, Portion, Range
 from dnas.tasks.classification import ClassesOfParts, Classification, told
 from dnas.tasks.language import SEARCH_NOTE
 from dnas.tasks.lengths import Buckets, bucket_lengths, sorted_rows
+from dnas.tasks.rows import padded_rows, random_order
 from dnas.tasks.tabular import check
-from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, padded_rows, pure_part, random_order
+from dnas.tasks.task import EVALUATION_BATCH, VALIDATES, Binding, Shape, Sums, pure_part
 from dnas.types import Batch, Tree
 
 LONGER = ("cut", "refuse")

@@ -26,10 +26,11 @@ from dnas.errors import UserError, unknown
 from dnas.ranges import Count, Range
 from dnas.tasks.language import with_perplexity
 from dnas.tasks.lengths import Buckets, bucket_lengths, sorted_rows
+from dnas.tasks.rows import padded_rows, random_order
 from dnas.tasks.tabular import check
-from dnas.tasks.task import VALIDATES, Binding, Score, Shape, Sums, padded_rows, pure_part, random_order, weighted
+from dnas.tasks.task import VALIDATES, Binding, Score, Shape, Sums, pure_part, weighted
 from dnas.tasks.text_classification import LONGER, SEARCH_NOTE, cut_note, texts_of
-from dnas.tasks.translation_scores import scores_of
+from dnas.tasks.translation_scores import Compared, compared, scores_of
 from dnas.types import Batch, Tree
 
 BEGIN, END = 2, 3
@@ -108,15 +109,15 @@ def _forced(source: jax.Array, target: jax.Array) -> Batch:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Translation(TranslationSteps):
     """`task.Task` and `task.Writing` of pairs of texts. tokeniser: of sources. parts: tokens int32 [N, S] and
-    [N, T + 1] of "train", of "valid" in a search and where some of it validates, and of "test" after a search.
-    references: the targets of each. max_length, longer, lower, beam, penalty: see `task`. cut: a note on texts that are
+    [N, T + 1] of "train", of "valid" in a search and where some of it validates, and of "test" after a search. lines:
+    the texts of each. max_length, longer, lower, beam, penalty: see `task`. cut: a note on texts that are
     longer."""
 
     pairs: Pairs
     tokeniser: Tokeniser
     target_tokeniser: Tokeniser
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
-    references: dict[str, tuple[str, ...]]
+    lines: dict[str, Lines]
     max_length: int
     beam: int
     penalty: float
@@ -215,7 +216,12 @@ class Translation(TranslationSteps):
 
     def scored(self, texts: Sequence[str], part: str) -> tuple[dict[str, float], dict[str, str]]:
         """BLEU and chrF, against whole targets, also where what is read of them is cut."""
-        return scores_of(texts, self.references[part], tokenised=self.pairs.tokenised, lower=self.lower)
+        return scores_of(texts, self.lines[part].targets, tokenised=self.pairs.tokenised, lower=self.lower)
+
+    def compared(self, texts: Sequence[str], part: str) -> list[Compared]:
+        """Every text of a part beside its whole target."""
+        lines = self.lines[part]
+        return compared(lines.sources, lines.targets, texts, tokenised=self.pairs.tokenised, lower=self.lower)
 
 
 def task(
@@ -264,7 +270,7 @@ def task(
             tokeniser=source,
             target_tokeniser=target,
             parts=parts,
-            references={part: one.targets for part, one in lines.items()},
+            lines=lines,
             max_length=max_length,
             beam=beam,
             penalty=penalty,

@@ -4,8 +4,9 @@ Searches have the like in `dnas/search/job.py`; `dnas.retrain` runs it, in a fol
 """
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dnas.errors import UserError
 from dnas.nets.functional import Functional
 from dnas.reports import diagram, grids
 from dnas.reports import page as report
-from dnas.runs import devices, loop, programs, records
+from dnas.runs import devices, diverged, loop, programs, records
 from dnas.runs.weights import started_from
 from dnas.tasks.task import Level, Score, Shape, Sums, Task
 from dnas.training.buckets import grouped, in_buckets
@@ -35,22 +36,26 @@ from dnas.training.step import make_training
 from dnas.training.weights import rate_of
 from dnas.types import Tree
 
+Watch = Callable[[int, dict[str, float]], None]  # (epoch, means over the seeds of what was measured); may raise
+
 
 @dataclass(frozen=True)
 class Result:
     """What a training leaves: per seed, the score on the test part of the weights that it is loaded with, those after
-    the last epoch unless an average or the best epoch is kept. measure: which score that is."""
+    the last epoch unless an average or the best epoch is kept; NaN where it diverged. measure: which score that is.
+    diverged: seeds whose loss became NaN or infinite, and at which step."""
 
     folder: Path
     genotype: Genotype
     scores: tuple[float, ...]
     parameters: int
     measure: Score = Score("accuracy")
+    diverged: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
-        """Mean over the seeds."""
-        return float(np.mean(self.scores))
+        """Mean over the seeds that did not diverge."""
+        return float(np.nanmean(self.scores))
 
 
 class Job:
@@ -75,10 +80,10 @@ class Job:
         size = dataclasses.replace(size, unroll=plan.epochs * self.steps > SHORT)
         self.network = programs.deferred(network_of(genotype, space, size), space.recurrent)
         self.rates = [rate_of(point.weights, plan.epochs, self.steps) for point in points or (plan,)]
-        paths: Any = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
-        has_paths = space.takes == "images" and not space.own_size
+        paths = None
+        if space.takes == "images" and not space.own_size:
+            paths = space.cell_count(plan.cells), max(len(cell.edges) for _, cell in space.pictured(genotype).cells)
         draws = space.draws or bool(space.random)
-        paths = paths if has_paths else None
         self.training = make_training(self.network, self.pure, plan, self.steps, paths, draws, points)
         self.layout = layout = devices.layout(config.seeds, plan.batch_size)
         level = Level("train", plan.batch_size, plan.accumulate)
@@ -86,7 +91,8 @@ class Job:
         (self.arrays,) = self.feed.arrays
         names = (*("valid",) * (task.steps("valid", 1) > 0), "test")
         self.parts = {name: measured_part(task, layout, name) for name in names}
-        self.scores: list[float] = []
+        self.points, self.scores = grid.of_seeds(config, "retrain"), list[float]()
+        self.diverged: dict[int, int] = {}  # number of a seed -> the step
 
         check_selection(plan, "valid" in self.parts)
         check_accumulation(plan, batches)
@@ -108,7 +114,6 @@ class Job:
             "config": to_dict(dataclasses.replace(config, seed=0, data="", weights_from="", checkpoint_epochs=1)),
         }
         kept = programs.Programs(layout, description | {"genotype": to_json(genotype), "shape": task.shape})
-        self.points = grid.of_seeds(config, "retrain")
         self.init = kept.jit("init", self._init)
         self.advance = kept.jit("advance", layout.over_seeds(self._advance), donate_argnums=0)
         self.evaluate = {"test": kept.jit("evaluate", evaluate), "valid": kept.jit("validate", validate)}
@@ -117,10 +122,13 @@ class Job:
         self.shapes = self.init.shapes(self.seeds)  # what cannot be built fails here
         loop.check_memory(self.shapes)
 
-    def go(self, record: records.Run, resume: bool) -> Result:
-        config, self.record = self.config, record
+    def go(self, record: records.Run, resume: bool, watch: Watch | None = None, until: float = math.inf) -> Result:
+        config, self.record, self.watch = self.config, record, watch
         found = self.record.restore(self.layout.placed(self.shapes)) if resume else None
         self.record.genotype(0, [to_json(self.genotype)])  # after `restore`, which cuts the folder back
+        if found is not None:
+            noted = diverged.of_rows(records.read_metrics(record.folder))
+            self.diverged = {seed - config.seed: step for seed, step in noted.items()}
         progress = found[0] if found is not None else self.first()
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(progress.state.weights)) // config.seeds
         loop.say(
@@ -133,8 +141,8 @@ class Job:
             loop.say(
                 f"A network of {config.retrain.cells} cell(s) contains no {kind} cell: it is not trained.", self.quiet
             )
-        if not self.stopped(progress).all():
-            progress = self._driven(progress)
+        if not self._ended(progress):
+            progress = self._driven(progress, until)
         if self.stopped(progress).all():
             loop.say(f"The last {config.retrain.patience} epochs were no better: stopped, with the best.", self.quiet)
         if not self.scores:  # resumed after the last epoch
@@ -144,9 +152,16 @@ class Job:
             if config.grid:
                 grids.write(self.record.folder, config, "retrain", self.scores, self.task.score)
             report.page(self.record.folder)
-        return Result(self.record.folder, self.genotype, tuple(self.scores), self.parameters, self.task.score)
+        return Result(
+            self.record.folder,
+            self.genotype,
+            tuple(self.scores),
+            self.parameters,
+            self.task.score,
+            {config.seed + i: step for i, step in self.diverged.items()},
+        )
 
-    def _driven(self, progress: loop.Progress) -> loop.Progress:
+    def _driven(self, progress: loop.Progress, until: float) -> loop.Progress:
         return loop.drive(
             self.record,
             progress,
@@ -157,6 +172,7 @@ class Job:
             title="retrain",
             command="retrain",
             quiet=self.quiet,
+            until=until,
         )
 
     def advanced(self, progress: loop.Progress, count: Any) -> loop.Progress:
@@ -206,16 +222,22 @@ class Job:
 
     def _finish_epoch(self, epoch: int, progress: loop.Progress) -> loop.Epoch:
         step, sums, valid = epoch * self.steps, devices.fetch(progress.sums), None
-        going = ~self.stopped(progress)
+        going = set(np.flatnonzero(~self.stopped(progress)).tolist()) - self.diverged.keys()
+        ended = set(range(self.config.seeds)) - going
+        self.diverged |= (new := diverged.since(devices.fetch(progress.bad_step), self.diverged, ended))
         if "valid" in self.parts:
             valid = self.measure("valid", progress)
         if progress.state.kept:
             progress = self.judged(epoch, progress, valid)
         test = self.measure("test", progress)
         self.scores = self._scores("test", test)
-        for i in map(int, np.flatnonzero(going)):
+        for i in sorted(going):
+            place = {"step": step, "epoch": epoch, "seed": self.config.seed + i}
+            if i in new:
+                self.record.log(place | grid.row(self.config, "retrain", i) | {diverged.NAME: new[i]})
+                continue
             self.record.log(
-                {"step": step, "epoch": epoch, "seed": self.config.seed + i}
+                place
                 | measured(self.task, sums, i, "train")
                 | (valid[i] if valid else {})
                 | test[i]
@@ -223,8 +245,15 @@ class Job:
                 | grid.row(self.config, "retrain", i)
                 | self._best(i, progress)
             )
-        metric = self.task.score.signed(np.mean(self._scores("valid", valid))) if valid else None
-        return loop.Epoch(metric, progress, bool(self.stopped(progress).all()))
+        if self.watch is not None and (well := [row for i, row in enumerate(test) if i not in self.diverged]):
+            self.watch(epoch, {name: float(np.mean([row[name] for row in well])) for name in well[0]})
+        metric = self.task.score.signed(np.nanmean(self._scores("valid", valid))) if valid else None
+        return loop.Epoch(metric, progress, self._ended(progress))
+
+    def _ended(self, progress: loop.Progress) -> bool:
+        """Whether no seed is trained any more."""
+        stopped = np.flatnonzero(self.stopped(progress)).tolist()
+        return len({*stopped, *self.diverged}) == self.config.seeds
 
     def judged(self, epoch: int, progress: loop.Progress, valid: list[dict[str, float]] | None) -> loop.Progress:
         """With the weights that are kept after this epoch; valid: the measures of every seed, where there are any."""
@@ -247,8 +276,9 @@ class Job:
         return {"best_epoch": int(watch.epoch[seed]), "stopped": bool(watch.stopped[seed])}
 
     def _scores(self, part: str, rows: list[dict[str, float]]) -> list[float]:
-        """Of every seed, of its measures on a part."""
-        return [row[f"{part}_{self.task.score.name}"] for row in rows]
+        """Of every seed, of its measures on a part; NaN where it diverged."""
+        name = f"{part}_{self.task.score.name}"
+        return [np.nan if i in self.diverged else row[name] for i, row in enumerate(rows)]
 
 
 def check_selection(plan: RetrainConfig, validates: bool) -> None:

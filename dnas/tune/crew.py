@@ -5,6 +5,7 @@ A process that dies is replaced; what becomes of its trial, `study.revive` says.
 
 import functools
 import json
+import math
 import os
 import shutil
 import signal
@@ -42,6 +43,18 @@ class Place(NamedTuple):
     alone: bool
 
 
+class Limits(NamedTuple):
+    """When trials are given up. until: of `time.monotonic`. each: seconds that one may take."""
+
+    until: float = math.inf
+    each: float = math.inf
+
+    @property
+    def end(self) -> float:
+        """Of a trial that begins now."""
+        return min(self.until, time.monotonic() + self.each)
+
+
 class Crew(Protocol):
     """Those who do trials, `size` at a time, `busy` of them now; names: what they write at their trials."""
 
@@ -69,8 +82,8 @@ class Crew(Protocol):
 class Worker:
     """One that does trials. name: of a folder whose lock it holds. told: hears how a trial goes."""
 
-    def __init__(self, plan: Plan, place: Place, name: str, told: Told = lambda text: None):
-        self.plan, self.place, self.name, self.told = plan, place, name, told
+    def __init__(self, plan: Plan, place: Place, name: str, limits: Limits, told: Told = lambda text: None):
+        self.plan, self.place, self.name, self.limits, self.told = plan, place, name, limits, told
         self.study, self.done = studies.opened(plan, place.folder, place.url, place.name), 0
 
     def one(self) -> None:
@@ -101,8 +114,10 @@ class Worker:
         folder = self.place.folder / "trials" / f"{number:05d}"
         self.told(f"trial {trial.number}, {'search' if self.plan.searches else 'training'}")
         try:
-            watch = functools.partial(self._watch, trial)
-            found = trials.evaluated(self.plan, values, folder, None if self.plan.pruner == "none" else watch)
+            end = self.limits.end
+            watch = functools.partial(self._watch, trial, end)
+            watched = self.plan.pruner != "none" or math.isfinite(end)
+            found = trials.evaluated(self.plan, values, folder, watch if watched else None)
         except trials.Failed as error:
             trial.set_user_attr(studies.FAILED, str(error))
             shutil.rmtree(folder, ignore_errors=True)
@@ -119,10 +134,11 @@ class Worker:
             trial.set_user_attr("scores", list(found.scores))
         return found.score
 
-    def _watch(self, trial: Any, epoch: int, score: float) -> None:
-        trial.report(score, epoch)
+    def _watch(self, trial: Any, end: float, epoch: int, score: float) -> None:
         self.told(f"trial {trial.number}, epoch {epoch}")
-        if trial.should_prune():
+        if self.plan.pruner != "none":
+            trial.report(score, epoch)
+        if trial.should_prune() or time.monotonic() > end:
             raise library("optuna").TrialPruned
 
 
@@ -131,10 +147,10 @@ class Here:
 
     size, busy = 1, 0
 
-    def __init__(self, plan: Plan, place: Place, told: Told):
+    def __init__(self, plan: Plan, place: Place, limits: Limits, told: Told):
         self.name, self.lock = uuid.uuid4().hex, ExitStack()
         self.lock.enter_context(held(place.folder, self.name))
-        self.worker = Worker(plan, place, self.name, told)
+        self.worker = Worker(plan, place, self.name, limits, told)
 
     @property
     def names(self) -> set[str]:
@@ -153,8 +169,8 @@ class Here:
 class Processes:
     """So many processes of this machine, each with a share of the cores or a GPU."""
 
-    def __init__(self, plan: Plan, place: Place, size: int):
-        self.plan, self.place, self.size = plan, place, size
+    def __init__(self, plan: Plan, place: Place, limits: Limits, size: int):
+        self.plan, self.place, self.limits, self.size = plan, place, limits, size
         self.workers = [self._started(i) for i in range(size)]
         self.at_work = set[int]()
 
@@ -194,18 +210,18 @@ class Processes:
             worker.end()
 
     def _started(self, number: int) -> "_Process":
-        return _Process(self.plan, self.place, number, self.size)
+        return _Process(self.plan, self.place, self.limits, number, self.size)
 
 
 class _Process(Process):
     """A process with a name, that of the folder whose lock it holds."""
 
-    def __init__(self, plan: Plan, place: Place, number: int, size: int):
+    def __init__(self, plan: Plan, place: Place, limits: Limits, number: int, size: int):
         self.name = uuid.uuid4().hex
-        super().__init__(_serve, plan, place, self.name, number, size)
+        super().__init__(_serve, plan, place, limits, self.name, number, size)
 
 
-def _serve(connection: Connection, plan: Plan, place: Place, name: str, number: int, size: int) -> None:
+def _serve(connection: Connection, plan: Plan, place: Place, limits: Limits, name: str, number: int, size: int) -> None:
     """What a worker does until it is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -216,7 +232,7 @@ def _serve(connection: Connection, plan: Plan, place: Place, name: str, number: 
         while True:
             connection.recv()
             try:
-                worker = worker or Worker(plan, place, name)
+                worker = worker or Worker(plan, place, name, limits)
                 worker.one()
                 answer = "done", ""
             except StorageError as error:

@@ -7,6 +7,8 @@ way. workers/: who works here.
 """
 
 import json
+import math
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -38,11 +40,15 @@ def run(
     name: str = "",
     workers: int = 0,
     quiet: bool = True,
+    until: float = math.inf,
+    each: float = math.inf,
 ) -> Result:
     """Do trials until so many have ended, those of earlier calls and of others who share the study counting.
 
     url: of a database, as `sqlite:///FILE`, `postgresql://...`, whose study any number of machines share; empty: a file
     of the folder. name: of the study there; empty: that of the folder. workers: processes of this machine; 0: this one.
+    until: of `time.monotonic`, when a trial that is under way is given up; none begins that is not likely to end until
+    then. each: seconds after which a trial is given up.
     Errors: `UserError` for what cannot be run; `loop.Interrupted` by Ctrl-C: another call goes on.
     """
     if not 1 <= trials <= MOST_TRIALS:
@@ -60,10 +66,11 @@ def run(
     atomic_write(folder / "environment.json", json.dumps(environment.described(command), indent=1))
     try:
         with _bar(plan, study, trials, quiet) as (moved, told):
-            crew = crews.Processes(plan, place, workers) if workers else crews.Here(plan, place, told)
+            limits = crews.Limits(until, each)
+            crew = crews.Processes(plan, place, limits, workers) if workers else crews.Here(plan, place, limits, told)
             try:
                 with closing(crew):
-                    _drive(study, folder, crew, trials, moved)
+                    _drive(study, folder, crew, trials, until, moved)
             finally:
                 studies.revive(study, folder, ended=crew.names)
                 crews.tidy(folder)
@@ -90,16 +97,19 @@ def _prepare(folder: Path, url: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _drive(study: Any, folder: Path, crew: crews.Crew, trials: int, moved: Any) -> None:
+def _drive(study: Any, folder: Path, crew: crews.Crew, trials: int, until: float, moved: Any) -> None:
     """Trials until enough have ended; what others have begun is waited for, and done here if they die."""
+    began, before = time.monotonic(), len(studies.ended(study))
     while True:
         studies.revive(study, folder)
         done = len(studies.ended(study))
         moved()
-        if done >= trials:
+        now, here = time.monotonic(), done - before
+        fits = now + ((now - began) / here if here else 0.0) * crew.size < until
+        if done >= trials or now >= until or not (fits or crew.busy):
             return
         under_way = crew.busy + studies.running(study, but=crew.names)
-        if crew.busy < crew.size and done + under_way < trials:
+        if fits and crew.busy < crew.size and done + under_way < trials:
             crew.begin()
         else:
             crew.look(LOOK)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import dnas
+from dnas import retrain
 from dnas.architectures.genotype import check, parse
 from dnas.automl import final, learners, networks, outcome, stages
-from dnas.automl.journal import Journal, TimeUp
+from dnas.automl.journal import Journal
 from dnas.automl.networks import Entry
 from dnas.automl.pace import Pace
 from dnas.automl.recipes import audio_classification, images, tabular, text_classification
@@ -24,6 +25,9 @@ from dnas.data._folds import folded
 from dnas.data._sentences import Examples, Sentences
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
+from dnas.kernels import native
+from dnas.runs.fingerprint import fingerprint
+from dnas.runs.programs import Programs
 from dnas.search.run import build
 from dnas.tasks.task import Score
 from dnas.tune.axes import axes_of
@@ -86,13 +90,6 @@ def test_a_folder_is_gone_on_with_only_when_asked_to(tmp_path):
         dnas.automl.run.run("wine", tmp_path / "other", minutes=0)
 
 
-def test_what_takes_too_long_is_given_up(tmp_path):
-    check = Journal(tmp_path, ORDER, 10).until(-1.0)
-    with pytest.raises(TimeUp):
-        check(1, {})
-    Journal(tmp_path, ORDER, 10).until(60.0)(1, {})
-
-
 def test_folds_hold_out_every_train_row_and_no_test_row():
     table = dnas.data.load("wine")
     parts = list(folded(table, 5, 0))
@@ -110,9 +107,25 @@ def test_folds_hold_out_every_train_row_and_no_test_row():
         next(folded(table, 500, 0))
 
 
+@pytest.fixture
+def names(monkeypatch):
+    """Of the programs that a test builds. `fingerprint` refuses those that would be traced at every start, which folds
+    and later runs could not share."""
+    jit, found = Programs.jit, set[str]()
+
+    def noted(self, name, function, **options):
+        fingerprint(function, options)
+        found.add(name)
+        return jit(self, name, function, **options)
+
+    native.available()
+    monkeypatch.setattr(Programs, "jit", noted)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("module", DATA, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_every_recipe_can_be_run(module, monkeypatch):
+def test_every_recipe_can_be_run(module, monkeypatch, names):
     dataset = DATA[module]()
     monkeypatch.setattr(dnas.data, "load", lambda _: dataset)
     recipe = module.recipe(dataset)
@@ -122,6 +135,8 @@ def test_every_recipe_can_be_run(module, monkeypatch):
     assert cross_validation.parts_of(recipe.config, recipe.folds)[0].task.takes in space.readable
     assert axes_of(recipe.over, recipe.config)
     build(replace(recipe.config, search=replace(recipe.config.search, batch_size=32)))
+    retrain.build(recipe.config, parse(text))
+    assert {"init", "advance", "evaluate", "mixes"} <= names
     assert len(recipe.reasons) > 1
 
 

@@ -104,6 +104,11 @@ def test_unequal_and_damaged_images(write_images, tmp_path):
     data = load(found.data)
     assert len(data.train_y) + len(data.test_y) == sum(found.counts) == 30
     assert "left out, damaged" in data.note and len(data.train_x) == len(data.train_y) == found.sizes["train"]
+    kept = look(f"image_folder:path={folder},without_damaged=false")
+    assert "without_damaged=true" not in kept.data
+    assert kept.fatal[0].sentence.endswith(
+        "and without_damaged=false keeps them: remove them, or say without_damaged=true."
+    )
     for i in range(16):
         (folder / f"cat/{i}.png").write_bytes(b"GIF89a")
     assert look(folder).fatal[0].kind == "damaged_files"
@@ -127,6 +132,8 @@ def test_texts_that_are_empty(write_table, sentences):
     said = [one.sentence for one in found.findings if one.kind == "damaged_files"]
     assert said == [f"1 of 60 rows has no text or no class, as line 2 of {file} (no text)."]
     assert len(load(found.data).train_y) == 47 and "left out, empty: line 2 of" in load(found.data).note
+    kept = look(found.data.replace("without_empty=true", "without_empty=false"))
+    assert "without_empty=true" not in kept.data and kept.fatal[0].kind == "damaged_files"
 
 
 @pytest.mark.parametrize("name, task", [("digits", "images"), ("wine:seed=3", "tabular"), ("diabetes", "tabular")])
@@ -171,6 +178,15 @@ def test_a_column_is_kept_if_that_is_said(write_table):
     found = look(messy(write_table), keep=("answer", "a+b"))
     assert found.data.endswith("without=day,numbers=income") and found.sizes["columns"] == 4
     assert [one.action for one in found.findings if one.kind == "leaks"] == ["kept, as --keep says"]
+
+
+def test_a_column_of_categories_stays_one_if_that_is_said(write_table):
+    sizes = [f"{i}.5" for i in range(76)] + ["unknown"] * 4
+    path = write_table("a.csv", size=sizes, x=range(80), y=["a", "b"] * 40)
+    assert look(f"table:path={path},target=y").data.endswith("numbers=size")
+    found = look(f"table:path={path},target=y,categories=size")
+    assert "numbers" not in found.data
+    assert [one.action for one in found.findings if one.kind == "mixed_types"] == ["read as categories, as was said"]
 
 
 def test_nothing_is_left(write_table):

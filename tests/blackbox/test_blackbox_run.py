@@ -133,6 +133,7 @@ def test_a_folder_says_what_was_tried_and_found(tmp_path):
     top = max(best, key=lambda r: float(r["score"]))["architecture"]
     assert "-".join(map(str, encoding.encode(genotype, find.resolve("space", "nasbench201")))) == top
     assert (tmp_path / "out" / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
+    assert "random_search searched by accuracy" in (tmp_path / "out" / "report.html").read_text()
     assert result.summary["curve"][-1][0] == 2000 and result.summary["curve"][-1][1] == pytest.approx(mean, abs=1e-3)
 
 

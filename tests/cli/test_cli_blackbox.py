@@ -23,7 +23,7 @@ def dnas(capsys, tmp_path, monkeypatch):
 def test_a_search_ends_with_a_table_and_a_folder(dnas, tmp_path):
     code, out, _ = dnas(*SMALL)
     assert code == 0 and "random_search" in out and "ImageNet16-120" in out and "test accuracy [%]" in out
-    assert "Open runs/blackbox_random_search/accuracy.png" in out
+    assert "Open runs/blackbox_random_search/report.html" in out
     assert (tmp_path / "runs" / "blackbox_random_search" / "trials.csv").exists()
     again = dnas(*SMALL)
     assert again[:2] == (code, out)

@@ -64,8 +64,19 @@ def test_tables_are_tested(houses, dnas_says):
     assert code == 0 and f"{measured.confusion.trace()} of 12 test rows" in said
     assert (houses / "kind" / "confusion.png").exists()
     code, said = dnas_says("test", houses / "price")
-    measures = dnas.load(houses / "price").evaluate().measures
-    assert code == 0 and all(f"{name} {measures[name]:.6g}" in said for name in ("rmse", "r2"))
+    found = dnas.load(houses / "price")
+    measured = found.evaluate()
+    assert code == 0 and all(f"{name} {measured.measures[name]:.6g}" in said for name in ("rmse", "r2"))
+    page = houses / "price" / "report.html"
+    assert (
+        f"Open {page}" in said and "The largest errors" in page.read_text() and "12 rows of table" in page.read_text()
+    )
+    errors = [one.error for one in measured.mistakes]
+    assert len(errors) == 12 and errors == sorted(errors, reverse=True)
+    assert measured.measures["mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+    for one in measured.mistakes[:3]:  # the row that is shown is the one that was asked about
+        (said_of_it,) = found.predict({name: [value] for name, value in one.seen["row"].items()})
+        assert said_of_it == pytest.approx(one.said, rel=1e-4)
 
 
 def test_texts_are_tested(language, dnas_says):

@@ -34,7 +34,7 @@ def dnas_says(capsys):
 def run(tmp_path_factory):
     """The folder of a search whose network was trained: numbers in English and German, word by word."""
     folder, rng = tmp_path_factory.mktemp("numbers"), np.random.default_rng(0)
-    texts = [rng.choice(list(WORDS), rng.integers(1, 4)) for _ in range(150)]
+    texts = [rng.choice(list(WORDS), rng.integers(1, 5)) for _ in range(150)]
     (folder / "all.en").write_text("".join(f"{' '.join(words)}\n" for words in texts))
     (folder / "all.de").write_text("".join(f"{' '.join(WORDS[word] for word in words)}\n" for words in texts))
     data = f"--data=parallel_text:source={folder / 'all.en'},target={folder / 'all.de'},tokenised=true"
@@ -55,6 +55,12 @@ def test_it_is_tested_as_reported(run, dnas_says):
     assert code == 0 and f"Test perplexity: {measured.measures['perplexity']:.6g}. Loss: {measured.loss:.6g}." in said
     assert f"BLEU: {bleu:.2f} ({signature})." in said and "tok:none" in signature
     assert f"chrF: {measured.measures['chrf']:.2f} ({measured.signatures['chrf']})." in said
+    page, worst = run / "retrain" / "report.html", measured.mistakes[0].pair
+    assert f"Open {page}" in said and "The worst translations" in page.read_text()
+    assert worst.written == found.predict([worst.text])[0] and worst.reference == " ".join(
+        WORDS[word] for word in worst.text.split()
+    )
+    assert worst.chrf == min(one.pair.chrf for one in measured.mistakes)
 
 
 def test_texts_are_translated(run, tmp_path, dnas_says):

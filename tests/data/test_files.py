@@ -349,7 +349,7 @@ def test_cifar10_jpeg_in_index_order_is_not_in_class_order(data_folder):
 def test_cifar10_jpeg_decodes_again_when_its_source_or_cache_changed(data_folder):
     np.savez(data_folder / "cifar10_jpeg.npz", **packed_jpegs())
     first = load("cifar10_jpeg")
-    cache = next(data_folder.glob("*decoded*"))
+    cache = next(data_folder.rglob("*decoded*"))
     cache.write_bytes(cache.read_bytes()[:1000])
     np.testing.assert_array_equal(load("cifar10_jpeg").train_x, first.train_x)
     np.savez(data_folder / "cifar10_jpeg.npz", **packed_jpegs())
@@ -364,7 +364,7 @@ def test_cifar10_jpeg_without_a_place_to_keep_it(data_folder, tmp_path, monkeypa
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("DNAS_DATA_DIR", str(tmp_path / "file"))
     assert len(load("cifar10_jpeg").train_x) == TRAIN
-    assert "Warning: cannot keep the decoded images" in capsys.readouterr().err
+    assert "Warning: cannot keep decoded images" in capsys.readouterr().err
 
 
 def changed(**changes: object) -> dict[str, np.ndarray]:

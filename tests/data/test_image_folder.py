@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from dnas.data import load
+from dnas.data._class_folders import folder_role, is_of_system
 from dnas.data._images import SUFFIXES, read_square
-from dnas.data.image_folder import folder_role, is_of_system
 
 RANDOM = np.random.default_rng(0)
 CLASSES = {"cat": 3, "dog": 3}

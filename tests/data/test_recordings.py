@@ -188,7 +188,7 @@ def test_folders_that_are_no_data_set(tmp_path, refused):
         load(f"audio_folder:path={tmp_path}")
     for part in ("train", "training"):
         folder(tmp_path / "two" / part, ("a", "b"))
-    with refused("several folders for its train part", "'training'"):
+    with refused("has both 'train' and 'training'"):
         load(f"audio_folder:path={tmp_path / 'two'}")
     folder(tmp_path / "more" / "train", ("a", "b"))
     folder(tmp_path / "more" / "test", ("a", "c"))

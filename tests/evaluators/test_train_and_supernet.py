@@ -86,7 +86,7 @@ def test_a_cheaper_evaluation_has_fewer_epochs(file, monkeypatch):
         given.append((config.retrain.epochs, config.seed, config.retrain.valid_portion))
         return {"accuracy": 0.5, "loss": 1.0, "parameters": 7, "top5": 1.0}
 
-    monkeypatch.setattr(dnas.retrain, "validated", validated)
+    monkeypatch.setattr(dnas.retrain, "validation_measures", validated)
     for seed, fidelity in enumerate(known.fidelities):
         values, _ = known.evaluate(np.zeros(5, np.int32), fidelity, seed)
         assert values == {"accuracy": 0.5, "loss": 1.0, "parameters": 7}

@@ -12,6 +12,7 @@ from dnas.explain import ablation, agreement, history, sentence
 from dnas.explain.ablation import Variant
 from dnas.explain.decisions import decisions_of, is_table
 from dnas.explain.neighbours import ordered
+from dnas.reports.plots import MixHistory
 from dnas.tasks.task import Score
 
 CELLS = find.resolve("space", "darts:nodes=2,operations=none+skip_connect+sep_conv_3x3")
@@ -127,10 +128,23 @@ def test_neighbours_come_with_the_strongest_alternative_of_every_decision_first(
     assert all(one.after.operation == "sep_conv_3x3" for one in first)
 
 
+def test_a_bare_number_is_called_an_option():
+    assert [sentence.option(name) for name in ("5", "0.25", "sep_conv_3x3")] == ["option 5", "option 0.25", "sep 3x3"]
+
+
+def test_a_mix_that_is_an_architecture_at_every_epoch_is_known():
+    def of(*epochs):
+        rows = np.array(epochs, float)[:, None]
+        return MixHistory([*range(len(epochs))], ["2<-0"], [["a", "b", ""]], rows)
+
+    assert history.is_one_hot(of([1, 0, np.nan], [0, 1, np.nan]))
+    assert not history.is_one_hot(of([0.5, 0.5, np.nan], [0, 1, np.nan]))
+
+
 @pytest.mark.parametrize(
     "lost, says",
     [
-        (0.068, "Edge 2<-0 decides: without its skip_connect the supernet loses 6.8"),
+        (0.068, "Edge 2<-0 decides: without its skip the supernet loses 6.8"),
         (0.01, "No decision stands out: at most, for edge 2<-0, .* which may be chance"),
         (-0.01, "No decision by itself matters: the supernet loses nothing"),
     ],

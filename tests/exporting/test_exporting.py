@@ -53,10 +53,11 @@ ALONE = (
 )
 
 
-def alone(folder: Path, packages: Path, *arguments: str) -> list[dict]:
-    """What predict.py says in a process that has JAX, NumPy, flatbuffers and what these need, and nothing else."""
+def alone(folder: Path, packages: Path, *arguments: str, more: tuple[str, ...] = ()) -> list[dict]:
+    """What predict.py says in a process that has JAX, NumPy, flatbuffers and what these need, `more`, and nothing
+    else."""
     packages.mkdir()
-    for name in NEEDED:
+    for name in (*NEEDED, *more):
         spec = importlib.util.find_spec(name)
         assert spec is not None and spec.origin is not None
         place = Path(spec.origin).parent
@@ -197,6 +198,27 @@ def test_what_follows_a_text_is_said_and_written_without_us(space, tokens, tmp_p
         for name, share in one["next"].items():
             assert share == pytest.approx(wanted[found.task.text.vocabulary.index(name)], abs=1e-5)
         assert one["more"] == found.continued([given], count=12, seed=3)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", ["words", "bpe"])
+def test_texts_are_translated_without_us(tokens, tmp_path):
+    """By a beam search that is in the program, with what people may write: ends of texts, unknown words, too many."""
+    for end, line in (("en", "a cat sat\nthe dog\n"), ("de", "eine Katze saß\nder Hund\n")):
+        (tmp_path / f"all.{end}").write_text(line * 20)
+    config = Config(
+        space="transformer:reads=both,size=hat_tiny",
+        data=f"parallel_text:source={tmp_path / 'all.en'},target={tmp_path / 'all.de'}",
+        task=f"translation:tokens={tokens},max_length=5,beam=2,vocabulary=30",
+        retrain=replace(OWN_WIDTH, batch_size=4),
+    )
+    found, texts = untrained(tmp_path, config), ["the cat", "<s> zebra </s>", "a dog sat the cat dog sat sat"]
+    (out := tmp_path / "out").mkdir()
+    assert FORMATS["stablehlo"].write(Subject(found, found.weights), out)["difference"] < 1e-5
+    said = alone(out, tmp_path / "alone", *texts, more=("tokenizers",))
+    for one, wanted in zip(said, found.translate(texts), strict=True):
+        assert one["translation"] == wanted.text != ""
+        assert one["score"] == pytest.approx(wanted.score, abs=1e-5)
 
 
 def test_rows_become_features_inside_a_program_as_outside(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dnas.loading import mistakes
+from dnas.tasks import translation_scores
 from dnas.tasks.spectra import Waveforms
 
 ANSWERS = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.01, 0.99]])
@@ -37,6 +38,29 @@ def test_only_the_worst_are_kept():
     answers = np.stack([np.linspace(0.3, 0.49, 90), np.linspace(0.7, 0.51, 90)], 1)
     found = mistakes.worst(object(), "test", 0, np.zeros(90), np.zeros(90, int), answers)
     assert len(found) == mistakes.MOST and found[0].place == 0 and found[-1].place == mistakes.MOST - 1
+
+
+def test_the_worst_numbers_are_those_farthest_off():
+    true, said = np.array([1.0, 5.0, -3.0]), np.array([1.5, 2.0, 8.0])
+    found = mistakes.farthest(Shown(), "test", np.arange(3), true, said)
+    assert [(one.place, one.true, one.said, one.error) for one in found] == [
+        (2, -3.0, 8.0, 11.0),
+        (1, 5.0, 2.0, 3.0),
+        (0, 1.0, 1.5, 0.5),
+    ]
+    assert found[0].seen == {"text": "test 2: 2"}
+    many = mistakes.farthest(object(), "test", np.arange(90), np.zeros(90), np.arange(90.0))
+    assert len(many) == mistakes.MOST and many[0].place == 89 and many[0].seen == {}
+
+
+def test_the_worst_translations_are_those_least_like_their_reference():
+    said = ["der Hund sitzt", "", "die Katze"]
+    references = ["der Hund sitzt", "ein Mann", "die Katze schläft"]
+    compared = translation_scores.compared(["a", "b", "c"], references, said, tokenised=True, lower=False)
+    assert [compared[0].chrf, compared[0].bleu] == pytest.approx([100, 100])
+    found = mistakes.least_alike(compared)
+    assert [one.place for one in found] == [1, 2, 0] and found[0].pair[:4] == ("b", "ein Mann", "", 0)
+    assert mistakes._plain(found[1])["written"] == "die Katze" and 0 < found[1].pair.bleu < 100
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

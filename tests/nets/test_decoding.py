@@ -16,6 +16,7 @@ from dnas.nets.transformer_pairs import parted
 LENGTH, VOCABULARY, SENTENCES, BEAM = 7, 11, 3, 3
 OPTIONS = "widths=6+8,depths=1+2,heads=1+2,ratios=1+2,feed_forwards=relu+gated,mixers=attention+convolution+both"
 SPACE = f"{OPTIONS},norms=pre+post,head=4,distance=2,dropout=0"
+HAT = "size=hat_tiny,dropout=0"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,24 +25,25 @@ def float64():
         yield
 
 
-def supernet(reads, random):
+def supernet(reads, random, settings=SPACE, deviation=0.4):
     """A supernet in float64, and a mix for it."""
-    space = find.resolve("space", f"transformer:reads={reads},{SPACE}")
+    space = find.resolve("space", f"transformer:reads={reads},{settings}")
     size = NetworkSize(cells=1, channels=8, classes=VOCABULARY, vocabulary=VOCABULARY)
     made = space.supernet(space, size, rngs=nnx.Rngs(0))
     layout, state = nnx.split(made)
 
     def drawn(leaf):
         words = leaf.ndim == 2 and len(leaf) == VOCABULARY  # far apart, so that what is read makes a difference
-        return jnp.asarray(random.normal(size=leaf.shape) * (1.5 if words else 0.4))
+        return jnp.asarray(random.normal(size=leaf.shape) * (1.5 if words else deviation))
 
     leaves = jax.tree.map(drawn, nnx.as_pure(state))
     mix = {kind: jnp.asarray(random.dirichlet(np.ones(shape[1]), shape[0])) for kind, shape in space.mix_shapes.items()}
     return nnx.view(nnx.merge(layout, leaves), use_running_average=True), mix
 
 
-def test_beam_search_finds_the_same():
-    network, mix = supernet("both", np.random.default_rng(0))
+@pytest.mark.parametrize(("settings", "seed", "deviation"), [(SPACE, 0, 0.4), (HAT, 4, 1.0)], ids=["usual", "hat"])
+def test_beam_search_finds_the_same(settings, seed, deviation):
+    network, mix = supernet("both", np.random.default_rng(seed), settings, deviation)
     source = np.array([[4, 5, 6, 7, 0], [8, 0, 0, 0, 0], [4, 9, 10, 0, 0]], np.int32)
     own, other = parted(mix)
     body = network.body
@@ -69,7 +71,7 @@ def test_beam_search_finds_the_same():
     whole = found(again, jnp.zeros((SENTENCES * BEAM, LENGTH), jnp.int32))
     np.testing.assert_array_equal(kept.tokens, whole.tokens)
     np.testing.assert_allclose(kept.scores, whole.scores, rtol=0, atol=1e-10)
-    assert len(np.unique(kept.tokens)) > 3, "texts too alike to tell anything"
+    assert len(np.unique(kept.tokens)) > 2 and np.ptp(kept.scores) > 1e-2, "texts too alike to tell anything"
 
 
 def test_a_language_model_writes_the_same():

@@ -11,8 +11,10 @@ import page_folders
 import pytest
 
 from dnas import paths
+from dnas.automl import page as findings
+from dnas.automl.look import examine
 from dnas.files import append
-from dnas.reports import comparison, page, serve
+from dnas.reports import blackbox, comparison, page, serve
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "</script><script>window.hacked=1</script></style><img src=x onerror=window.hacked=1>\"'"
@@ -41,7 +43,7 @@ CONTRASTS = """() => {
       found[name] = Math.min(found[name] ?? 21, value);
     }
   };
-  const texts = ["h1", "h2", "header p", ".lead", ".note", "th", "td", ".legend li", "summary"];
+  const texts = ["h1", "h2", "header p", ".lead", ".note", "th", "td", ".legend li", "summary", ".state"];
   for (const what of texts) look(what, what, "color");
   look(".chart text", "chart", "fill");
   return found;
@@ -68,6 +70,9 @@ def written(tmp_path_factory):
         "search": page.page(page_folders.search(root / "search")),
         "training": page.page(page_folders.training(root / "training")),
         "comparison": comparison.page(page_folders.comparison(root / "comparison")),
+        "blackbox": blackbox.page(page_folders.blackbox(root / "blackbox")),
+        "table": findings.write(examine(page_folders.table(root / "table.csv")), root / "table.html"),
+        "images": findings.write(examine(page_folders.images(root / "animals")), root / "images.html"),
     }
 
 
@@ -90,7 +95,7 @@ class Looked:
         self.context.close()
 
 
-@pytest.mark.parametrize("kind", ["search", "training", "comparison"])
+@pytest.mark.parametrize("kind", ["search", "training", "comparison", "blackbox", "table", "images"])
 def test_a_page_fits_its_screen_and_asks_for_nothing(browser, written, kind):
     for width in WIDTHS:
         with Looked(browser, written[kind], width) as looked:
@@ -101,10 +106,11 @@ def test_a_page_fits_its_screen_and_asks_for_nothing(browser, written, kind):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_can_be_read(browser, written, scheme):
-    with Looked(browser, written["search"], scheme=scheme) as looked:
+@pytest.mark.parametrize("kind", ["search", "table"])
+def test_texts_can_be_read(browser, written, kind, scheme):
+    with Looked(browser, written[kind], scheme=scheme) as looked:
         found = looked.page.evaluate(CONTRASTS)
-        assert {"h1", "td", "chart", ".legend li"} <= set(found)
+        assert {"h1", "td", "chart", *([".legend li"] if kind == "search" else [".state"])} <= set(found)
         assert min(found.values()) >= 4.5, found
         dark = looked.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (max(map(int, dark[4:-1].split(","))) < 60) == (scheme == "dark")
@@ -147,6 +153,45 @@ def test_every_number_of_the_tables_is_that_of_the_files(browser, written):
         assert [",".join(line) for line in shown] == [line.replace('"', "") for line in lines]
 
 
+def test_a_black_box_search_shows_its_front_and_its_curve(browser, written):
+    folder = written["blackbox"].parent
+    lines = (folder / "front.csv").read_text().splitlines()
+    curve = json.loads((folder / "summary.json").read_text())["curve"]
+    with Looked(browser, written["blackbox"]) as looked:
+        shown = [row.locator("td").all_text_contents() for row in looked.page.locator("#rows tbody tr").all()]
+        assert [[cell, *map(float, values)] for cell, *values in shown] == [
+            [cell, *(pytest.approx(float(value), rel=1e-4) for value in values)]
+            for cell, *values in (line.split(",") for line in lines[1:])
+        ]
+        drawn = json.loads(looked.page.locator("#curves .chart script").text_content())
+        assert drawn["x"] == [row[0] for row in curve]
+        assert [one["values"] for one in drawn["series"]] == [[row[column] for row in curve] for column in (1, 2, 3)]
+        assert looked.page.locator("#costs .chart circle.dot[cx]").count() >= 3
+        assert looked.page.locator("#cell svg").count() > 0
+        tiles = " ".join(looked.page.locator(".tiles").inner_text().split())
+        assert "71.5 ± 1.25 accuracy" in tiles and "0.6 ± 0.1 volume below the front" in tiles
+
+
+def test_findings_show_the_rows_and_images_that_they_are_of(browser, written):
+    root = written["table"].parent
+    rows = [line.split(",") for line in (root / "table.csv").read_text().splitlines()]
+    with Looked(browser, written["table"]) as looked:
+        names = looked.page.locator("#examples th").all_text_contents()
+        assert names[:2] == ["row", "target"]
+        for row in looked.page.locator("#examples tbody tr, .finding tbody tr").all():
+            found = dict(zip(names, row.locator("td").all_text_contents(), strict=True))
+            written_there = dict(zip(rows[0], rows[int(found["row"].rpartition(" ")[2])], strict=True))
+            assert float(found.pop("size")) == pytest.approx(float(written_there.pop("size")), rel=1e-4)
+            assert {name: found[name] for name in written_there} == written_there
+        said = looked.page.locator("#findings").inner_text()
+        assert "The column 'same' says the target" in said and "10 of 70 rows" in said
+    with Looked(browser, written["images"]) as looked:
+        sizes = looked.page.evaluate("[...document.querySelectorAll('#findings img')].map((e) => e.naturalWidth)")
+        assert sizes and set(sizes) == {12}
+        said = looked.page.locator("#findings figcaption").all_text_contents()
+        assert any("dog/1.png" in one for one in said) and any("dog/2.png" in one for one in said)
+
+
 def test_without_scripts_all_numbers_can_be_read(browser, written):
     with Looked(browser, written["training"], java_script_enabled=False) as looked:
         assert looked.page.locator("text=70.31").count() >= 1
@@ -163,14 +208,19 @@ def test_names_are_never_run(browser, tmp_path):
         (run / name).write_text(json.dumps(cells))
     trained = page_folders.training(tmp_path / "trained", classes=(HOSTILE, "b"), text=HOSTILE)
     compared = page_folders.comparison(tmp_path / "compared", name=HOSTILE.replace('"', ""))
-    for written in (page.page(run), page.page(trained), comparison.page(compared)):
+    searched = page_folders.blackbox(tmp_path / "searched", failed=HOSTILE.replace('"', ""))
+    table = page_folders.table(tmp_path / "table.csv", name=HOSTILE, word=HOSTILE)
+    images = page_folders.images(tmp_path / "images", name=HOSTILE.replace("/", ""))
+    pages = [page.page(run), page.page(trained), comparison.page(compared), blackbox.page(searched)]
+    pages += [findings.write(examine(data), tmp_path / f"{data.stem}.html") for data in (table, images)]
+    for written in pages:
         with Looked(browser, written, width=380, bypass_csp=True) as looked:
             assert looked.page.evaluate("window.hacked") is None and looked.said == [] and looked.foreign == []
             assert looked.page.evaluate(TOO_WIDE) == [380]
             for chart in looked.page.locator(".chart:has(script) svg[role=img]").all():
                 chart.hover(force=True)
             assert looked.page.evaluate("window.hacked") is None and looked.said == []
-            assert HOSTILE[:20] in looked.page.locator("body").inner_text()
+            assert HOSTILE[10:20] in looked.page.locator("body").inner_text()
 
 
 def test_a_served_page_is_fresh_while_its_run_goes_on(browser, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from dnas import cli
 from dnas.architectures.genotype import from_json
 from dnas.errors import StorageError
-from dnas.reports import charts, comparison, drawing, graphs, mistakes, page, svg, why
+from dnas.reports import blackbox, charts, comparison, drawing, graphs, mistakes, page, svg, why
 from dnas.reports import html as pages
 
 HOSTILE = "</script><script>alert(1)</script></style></title><img src=x onerror=alert(1)>\"'><b>&amp;\u2028"
@@ -51,6 +51,7 @@ def folders(tmp_path_factory):
         "search": page_folders.search(root / "search"),
         "training": page_folders.training(root / "training"),
         "comparison": page_folders.comparison(root / "comparison"),
+        "blackbox": page_folders.blackbox(root / "blackbox"),
     }
 
 
@@ -61,6 +62,7 @@ def texts(folders):
         "search": pages.render("page.html.jinja", page.described(folders["search"])),
         "training": pages.render("page.html.jinja", page.described(folders["training"])),
         "comparison": pages.render("comparison.html.jinja", comparison.described(folders["comparison"])),
+        "blackbox": pages.render("page.html.jinja", blackbox.described(folders["blackbox"])),
     }
 
 
@@ -98,6 +100,23 @@ def test_the_page_of_a_training_says_what_was_taken_for_what(texts):
     assert "71 % of cat" in table and text.count("90.0 % sure") == 2 and "number 8" in text
 
 
+def test_the_page_of_a_training_says_which_numbers_are_far_off(tmp_path):
+    folder = page_folders.training(tmp_path / "run", tested=page_folders.tested_numbers("price"))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "64 rows of price (seed 1)" in text and "Of price, in its unit" in text and ">1.5</td>" in text
+    assert '<b>3</b>, said <b class="bad">-1.25</b> <span>(4.25 off; number 8)' in text
+    assert "row 8" in text and '<th scope="row">b</th><td>–</td>' in text
+
+
+def test_the_page_of_a_training_says_which_texts_were_translated_badly(tmp_path):
+    folder = page_folders.training(tmp_path / "run", tested=page_folders.tested_translations("ein <Text>"))
+    text = pages.render("page.html.jinja", page.described(folder))
+    assert "64 texts of ein &lt;Text&gt; (seed 1)" in text and ">21.3</td>" in text
+    caption = '<b>of ein &lt;Text&gt;</b>, translated as <b class="bad">for ein &lt;Text&gt;</b> '
+    assert f"<blockquote>ein &lt;Text&gt;</blockquote>\n<figcaption>{caption}" in text
+    assert "(chrF 12.3, BLEU 0.0; number 8)" in text
+
+
 def test_a_comparison_says_who_is_best_and_what_may_be_chance(folders, texts):
     text = texts["comparison"]
     assert "mine is best of 3, with 91.00 ± 1.00 % over 3 searches." in text
@@ -122,6 +141,8 @@ def test_what_a_name_holds_is_text_on_every_page(tmp_path):
     run = page_folders.search(tmp_path / "a<img onerror=x>&\"'", also=HOSTILE, command=HOSTILE)
     plain = page_folders.search(tmp_path / "plain")
     trained = page_folders.training(tmp_path / "trained", classes=(HOSTILE, f"{HOSTILE} 2"), text=HOSTILE)
+    others = (page_folders.tested_numbers, page_folders.tested_translations)
+    tested = [page_folders.training(tmp_path / f"tested_{i}", tested=one(HOSTILE)) for i, one in enumerate(others)]
     compared = page_folders.comparison(tmp_path / "compared", name=quoted.replace("\u2028", " "))
     for folder, names in ((run, [HOSTILE]), (plain, ["<noise>"])):
         genotypes = [page_folders.cell(*names)] * 2
@@ -131,6 +152,10 @@ def test_what_a_name_holds_is_text_on_every_page(tmp_path):
         run: plain,
         trained: page_folders.training(tmp_path / "good"),
         compared: page_folders.comparison(tmp_path / "c"),
+    }
+    kinds |= {
+        folder: page_folders.training(tmp_path / f"plain_{i}", tested=one())
+        for i, (folder, one) in enumerate(zip(tested, others, strict=True))
     }
     for hostile, harmless in kinds.items():
         bad, good = (
@@ -175,6 +200,14 @@ def test_a_damaged_test_is_one_sentence(tmp_path, change):
         mistakes.examined(folder)
 
 
+@pytest.mark.parametrize("tested", [page_folders.tested_numbers, page_folders.tested_translations])
+@pytest.mark.parametrize("name", ["measures", "count", "mistakes"])
+def test_another_damaged_test_is_one_sentence(tmp_path, tested, name):
+    folder = page_folders.training(tmp_path / "run", tested=tested() | {name: "?"})
+    with pytest.raises(StorageError, match="test.json is damaged: remove it"):
+        mistakes.examined(folder)
+
+
 def test_a_picture_that_would_leave_its_attribute_is_not_shown(tmp_path):
     folder = page_folders.training(tmp_path / "run")
     found = json.loads((folder / "test.json").read_text())
@@ -210,10 +243,30 @@ def test_why_is_shown_as_it_was_measured(tmp_path):
         page.described(folder)
 
 
+def test_of_a_black_box_search_that_goes_on_is_said_how_far_it_is(tmp_path):
+    folder = page_folders.blackbox(tmp_path / "run", failed="out of memory")
+    assert "1 evaluation failed, the first: out of memory" in blackbox.described(folder)["sentence"]
+    (folder / "front.csv").unlink()
+    rows = blackbox.described(folder)["rows"]
+    assert rows == [], "of several objectives there is no best evaluation"
+    text = (folder / "trials.csv").read_text().replace("accuracy,mflops", "score,fidelity")
+    (folder / "trials.csv").write_text(text)
+    assert [row["score"] for row in blackbox.described(folder)["rows"]][:2] == [72.75, 65.125], "whole ones first"
+    for name in ("summary.json", "trials.csv", "genotype.json"):
+        (folder / name).unlink()
+    assert blackbox.described(folder)["sentence"] == "Nothing has ended yet."
+    (folder / "trials.jsonl").write_text('{"run": 0, "architecture": [1]}\n{"run": 0, "values": {"accuracy": 0.5}}\n')
+    assert blackbox.described(folder)["sentence"] == "The search has not ended: 1 evaluation so far."
+    (folder / "summary.json").write_text("{}{")
+    with pytest.raises(StorageError, match="summary.json is damaged, it is not JSON: remove it"):
+        blackbox.described(folder)
+
+
 def test_report_writes_the_pages_of_runs_and_comparisons(folders, capsys):
-    assert cli.main(["report", str(folders["training"]), str(folders["comparison"])]) == 0
+    kinds = ("training", "comparison", "blackbox")
+    assert cli.main(["report", *(str(folders[kind]) for kind in kinds)]) == 0
     out = capsys.readouterr().out.replace("\n", "")
-    for kind in ("training", "comparison"):
+    for kind in kinds:
         assert f"{folders[kind] / 'report.html'}" in out and (folders[kind] / "report.html").is_file()
         (folders[kind] / "report.html").unlink()
 
@@ -224,6 +277,13 @@ def test_report_writes_the_pages_of_runs_and_comparisons(folders, capsys):
 )
 def test_ticks_are_round(low, high, expected):
     assert charts.ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.999999], [0.69313, 0.69315], [2.5, 2.5], [0.0, 1e-7], [120.0, 120.0001]])
+def test_marks_of_an_axis_can_be_told_apart_and_fit(values):
+    drawn = charts.lines("t", [charts.Line("a", [1, 2], values, "#000000")])
+    marks = re.findall(r'text-anchor="end">([^<]+)<', drawn)
+    assert len(set(marks)) == len(marks) > 0 and max(map(len, marks)) <= 8
 
 
 def test_a_line_is_broken_where_there_is_nothing():

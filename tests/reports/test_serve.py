@@ -19,6 +19,7 @@ def site(tmp_path_factory):
     page_folders.search(top / "runs" / "one")
     page_folders.training(top / "runs" / "<i>&'" / "deep")
     page_folders.comparison(top / "runs" / "compared")
+    page_folders.blackbox(top / "runs" / "evolved")
     page_folders.training(top / "other")
     (top / "runs" / "empty").mkdir()
     (top / "secret.txt").write_text("a secret")
@@ -40,6 +41,13 @@ def site(tmp_path_factory):
 
         yield ask
         server.shutdown()
+
+
+def test_a_black_box_search_is_listed_and_served(site):
+    status, text, _ = site("/")
+    assert status == 200 and "black-box search: nsga2 on table, 3evaluations" in text
+    status, text, _ = site("/run/evolved/")
+    assert status == 200 and "nsga2 searched by accuracy+mflops" in text and "72.75" in text
 
 
 @pytest.mark.parametrize(

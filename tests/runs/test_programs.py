@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 import dnas
 from dnas import paths, retrain
 from dnas.architectures import genotype
+from dnas.architectures.topology import NetworkSize
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.data import data_dir
 from dnas.kernels import native, norm
@@ -28,6 +30,7 @@ from dnas.runs.devices import Layout
 from dnas.search import penalty
 from dnas.search.method import Method
 from dnas.spaces import nasbench201
+from dnas.training import job
 
 SCRIPT = """
 import sys
@@ -394,6 +397,25 @@ def test_programs_of_every_optimiser_and_schedule_have_names(weights, names):
     assert ("advance" in changed(names(CONFIG), names(config))) != default
 
 
+@pytest.mark.parametrize("name", sorted(dnas.find.described("space")))
+def test_networks_of_every_space_can_be_followed(name):
+    """Else their programs are traced at every start."""
+    space, size = dnas.find.resolve("space", name), NetworkSize(1, 4, 10, 3)
+    found = [job.network_of(genotype.random(space, seed), space, size) for seed in (0, 0, 1)]
+    one, same, other = (fingerprint.fingerprint(network, space.supernet) for network in found)
+    assert one == same != other
+
+
+def test_patterns_and_unions_are_what_they_are_made_of():
+    one, same, other, flagged = (
+        fingerprint.fingerprint(re.compile(*by)) for by in (("a",), ("a",), ("b",), ("a", re.I))
+    )
+    assert one == same and len({one, other, flagged}) == 3
+    assert (
+        fingerprint.fingerprint(int | str) == fingerprint.fingerprint(int | str) != fingerprint.fingerprint(int | None)
+    )
+
+
 def changed(before, after):
     return {name for name in before if before[name] != after[name]}
 
@@ -492,7 +514,7 @@ def test_the_folder_is_bounded(tmp_path):
         path.write_bytes(bytes(10))
         programs.link(path, tmp_path / f"also{age}")
         os.utime(path, (100 - age, 100 - age))
-    programs.make_room(tmp_path, 30)
+    paths.make_room(tmp_path, 30)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{name}{age}" for name in ("program", "also") for age in range(3)
     )

@@ -15,7 +15,7 @@ from dnas import compare, find
 from dnas.architectures.genotype import check, parse, random, to_json
 from dnas.compare import Row, costs, early
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, called, to_dict
-from dnas.errors import run_script
+from dnas.errors import UserError, run_script
 from dnas.reports.plots import Measure
 from dnas.runs import loop, records
 
@@ -76,7 +76,7 @@ def test_each_architecture_is_trained_on_each_task(trained, tmp_path):
 
 def test_the_table_says_where_an_architecture_is_from_and_where_it_was_trained():
     def row(name, scores, **more):
-        return Row(name, BASE, [SKIP] * len(scores), 0.0, scores, [], **more)
+        return Row(name, BASE, [SKIP] * len(scores), 0.0, scores, [], **more).plain()
 
     less = {"measure": Measure("perplexity", more=False)}
     found = {
@@ -93,26 +93,53 @@ def test_the_table_says_where_an_architecture_is_from_and_where_it_was_trained()
     ]
 
 
-def test_the_command_writes_its_tables(trained, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def transfer(tmp_path, monkeypatch):
+    """The command with two families; `transfer(*arguments)` runs it, into the folder out."""
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
         "import json\nfrom dnas.config import from_dict\n"
         f"TASKS = {json.dumps({name: to_dict(config) for name, config in TASKS.items()})!r}\n"
         "def families():\n"
         "    tasks = {name: from_dict(config) for name, config in json.loads(TASKS).items()}\n"
-        "    return {'cells': (tasks, '|nor_conv_1x1~0|')}\n"
+        "    others = {f'other_{name}': config for name, config in tasks.items()}\n"
+        "    return {'cells': (tasks, '|nor_conv_1x1~0|'), 'others': (others, '|skip_connect~0|')}\n"
     )
-    arguments = ["--out", str(tmp_path / "out"), "--random-cells", "0"]
-    monkeypatch.setattr("sys.argv", ["transfer.py", str(experiment), *arguments])
-    script.main()
+
+    def run(*arguments):
+        fixed = ["--out", str(tmp_path / "out"), "--random-cells", "0"]
+        monkeypatch.setattr("sys.argv", ["transfer.py", str(experiment), *fixed, *arguments])
+        script.main()
+
+    return run
+
+
+def test_the_command_writes_its_tables(trained, tmp_path, transfer, capsys):
+    transfer("--only", "cells")
     text = (tmp_path / "out" / "transfer.md").read_text()
     assert "## cells\n\n| trained on | few [%] | many [%] |" in text
     assert "| found on few | 25.00 ± 35.36 * | 50.00 ± 35.36 |" in text
-    assert "few [%]" in capsys.readouterr().out
+    assert "few [%]" in capsys.readouterr().out and "## others" not in text
     known = json.loads((tmp_path / "out" / "transfer.json").read_text())["families"]["cells"]
     assert {row["name"]: len(row["trained"]) for row in known["few"]} == dict.fromkeys(
         ["found on few", "found on many", "by hand"], 2
     )
+
+
+def test_families_that_are_not_computed_keep_their_tables(trained, tmp_path, transfer):
+    json_file, text = (tmp_path / "out" / f"transfer.{kind}" for kind in ("json", "md"))
+    transfer("--only", "others")
+    others = json.loads(json_file.read_text())["families"]["others"]
+    table = text.read_text()
+    done = len(trained)
+    transfer("--only", "cells")
+    found = json.loads(json_file.read_text())["families"]
+    assert [*found] == ["cells", "others"] and found["others"] == others
+    assert text.read_text().startswith("## cells") and text.read_text().endswith(f"\n{table}")
+    assert len(trained) > done
+    json_file.write_text('{"families": [1]}')
+    with pytest.raises(UserError, match="has no tables of families .*: move it away"):
+        transfer("--only", "cells")
 
 
 @pytest.mark.parametrize(

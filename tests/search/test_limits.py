@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dnas.architectures.genotype import as_mix, random
+from dnas.architectures import flow
+from dnas.architectures.genotype import CellGenotype, Edge, Genotype, as_mix, random
 from dnas.architectures.topology import NetworkSize
 from dnas.config import AlphaConfig, Config, RetrainConfig, SearchConfig
 from dnas.costs import budget
@@ -17,7 +18,7 @@ from dnas.methods import gaea
 from dnas.runs import records
 from dnas.search import discretise, limits, relax
 from dnas.search.run import build, run
-from dnas.spaces import darts, fbnet
+from dnas.spaces import darts, fbnet, nasbench201
 
 TINY, SIZE = fbnet.space(size="tiny"), NetworkSize(1, 4, 10)
 SEARCH = SearchConfig(2, 64, alphas=AlphaConfig(0.05))
@@ -70,7 +71,7 @@ def test_a_genotype_within_the_budget_is_near_the_best(seed):
     """Of all 729 networks of three layers, by their probability."""
     found = budget.build(share(TINY, 0.15), TINY, SIZE, 16)
     mix = {"block": np.asarray(jax.nn.softmax(2 * jax.random.normal(jax.random.key(seed), TINY.mix_shapes["block"])))}
-    chosen = limits.discretised(discretise.strongest, found)(TINY, mix)
+    chosen = limits.discretised(discretise.strongest, found, 1)(TINY, mix)
     assert found.allows(chosen) and not found.allows(discretise.strongest(TINY, mix))
     weight = lambda one: float((as_mix(one, TINY)["block"] * np.log(mix["block"])).sum())  # noqa: E731
     table, constant = found.additive[0].tables["block"], found.additive[0].constant
@@ -83,13 +84,34 @@ def test_a_genotype_within_the_budget_is_near_the_best(seed):
     assert best - 1 < weight(chosen) <= best + 1e-5
 
 
+@pytest.mark.parametrize("most", [0.02, 0.1, 0.3])
+def test_what_fits_a_budget_lets_something_through(most):
+    """`none` costs nothing: 40 mixes of cells of three edges that like it, against all 125 of them."""
+    space = nasbench201.space(nodes=3)
+    found, names = budget.build(share(space, most), space, SIZE, 16), space.cells["cell"].operations[0]
+    edges = space.cells["cell"].edges
+
+    def of(operations):
+        chosen = (Edge(*edge, name) for edge, name in zip(edges, operations, strict=True))
+        return Genotype(space.name, (("cell", CellGenotype(tuple(chosen))),))
+
+    every = [of(operations) for operations in product(names, repeat=3)]
+    fitting = [one for one in every if found.allows(one) and not flow.is_constant(one, space, 1)]
+    drawn = np.random.default_rng(0).normal(size=(40, 3, len(names))) + np.array([0.7, 0, 0, 0, 0])
+    chosen = list[Genotype]()
+    for rows in np.exp(drawn) / np.exp(drawn).sum(-1, keepdims=True):
+        if not found.allows(discretise.strongest(space, {"cell": rows})):
+            chosen.append(limits.discretised(discretise.strongest, found, 1)(space, {"cell": rows}))
+    assert len(chosen) > 5 and {*chosen} <= {*fitting}
+
+
 def test_cells_that_keep_some_edges_meet_a_budget():
     space = darts.space(nodes=3).within(1)
     mix = {kind: np.asarray(jax.random.uniform(jax.random.key(1), shape)) for kind, shape in space.mix_shapes.items()}
     free = discretise.strongest(space, mix)
     most = float(budget.build("multiply_adds<1e12", space, SIZE, 8).of(free)[0])
     found = budget.build(f"multiply_adds<{0.8 * most}", space, SIZE, 8)
-    chosen = limits.discretised(discretise.strongest, found)(space, mix)
+    chosen = limits.discretised(discretise.strongest, found, 1)(space, mix)
     assert found.allows(chosen) and len(chosen.cells[0][1].edges) == len(free.cells[0][1].edges)
 
 

@@ -10,13 +10,14 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, mean_squared_error, r2_score
 from threadpoolctl import threadpool_limits
 
+from dnas.automl.learners import boosted
 from dnas.config import Config, RetrainConfig, SearchConfig
 from dnas.data import load
 from dnas.data._tables import Column, Table
 from dnas.errors import UserError
 from dnas.nets.layers import Outputs
 from dnas.tasks.regression import Regression
-from dnas.tasks.tabular import balance, baseline, task
+from dnas.tasks.tabular import balance, task
 from dnas.types import Batch
 
 SEARCH, RETRAIN = SearchConfig(batch_size=8, valid_portion=0.4), RetrainConfig(batch_size=8)
@@ -181,7 +182,7 @@ def test_gradient_boosting_beside_it(data, measure, least):
     if data == "t":
         made.train[1][:50:3] = ""
     with threadpool_limits(1):  # rows so few are slower on several threads, which wait for each other
-        found = baseline(bound(made, balanced=data == "breast_cancer"))
+        found = boosted(bound(made, balanced=data == "breast_cancer"))
     assert found[measure] > least and np.isfinite(list(found.values())).all()
 
 
