@@ -21,7 +21,7 @@ soft, hard, evolution: the small twin: two blocks, handwritten digits, 20 traini
 multiply-adds, and T is 150,000 of them. With milliseconds of this machine in their place:
 
     dnas latency mnasnet:size=tiny --image-size 8 --image-channels 1 --out here.json
-    dnas blackbox experiments/mnasnet.py --objective "accuracy*(latency:table=here.json/0.1)^-0.07" --out runs/here
+    dnas blackbox experiments/mnasnet.py:soft --objective "accuracy*(latency:table=here.json/0.1)^-0.07" --out runs/here
 
 That measures several hundred blocks, so it takes a while, and has not been run to its end. Expected: no published
 number. At commit c8f4858 the best of soft was the last of 20, reward 0.883, 89.6 % of 288 validation images at 183,424
