@@ -191,6 +191,8 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
     tests |= _tests(run, rivals, entries)
     exported = loop.quoted(run.place("export"))
+    winner = replace(winner, parameters=tests[winner.name]["parameters"])
+    entries = [winner if entry.name == winner.name else entry for entry in entries]
     summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
     page(run.folder, summary, run.journal.pieces["look"]["value"], run.journal.told)
