@@ -50,7 +50,7 @@ def allowed(limits: Limits, space: Space, budget: str) -> np.ndarray:
     costs = np.stack([of_all(cost, space) for cost in limits.costs], 1)
     found = np.all(costs <= limits.most * (1 + SLACK), axis=1)
     if not found.any():
-        least = ", ".join(f"{c.name} {v:,.6g}" for c, v in zip(limits.costs, costs.min(0), strict=True))
+        least = ", ".join(f"{c.name} {c.said(v)}" for c, v in zip(limits.costs, costs.min(0), strict=True))
         raise UserError(f"No network of '{space.name}' meets the budget '{budget}', the least is {least}: give more.")
     return found
 

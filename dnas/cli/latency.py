@@ -1,5 +1,6 @@
 """`dnas latency`."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,14 @@ class Latency:
 
     The table is a cost: of any architecture, and of any mix. SPACE is a choice, see dnas list. Operations are compiled
     once each, and timed warm and in turns, on one core; --check times whole random networks beside what the table says.
+    Of ofa and mnasnet, where what an option takes depends on others, every block is; mixes have no latency there.
     Let nothing else run meanwhile. With --device the table of FBNet is fitted to what HELP has measured on one of its
     27 devices; cpu and raspi4_32 are published tables per operation.
 
     Examples:
       dnas latency nasbench201 --out here.json --check 20
       dnas latency darts --channels 36 --cells 20 --out here.json
+      dnas latency ofa:size=tiny --image-size 8 --out here.json --check 20
       dnas latency fbnet --device pixel3 --out pixel3.json
     """
 
@@ -136,7 +139,6 @@ def _fitted(space: "Space", device: str) -> "LatencyTable":
 def _show(checked: "Checked") -> None:
     for predicted, true in zip(checked.predicted, checked.measured, strict=True):
         print(f"  table {predicted:9.3f} ms   network {true:9.3f} ms")
-    print(
-        f"{len(checked.measured)} networks: median error {100 * checked.accuracy.error:.1f} %, rank correlation "
-        f"{checked.accuracy.correlation:.3f}"
-    )
+    count, (correlation, error) = len(checked.measured), checked.accuracy
+    ranks = "all predicted alike" if math.isnan(correlation) else f"rank correlation {correlation:.3f}"
+    print(f"{count} network{'s' * (count > 1)}: median error {100 * error:.1f} %, {ranks}")

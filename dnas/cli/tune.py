@@ -45,7 +45,7 @@ class Tune:
       dnas tune --cell DARTS_V2 --data cifar10 --over retrain.drop_path=0..0.4 --searcher hyperband --trials 100
       dnas tune experiments/small_tables.py:wine --over architecture retrain.weights.learning_rate=1e-3..1:log
       dnas tune runs/first --over retrain.weights.decay=1e-5..1e-2:log
-          --storage mysql://me@host/studies --out runs/decay
+          --storage postgresql+psycopg://me@host/studies --out runs/decay
     """
 
     experiment: Annotated[tyro.conf.Positional[str | None], optional("[EXPERIMENT]")] = None
@@ -64,7 +64,7 @@ class Tune:
     out: Annotated[str | None, optional("DIR")] = None
     """The folder; by default in runs/, named after EXPERIMENT or the cell."""
     storage: Annotated[str | None, optional("URL")] = None
-    """A database, as mysql://user@host/name or sqlite:////shared/study.db; by default a file in DIR."""
+    """A database, as postgresql+psycopg://user@host/name or sqlite:////shared/study.db; by default a file in DIR."""
     study: Annotated[str | None, optional("NAME")] = None
     """The name of the study in that database; by default the name of DIR."""
     repeats: Annotated[int, optional("INT")] = 1

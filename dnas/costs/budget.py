@@ -122,10 +122,9 @@ def build(text: str, space: Space, size: NetworkSize, image_size: int) -> Limits
         if cost.additive is not None:
             least = price(cost, cheapest(space, cost.additive.tables))
             if least > most * (1 + SLACK):
-                unit = f" {cost.unit}" * bool(cost.unit)
                 raise UserError(
-                    f"No network of '{space.name}' has {cost.name} below {most:,.6g}{unit}: the smallest has "
-                    f"{least:,.6g}{unit}, so give at least that."
+                    f"No network of '{space.name}' has {cost.name} below {cost.said(most)}: the smallest has "
+                    f"{cost.said(least)}, so give at least that."
                 )
     if len(costs) > 1 and all(cost.additive is not None for cost in costs) and fitting(found) is None:
         raise UserError(

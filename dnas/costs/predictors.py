@@ -30,7 +30,7 @@ NOISES = (1e-8, 1e-5, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
 
 
 class Accuracy(NamedTuple):
-    """Of predictions: Spearman's rank correlation, and the median relative error."""
+    """Of predictions: Spearman's rank correlation, NaN where all are alike, and the median relative error."""
 
     correlation: float
     error: float
@@ -38,7 +38,9 @@ class Accuracy(NamedTuple):
 
 def accuracy(predicted: np.ndarray, true: np.ndarray) -> Accuracy:
     """Of [K]."""
-    return Accuracy(float(spearmanr(predicted, true)[0]), float(np.median(np.abs(predicted / true - 1))))
+    alike = np.ptp(predicted) == 0 or np.ptp(true) == 0
+    correlation = np.nan if alike else float(spearmanr(predicted, true)[0])
+    return Accuracy(correlation, float(np.median(np.abs(predicted / true - 1))))
 
 
 class Sizes(NamedTuple):

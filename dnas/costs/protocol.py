@@ -77,6 +77,10 @@ class Cost:
     about: str = ""
     exact: bool = True
 
+    def said(self, amount: float) -> str:
+        """An amount of it as one reads it: 12.3 ms."""
+        return f"{amount:,.6g} {self.unit}".rstrip()
+
     @property
     def expected(self) -> Additive:
         """The cost of a mix. Errors: `UserError` where only whole architectures have one."""

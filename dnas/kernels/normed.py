@@ -11,6 +11,7 @@ which the next norm answers for. On the CPU, of float32 and float64 only (`nativ
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax.interpreters import ad
 
 from dnas.kernels import native
@@ -116,35 +117,35 @@ def _pointwise(x, kernel):
 
 
 def _normed_pointwise(*args, activation):
-    return _with_moments(_dense(*affine_known(*args[:5], activation=activation), args[5]))
+    return _with_moments(_dense(_read(args, activation), args[5]))
 
 
 def _normed_depthwise(*args, size, stride, activation):
-    return _with_moments(depthwise_conv(*affine_known(*args[:5], activation=activation), args[5], stride))
+    return _with_moments(depthwise_conv(_read(args, activation), args[5], stride))
 
 
 def _pointwise_to_kernel(*args, activation):
-    (images,), like = affine_known(*args[:5], activation=activation), (args[0].shape[-1], args[5].shape[-1])
-    return _transposed(lambda kernel: _dense(images, kernel), args[0], like, args[5])
+    images, kernel = _read(args, activation), jnp.zeros((args[0].shape[-1], args[5].shape[-1]), args[5].dtype)
+    return [*jax.linear_transpose(lambda kernel: _dense(images, kernel), kernel)(args[5])]
 
 
 def _depthwise_to_kernel(*args, size, stride, activation):
-    (images,), like = affine_known(*args[:5], activation=activation), (size, size, args[0].shape[-1])
-    return _transposed(lambda kernel: depthwise_conv(images, kernel, stride), args[0], like, args[5])
+    images, kernel = _read(args, activation), jnp.zeros((size, size, args[0].shape[-1]), args[5].dtype)
+    return [*jax.linear_transpose(lambda kernel: depthwise_conv(images, kernel, stride), kernel)(args[5])]
 
 
 def _pointwise_to_x(*args, activation):
-    (of_normed,) = jax.linear_transpose(lambda images: _dense(images, args[6]), args[0])(args[5])
-    return affine_pulled(*args[:5], of_normed, activation=activation)
+    (of_read,) = jax.linear_transpose(lambda images: _dense(images, args[6]), args[0])(args[5])
+    return affine_pulled(*(*args[:5], of_read), activation=activation)
 
 
 def _depthwise_to_x(*args, stride, activation):
-    (of_normed,) = jax.linear_transpose(lambda images: depthwise_conv(images, args[6], stride), args[0])(args[5])
-    return affine_pulled(*args[:5], of_normed, activation=activation)
+    (of_read,) = jax.linear_transpose(lambda images: depthwise_conv(images, args[6], stride), args[0])(args[5])
+    return affine_pulled(*(*args[:5], of_read), activation=activation)
 
 
-def _transposed(function, x, shape, g):
-    return [*jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, x.dtype))(g)]
+def _read(args, activation):
+    return affine_known(*args[:5], activation=activation)[0]
 
 
 def _no_stride(sizes, activation):

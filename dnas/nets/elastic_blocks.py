@@ -59,7 +59,7 @@ class Depthwise(nnx.Module):
         return depthwise_conv(x, weighted_sum(row, filled, paths).astype(x.dtype), self.stride)
 
     def one(self, conv: Conv2d, row: jax.Array, *args: jax.Array) -> Any:
-        """conv(*args, kernel) of a kernel of the chosen size. With paths="one" a call gives what `depthwise_conv` does."""
+        """conv(*args, kernel), the kernel of the chosen size; of `depthwise_conv` a call with paths="one"."""
         which = row[: len(self.sizes)].argmax()
         kernels = tuple((row[which] * kernel).astype(args[0].dtype) for kernel in self.kernels())
         return one_conv(conv, args, kernels, which)
@@ -67,8 +67,8 @@ class Depthwise(nnx.Module):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def one_conv(conv: Conv2d, args: tuple[jax.Array, ...], kernels: tuple[jax.Array, ...], which: jax.Array) -> Any:
-    """conv(*args, kernel) with one of several kernels [k, k, C]. Its derivative is written by hand: that of a conditional
-    keeps copies of the images."""
+    """conv(*args, kernel) with one of several kernels [k, k, C]. Its derivative is written by hand: that of a
+    conditional keeps copies of the images."""
     return jax.lax.switch(which, _each(conv, len(kernels)), args, kernels)
 
 
@@ -190,7 +190,7 @@ class ElasticBlock(nnx.Module):
         """The same by kernels that read through a norm whose moments the step before has given."""
         assert self.expand is not None and self.expand_norm is not None
         expand, expand_norm = self.expand.kernel[...][0, 0], self.expand_norm
-        conv = partial(_filtered, (self.depthwise.stride, self.activation))
+        conv = partial(normed.normed_depthwise, stride=self.depthwise.stride, activation=self.activation)
 
         def filtered(y: jax.Array) -> normed.Normed:
             return self.depthwise.one(conv, row, *expand_norm.known(y))
@@ -241,16 +241,20 @@ def _steps_of(graph: Any, sizes: Sequence[tuple[int, int]], number: int, params,
     block.narrow(*sizes[number])
     if block.reads_through_norms(x):
         return block, block.normed_steps(kernel, width[number], width[number])
-    depthwise = partial(block.depthwise.one, partial(_plain, block.depthwise.stride), kernel)
+    depthwise = partial(block.depthwise.one, partial(depthwise_conv, stride=block.depthwise.stride), kernel)
     return block, block.steps(depthwise, width[number], width[number])
 
 
-def _plain(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return depthwise_conv(x, kernel, stride)
-
-
-def _filtered(settings: tuple[int, str], *known_and_kernel: jax.Array) -> normed.Normed:
-    return normed.normed_depthwise(*known_and_kernel, *settings)
+def _values(steps: Sequence[Step], x: jax.Array) -> list[jax.Array]:
+    """x and what each step gives. The moments of what it gives are those of the norm that it names."""
+    values = [x]
+    for step, norm in steps:
+        value, *moments = step(values[-1])
+        if norm is not None:
+            mean, variance = moments
+            norm.keep(mean, variance, value.size // value.shape[-1])
+        values.append(value)
+    return values
 
 
 def _slots(values: Sequence[jax.Array], sizes: Sequence[tuple[int, int]], number: int) -> list[list[jax.Array]]:
@@ -287,12 +291,8 @@ def one_width(graph: Any, sizes: Sequence[tuple[int, int]], shortcut: bool) -> C
     steps_of = partial(_steps_of, graph, sizes)
 
     def forward(number: int, keeps: bool, params, stats, x, kernel, width):
-        (block, steps), values = steps_of(number, params, stats, x, kernel, width), [x]
-        for step, norm in steps:
-            value, *moments = step(values[-1])
-            if norm is not None:
-                norm.keep(*moments, value.size // value.shape[-1])
-            values.append(value)
+        block, steps = steps_of(number, params, stats, x, kernel, width)
+        values = _values(steps, x)
         joined = jax.tree.map(lambda new, old: jnp.concatenate([new, old[len(new) :]]), statistics(block), stats)
         kept = (_slots(values[1:-2], sizes, number), values[-2]) if keeps else ()
         return x + values[-1] if shortcut else values[-1], joined, kept

@@ -110,7 +110,7 @@ def _check_draws(limits: budget.Limits, config: Config, allowed: Callable[[Genot
         if allowed(genotype):
             return
         seen.append(limits.of(genotype))
-    least = ", ".join(f"{c.name} {v:,.6g}" for c, v in zip(limits.costs, np.min(seen, 0), strict=True))
+    least = ", ".join(f"{c.name} {c.said(v)}" for c, v in zip(limits.costs, np.min(seen, 0), strict=True))
     raise UserError(
         f"Method '{config.method}' draws its architectures, and of {count:,} random ones none is within the budget "
         f"'{config.budget}', the least among them is {least}: give more, or choose a method with alphas."

@@ -224,7 +224,7 @@ def _reached(url: str, own: Path) -> Iterator[None]:
             raise StorageError(f"Cannot use {own} ({detail}): restore it, or choose another --out.") from error
         raise StorageError(
             f"Cannot use the storage {hidden(url)} ({detail}): give the URL of a database, as sqlite:///study.db or "
-            "mysql://user@host/name, whose driver is installed."
+            "postgresql+psycopg://user@host/name, whose driver is installed."
         ) from error
 
 

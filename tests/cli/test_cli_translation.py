@@ -34,7 +34,7 @@ def dnas_says(capsys):
 def run(tmp_path_factory):
     """The folder of a search whose network was trained: numbers in English and German, word by word."""
     folder, rng = tmp_path_factory.mktemp("numbers"), np.random.default_rng(0)
-    texts = [rng.choice(list(WORDS), rng.integers(1, 4)) for _ in range(150)]
+    texts = [rng.choice(list(WORDS), rng.integers(1, 5)) for _ in range(150)]
     (folder / "all.en").write_text("".join(f"{' '.join(words)}\n" for words in texts))
     (folder / "all.de").write_text("".join(f"{' '.join(WORDS[word] for word in words)}\n" for words in texts))
     data = f"--data=parallel_text:source={folder / 'all.en'},target={folder / 'all.de'},tokenised=true"

@@ -56,7 +56,12 @@ def test_a_table_adds_up_to_the_network(space, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "space", [ofa.space(size="tiny", resolutions="8+16"), mnasnet.space(size="tiny")], ids=lambda space: space.name
+    "space",
+    [
+        ofa.space(size="tiny", resolutions="8+16"),
+        pytest.param(mnasnet.space(size="tiny", filters="1"), marks=pytest.mark.slow),
+    ],
+    ids=lambda space: space.name,
 )
 def test_a_table_of_blocks_adds_up_to_the_network(space, monkeypatch, tmp_path):
     monkeypatch.setattr(measured, "compiled", parameters)

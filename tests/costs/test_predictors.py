@@ -1,5 +1,7 @@
 """Learned latencies: what they must find in latencies that are sums, products and mixtures."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,12 @@ def test_the_chosen_noise_is_that_of_the_measurements():
     alone = gaussian_process(FEATURES[SEEN], noisy[SEEN, :1])(FEATURES[REST])
     np.testing.assert_allclose(found[:, 0], alone[:, 0], rtol=1e-9)
     assert accuracy(found[:, 1], SUM[REST]).error < np.median(np.abs(noisy[SEEN, 1] / SUM[SEEN] - 1))
+
+
+def test_what_is_predicted_alike_has_no_order():
+    with warnings.catch_warnings(action="error"):
+        found = accuracy(np.ones(3), np.array([1.0, 1.0, 2.0]))
+    assert np.isnan(found.correlation) and found.error == 0
 
 
 def test_a_time_that_is_not_positive_has_no_logarithm():

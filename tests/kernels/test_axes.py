@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from dnas.errors import UserError
-from dnas.kernels import mixing, norm, pooling
+from dnas.kernels import mixing, norm, normed, pooling
 from dnas.kernels.axes import agree, at_least, one_float_type
 from dnas.kernels.conv import DENSE, DEPTHWISE, Settings, dense_conv, depthwise_conv
 from dnas.nets import layers
@@ -29,6 +29,13 @@ PRIMITIVES = {  # operands, settings, and the axes whose sizes follow from neith
     "affine": (norm.affine_p, "BHWC C C", NORM | GATE, "BHW"),
     "push": (norm.push_p, "BHWC C C C C BHWC C C", GATE, ""),
     "pull": (norm.pull_p, "BHWC C C C C BHWC", GATE, ""),
+    "pointwise": (normed.pointwise_p, "BHWC CD", {}, "BHWD"),
+    "normed pointwise": (normed.normed_pointwise_p, "BHWC C C C C CD", GATE, "BHWD"),
+    "normed pointwise to kernel": (normed.pointwise_to_kernel_p, "BHWC C C C C BHWD", GATE, "D"),
+    "normed pointwise to x": (normed.pointwise_to_x_p, "BHWC C C C C BHWD CD", GATE, ""),
+    "normed depthwise": (normed.normed_depthwise_p, "BHWC C C C C kkC", POOL | GATE | {"size": 3}, "BHW"),
+    "normed depthwise to kernel": (normed.depthwise_to_kernel_p, "BHWC C C C C BhwC", POOL | GATE | {"size": 3}, ""),
+    "normed depthwise to x": (normed.depthwise_to_x_p, "BHWC C C C C BhwC kkC", POOL | GATE, ""),
     "pick": (pooling.pick_p, "BHWC BHWC", POOL, ""),
     "scatter": (pooling.scatter_p, "BHWC BhwC", POOL, ""),
     "mean": (pooling.mean_p, "BHWC", {}, "BHWC"),

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dnas.architectures.topology import NetworkSize
+from dnas.kernels import native
+from dnas.nets.elastic_blocks import ElasticBlock
 from dnas.nets.functional import functionalize
 from dnas.spaces import ofa
 
@@ -72,3 +74,22 @@ def test_gradients_of_the_chosen_weights_of_a_mix_are_those_of_masks(given):
         used = table * np.isin(np.arange(len(table)), [0, 2, 3] if len(table) == 4 else [0, 1])[:, None]
         np.testing.assert_allclose(ours[kind] * used, masked[kind] * used, rtol=1e-8, atol=1e-10)
         np.testing.assert_array_equal(ours[kind][table == 0], 0)
+
+
+@pytest.mark.slow
+def test_without_kernels_that_read_through_norms_it_is_the_same(given, monkeypatch):
+    """Fails, too, where the kernels are there and not used."""
+    if not native.available():
+        pytest.skip("there are no kernels: install g++ to test them")
+    weights, stats, x = given
+    with jax.enable_x64(True):
+        mix = jax.tree.map(jnp.asarray, mix_of(*CHOICES["mixed"]))
+        found = both()["one"][1](weights, x, mix, stats)
+        reads = [str(both()["one"][1].lower(weights, x, mix, stats).as_text()).count("dnas_normed")]
+        monkeypatch.setattr(ElasticBlock, "reads_through_norms", lambda self, x: False)
+        _, plain = both.__wrapped__()["one"]
+        reads.append(str(plain.lower(weights, x, mix, stats).as_text()).count("dnas_normed"))
+        expected = plain(weights, x, mix, stats)
+    assert reads[0] > reads[1] == 0
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)

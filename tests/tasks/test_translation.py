@@ -60,7 +60,7 @@ def test_a_validation_part_is_split_off_by_the_seed():
     assert first.described()["crc32"] == again.described()["crc32"] != other.described()["crc32"]
     some = bound(pairs, plan=replace(RETRAIN, valid_portion=0.25))
     assert {part: len(x) for part, (x, _) in some.parts.items()} == {"train": 15, "valid": 5, "test": 6}
-    assert len(some.references["valid"]) == 5
+    assert len(some.lines["valid"].targets) == 5
 
 
 def test_tokens_of_both_sides_are_those_of_the_train_part():
@@ -162,7 +162,7 @@ def test_what_was_written_is_scored():
     _, target = found.parts["test"]
     whole = bound(of_lines("mine", dict.fromkeys(("train", "test"), lines(6, "train"))), max_length=30, tokens="bpe")
     texts = [whole.text(row[1:]) for row in whole.parts["test"][1]]
-    assert tuple(texts) == whole.references["test"]
+    assert tuple(texts) == whole.lines["test"].targets
     scores, signatures = whole.scored(texts, "test")
     assert scores == {"bleu": pytest.approx(100), "chrf": pytest.approx(100)}
     assert "tok:13a" in signatures["bleu"] and "version:" in signatures["chrf"]

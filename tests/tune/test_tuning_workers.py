@@ -1,5 +1,6 @@
 """Workers of a study are killed at random, and so is the program that started them: no finished trial is lost."""
 
+import contextlib
 import csv
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 from dnas import paths
 
 optuna = pytest.importorskip("optuna", reason="no Optuna on this machine: pip install dnas[optuna]")
+DATABASE = os.environ.get("DNAS_TEST_DATABASE", "")  # of a server, for the test of one
 PROGRAM = Path(__file__).with_name("fake_studies.py")
 
 
@@ -71,3 +73,32 @@ def test_two_programs_share_a_database(tmp_path):
     assert all(logs) and 8 <= len(logs[0]) + len(logs[1]) <= 9  # both may begin the last one
     rows = list(csv.DictReader((tmp_path / "a" / "trials.csv").open()))
     assert len(rows) >= 8 and all(re.fullmatch("complete", row["state"]) for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATABASE, reason="DNAS_TEST_DATABASE names no database, as postgresql+psycopg://me@host/name")
+def test_a_program_that_is_killed_loses_nothing_in_a_database(tmp_path):
+    def study():
+        with contextlib.suppress(KeyError):  # nobody has made it yet
+            return optuna.load_study(study_name="shared", storage=DATABASE)
+
+    def complete():
+        return {trial.number: trial.value for trial in study().trials if trial.state.name == "COMPLETE"}
+
+    if study() is not None:
+        optuna.delete_study(study_name="shared", storage=DATABASE)
+    first, second = (begun(tmp_path / name, 6, 0, DATABASE, seconds="1") for name in "ab")
+    until(lambda: children(tmp_path / "b" / "log") and len(complete()) >= 2)
+    second.kill()
+    second.wait()
+    before = complete()
+    output, _ = first.communicate(timeout=600)
+    assert first.returncode == 0, output
+    again = begun(tmp_path / "b", 8, 0, DATABASE, seconds="0.1")
+    output, _ = again.communicate(timeout=600)
+    assert again.returncode == 0, output
+    after = complete()
+    assert len(before) >= 2 and {number: after[number] for number in before} == before and len(after) == 8
+    dead = [trial for trial in study().trials if trial.state.name == "FAIL"]
+    assert all(any(trial.user_attrs.get("place") == one.number for trial in study().trials) for one in dead)
+    optuna.delete_study(study_name="shared", storage=DATABASE)
