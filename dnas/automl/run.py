@@ -21,7 +21,7 @@ from dnas.automl import final, recipes, stages
 from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
-from dnas.automl.networks import TOO_LONG, Entry, best_of, with_epochs
+from dnas.automl.networks import NO_TIME, TOO_LONG, Entry, best_of, with_epochs
 from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
 from dnas.automl.stages import Run, command
@@ -100,7 +100,7 @@ def _stages(folder: Path, journal: Journal, quiet: bool) -> dict[str, Any]:
     entries += _found(run)
     entries += _tuned(run, entries)
     winner = best_of([entry for entry in entries if entry.genotype is not None])
-    if winner is None and entries[0].failed != TOO_LONG:
+    if winner is None and entries[0].failed not in (NO_TIME, TOO_LONG):
         raise UserError(f"No network could be validated; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
     return _ended(run, winner or entries[0], entries)  # where there is no time to validate any: the first fixed one
 

@@ -127,7 +127,7 @@ def test_on_a_very_slow_one_the_first_fixed_network_is_the_answer(ended):
     machine = Machine(100)
     summary = ended(machine)
     assert summary["winner"] == summary["entries"][0]["name"] == "multilayer perceptron"
-    assert summary["entries"][0]["failed"] == networks.TOO_LONG
+    assert summary["entries"][0]["failed"] == networks.NO_TIME
 
 
 def test_where_an_epoch_does_not_fit_it_is_refused(ended):
