@@ -1,8 +1,8 @@
 """The block of elastic networks: kernel and hidden width are decisions whose options share their weights.
 
 The sources and the rules of sharing are those of `elastic`. With paths="one" on the CPU a block computes what its
-choice needs, with the first channels of its weights and a kernel that is no larger; a block that is not used computes
-nothing. Everywhere else every option is computed in the shapes of the largest, with masks: mapped over seeds, a
+choice needs, with the first channels of its weights and a kernel that is no larger, by convolutions that read through
+its norms where there are kernels (`kernels.normed`); a block that is not used computes nothing. Everywhere else every option is computed in the shapes of the largest, with masks: mapped over seeds, a
 conditional would compute all of its branches. Axis letters: B H W C, O options.
 """
 
