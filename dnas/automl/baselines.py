@@ -31,6 +31,8 @@ def _learned(name: str, recipe: Recipe, seconds: float) -> Entry:
     held = cross_validation.parts_of(networks.as_compared(recipe.config, recipe), recipe.folds)
     score = held[0].task.score
     empty = Entry(name, "learner", score.name, score.more)
+    if seconds <= 0:
+        return replace(empty, failed=networks.NO_TIME)
     try:
         with pace.ended_after(seconds):
             rows = [

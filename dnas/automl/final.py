@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dnas import data as datasets
@@ -82,7 +83,13 @@ def tested(folder: Path, score: Score) -> dict[str, Any]:
     measures = {name: float(value) for name, value in measured.measures.items()}
     confusion = None if measured.confusion is None else measured.confusion.tolist()
     error = error_of(measures, found, score)
-    return {"measures": measures, "error": error, "confusion": confusion, "classes": list(found.classes)}
+    told = {"confusion": confusion, "classes": list(found.classes), "parameters": parameters_of(found)}
+    return {"measures": measures, "error": error} | told
+
+
+def parameters_of(found: Found) -> int:
+    """How many the network has."""
+    return sum(leaf.size for leaf in jax.tree.leaves(found.weights))
 
 
 def error_of(measures: dict[str, float], found: Found, score: Score) -> float:

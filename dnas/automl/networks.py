@@ -19,7 +19,7 @@ from dnas.tasks.task import Score
 from dnas.training.job import priced_as
 
 KINDS = ("fixed", "learner", "found", "tuned")
-TOO_LONG = "it took longer than it may"  # why an entry has no score
+NO_TIME, TOO_LONG = "there was no time left for it", "it took longer than it may"  # why an entry has no score
 OTHER_SEEDS = 1_000  # from here on: networks that are compared are trained with others than those that tuning saw
 
 
@@ -110,7 +110,7 @@ def as_entry(
             loss=found.loss,
             parameters=found.parameters,
         )
-    return entry(failed=TOO_LONG)
+    return entry(failed=NO_TIME)
 
 
 def beyond(limits: str, config: Config, genotype: Genotype, parameters: int) -> str:

@@ -21,7 +21,7 @@ from dnas.automl import final, recipes, stages
 from dnas.automl import page as findings
 from dnas.automl.journal import FILE, MINUTE, Journal
 from dnas.automl.look import examine
-from dnas.automl.networks import TOO_LONG, Entry, best_of, with_epochs
+from dnas.automl.networks import NO_TIME, TOO_LONG, Entry, best_of, with_epochs
 from dnas.automl.outcome import page, summed_up
 from dnas.automl.recipes.protocol import Recipe
 from dnas.automl.stages import Run, command
@@ -100,7 +100,7 @@ def _stages(folder: Path, journal: Journal, quiet: bool) -> dict[str, Any]:
     entries += _found(run)
     entries += _tuned(run, entries)
     winner = best_of([entry for entry in entries if entry.genotype is not None])
-    if winner is None and entries[0].failed != TOO_LONG:
+    if winner is None and entries[0].failed not in (NO_TIME, TOO_LONG):
         raise UserError(f"No network could be validated; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
     return _ended(run, winner or entries[0], entries)  # where there is no time to validate any: the first fixed one
 
@@ -191,6 +191,8 @@ def _ended(run: Run, winner: Entry, entries: list[Entry]) -> dict[str, Any]:
     run.say("export", ", ".join(files), command("export", out, "--out", run.place("export")))
     tests |= _tests(run, rivals, entries)
     exported = loop.quoted(run.place("export"))
+    winner = replace(winner, parameters=tests[winner.name]["parameters"])
+    entries = [winner if entry.name == winner.name else entry for entry in entries]
     summary = summed_up(run.recipe.config.data, run.journal.seconds, winner, entries, tests, exported)
     atomic_write(run.folder / "summary.json", json.dumps(summary, indent=1))
     page(run.folder, summary, run.journal.pieces["look"]["value"], run.journal.told)

@@ -23,6 +23,7 @@ NUMBERS = {  # option: what it may be
     "cells": Depth,
     "channels": Width,
     "image_size": Annotated[int, Range(1, 8192)],
+    "image_channels": Annotated[int, Range(1, 64)],
     "classes": Count,
     "batch": Annotated[int, Range(1, 4096)],
     "calls": Annotated[int, Range(1, 10_000)],
@@ -45,7 +46,7 @@ class Latency:
     Examples:
       dnas latency nasbench201 --out here.json --check 20
       dnas latency darts --channels 36 --cells 20 --out here.json
-      dnas latency ofa:size=tiny --image-size 8 --out here.json --check 20
+      dnas latency ofa:size=tiny --image-size 8 --image-channels 1 --out here.json --check 20
       dnas latency fbnet --device pixel3 --out pixel3.json
     """
 
@@ -61,6 +62,8 @@ class Latency:
     """Channels of the first cell."""
     image_size: int = 32
     """Pixels of a side of an image."""
+    image_channels: int = 3
+    """Channels of an image: 1 for grey ones, as digits."""
     classes: int = 10
     """Classes of the networks."""
     batch: int = 1
@@ -100,7 +103,7 @@ def run(options: Latency) -> None:
     measured.pinned(options.cores)
     table, checked = measured.measure(
         space,
-        NetworkSize(options.cells, options.channels, options.classes),
+        NetworkSize(options.cells, options.channels, options.classes, options.image_channels),
         options.image_size,
         batch=options.batch,
         calls=options.calls,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dnas import ranges
+from dnas import find, ranges
 from dnas.cli.parsing import Flag, optional
 from dnas.cli.show import LARGE, paper_size
 from dnas.cli.sources import config_of, genotype_of, is_run, print_text, space_of
@@ -143,7 +143,7 @@ def _base(options: Scale) -> "tuple[Network, Space, Config | None]":
     if space.chain:
         if options.channels or options.cells or options.stem:
             raise UserError("The blocks of a chain say its widths and its depth: no --channels, --cells or --stem.")
-        genotype = whole(genotype, space)
+        genotype, space = whole(genotype, space), find.resolve("space", "chain")  # whose blocks are all of a network
     about = records.read_description(options.network, "data.json") if of_run else {}
     side, *_, image_channels = about.get("image") or (0, 3)
     entry = zoo.find(cleaned(options.network))

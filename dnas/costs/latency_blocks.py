@@ -53,7 +53,7 @@ def cost(table: LatencyTable, space: Space, size: NetworkSize, image_size: int, 
             others = f", and {len(missing) - 1} more of this network are missing" if len(missing) > 1 else ""
             raise UserError(
                 f"The latency table on '{table.device}' has no block '{missing[0]}'{others}: measure it with the same "
-                "settings of the space."
+                "settings of the space, and images of as many channels."
             )
         return table.constant + sum(table.blocks[name] for name in names)
 

@@ -93,7 +93,7 @@ def ended(monkeypatch, tmp_path, parts):
         monkeypatch.setattr("dnas.search.run", machine.search)
         monkeypatch.setattr(stages, "tuned", machine.tune)
         monkeypatch.setattr(final, "retrain", machine.train)
-        measured = {"measures": {"accuracy": 0.9}, "error": 0.02, "confusion": None, "classes": []}
+        measured = {"measures": {"accuracy": 0.9}, "error": 0.02, "confusion": None, "classes": [], "parameters": 99}
         monkeypatch.setattr(final, "tested", lambda folder, score: measured)
         monkeypatch.setattr(final, "exported", lambda folder, out: ["predict.py"])
         monkeypatch.setattr(final, "learned", lambda *_: measured | {"ended": True})
@@ -112,6 +112,8 @@ def test_it_ends_in_time_with_a_network(slowness, later, ended):
     assert machine.now < 1.1 * 60 * MINUTES + machine.later * COMPILING  # which is not interrupted
     assert summary["winner"] in [entry["name"] for entry in summary["entries"]]
     assert summary["tests"][summary["winner"]]["measures"]["accuracy"] == 0.9
+    kept = next(entry for entry in summary["entries"] if entry["name"] == summary["winner"])
+    assert kept["parameters"] == 99
 
 
 def test_on_a_quick_machine_everything_is_done(ended):
@@ -125,7 +127,7 @@ def test_on_a_very_slow_one_the_first_fixed_network_is_the_answer(ended):
     machine = Machine(100)
     summary = ended(machine)
     assert summary["winner"] == summary["entries"][0]["name"] == "multilayer perceptron"
-    assert summary["entries"][0]["failed"] == networks.TOO_LONG
+    assert summary["entries"][0]["failed"] == networks.NO_TIME
 
 
 def test_where_an_epoch_does_not_fit_it_is_refused(ended):

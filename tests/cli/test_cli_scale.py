@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from dnas import cli
+from dnas import cli, find
 from dnas.architectures import scaling
-from dnas.architectures.genotype import parse, read, to_json
+from dnas.architectures.genotype import parse, random, read, to_json
 from dnas.architectures.scaling import Coefficients, Network
 from dnas.architectures.topology import NetworkSize
 from dnas.cli import scale
-from dnas.config import Config, to_dict
+from dnas.config import Config, RetrainConfig, to_dict
 from dnas.errors import UserError
 from dnas.evaluators import compound
+from dnas.nets.count import of_network
+from dnas.runs import records
 
 B0, grid = "efficientnet_b0", scaling.grid
 
@@ -120,3 +122,19 @@ def test_a_grid_search_trains_and_scales(dnas, tmp_path, monkeypatch):
     assert code == 0, err
     assert out.count("validation accuracy") == 1 and "12 pixels" in out
     assert "alpha beta^2 gamma^2 = 2\n" in out and "->" in out
+
+
+@pytest.mark.parametrize("choice", ["fbnet:size=tiny", "ofa:size=tiny,resolutions=16+32", "mnasnet:size=tiny"])
+def test_a_found_network_of_layers_costs_what_it_is(dnas, tmp_path, choice):
+    """Of decisions that are layers between others, or make blocks together."""
+    space = find.resolve("space", choice)
+    genotype = random(space, 0)
+    config = Config(space=choice, data="digits", retrain=RetrainConfig(cells=1, channels=1))
+    with records.create(tmp_path / "run", config, "dnas search"):
+        (tmp_path / "run" / "genotype.json").write_text(json.dumps(to_json(genotype)))
+        (tmp_path / "run" / "data.json").write_text(json.dumps({"image": [16, 16, 1], "classes": ["0", "1"]}))
+    code, out, err = dnas(tmp_path / "run", "--phi", 0)
+    cost = of_network(genotype, space, NetworkSize(1, 1, 2, 1), 16)
+    assert (code, err) == (0, "")
+    assert f"{cost.parameters:,} -> {cost.parameters:,}" in out
+    assert f"{cost.multiply_adds:,} -> {cost.multiply_adds:,}" in out

@@ -4,6 +4,9 @@ import csv
 import dataclasses
 import json
 import sqlite3
+import sys
+import time
+from types import SimpleNamespace
 
 import fake_studies
 import numpy as np
@@ -76,6 +79,31 @@ def test_it_goes_on_as_if_it_had_not_stopped(done, tmp_path):
         assert len(rows_of(tmp_path)) == count
     of = [[(row["accuracy"], *(row[path] for path in result.values)) for row in rows_of(f)] for f in (folder, tmp_path)]
     assert of[0] == of[1] and len(set(of[0])) == 12  # no proposal twice
+
+
+@pytest.mark.parametrize(
+    "later, until, each, states",
+    [
+        (1.0, 30.0, np.inf, ["complete"] * 3),  # trials of 9 s each: a fourth is not likely to end
+        (5.0, 30.0, np.inf, ["complete", "pruned"]),  # the second is slow, which nobody could know
+        (5.0, 60.0, 12.0, ["complete", "pruned", "pruned", "pruned"]),
+    ],
+)
+def test_it_ends_in_time(later, until, each, states, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, sleep=time.sleep)
+
+    def evaluated(plan, values, folder, watch):
+        def watched(epoch, score):
+            clock.now += 1.0 if clock.now < 9 else later
+            watch(epoch, score)
+
+        return fake(plan, values, folder, watched)
+
+    for module in (crew, sys.modules["dnas.tune.run"]):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(trials, "evaluated", evaluated)
+    tune.run(plan(), tmp_path, trials=40, until=until, each=each)
+    assert [row["state"] for row in rows_of(tmp_path)] == states and clock.now < until + later
 
 
 def test_interrupted_it_runs_the_same_trial_again(tmp_path, monkeypatch):
