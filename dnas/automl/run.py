@@ -161,7 +161,7 @@ def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
     cheap = run.each / run.recipe.seeds / (1 if lengths else TUNED_PART)
     begun = run.place("tune").exists()  # by a call before this one: its trials count
     if (seconds < stages.LEAST_TRIALS * cheap or best is None) and not begun:
-        run.say("tune", "no time left for tuning.")
+        run.say("tune", "no time left for tuning." if best else "no network was validated, so there is none to tune.")
         return []
     genotype = None if run.recipe.architectures or best is None else best.network
     trials = stages.tuned(run, genotype, config, seconds)[:finalists]

@@ -66,7 +66,7 @@ def option_types(kind: type, path: str = "") -> dict[str, Any]:
 
 def _names(item: dataclasses.Field[Any]) -> list[str]:
     """What a field is called on the command line."""
-    said = [one for one in get_args(item.type) if isinstance(one, ANNOTATION)]
+    said: list[Any] = [one for one in get_args(item.type) if isinstance(one, ANNOTATION)]
     given = [one.name for one in said if one.name]
     others = [other.removeprefix("--") for one in said for other in one.aliases or ()]
     return [*(given or [item.name]), *others]

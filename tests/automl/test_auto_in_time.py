@@ -220,6 +220,8 @@ def test_what_a_call_before_has_begun_counts(late, monkeypatch, tmp_path):
     monkeypatch.setattr(stages, "candidates", lambda run, stage, kind, named: [name for name, *_ in named])
     best = networks.Entry("a", "fixed", "accuracy", True, config=to_dict(late.recipe.config), genotype=FIRST)
     assert run._found(late) == run._tuned(late, [best]) == []
+    assert late.journal.told[-1]["said"] == ["no time left for tuning."] and run._tuned(late, []) == []
+    assert late.journal.told[-1]["said"][1:] == ["no network was validated, so there is none to tune."]
     late.journal.once("search epochs", lambda: 3)
     late.place("tune").mkdir()
     assert run._found(late) == ["found 1"] and run._tuned(late, [best]) == ["trial 0"]
