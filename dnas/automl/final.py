@@ -37,7 +37,7 @@ def trained(entry: Entry, folder: Path, seconds: float = math.inf) -> dict[str, 
     of its score, and `ended`, whether its last epoch was reached.
 
     seconds: that the training may take. Where it would take longer it begins anew with as many epochs as fit; where
-    none does, it stops where it is.
+    these are no more than it has behind it, it goes on, and stops where it is then.
     """
     end, begun = time.monotonic() + seconds, records.holds_run(folder)
     config = records.config_of(folder) if begun else whole(entry.settings)
@@ -62,14 +62,15 @@ def trained(entry: Entry, folder: Path, seconds: float = math.inf) -> dict[str, 
 
 
 def _beginning_anew(end: float, epochs: int) -> Watch:
-    """Raises `Slow` only where a shorter training fits until `end`, of `time.monotonic`."""
+    """Raises `Slow` only where a shorter training fits until `end`, of `time.monotonic`, with more epochs than are
+    done."""
     watch = pace.within(end - time.monotonic(), epochs)
 
     def told(epoch: int, measures: dict[str, float]) -> None:
         try:
             watch(epoch, measures)
         except Slow as slow:
-            if min(slow.fitting(end - time.monotonic(), 1), epochs - 1) >= 1:
+            if min(slow.fitting(end - time.monotonic(), 1), epochs - 1) > epoch:
                 raise
 
     return told

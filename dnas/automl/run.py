@@ -100,8 +100,9 @@ def _stages(folder: Path, journal: Journal, quiet: bool) -> dict[str, Any]:
     entries += _found(run)
     entries += _tuned(run, entries)
     winner = best_of([entry for entry in entries if entry.genotype is not None])
-    if winner is None and entries[0].failed not in (NO_TIME, TOO_LONG):
-        raise UserError(f"No network could be validated; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
+    if winner is None and (order["budget"] or entries[0].failed not in (NO_TIME, TOO_LONG)):
+        within = f" within the budget '{order['budget']}'" * bool(order["budget"])
+        raise UserError(f"No network could be validated{within}; {entries[0].name}: {entries[0].failed.rstrip('.')}.")
     return _ended(run, winner or entries[0], entries)  # where there is no time to validate any: the first fixed one
 
 
@@ -129,7 +130,8 @@ def _looked(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
 def _found(run: Run) -> list[Entry]:
     """Search, and validate what is found."""
     share = run.recipe.shares.search * run.total
-    if run.journal.left < share + run.each + run.ending and "search" not in run.journal.pieces:
+    begun = "search epochs" in run.journal.pieces  # by a call before this one: what it found so far counts
+    if run.journal.left < share + run.each + run.ending and not begun:
         run.say("search", "no time left for a search.")
         return []
     epochs = run.journal.once("search epochs", lambda: stages.epochs_of_search(run, share))
@@ -157,8 +159,9 @@ def _tuned(run: Run, entries: list[Entry]) -> list[Entry]:
         least = max(run.recipe.least_epochs, full // TUNED_PART)
         config = with_epochs(config, run.journal.once("epochs of trials", lambda: min(full, max(least, fitting))))
     cheap = run.each / run.recipe.seeds / (1 if lengths else TUNED_PART)
-    if (seconds < stages.LEAST_TRIALS * cheap or best is None) and "tune" not in run.journal.pieces:
-        run.say("tune", "no time left for tuning.")
+    begun = run.place("tune").exists()  # by a call before this one: its trials count
+    if (seconds < stages.LEAST_TRIALS * cheap or best is None) and not begun:
+        run.say("tune", "no time left for tuning." if best else "no network was validated, so there is none to tune.")
         return []
     genotype = None if run.recipe.architectures or best is None else best.network
     trials = stages.tuned(run, genotype, config, seconds)[:finalists]

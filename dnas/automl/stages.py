@@ -22,7 +22,7 @@ from dnas.costs import budget
 from dnas.errors import StorageError, UserError
 from dnas.evaluators import cross_validation
 from dnas.files import atomic_write
-from dnas.runs import loop, records
+from dnas.runs import diverged, loop, records
 from dnas.training.job import priced_as
 from dnas.tune import study as studies
 from dnas.tune.axes import applied
@@ -156,12 +156,21 @@ def fixed(run: Run, data: str) -> list[Entry]:
 
 
 def searched(run: Run, epochs: int, seconds: float) -> list[Genotype]:
-    """What every seed of a search finds, the best first; none where the time did not suffice for an epoch."""
+    """What every seed of a search finds that does not diverge, the best first, or has found when its time is up; none
+    where that did not suffice for an epoch."""
     config, out = with_search(run.recipe.config, epochs), run.place("search")
     config = replace(config, budget=within(run.recipe))
 
+    def so_far() -> list[Any]:
+        with suppress(UserError):
+            gone = diverged.of_rows(records.read_metrics(out))
+            return [one for i, one in enumerate(records.read_genotypes(out)) if config.seed + i not in gone]
+        return []
+
     def work() -> list[Any]:
         until = time.monotonic() + seconds
+        if seconds <= 0:  # begun by a call before this one
+            return so_far()
         try:
             begun = records.holds_run(out)
             result = search.run(config, out, resume=begun, quiet=True, until=until)
@@ -171,9 +180,7 @@ def searched(run: Run, epochs: int, seconds: float) -> list[Genotype]:
         except loop.Interrupted:
             if time.monotonic() < until:
                 raise
-            with suppress(UserError):
-                return records.read_genotypes(out)
-            return []
+            return so_far()
         except StorageError:
             raise
         except UserError as error:  # its loss is no number, say

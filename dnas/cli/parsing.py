@@ -20,7 +20,7 @@ Options = TypeVar("Options")
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Hidden = tyro.conf.Suppress[tyro.conf.Fixed[Options]]
 
-OTHER_NAMES = {"base": "config", "cells": "layers"}  # of fields of the commands, as their annotations say
+ANNOTATION = type(tyro.conf.arg())  # which may give a field another name, and more of them
 
 
 def optional(metavar: str, name: str | None = None) -> Any:
@@ -57,12 +57,19 @@ def option_types(kind: type, path: str = "") -> dict[str, Any]:
         if tyro.conf.Suppress in get_args(item.type):
             continue
         if item.default_factory is dataclasses.MISSING:
-            names = [item.name] if path else [item.name, OTHER_NAMES.get(item.name, item.name)]
-            found |= {f"{path}{name}": item.type for name in names}
+            found |= {f"{path}{name}": item.type for name in _names(item)}
         else:
             nested = "" if item.name == "config" else f"{path}{item.name}."
             found |= option_types(type(item.default_factory()), nested)
     return found
+
+
+def _names(item: dataclasses.Field[Any]) -> list[str]:
+    """What a field is called on the command line."""
+    said: list[Any] = [one for one in get_args(item.type) if isinstance(one, ANNOTATION)]
+    given = [one.name for one in said if one.name]
+    others = [other.removeprefix("--") for one in said for other in one.aliases or ()]
+    return [*(given or [item.name]), *others]
 
 
 def _check_names(kind: type, name: str, arguments: list[str]) -> None:

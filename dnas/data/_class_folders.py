@@ -79,6 +79,19 @@ def parts_with_classes(root: Path, of: str) -> dict[str, Path]:
     return {role: folder for role, folder in by_role.items() if folder is not None}
 
 
+def no_classes(root: Path, of: str) -> dict[Path, str]:
+    """The folders beside those of classes, where no folder of a part has these, that are none by their names, and
+    why."""
+    found = dict[Path, str]()
+    for folder in [] if TRAIN in parts_with_classes(root, of) else folders(root, of):
+        role = folder_role(folder.name)
+        if role == NO_CLASS:
+            found[folder] = "by its name it is no class"
+        elif role in (TEST, VALID) and not folders(folder, of):
+            found[folder] = "it has no class folders"
+    return found
+
+
 def only(root: Path, parts: Sequence[Path]) -> Path | None:
     """The one folder of a role. Errors: `UserError` if there are several."""
     if len(parts) > 1:

@@ -38,10 +38,12 @@ def kept(
     arrays = make()
     try:
         write_atomically(file, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
-        make_room(folder, max(MOST_BYTES, file.stat().st_size))
     except OSError as error:
         warn(
             f"cannot keep {what} at {file} ({error.strerror or error}), so every run makes them again: let "
             "DNAS_DATA_DIR be a folder with space that you may write to."
         )
+        return arrays
+    with suppress(OSError):  # another process made room, and it is gone already
+        make_room(folder, max(MOST_BYTES, file.stat().st_size))
     return arrays

@@ -19,6 +19,7 @@ from dnas.data._class_folders import (
     check_classes,
     files_of_class,
     folders,
+    no_classes,
     parts_with_classes,
     passed_over,
 )
@@ -63,7 +64,9 @@ def rows_in(root: Path, sample_rate: int) -> tuple[dict[str, list[Row]], str]:
     train = parts.get(TRAIN, root)
     if VALID in parts:
         left_out.append(f"'{parts[VALID].name}' (a validation part is taken from the train part)")
-    others = [folder for role, folder in parts.items() if role != TRAIN]
+    none = no_classes(root, OF)
+    left_out += [f"'{folder.name}' ({reason})" for folder, reason in none.items()]
+    others = [*none, *(folder for role, folder in parts.items() if role != TRAIN)]
     found = {"train": _of_classes(train, sample_rate, others, left_out)}
     if TEST in parts:
         found["test"] = _of_classes(parts[TEST], sample_rate, [], left_out)

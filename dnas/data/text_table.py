@@ -14,7 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnas.data import Location, joined_notes, named
-from dnas.data._class_folders import TEST, TRAIN, VALID, check_classes, files_of_class, folders, parts_with_classes
+from dnas.data._class_folders import (
+    TEST,
+    TRAIN,
+    VALID,
+    check_classes,
+    files_of_class,
+    folders,
+    no_classes,
+    parts_with_classes,
+)
 from dnas.data._files import check_memory, decoded, reading, users_path
 from dnas.data._sentences import Row, Sentences, numbered_lines, of_rows
 from dnas.data._table_files import delimiter_of
@@ -53,7 +62,10 @@ def dataset(
     if empty and not without_empty:
         raise UserError(_is_empty(empty[0], text, label))
     found = of_rows(name_of(source), rows, limit=limit, seed=seed)
-    return replace(found, note=joined_notes(named("left out, empty", [row.place for row in empty]), found.note))
+    none = no_classes(source, OF) if os.path.isdir(source) else {}
+    left_out = named("left out", [f"'{folder.name}' ({reason})" for folder, reason in none.items()])
+    empty_ones = named("left out, empty", [row.place for row in empty])
+    return replace(found, note=joined_notes(left_out, empty_ones, found.note))
 
 
 def rows_in(
@@ -161,7 +173,8 @@ def _of_folder(root: Path) -> dict[str, list[Row]]:
     """The rows of each part of a folder."""
     parts = {ROLES[role]: folder for role, folder in parts_with_classes(root, OF).items()}
     parts.setdefault("train", root)
-    classes = [f.name for f in folders(parts["train"], OF) if f not in parts.values()]
+    others = [*parts.values(), *no_classes(root, OF)]
+    classes = [f.name for f in folders(parts["train"], OF) if f not in others]
     check_classes(parts["train"], classes)
     rows = {}
     for part, folder in parts.items():

@@ -53,10 +53,7 @@ def _row_of(folder: Path, config: Config, seed: int | None) -> int:
     if seed is None:
         seed = next((one for one in range(config.seed, config.seed + config.seeds) if one not in gone), config.seed)
     index = weights_of.row_of(folder, config, seed)
-    if seed in gone:
-        raise UserError(
-            f"Seed {seed} of {folder} diverged at step {gone[seed]}, so its weights are no numbers: name another seed."
-        )
+    diverged.refuse_weights(folder, [seed])
     return index
 
 

@@ -113,11 +113,12 @@ def _runs(folder: Path) -> Iterator[Path]:
 
 
 def _of_run(folder: Path, config: Config) -> list[Entry]:
-    """One for every genotype; the costs are counted later."""
-    from dnas.reports.page import measure_of
-    from dnas.runs import records
+    """One for every genotype, but of seeds that diverged; the costs are counted later."""
+    from dnas.reports.scores import measure_of, sound
+    from dnas.runs import diverged, records
 
-    rows, measure = records.read_metrics(folder), measure_of(folder)
+    every, measure = records.read_metrics(folder), measure_of(folder)
+    rows, gone = sound(every), diverged.of_rows(every)
     genotypes = [from_json(genotype) for genotype in records.read_genotypes(folder)]
     scores = {row["seed"]: row[key] for row in rows if row.get(key := f"test_{measure.name}") is not None}
     counts = {row["parameters"] for row in rows if "parameters" in row}  # of trainings, all of one network
@@ -126,6 +127,8 @@ def _of_run(folder: Path, config: Config) -> list[Entry]:
     entries = []
     for number, genotype in enumerate(genotypes):
         several, seed = len(genotypes) > 1, config.seed + number
+        if several and seed in gone:
+            continue
         known = [score for one, score in scores.items() if not several or one == seed]
         name, score = f"{folder}{f', seed {seed}' * several}", measure.scale * _mean(known) if known else None
         by = config.method if (folder / "mix.jsonl").exists() else TRAINED

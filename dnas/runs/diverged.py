@@ -5,11 +5,13 @@ it happened says at which step, {"seed": 3, "diverged": 120}, and nothing else; 
 """
 
 from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dnas.errors import UserError
+from dnas.runs import records
 
 NAME = "diverged"  # of the step in a row
 
@@ -30,3 +32,14 @@ def refuse_any(found: Mapping[int, int]) -> None:
     if found:
         seeds = ", ".join(f"{seed} at step {step}" for seed, step in found.items())
         raise UserError(f"The loss became NaN or infinite in seed{'s' * (len(found) > 1)} {seeds}; the others ended.")
+
+
+def refuse_weights(folder: Path, seeds: Iterable[int]) -> None:
+    """For who needs the weights of these seeds of a run. Errors: `UserError`."""
+    gone = of_rows(records.read_metrics(folder))
+    for seed in seeds:
+        if seed in gone:
+            raise UserError(
+                f"Seed {seed} of {folder} diverged at step {gone[seed]}, so its weights are no numbers: name another "
+                "seed."
+            )

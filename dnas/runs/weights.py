@@ -16,7 +16,7 @@ import numpy as np
 from dnas import find
 from dnas.config import Config
 from dnas.errors import UserError, unknown
-from dnas.runs import checkpoints, records
+from dnas.runs import checkpoints, diverged, records
 from dnas.runs.checkpoints import Damaged
 from dnas.types import Tree
 
@@ -127,13 +127,15 @@ def leaf_name(part: str, path: Any, where: str = ".state") -> str:
 def check(text: str, shapes: Any) -> None:
     """Refuse a source whose weights cannot be the first of a progress of these shapes (leaves [S, ...]).
 
-    Errors: `UserError` if it holds no run with checkpoints, one without the seed, or one of another network.
+    Errors: `UserError` if it holds no run with checkpoints, one without the seed, or one of another network, and for a
+    seed that diverged.
     """
     source = source_of(text)
     folder = source.folder
     if not folder.is_dir() or not records.holds_run(folder) or (found := newest(folder)) is None:
         raise UserError(f"{folder} holds no run with a checkpoint whose weights could be the first: check --from.")
-    _row(source)
+    config, seeds = records.config_of(folder), len(shapes.bad_step)
+    diverged.refuse_weights(folder, [config.seed + row for row in _rows(source, config, seeds)])
     theirs = {name: tuple(shape[1:]) for name, _, shape, _ in found[1]["leaves"]}
     names = []
     for part in ("weights", "stats"):
@@ -154,7 +156,7 @@ def started_from(text: str, progress: Any) -> Any:
     """A progress (leaves [S, ...]) that begins with the weights and statistics of a source, see `check`: seed by seed,
     or where that has fewer seeds, of its last. Everything else, alphas and optimisers too, is as it was drawn."""
     source, state = source_of(text), progress.state
-    arrays, row = read_arrays(source.folder), _row(source)
+    arrays, config = read_arrays(source.folder), records.config_of(source.folder)
     where = where_in(arrays)
 
     def begun(part: str) -> Tree:
@@ -162,18 +164,20 @@ def started_from(text: str, progress: Any) -> Any:
             name = leaf_name(part, path, where)
             if source.drawn(name):
                 return like
-            theirs = arrays[name]
-            rows = [min(i, len(theirs) - 1) if row is None else row for i in range(len(like))]
-            return jax.device_put(jnp.asarray(theirs[rows]).astype(like.dtype), like.sharding)
+            theirs = arrays[name][_rows(source, config, len(like))]
+            return jax.device_put(jnp.asarray(theirs).astype(like.dtype), like.sharding)
 
         return jax.tree_util.tree_map_with_path(one, getattr(state, part))
 
     return progress._replace(state=state._replace(weights=begun("weights"), stats=begun("stats")))
 
 
-def _row(source: Source) -> int | None:
-    """Where the seed of a source stands in its checkpoints. Errors: `UserError` if that run has no such seed."""
-    return None if source.seed is None else row_of(source.folder, records.config_of(source.folder), source.seed)
+def _rows(source: Source, config: Config, count: int) -> list[int]:
+    """Where the seeds of a source, of which this is the config, stand in its checkpoints, for so many seeds. Errors:
+    `UserError` if that run has no such seed."""
+    if source.seed is not None:
+        return [row_of(source.folder, config, source.seed)] * count
+    return [min(i, config.seeds - 1) for i in range(count)]
 
 
 def row_of(folder: Path, config: Config, seed: Any) -> int:

@@ -1,5 +1,6 @@
 """Whatever the machine's speed, an automatic run ends in time with a network: here on a clock that only work moves."""
 
+import contextlib
 import json
 import time
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from dnas.architectures.genotype import parse, to_json
 from dnas.automl import baselines, final, journal, networks, pace, run, stages
 from dnas.automl.pace import Slow, TimeUp
 from dnas.automl.recipes import images, tabular
+from dnas.config import to_dict
 from dnas.data import load
 from dnas.errors import UserError
 from dnas.evaluators import cross_validation
@@ -67,6 +69,7 @@ class Machine:
         return np.zeros((len(rows.parts[part].y), 3))
 
 
+PACE = pace.Pace(0.1, 1.0, 1)
 FIRST = next(iter(tabular.recipe(load("wine")).networks.values()))
 
 
@@ -79,9 +82,9 @@ def parts():
 
 @pytest.fixture
 def ended(monkeypatch, tmp_path, parts):
-    """(machine) -> the summary of a run of `dnas auto wine` on it."""
+    """(machine, budget) -> the summary of a run of `dnas auto wine` on it."""
 
-    def go(machine):
+    def go(machine, budget=""):
         for module in (journal, networks, pace, stages, final):
             monkeypatch.setattr(module, "time", machine)
         monkeypatch.setattr("dnas.evaluators.cross_validation.validated", machine.validate)
@@ -99,7 +102,7 @@ def ended(monkeypatch, tmp_path, parts):
         monkeypatch.setattr(final, "learned", lambda *_: measured | {"ended": True})
         monkeypatch.setattr(baselines.learners, "outputs_of", machine.learn)
         monkeypatch.setattr(run, "page", lambda *_: None)
-        return run.run("wine", tmp_path / "auto", minutes=MINUTES)
+        return run.run("wine", tmp_path / "auto", minutes=MINUTES, budget=budget)
 
     return go
 
@@ -130,6 +133,11 @@ def test_on_a_very_slow_one_the_first_fixed_network_is_the_answer(ended):
     assert summary["entries"][0]["failed"] == networks.NO_TIME
 
 
+def test_what_nobody_could_validate_is_within_no_budget(ended):
+    with pytest.raises(UserError, match="No network could be validated within the budget 'parameters<1e3'; multilayer"):
+        ended(Machine(100), "parameters<1e3")
+
+
 def test_where_an_epoch_does_not_fit_it_is_refused(ended):
     with pytest.raises(UserError, match="No time left: the least that can be done takes"):
         ended(Machine(300))
@@ -146,6 +154,22 @@ def test_a_training_that_is_going_to_be_late_is_known_early(monkeypatch):
         watch(2, {})
     assert (slow.value.seconds, slow.value.before) == (1.0, 9.0)
     assert slow.value.fitting(60.0, 1) == 31 and slow.value.fitting(60.0, 5) == 6 and slow.value.fitting(9.0, 1) == 0
+
+
+@pytest.mark.parametrize("late, anew", [(3, True), (61, False)])
+def test_a_training_begins_anew_only_for_more_epochs_than_it_has_behind_it(late, anew, monkeypatch):
+    machine = Machine(1)
+    for module in (pace, final):
+        monkeypatch.setattr(module, "time", machine)
+    watch, done = final._beginning_anew(300.0, 100), 0
+    with contextlib.suppress(Slow):
+        for epoch in range(1, 101):
+            machine.now += 2.7 if epoch < late else 40.0
+            if machine.now > 300:
+                break
+            watch(epoch, {})
+            done = epoch
+    assert (done < late) == anew
 
 
 def test_a_slow_network_is_trained_for_as_long_as_there_is_time(monkeypatch):
@@ -176,6 +200,35 @@ def test_a_cell_through_which_nothing_flows_is_not_validated(monkeypatch, tmp_pa
     monkeypatch.setattr(stages.Run, "settings", lambda self, cell: self.recipe.config)
     monkeypatch.setattr(stages, "candidates", lambda run, stage, kind, named: [name for name, *_ in named])
     book = journal.Journal(tmp_path, {"data": "digits"}, MINUTES)
-    whole = stages.Run(tmp_path, book, recipe, 60 * MINUTES, quiet=True, pace=pace.Pace(0.1, 1.0, 1), longest=1.0)
+    whole = stages.Run(tmp_path, book, recipe, 60 * MINUTES, quiet=True, pace=PACE, longest=1.0)
     assert run._found(whole) == ["found 1"]
     assert "found 2: its answer does not depend on the input." in book.told[-1]["said"]
+
+
+@pytest.fixture
+def late(tmp_path):
+    """An automatic run whose time is nearly up."""
+    book = journal.Journal(tmp_path, {"data": "wine"}, MINUTES)
+    book.end = time.monotonic() + 1
+    return stages.Run(tmp_path, book, tabular.recipe(load("wine")), 60 * MINUTES, quiet=True, pace=PACE, longest=1.0)
+
+
+def test_what_a_call_before_has_begun_counts(late, monkeypatch, tmp_path):
+    monkeypatch.setattr(stages, "searched", lambda run, epochs, seconds: [parse(FIRST)] * (seconds < 0))
+    monkeypatch.setattr(stages.Run, "settings", lambda self, cell: self.recipe.config)
+    monkeypatch.setattr(stages, "tuned", lambda *_: [("trial 0", late.recipe.config, parse(FIRST))])
+    monkeypatch.setattr(stages, "candidates", lambda run, stage, kind, named: [name for name, *_ in named])
+    best = networks.Entry("a", "fixed", "accuracy", True, config=to_dict(late.recipe.config), genotype=FIRST)
+    assert run._found(late) == run._tuned(late, [best]) == []
+    assert late.journal.told[-1]["said"] == ["no time left for tuning."] and run._tuned(late, []) == []
+    assert late.journal.told[-1]["said"][1:] == ["no network was validated, so there is none to tune."]
+    late.journal.once("search epochs", lambda: 3)
+    late.place("tune").mkdir()
+    assert run._found(late) == ["found 1"] and run._tuned(late, [best]) == ["trial 0"]
+
+
+def test_of_a_search_that_was_stopped_seeds_that_diverged_are_no_candidates(late, monkeypatch):
+    first = late.recipe.config.seed
+    monkeypatch.setattr(stages.records, "read_genotypes", lambda _: [to_json(parse(FIRST)), "no genotype"])
+    monkeypatch.setattr(stages.records, "read_metrics", lambda _: [{"seed": first + 1, "diverged": 7}])
+    assert stages.searched(late, 3, -1.0) == [parse(FIRST)]

@@ -85,6 +85,11 @@ def test_every_command_explains_itself(dnas, command):
     code, out, err = dnas(command, "--help")
     assert (code, err) == (0, "")
     assert f"dnas {command}" in out
+    lines = re.findall(r"^[^\w-]*(?:-h, )?(--.*)", out, re.MULTILINE)
+    named = {name for line in lines for name in re.findall(r"(?:^|, )--([\w.]+)", line)}
+    assert "help" in named and named - {"help"} <= parsing.option_types(cli.COMMANDS[command].options).keys(), (
+        "none is refused as unknown"
+    )
     if command not in ("data", "list"):
         assert re.search(rf"^Examples:\n  dnas {command}", out, re.MULTILINE)
 
@@ -316,6 +321,10 @@ def test_list_has_one_line_for_each(dnas):
     assert "darts:order=first,radius=0.01" in out
     assert re.search(r"experiments/small_digits.py +\S", out)
     assert re.search(r"experiments/darts_minus.py +\S.*\n +:cifar10 :nasbench201 :s1 :s2 :s3 :s4\n", out)
+
+
+def test_weights_of_another_run_are_an_option(refused, tmp_path):
+    refused(["search", *TINY, "--from", tmp_path, "--out", tmp_path / "run"], "holds no run", "check --from")
 
 
 def test_a_search_leaves_a_run_folder(searched):

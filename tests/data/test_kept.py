@@ -63,3 +63,18 @@ def test_others_may_write_and_remove_at_the_same_time(room):
         assert all(pool.map(work, range(8)))
     array(9)
     assert len([*room.iterdir()]) == 3
+
+
+def test_what_others_remove_at_once_is_no_reason_to_warn(room, monkeypatch):
+    said, write = list[str](), _kept.write_atomically
+
+    def and_removed(file, content):
+        write(file, content)
+        file.unlink()
+
+    monkeypatch.setattr(_kept, "write_atomically", and_removed)
+    monkeypatch.setattr(_kept, "warn", said.append)
+    assert array(1)[0] == 1 and not said
+    room.rmdir()
+    room.write_text("a file where the folder should be")
+    assert array(1)[0] == 1 and said[0].startswith("cannot keep some numbers at ")

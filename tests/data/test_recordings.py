@@ -160,6 +160,13 @@ def test_a_folder_has_a_folder_for_every_class(tmp_path):
     assert (len(split.train.y), len(split.test.y)) == (6, 6) and "'val' (a validation part" in split.note
 
 
+def test_a_folder_that_is_a_part_by_its_name_is_no_class(tmp_path):
+    folder(tmp_path, ("yes", "no", "test", "unlabelled"))
+    found = load(f"audio_folder:path={tmp_path},sample_rate=8000")
+    assert found.classes == ("no", "yes")
+    assert "left out: 'test' (it has no class folders), 'unlabelled' (by its name it is no class)" in found.note
+
+
 def test_a_list_names_the_test_part(tmp_path, refused):
     folder(tmp_path, ("yes", "no"))
     (tmp_path / "testing_list.txt").write_text("yes/4.wav\nno/3.wav\n")

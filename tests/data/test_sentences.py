@@ -177,3 +177,12 @@ def test_sentences_are_checked(refused):
     ):
         with refused(says):
             Sentences(**{"name": "mine", "train": good, "valid": good, "test": good, "classes": ("x", "y")} | changes)
+
+
+def test_a_folder_that_is_a_part_by_its_name_is_no_class(tmp_path):
+    for name in ("good", "bad", "val"):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            (tmp_path / name / f"{i}.txt").write_text(f"a {name} film, number {i}")
+    found = load(f"text_table:path={tmp_path}")
+    assert found.classes == ("bad", "good") and "left out: 'val' (it has no class folders)" in found.note

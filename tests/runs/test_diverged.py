@@ -12,7 +12,7 @@ from dnas.architectures.genotype import random
 from dnas.config import AugmentConfig, Config, RetrainConfig, SearchConfig, WeightConfig
 from dnas.errors import UserError
 from dnas.fields import applied
-from dnas.reports import page, scores, sentences
+from dnas.reports import page, scores, sentences, zoo
 from dnas.reports.grids import by_value
 from dnas.reports.plots import Measure
 from dnas.runs import diverged, records
@@ -91,6 +91,7 @@ def test_the_others_of_a_search_go_on_as_without_it(searched, tmp_path, capsys):
     assert not (searched.folder / "cells_seed_3.png").exists()
     assert "- (1 diverged)" in str([*page.table([searched.folder]).columns[6].cells])
 
+    assert [one.name for one in zoo.found(searched.folder)] == [f"{searched.folder}, seed 4"]
     assert dnas.load(searched.folder).seed == 4
     assert cli.main(["why", str(searched.folder), "--seed", "3"]) == 2
     assert "Seed 3 of" in (said := capsys.readouterr().err) and "diverged at step" in said
@@ -115,5 +116,9 @@ def test_the_others_of_a_training_go_on_and_none_is_an_error(tmp_path):
     rows = records.read_metrics(found.folder)
     assert [row["epoch"] for row in rows if row["seed"] == 4] == [1, 2, 3]
     assert "diverged" in [row for row in rows if row["seed"] == 3][-1]
+    for source, seeds in ((found.folder, 1), (f"{found.folder}:seed=3", 1), (found.folder, 2)):
+        with pytest.raises(UserError, match="Seed 3 of .* diverged at step .*: name another seed"):
+            retrain.build(replace(config, grid="", seeds=seeds, weights_from=str(source)), cell)
+    retrain.build(replace(config, grid="", weights_from=f"{found.folder}:seed=4"), cell)
     with pytest.raises(UserError, match="The loss of seed [34], .* became NaN or infinite at step"):
         retrain.run(replace(config, grid="retrain.weights.learning_rate=[1e9,9e8]"), cell, tmp_path / "all", quiet=True)
