@@ -87,7 +87,8 @@ def _print_front(folder: Path) -> None:
 
     known = json.loads((folder / "front.json").read_text())
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (names := [name for name in known["front"][0] if name != "genotype"]):
+    names = [name for name in known["front"][0] if name != "genotype"]
+    for name in (*names[:-1], known.get("label", names[-1])):
         shown.add_column(name, justify="right")
     for row in known["front"]:
         shown.add_row(*(f"{row[name]:.6g}" for name in names))
