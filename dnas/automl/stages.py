@@ -224,7 +224,7 @@ def candidates(run: Run, stage: str, kind: str, named: Sequence[tuple[str, Confi
     found = list[Entry]()
     for name, config, genotype in named:
         known = f"{kind} {name}" in run.journal.pieces
-        if not known and run.journal.left < run.each + run.ending:
+        if not known and run.journal.left < run.each / CAUTION + run.ending:  # what is late by seconds is done
             run.say(stage, f"{name}: no time left for it.")
             continue
         file = name.replace(" ", "_")
