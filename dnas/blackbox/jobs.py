@@ -67,6 +67,11 @@ class Job(NamedTuple):
         return np.array([1 if self.evaluator.measures[name] else -1 for name in self.objectives], np.float32)
 
     @property
+    def labels(self) -> dict[str, str]:
+        """How axes and tables call each objective: a cost with its unit, `latency:device=raspi4 [ms]`."""
+        return {name: self.prices[name].label(name) if name in self.prices else name for name in self.objectives}
+
+    @property
     def bad(self) -> np.ndarray:
         """What a searcher is told of what has no scores, before any other has [M]."""
         return np.where(self.signs > 0, 0.0, -WORST)

@@ -110,6 +110,7 @@ def _numbers(job: Job, done: Trials) -> dict[str, Any]:
     """The summary, and what figures and tables of several searches are made of."""
     return trials.summary(done, job) | {
         "titles": dict(job.evaluator.truths),
+        "labels": job.labels,
         "quantity": job.evaluator.quantity,
         "curve": trials.curve(done, job).round(4).tolist(),
         "found": trials.cells_found(done).tolist(),
@@ -157,7 +158,7 @@ def _write_front(job: Job, done: Trials, folder: Path) -> None:
     atomic_write(folder / "front.json", json.dumps(known, indent=1))
     front = np.array([values for _, values in members])
     title = f"{job.config.runs:,} runs of {job.config.label}, {job.config.evaluator}"
-    plot_front(everything, front, job.objectives, folder / "front.png", title)
+    plot_front(everything, front, [*job.labels.values()], folder / "front.png", title)
 
 
 def known(folder: Path, config: BlackboxConfig) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import tyro
 from dnas import find, ranges
 from dnas.cli.parsing import Flag, optional
 from dnas.cli.show import LARGE, paper_size
-from dnas.cli.sources import config_of, genotype_of, is_run, print_text, space_of
+from dnas.cli.sources import choice_of, config_of, genotype_of, is_run, print_text, space_of
 from dnas.config import Config
 from dnas.errors import UserError, unknown
 from dnas.ranges import Depth, Range, Width
@@ -75,6 +75,8 @@ class Scale:
     """Classes; by default the run's, or those of the paper."""
     stem: Literal["cifar", "imagenet"] | None = None
     """Stem of a network of cells; by default the run's, or cifar."""
+    space: Annotated[str, optional("SPACE")] = ""
+    """The space of a genotype, with settings, as in `ofa:size=tiny`; empty: as it says itself, or the run's."""
 
 
 def run(options: Scale) -> None:
@@ -134,7 +136,7 @@ def _base(options: Scale) -> "tuple[Network, Space, Config | None]":
 
     genotype, of_run = genotype_of(options.network), is_run(options.network)
     config = config_of(options.network) if of_run else None
-    space = space_of(genotype, config.space if config else "")
+    space = space_of(genotype, options.space or choice_of(options.network, genotype))
     if space is None or space.takes != "images":
         raise UserError(f"Compound scaling is of networks of images, and '{genotype.space}' has none here.")
     check(genotype, space)

@@ -83,12 +83,14 @@ def _print_front(folder: Path) -> None:
     import json
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     known = json.loads((folder / "front.json").read_text())
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (names := [name for name in known["front"][0] if name != "genotype"]):
-        shown.add_column(name, justify="right")
+    names = [name for name in known["front"][0] if name != "genotype"]
+    for name in (*names[:-1], known.get("label", names[-1])):
+        shown.add_column(escape(name), justify="right")  # "[ms]" is no markup
     for row in known["front"]:
         shown.add_row(*(f"{row[name]:.6g}" for name in names))
     print(f"\nFront of the searches, volume {known['hypervolume']:.4g}:")

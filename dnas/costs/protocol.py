@@ -81,6 +81,10 @@ class Cost:
         """An amount of it as one reads it: 12.3 ms."""
         return f"{amount:,.6g} {self.unit}".rstrip()
 
+    def label(self, name: str) -> str:
+        """How an axis or a column calls it, which is called `name` beside others: latency [ms]."""
+        return f"{name} [{self.unit}]" if self.unit else name
+
     @property
     def expected(self) -> Additive:
         """The cost of a mix. Errors: `UserError` where only whole architectures have one."""

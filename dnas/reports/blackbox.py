@@ -51,7 +51,8 @@ def _described(folder: Path, config: Values, summary: Values, state: str) -> dic
     genotype = read_json(folder / "genotype.json", dict, HINT)
     cells = genotypes_of([genotype] if genotype else [])
     front, trials = _table(folder / "front.csv"), _table(folder / "trials.csv")
-    rows = front[:BEST] or _best(trials)
+    labels = summary.get("labels", {})
+    rows = [_renamed(row, labels) for row in front[:BEST]] or _best(trials)
     return nothing() | {
         "title": _named(config),
         "heading": _named(config),
@@ -65,7 +66,7 @@ def _described(folder: Path, config: Values, summary: Values, state: str) -> dic
         "curves": _curve(config, summary),
         "curves_note": "The best so far"
         + (" of every run: their mean, and between which values half of them lie." if config["runs"] > 1 else "."),
-        "costs": _front(front, trials),
+        "costs": _front(front, trials, labels),
         "pictures": [picture(path) for path in sorted(folder.glob("*.png")) if path.name not in DRAWN],
         "genotypes": [indented(genotype)] if genotype else [],
         "columns": [*rows[0]] if rows else [],
@@ -109,7 +110,8 @@ def _ended(folder: Path) -> int:
 
 def _tiles(summary: Values) -> dict[str, str]:
     """The numbers on top of the page."""
-    found = {name: _spread(values) for name, values in summary["objectives"].items()}
+    objectives = _renamed(summary["objectives"], summary.get("labels", {}))
+    found = {name: _spread(values) for name, values in objectives.items()}
     found |= {
         f"{title}, {summary['quantity']}": _spread(summary["truths"][n]) for n, title in summary["titles"].items()
     }
@@ -150,15 +152,22 @@ def _quantity(config: Values, summary: Values) -> str:
     return next((f"{title}, {summary['quantity']}" for title in summary["titles"].values()), config["objective"])
 
 
-def _front(front: Sequence[Values], trials: Sequence[Values]) -> list[Markup]:
-    """The first two objectives of the front, before all other evaluations."""
+def _renamed(values: Values, labels: Mapping[str, str]) -> dict[str, Any]:
+    """By labels, with units, in the place of the names that have one."""
+    return {labels.get(name, name): value for name, value in values.items()}
+
+
+def _front(front: Sequence[Values], trials: Sequence[Values], names: Mapping[str, str]) -> list[Markup]:
+    """The first two objectives of the front, before all other evaluations. names: labels with units."""
     if not front:
         return []
     y, x = [name for name in front[0] if name != "architecture"][:2]
     seen = {(row[x], row[y]) for row in trials if isinstance(row[x], float) and isinstance(row[y], float)}
     cloud = sorted(seen)[:: max(1, len(seen) // DOTS)]
     points = [Point("front", row[x], row[y], PALETTE[1]) for row in front]
-    labels: dict[str, Any] = {"x_label": x.replace("_", " "), "y_label": y.replace("_", " ")}
+    labels: dict[str, Any] = {
+        f"{axis}_label": names.get(name, name).replace("_", " ") for axis, name in (("x", x), ("y", y))
+    }
     return [
         charts.scatter(f"{labels['y_label']} against {labels['x_label']}", points, **labels, cloud=("other", cloud))
     ]

@@ -59,8 +59,8 @@ def _front(folder: Path) -> list[Markup]:
     names = ("other networks", "front")
     order = sorted(range(len(rows)), key=front.__getitem__)
     points = [Point(names[front[i] > 0], cost[i], score[i], (PALETTE[7], PALETTE[1])[front[i] > 0]) for i in order]
-    title = f"{columns[0].replace('_', ' ')} against {columns[1].replace('_', ' ')}"
-    return [charts.scatter(title, points, x_label=columns[1].replace("_", " "), y_label=columns[0].replace("_", " "))]
+    y, x = columns[0].replace("_", " "), COSTS.get(columns[1], columns[1].replace("_", " "))
+    return [charts.scatter(f"{y} against {x}", points, x_label=x, y_label=y)]
 
 
 def _among_all(folder: Path, genotypes: Sequence[Genotype], first_seed: int) -> list[Markup]:

@@ -83,7 +83,10 @@ def read(folder: Path, shapes: tuple[Tree, Tree], index: int, whose: str) -> tup
         def one(path, like):
             found = arrays.get(leaf_name(part, path, where))
             if found is None or found.shape[1:] != like.shape:
-                raise UserError(f"The checkpoints in {folder} are not of {whose}.")
+                raise UserError(
+                    f"The checkpoints in {folder} are not of {whose}: if nothing there was changed by hand, another "
+                    "version of dnas has written them, so load them with that one, or train again, dnas retrain."
+                )
             return jnp.asarray(found[min(index, len(found) - 1)])
 
         return jax.tree_util.tree_map_with_path(one, tree)

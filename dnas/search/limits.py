@@ -111,9 +111,11 @@ def _check_draws(limits: budget.Limits, config: Config, allowed: Callable[[Genot
             return
         seen.append(limits.of(genotype))
     least = ", ".join(f"{c.name} {c.said(v)}" for c, v in zip(limits.costs, np.min(seen, 0), strict=True))
+    sums = all(cost.additive is not None for cost in limits.costs)  # which is what alphas need
+    other = "a method with alphas, which do not draw" if sums else "a space with smaller networks"
     raise UserError(
         f"Method '{config.method}' draws its architectures, and of {count:,} random ones none is within the budget "
-        f"'{config.budget}', the least among them is {least}: give more, or choose a method with alphas."
+        f"'{config.budget}', the least among them is {least}: give more, or choose {other}."
     )
 
 

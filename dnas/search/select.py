@@ -112,7 +112,7 @@ def distinct(
 def some(found: Any) -> Any:
     """Errors: `UserError` where no draw was within the budget."""
     if not found:
-        raise UserError("No architecture that was drawn is within the budget: give more, or a method with alphas.")
+        raise UserError("No architecture that was drawn is within the budget: give more.")
     return found
 
 

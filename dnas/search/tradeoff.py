@@ -133,9 +133,10 @@ def write(folder: Path, known: Tradeoff, result: Result) -> None:
         {name: values[i] for name, values in columns.items()} | {"genotype": to_json(result.genotypes[i])}
         for i in sorted(np.flatnonzero(best).tolist(), key=lambda i: -signed[i])
     ]
-    said = {"penalty": config.penalty, "hypervolume": volume(known, result), "front": members}
+    label = known.cost.costs[0].label(known.name)
+    said = {"penalty": config.penalty, "label": label, "hypervolume": volume(known, result), "front": members}
     atomic_write(folder / FILES[1], json.dumps(said, indent=1))
-    points, names = np.stack([result.scores, costs], 1), (f"supernet's validation {score.name}", known.name)
+    points, names = np.stack([result.scores, costs], 1), (f"supernet's validation {score.name}", label)
     title = f"{config.method} on {config.data}, penalty {config.penalty}"
     plot_front(points, points[best], names, folder / FILES[2], title)
 

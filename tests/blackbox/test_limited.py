@@ -18,6 +18,7 @@ from dnas.blackbox.searcher import Proposal
 from dnas.costs import budget
 from dnas.errors import UserError
 from dnas.evaluators.protocol import HostEvaluator
+from dnas.reports.blackbox import described
 
 SPACE = find.resolve("space", "nasbench201:nodes=3")
 SIZE = NetworkSize(1, 4, 10)
@@ -136,6 +137,12 @@ def test_a_front_of_a_score_and_of_costs(evaluator, tmp_path):
     assert header.endswith("score,activation_memory:bits=8,parameters") and rows
     assert all(float(row.split(",")[-1]) == float(row.split(",")[-3]) > 0 for row in rows)
     assert (tmp_path / "run" / "front.png").exists()
+    labels = ["score", "activation_memory:bits=8 [bytes]", "parameters"]
+    assert [*done.summary["labels"].values()] == labels
+    found = described(tmp_path / "run")
+    assert (
+        found["columns"] == ["architecture", *labels] and "[bytes]" in found["costs"][0] and labels[1] in found["tiles"]
+    )
     with pytest.raises(UserError, match="nothing is known of their parameters"):
         build(replace(evaluator(None), searcher="nsga2", budget="9evaluations", objective="score+parameters"))
 

@@ -124,6 +124,17 @@ def test_a_grid_search_trains_and_scales(dnas, tmp_path, monkeypatch):
     assert "alpha beta^2 gamma^2 = 2\n" in out and "->" in out
 
 
+def test_a_genotype_typed_by_hand_has_the_space_that_is_said(dnas):
+    space = find.resolve("space", "ofa:size=tiny")
+    genotype = random(space, 0)
+    code, _, err = dnas(str(genotype), "--phi", 0, "--pixels", 16)
+    assert code and "as many options for each decision as 'ofa' has" in err  # of its usual size
+    code, out, err = dnas(str(genotype), "--phi", 0, "--pixels", 16, "--space", "ofa:size=tiny")
+    cost = of_network(genotype, space, NetworkSize(1, 1, 10, 3), 16)
+    assert (code, err) == (0, "")
+    assert f"{cost.parameters:,} -> {cost.parameters:,}" in out
+
+
 @pytest.mark.parametrize("choice", ["fbnet:size=tiny", "ofa:size=tiny,resolutions=16+32", "mnasnet:size=tiny"])
 def test_a_found_network_of_layers_costs_what_it_is(dnas, tmp_path, choice):
     """Of decisions that are layers between others, or make blocks together."""

@@ -81,7 +81,9 @@ def test_a_front_is_written(score, tmp_path, capsys):
     networks = by_cost[0], by_cost[-1], by_cost[-2], by_cost[9]
     scores = (0.2, 0.9, 0.95, 0.1) if score.more else (80.0, 10.0, 5.0, 90.0)
     result = Result(tmp_path, replace(CONFIG, seeds=4, seed=7), networks, scores, score)
-    tradeoff.write(tmp_path, job.tradeoff, result)
+    limits = job.tradeoff.cost
+    timed = replace(limits, costs=(replace(limits.costs[0], unit="ms"),))
+    tradeoff.write(tmp_path, job.tradeoff._replace(cost=timed), result)
     header, *rows = (tmp_path / "front.csv").read_text().splitlines()
     assert header == f"seed,weight,{score.name},multiply_adds,front"
     assert [row.split(",")[0::4] for row in rows] == [["7", "1"], ["8", "0"], ["9", "1"], ["10", "0"]]
@@ -94,7 +96,8 @@ def test_a_front_is_written(score, tmp_path, capsys):
     assert (tmp_path / "front.png").stat().st_size > 5_000
     _print_front(tmp_path)
     title, names, *lines = capsys.readouterr().out.strip().splitlines()
-    assert title == f"Front of the searches, volume {expected:.4g}:" and names.split()[2] == score.name
+    assert title == f"Front of the searches, volume {expected:.4g}:"
+    assert names.split()[2:] == [score.name, "multiply_adds", "[ms]"]
     assert [line.split()[0] for line in lines] == ["9", "7"]
 
 
