@@ -487,6 +487,8 @@ def test_published_weights_are_exported(drawn, tmp_path, capsys):
 
 def test_what_has_no_program_is_refused(drawn, tmp_path):
     found = replace(drawn, task=SimpleNamespace(name="translation"))
-    with pytest.raises(UserError, match="inputs are known, and those of the task 'translation' are not: use --format npz"):
+    with pytest.raises(
+        UserError, match="inputs are known, and those of the task 'translation' are not: use --format npz"
+    ):
         dnas.export(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()
