@@ -109,7 +109,8 @@ def _texts(found: Found) -> Inputs:
     files = {"vocabulary.json": _vocabulary(task.tokeniser)}
     if not of_words:
         files["tokeniser.json"] = task.tokeniser.written()
-    about = {"length": task.length, "lower": "Lowercase" in json.dumps(written["normalizer"])}
+    lower = "Lowercase" in json.dumps(written["normalizer"])
+    about = {"length": task.length, "cut": task.longer == "cut", "lower": lower}
     says = f"{task.length} tokens by their place in vocabulary.json; 0 behind shorter texts, 1 for what is unknown"
     return _alike("tokens", x, "words" if of_words else "pieces", about, says, files=files)
 
@@ -129,7 +130,8 @@ def _vocabulary(tokeniser: Tokeniser) -> str:
 def _translation(found: Found) -> Inputs:
     """Sources; what is written behind them has a vocabulary of its own."""
     task = found.task
-    about = {"length": task.length, "pieces": json.loads(task.target_tokeniser.written())["model"]["type"] == "BPE"}
+    pieces = json.loads(task.target_tokeniser.written())["model"]["type"] == "BPE"
+    about = {"length": task.length, "cut": task.longer == "cut", "pieces": pieces}
     says = f"{task.length} tokens by tokeniser.json; 0 behind shorter texts, 1 for what is unknown"
     files = {"tokeniser.json": task.tokeniser.written(), "vocabulary.json": _vocabulary(task.target_tokeniser)}
     return _alike("tokens", _tokens(found), "translation", about, says, files=files)

@@ -70,6 +70,15 @@ def alone(folder: Path, packages: Path, *arguments: str, more: tuple[str, ...] =
     return list(map(json.loads, done.stdout.splitlines()))
 
 
+def refuses_long(out, folder, texts, more=()):
+    """A script whose task refused long texts does."""
+    about = json.loads((out / "model.json").read_text())
+    assert about["cut"]
+    (out / "model.json").write_text(json.dumps(about | {"cut": False}))
+    with pytest.raises(AssertionError, match=f"A text has .* the model reads {about['length']}: shorten it"):
+        alone(out, folder, *texts, more=more)
+
+
 def untrained(folder, config, genotype=None):
     """A network with the weights that it is drawn with."""
     space = find.resolve("space", config.space)
@@ -219,6 +228,7 @@ def test_texts_are_translated_without_us(tokens, tmp_path):
     for one, wanted in zip(said, found.translate(texts), strict=True):
         assert one["translation"] == wanted.text != ""
         assert one["score"] == pytest.approx(wanted.score, abs=1e-5)
+    refuses_long(out, tmp_path / "again", texts, more=("tokenizers",))
 
 
 def test_rows_become_features_inside_a_program_as_outside(tmp_path):
@@ -455,6 +465,7 @@ def test_other_scripts_need_nothing_of_ours(name, tmp_path):
     elif name == "texts":
         texts = ["A fine FILM , it's हिन्दी", "²nd ΟΔΟΣ -- ½ unknown-word...", "e\u0301 one two three four five six"]
         said, wanted = alone(folder, tmp_path / "alone", *texts), found.predict(texts)
+        refuses_long(folder, tmp_path / "again", texts)
     else:
         rng, rate = np.random.default_rng(0), found.task.recordings.sample_rate
         sounds = [rng.integers(-9999, 9999, size).astype("<i2") for size in (500, 5000)]

@@ -13,10 +13,13 @@ MODEL = jax.jit(jax.export.deserialize(bytearray((HERE / "model.stablehlo").read
 
 
 def predict(tokens):
-    """Probabilities float32 [B, classes] of lists of tokens each, numbered as in vocabulary.json; long ones are cut."""
+    """Probabilities float32 [B, classes] of lists of tokens each, numbered as in vocabulary.json; long ones are cut, or
+    refused."""
     x = np.zeros((len(tokens), ABOUT["length"]), np.int32)  # 0 fills up what is shorter
-    for row, one in zip(x, tokens, strict=True):
-        row[: len(one)] = one[: len(row)]
+    for row, known in zip(x, tokens, strict=True):
+        if len(known) > len(row) and not ABOUT["cut"]:
+            raise SystemExit(f"A text has {len(known)} tokens, and the model reads {len(row)}: shorten it.")
+        row[: len(known)] = known[: len(row)]
     return np.asarray(MODEL(x))
 
 

@@ -16,13 +16,16 @@ PADDING, UNKNOWN, BEGIN, END = range(4)
 
 
 def predict(texts):
-    """The translation of each text, found by beam search, and its score; of long texts the beginning is read."""
+    """The translation of each text, found by beam search, and its score; of long texts the beginning is read, or they
+    are refused."""
     from tokenizers import Tokenizer
 
     tokeniser = Tokenizer.from_file(str(HERE / "tokeniser.json"))
     x = np.zeros((len(texts), ABOUT["length"]), np.int32)  # padding
     for row, text in zip(x, texts, strict=True):
         known = [UNKNOWN if token in (PADDING, BEGIN, END) else token for token in tokeniser.encode(text).ids]
+        if len(known) > len(row) and not ABOUT["cut"]:
+            raise SystemExit(f"A text has {len(known)} tokens, and the model reads {len(row)}: shorten it.")
         row[: len(known)] = known[: len(row)]
     tokens, scores = map(np.asarray, MODEL(x))
     return list(zip(map(_text, tokens), scores.tolist(), strict=True))

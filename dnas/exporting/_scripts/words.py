@@ -28,11 +28,14 @@ def _in_word(category):
 
 
 def predict(texts):
-    """Probabilities float32 [B, classes]. Token 0 fills texts up, token 1 is any unknown word; long texts are cut."""
+    """Probabilities float32 [B, classes]. Token 0 fills texts up, token 1 is any unknown word; long texts are cut, or
+    refused."""
     tokens = np.zeros((len(texts), ABOUT["length"]), np.int32)
     for row, text in zip(tokens, texts, strict=True):
-        known = [CODES.get(word, 1) for word in words(text)][: len(row)]
-        row[: len(known)] = known
+        known = [CODES.get(word, 1) for word in words(text)]
+        if len(known) > len(row) and not ABOUT["cut"]:
+            raise SystemExit(f"A text has {len(known)} tokens, and the model reads {len(row)}: shorten it.")
+        row[: len(known)] = known[: len(row)]
     return np.asarray(MODEL(tokens))
 
 
