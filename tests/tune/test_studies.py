@@ -382,7 +382,7 @@ def test_a_trial_is_a_search_and_a_training_that_the_files_repeat(tmp_path, monk
     joint = planned(config, ["search.alphas.learning_rate=1e-3..1e-1:log", OVER[0]], searcher="random", pruner="median")
     assert joint.searches and joint.genotype is None
     with monkeypatch.context() as patch:
-        patch.setattr(job.Job, "_draw", None)  # nobody looks at pictures of trials
+        patch.setattr(job, "drawn", None)  # nobody looks at pictures of trials
         result = tune.run(joint, tmp_path, trials=2)
     assert not [*(tmp_path / "trials").iterdir()]  # the searches are done
     assert [row["epochs"] for row in rows_of(tmp_path)] == ["2", "2"]
