@@ -15,8 +15,8 @@ BLEU here is of lowercased tokens, as the signature says, so it is none to set b
 small: 4,000 of the 29,000 pairs, words that are there twice, one or two layers of width 32 or 64: to see all of it
     work. Not yet run by this project.
 captions: all pairs, pieces of words that both languages share, two layers of width 128 on either side, whose heads,
-    feed-forward functions and convolutions are searched, so that all networks have nearly as many parameters. Its search
-    has not been run; the usual transformer of these sizes, trained alike, has 36.18 BLEU (docs/results.md).
+    feed-forward functions and convolutions are searched, so that all networks have nearly as many parameters. Its
+    search has not been run; the usual transformer of these sizes, trained alike, has 36.18 BLEU (docs/results.md).
 base: all pairs, pieces of words that both languages share, one to three layers of width 64 to 128 on either side. Not
     yet run by this project.
 Any other texts: --data parallel_text:source=FILE,target=FILE. The other direction: --data multi30k:direction=de-en.
