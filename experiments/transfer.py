@@ -4,7 +4,7 @@
     dnas search experiments/transfer.py:images --out runs/images
 
 Hardware: 2 CPU cores, an hour beside other work; --only takes one of the families, transformers, cells and layers.
-Expected: no published numbers; docs/results.md has what came out, but for layers, which have not been run. Transformers
+Expected: no published numbers; docs/results.md has what came out. Transformers
 have the same decisions whatever they read, so that one found on patches of images is one of words and of frames of a
 spectrum; cells of NAS-Bench-201 are of images and of spectra, layers of TextNAS' space of words and of frames. Each is
 searched with three seeds by DARTS and trained on every task of its family, beside random architectures and one made by
